@@ -1,0 +1,530 @@
+/*
+ * Connections: receiving, the state machine, blocking, closing.
+ *
+ * Everything here runs on the worker that owns the connection, with that
+ * worker's mutex held from the first callback of a turn to its end.
+ */
+#include "server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* With this much to send, the next command waits until it is gone. */
+#define PENDING_BYTES_MAX 65536
+#define PENDING_SEGMENTS_MAX 512
+#define DISCARD_BYTES 16384
+#define DISCARD_ROUNDS_MAX 16
+
+/* Where the state machine goes on after one step. */
+enum step {
+    STEP_AGAIN,
+    STEP_READ,
+    STEP_WRITE,
+    STEP_YIELD,
+    STEP_BLOCKED,
+    STEP_CLOSE
+};
+
+static void on_event(evutil_socket_t fd, short what, void *arg);
+
+static struct conn *take_unused(struct worker *worker) {
+    struct conn *c = worker->unused;
+
+    if (c != NULL) {
+        worker->unused = c->next_unused;
+        return c;
+    }
+    c = calloc(1, sizeof(*c));
+    if (c == NULL) {
+        return NULL;
+    }
+    c->worker = worker;
+    c->next_all = worker->all;
+    worker->all = c;
+    return c;
+}
+
+static void disarm(struct conn *c) {
+    if (c->armed != 0) {
+        event_del(&c->event);
+        c->armed = 0;
+    }
+}
+
+static bool arm(struct conn *c, short what) {
+    if (c->armed == what) {
+        return true;
+    }
+    disarm(c);
+    event_assign(&c->event, c->worker->base, atomic_load(&c->fd), what | EV_PERSIST, on_event, c);
+    if (event_add(&c->event, NULL) != 0) {
+        return false;
+    }
+    c->armed = what;
+    return true;
+}
+
+size_t conn_available(const struct conn *c) {
+    return c->in.end - c->in.start;
+}
+
+char *conn_input(struct conn *c) {
+    return c->in.bytes + c->in.start;
+}
+
+void conn_consume(struct conn *c, size_t count) {
+    c->in.start += count;
+    if (c->in.start == c->in.end) {
+        c->in.start = 0;
+        c->in.end = 0;
+    }
+}
+
+static void move_input_to_front(struct input *in) {
+    memmove(in->bytes, in->bytes + in->start, in->end - in->start);
+    in->end -= in->start;
+    in->start = 0;
+}
+
+/* Engines read 64-bit members of a request, so it has to be 8-aligned. */
+void conn_align_input(struct conn *c) {
+    if (c->in.start % 8 != 0) {
+        move_input_to_front(&c->in);
+    }
+}
+
+void conn_swallow(struct conn *c, uint64_t count, enum conn_state after) {
+    c->swallow_left = count;
+    c->after_swallow = after;
+    c->state = CONN_SWALLOW;
+}
+
+bool conn_item_info(struct conn *c, const item *it, item_info *info) {
+    const struct server *server = c->worker->server;
+
+    memset(info, 0, sizeof(*info));
+    info->nvalue = 1;
+    return server->v1->get_item_info(server->handle, c, it, info);
+}
+
+void conn_release_item(struct conn *c, item *it) {
+    const struct server *server = c->worker->server;
+
+    server->v1->release(server->handle, c, it);
+}
+
+/* The engine's item is ready to be filled with nbytes from the client. */
+bool conn_begin_value(struct conn *c, item *it, const item_info *info, size_t nbytes) {
+    const struct iovec *value = &info->value[0];
+
+    if (info->nvalue != 1 || value->iov_len != nbytes || (nbytes > 0 && value->iov_base == NULL)) {
+        ch_log(c->worker->server->host, EXTENSION_LOG_WARNING, c,
+               "The engine's item has %u regions, the first of %zu bytes; expected one of %zu",
+               (unsigned)info->nvalue, value->iov_len, nbytes);
+        return false;
+    }
+    c->item = it;
+    c->value_next = value->iov_base;
+    c->value_left = nbytes;
+    c->state = CONN_VALUE;
+    return true;
+}
+
+/* SUCCESS: call the engine. Anything else stands for what the engine returned. */
+ENGINE_ERROR_CODE conn_take_status(struct conn *c) {
+    ENGINE_ERROR_CODE status = c->status;
+
+    c->status = ENGINE_SUCCESS;
+    if (status == ENGINE_EWOULDBLOCK) {
+        ch_log(c->worker->server->host, EXTENSION_LOG_WARNING, c,
+               "notify_io_complete with ENGINE_EWOULDBLOCK; taken as ENGINE_FAILED");
+        return ENGINE_FAILED;
+    }
+    return status;
+}
+
+static void forget_input(struct conn *c) {
+    free(c->in.bytes);
+    c->in = (struct input){0};
+}
+
+struct conn *conn_new(struct worker *worker, int fd) {
+    struct server *server = worker->server;
+    struct conn *c = take_unused(worker);
+
+    if (c == NULL) {
+        return NULL;
+    }
+    atomic_store(&c->tap_nack_mode, false);
+    atomic_store(&c->engine_specific, NULL);
+    atomic_store(&c->fd, fd);
+    c->protocol = PROTOCOL_UNKNOWN;
+    c->state = CONN_COMMAND;
+    c->need = 1;
+    c->close_after_write = false;
+    c->flush_first = false;
+    c->blocked = false;
+    c->notified = false;
+    c->early_notified = false;
+    c->status = ENGINE_SUCCESS;
+    c->mark_kept = false;
+    c->get_offset = 0;
+    atomic_store(&c->references, 1);
+    /* No lock here, as on real hosts: an engine may not notify yet. */
+    ch_host_perform_callbacks(server->host, ON_CONNECT, NULL, c);
+    pthread_mutex_lock(&worker->mutex);
+    c->in_use = true;
+    if (!arm(c, EV_READ)) {
+        c->close_after_write = true;
+        conn_drive(c);
+    }
+    pthread_mutex_unlock(&worker->mutex);
+    return c;
+}
+
+/* Back to the unused ones; the worker's thread, after the last reference went. */
+void conn_recycle(struct conn *c) {
+    c->next_unused = c->worker->unused;
+    c->worker->unused = c;
+}
+
+void conn_free_memory(struct conn *c) {
+    int fd = atomic_load(&c->fd);
+
+    if (c->in_use && fd >= 0) {
+        close(fd);
+    }
+    free(c->in.bytes);
+    output_free(&c->out);
+    free(c);
+}
+
+/* Unread input makes the kernel reset the connection and lose our last reply. */
+static void discard_input(int fd) {
+    char waste[DISCARD_BYTES];
+
+    shutdown(fd, SHUT_WR);
+    for (int i = 0; i < DISCARD_ROUNDS_MAX; i++) {
+        if (recv(fd, waste, sizeof(waste), MSG_DONTWAIT) <= 0) {
+            return;
+        }
+    }
+}
+
+static void conn_close(struct conn *c) {
+    struct server *server = c->worker->server;
+    int fd = atomic_load(&c->fd);
+
+    disarm(c);
+    if (c->close_after_write) {
+        discard_input(fd);
+    }
+    atomic_store(&c->fd, -1);
+    close(fd);
+    ch_host_perform_callbacks(server->host, ON_DISCONNECT, NULL, c);
+    atomic_store(&c->engine_specific, NULL);
+    output_drop(&c->out, conn_release_item, c);
+    output_free(&c->out);
+    if (c->item != NULL) {
+        conn_release_item(c, c->item);
+        c->item = NULL;
+    }
+    forget_input(c);
+    c->in_use = false;
+    atomic_fetch_sub(&server->connections, 1);
+    if (atomic_fetch_sub(&c->references, 1) == 1) {
+        conn_recycle(c);
+    }
+}
+
+/* Called by protocol code when an engine function returned EWOULDBLOCK. */
+void conn_engine_blocked(struct conn *c) {
+    c->blocked = true;
+    c->notified = false;
+    count_add(&c->worker->counters.blocked, 1);
+    if (c->early_notified) {
+        c->early_notified = false;
+        c->notified = true;
+        worker_resume(c->worker, c);
+    }
+}
+
+static enum flush_result flush(struct conn *c) {
+    size_t sent = 0;
+    enum flush_result result =
+        output_flush(&c->out, atomic_load(&c->fd), &sent, conn_release_item, c);
+
+    count_add(&c->worker->counters.bytes_written, sent);
+    return result;
+}
+
+static bool must_flush(const struct conn *c) {
+    const struct output *out = &c->out;
+
+    return out->count > out->first &&
+           (c->flush_first || c->close_after_write || out->pending >= PENDING_BYTES_MAX ||
+            out->count - out->first >= PENDING_SEGMENTS_MAX);
+}
+
+/* Makes room for need bytes in all; false when out of memory. */
+static bool make_room(struct conn *c, size_t need) {
+    struct input *in = &c->in;
+    /* In whole buffers, or a long line would arrive byte by byte. */
+    size_t size = (need + READ_BUFFER_BYTES - 1) / READ_BUFFER_BYTES * READ_BUFFER_BYTES;
+
+    if (in->bytes != NULL && in->start == in->end && in->size > READ_BUFFER_BYTES &&
+        size == READ_BUFFER_BYTES) {
+        /* The large buffer of one large packet is not kept. */
+        forget_input(c);
+    }
+    if (in->start > 0 && in->size - in->start < size) {
+        move_input_to_front(in);
+    }
+    if (in->size >= size) {
+        return true;
+    }
+    char *grown = realloc(in->bytes, size);
+    if (grown == NULL) {
+        return false;
+    }
+    in->bytes = grown;
+    in->size = size;
+    return true;
+}
+
+static enum step receive_result(struct conn *c, ssize_t count) {
+    if (count > 0) {
+        count_add(&c->worker->counters.bytes_read, (unsigned long long)count);
+        return STEP_AGAIN;
+    }
+    if (count < 0 && errno == EINTR) {
+        return STEP_AGAIN;
+    }
+    if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+        return STEP_READ;
+    }
+    return STEP_CLOSE;
+}
+
+/* Reads into the input buffer; what was queued goes out first. */
+static enum step receive_input(struct conn *c, size_t need) {
+    if (c->out.count > c->out.first) {
+        c->flush_first = true;
+        return STEP_AGAIN;
+    }
+    if (!make_room(c, need)) {
+        ch_log(c->worker->server->host, EXTENSION_LOG_WARNING, c, "Out of memory for input");
+        return STEP_CLOSE;
+    }
+    struct input *in = &c->in;
+    ssize_t count = recv(atomic_load(&c->fd), in->bytes + in->end, in->size - in->end, 0);
+    if (count > 0) {
+        in->end += (size_t)count;
+    }
+    return receive_result(c, count);
+}
+
+static enum step receive_value(struct conn *c) {
+    size_t available = conn_available(c);
+
+    if (available > 0) {
+        size_t part = available < c->value_left ? available : c->value_left;
+        if (part > 0) {
+            memcpy(c->value_next, conn_input(c), part);
+        }
+        conn_consume(c, part);
+        c->value_next += part;
+        c->value_left -= part;
+    }
+    if (c->value_left == 0) {
+        if (c->protocol == PROTOCOL_ASCII) {
+            /* Two bytes follow, whatever they are. */
+            conn_swallow(c, 2, CONN_STORE);
+        } else {
+            c->state = CONN_STORE;
+        }
+        return STEP_AGAIN;
+    }
+    if (c->out.count > c->out.first) {
+        c->flush_first = true;
+        return STEP_AGAIN;
+    }
+    ssize_t count = recv(atomic_load(&c->fd), c->value_next, c->value_left, 0);
+    if (count > 0) {
+        c->value_next += count;
+        c->value_left -= (size_t)count;
+    }
+    return receive_result(c, count);
+}
+
+static enum step swallow(struct conn *c) {
+    size_t available = conn_available(c);
+    size_t part = available < c->swallow_left ? available : (size_t)c->swallow_left;
+
+    conn_consume(c, part);
+    c->swallow_left -= part;
+    if (c->swallow_left == 0) {
+        c->state = c->after_swallow;
+        c->need = 1;
+        return STEP_AGAIN;
+    }
+    return receive_input(c, 1);
+}
+
+static enum outcome run_command(struct conn *c) {
+    if (c->protocol == PROTOCOL_UNKNOWN) {
+        if (conn_available(c) == 0) {
+            c->need = 1;
+            return OUTCOME_READ;
+        }
+        bool binary = (uint8_t)*conn_input(c) == PROTOCOL_BINARY_REQ;
+        c->protocol = binary ? PROTOCOL_BINARY : PROTOCOL_ASCII;
+    }
+    if (!c->mark_kept) {
+        c->mark = output_mark(&c->out);
+    }
+    c->mark_kept = false;
+    enum outcome outcome = OUTCOME_CLOSE;
+    c->in_engine_call = true;
+    if (c->state == CONN_STORE) {
+        outcome = c->protocol == PROTOCOL_BINARY ? bin_store(c) : ascii_store(c);
+    } else {
+        outcome = c->protocol == PROTOCOL_BINARY ? bin_command(c) : ascii_command(c);
+    }
+    c->in_engine_call = false;
+    if (c->early_notified) {
+        /* Notified, and then not blocked after all. */
+        c->early_notified = false;
+        c->status = ENGINE_SUCCESS;
+    }
+    return outcome;
+}
+
+/* Replies to earlier commands should not wait for the blocked one. */
+static enum step block(struct conn *c) {
+    if (output_is_at(&c->out, &c->mark)) {
+        flush(c);
+    } else {
+        c->mark_kept = true;
+    }
+    return STEP_BLOCKED;
+}
+
+static enum step command_step(struct conn *c, int *budget) {
+    if (*budget <= 0) {
+        return STEP_YIELD;
+    }
+    switch (run_command(c)) {
+    case OUTCOME_DONE:
+        (*budget)--;
+        return STEP_AGAIN;
+    case OUTCOME_FLUSH:
+        c->flush_first = true;
+        return STEP_AGAIN;
+    case OUTCOME_READ:
+        return receive_input(c, c->need);
+    case OUTCOME_BLOCKED:
+        return block(c);
+    case OUTCOME_CLOSE:
+        break;
+    }
+    /* Replies to earlier commands still go out. */
+    c->close_after_write = true;
+    return STEP_AGAIN;
+}
+
+static enum step next_step(struct conn *c, int *budget) {
+    if (c->out.failed) {
+        return STEP_CLOSE;
+    }
+    /* A kept mark points into what is queued, so that has to stay. */
+    if (!c->mark_kept && must_flush(c)) {
+        switch (flush(c)) {
+        case FLUSH_DONE:
+            break;
+        case FLUSH_WOULD_BLOCK:
+            return STEP_WRITE;
+        case FLUSH_ERROR:
+            return STEP_CLOSE;
+        }
+    }
+    c->flush_first = false;
+    if (c->close_after_write) {
+        return STEP_CLOSE;
+    }
+    switch (c->state) {
+    case CONN_COMMAND:
+    case CONN_STORE:
+        return command_step(c, budget);
+    case CONN_VALUE:
+        return receive_value(c);
+    case CONN_SWALLOW:
+        return swallow(c);
+    }
+    return STEP_CLOSE;
+}
+
+/* Runs until there is nothing to do, or the turn has lasted long enough. */
+void conn_drive(struct conn *c) {
+    int budget = COMMANDS_PER_TURN;
+    int rounds = 0;
+    enum step step = STEP_AGAIN;
+
+    while (step == STEP_AGAIN) {
+        step = next_step(c, &budget);
+        if (step == STEP_AGAIN && ++rounds > 8 * COMMANDS_PER_TURN) {
+            step = STEP_YIELD;
+        }
+    }
+    switch (step) {
+    case STEP_AGAIN:
+    case STEP_CLOSE:
+        break;
+    case STEP_BLOCKED:
+        disarm(c);
+        return;
+    case STEP_READ:
+        if (arm(c, EV_READ)) {
+            return;
+        }
+        break;
+    case STEP_WRITE:
+        if (arm(c, EV_WRITE)) {
+            return;
+        }
+        break;
+    case STEP_YIELD:
+        if (arm(c, EV_READ)) {
+            event_active(&c->event, EV_READ, 0);
+            return;
+        }
+        break;
+    }
+    conn_close(c);
+}
+
+static void on_event(evutil_socket_t fd, short what, void *arg) {
+    struct conn *c = arg;
+    struct server *server = c->worker->server;
+
+    (void)fd;
+    (void)what;
+    pthread_mutex_lock(&c->worker->mutex);
+    ch_host_perform_callbacks(server->host, ON_SWITCH_CONN, c, c);
+    conn_drive(c);
+    pthread_mutex_unlock(&c->worker->mutex);
+}
+
+/* The engine's notify arrived; runs the interrupted command again. */
+void conn_resume(struct conn *c) {
+    pthread_mutex_lock(&c->worker->mutex);
+    if (c->in_use && c->blocked && c->notified) {
+        c->blocked = false;
+        c->notified = false;
+        conn_drive(c);
+    }
+    pthread_mutex_unlock(&c->worker->mutex);
+}

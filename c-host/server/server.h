@@ -1,0 +1,250 @@
+/*
+ * engine-host: a small memcached around one engine.
+ *
+ * Threads: the main thread owns the listening sockets; each worker owns an
+ * event_base and the connections that were handed to it. A worker holds its
+ * mutex for a whole turn of a connection, so in particular during every engine
+ * call; notify_io_complete takes the same mutex. The queue mutex of a worker is
+ * a leaf: nothing is called while it is held.
+ *
+ * A connection is the engine's cookie. Connections are recycled but never
+ * freed before exit, so a late call with an old cookie does no harm.
+ */
+#ifndef ENGINE_HOST_SERVER_H
+#define ENGINE_HOST_SERVER_H
+
+#include "host.h"
+#include "output.h"
+
+#include <memcached/protocol_binary.h>
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define KEY_BYTES_MAX PROTOCOL_BINARY_KEY_MAX
+#define HEADER_BYTES sizeof(protocol_binary_request_header)
+
+/* Defaults of the options, and limits without an option. */
+#define DEFAULT_PORT 11211
+#define DEFAULT_THREADS 4
+#define DEFAULT_CONNECTIONS 1024
+#define DEFAULT_ITEM_BYTES_MAX (20ULL * 1024 * 1024)
+#define THREADS_MAX 64
+#define READ_BUFFER_BYTES 16384
+#define LINE_BYTES_MAX 2048
+#define GET_LINE_BYTES_MAX 65536
+#define COMMANDS_PER_TURN 20
+#define SERVER_VERSION "1.7.0-engine-host"
+
+struct settings {
+    const char *engine_path;
+    const char *address;
+    char *config;
+    const char *user_config;
+    uint16_t port;
+    unsigned threads;
+    unsigned connections_max;
+    uint64_t memory_bytes;
+    uint64_t item_bytes_max;
+    bool item_bytes_given;
+    int verbosity;
+    enum ch_layout layout;
+};
+
+/* Counters of one worker; written by its thread, read by anyone. */
+struct counters {
+    atomic_ullong bytes_read;
+    atomic_ullong bytes_written;
+    atomic_ullong cmd_get;
+    atomic_ullong get_hits;
+    atomic_ullong get_misses;
+    atomic_ullong cmd_set;
+    atomic_ullong cmd_flush;
+    atomic_ullong delete_hits;
+    atomic_ullong delete_misses;
+    atomic_ullong incr_hits;
+    atomic_ullong incr_misses;
+    atomic_ullong decr_hits;
+    atomic_ullong decr_misses;
+    atomic_ullong cmd_unknown;
+    atomic_ullong blocked;
+};
+
+struct server {
+    struct settings settings;
+    ch_host *host;
+    ch_engine *engine;
+    ENGINE_HANDLE *handle;
+    ENGINE_HANDLE_V1 *v1;
+    struct worker *workers;
+    struct listener *listener;
+    atomic_uint connections;
+    atomic_ullong connections_total;
+    atomic_ullong connections_rejected;
+    /* Written to by a signal or core->shutdown, read by the main loop. */
+    int shutdown_fd;
+};
+
+struct worker {
+    struct server *server;
+    unsigned index;
+    pthread_t thread;
+    struct event_base *base;
+    struct event wake_event;
+    int wake_fd;
+    /* Error-checking; held while the worker is inside the engine. */
+    pthread_mutex_t mutex;
+    struct counters counters;
+
+    /* Protected by queue_mutex. */
+    pthread_mutex_t queue_mutex;
+    int *new_fds;
+    size_t new_count;
+    size_t new_capacity;
+    struct conn *resume_list;
+    struct conn *unreferenced_list;
+    bool stopping;
+
+    /* All connection objects of this worker, and those not in use. */
+    struct conn *all;
+    struct conn *unused;
+};
+
+enum protocol {
+    PROTOCOL_UNKNOWN,
+    PROTOCOL_ASCII,
+    PROTOCOL_BINARY
+};
+
+enum conn_state {
+    /* At the start of a command. */
+    CONN_COMMAND,
+    /* Receiving a value into an item. */
+    CONN_VALUE,
+    /* The value is complete; store it. */
+    CONN_STORE,
+    /* Dropping bytes, then after_swallow. */
+    CONN_SWALLOW
+};
+
+/* What a protocol function did. */
+enum outcome {
+    /* The command is finished, or moved the connection to another state. */
+    OUTCOME_DONE,
+    /* Call again once everything queued has been sent. */
+    OUTCOME_FLUSH,
+    /* More input is needed; conn.need says how many bytes in all. */
+    OUTCOME_READ,
+    /* The engine said EWOULDBLOCK; call again after the notify. */
+    OUTCOME_BLOCKED,
+    OUTCOME_CLOSE
+};
+
+/* Bytes received and not yet consumed: bytes[start..end). */
+struct input {
+    char *bytes;
+    size_t size;
+    size_t start;
+    size_t end;
+};
+
+struct conn {
+    /* Touched by engine threads. The first one is what reserve increments. */
+    atomic_uint references;
+    atomic_bool tap_nack_mode;
+    atomic_int fd;
+    _Atomic(void *) engine_specific;
+
+    struct worker *worker;
+    struct event event;
+    short armed;
+    enum protocol protocol;
+    enum conn_state state;
+    enum conn_state after_swallow;
+    bool close_after_write;
+    bool flush_first;
+    bool in_engine_call;
+
+    /* Blocking; protected by the worker's mutex. */
+    bool blocked;
+    bool notified;
+    bool early_notified;
+    ENGINE_ERROR_CODE status;
+
+    struct input in;
+    size_t need;
+    struct output out;
+    struct output_mark mark;
+    bool mark_kept;
+
+    /* A storage command in progress. */
+    item *item;
+    char *value_next;
+    size_t value_left;
+    uint64_t swallow_left;
+    ENGINE_STORE_OPERATION operation;
+
+    /* Binary: header of the current request. ASCII: state of the line. */
+    protocol_binary_request_header request;
+    bool noreply;
+    size_t get_offset;
+
+    struct conn *next_all;
+    struct conn *next_unused;
+    struct conn *next_resume;
+    struct conn *next_unreferenced;
+    bool in_use;
+};
+
+/* connection.c */
+struct conn *conn_new(struct worker *worker, int fd);
+void conn_free_memory(struct conn *c);
+void conn_drive(struct conn *c);
+void conn_resume(struct conn *c);
+void conn_recycle(struct conn *c);
+void conn_engine_blocked(struct conn *c);
+size_t conn_available(const struct conn *c);
+char *conn_input(struct conn *c);
+void conn_consume(struct conn *c, size_t count);
+void conn_align_input(struct conn *c);
+void conn_swallow(struct conn *c, uint64_t count, enum conn_state after);
+ENGINE_ERROR_CODE conn_take_status(struct conn *c);
+bool conn_begin_value(struct conn *c, item *it, const item_info *info, size_t nbytes);
+void conn_release_item(struct conn *c, item *it);
+bool conn_item_info(struct conn *c, const item *it, item_info *info);
+
+/* cookie.c */
+struct ch_cookie_ops cookie_ops(void);
+
+/* thread.c */
+bool workers_start(struct server *server);
+/* Joins the workers. Engine threads may still notify, so memory stays. */
+void workers_stop(struct server *server);
+/* After the engine is destroyed. */
+void workers_free(struct server *server);
+bool worker_hand_over(struct worker *worker, int fd);
+void worker_resume(struct worker *worker, struct conn *c);
+void worker_unreferenced(struct worker *worker, struct conn *c);
+void count_add(atomic_ullong *counter, unsigned long long amount);
+
+/* listener.c */
+bool listener_start(struct server *server, struct event_base *base);
+void listener_stop(struct server *server);
+
+/* proto_bin.c and bin_store.c; more in binary.h */
+enum outcome bin_command(struct conn *c);
+enum outcome bin_store(struct conn *c);
+
+/* proto_ascii.c and ascii_store.c; more in ascii.h */
+enum outcome ascii_command(struct conn *c);
+enum outcome ascii_store(struct conn *c);
+
+/* stats.c */
+void stats_host(struct conn *c, ADD_STAT add);
+void stats_settings(const struct server *server, ch_add_setting add, void *sink);
+void stats_settings_reply(struct conn *c, ADD_STAT add);
+void stats_reset(struct server *server);
+
+#endif
