@@ -1,0 +1,246 @@
+//! A host for tests: a clock that stands still unless it is turned, a log that can be read, and an
+//! account of which clients wait and which were notified.
+//!
+//! What a real host would suffer from is noted as a violation, and [`FakeHost::check`] fails with
+//! all of them: a notification from inside an engine call, or one that nobody is owed.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::{BlockedCookie, Cookie, Host, LogLevel};
+use crate::error::{Error, Result};
+use crate::types::RelTime;
+
+/// Unix seconds at the host's start.
+pub(crate) const STARTED: i64 = 1_700_000_000;
+/// Relative times up to this one are relative; the others are absolute.
+const MONTH: i64 = 60 * 60 * 24 * 30;
+/// How often a condition is looked at while nothing tells that it may have changed.
+const LOOK: Duration = Duration::from_millis(1);
+/// Looks at a condition before the test fails: about 30 s.
+const LOOKS_MAX: usize = 30_000;
+/// How often a call may be answered with "would block" before something is wrong.
+const BLOCKS_MAX: usize = 1_000;
+
+thread_local! {
+    /// Whether the thread is inside an engine call.
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What one client is owed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Account {
+    /// Calls in progress.
+    inside: usize,
+    /// Calls that were answered with "would block".
+    owed: usize,
+    /// Notifications.
+    given: usize,
+}
+
+#[derive(Default)]
+struct State {
+    accounts: HashMap<Cookie, Account>,
+    violations: Vec<String>,
+    logs: Vec<(LogLevel, String)>,
+    /// To be run once, when the engine asks for the time the next time.
+    on_clock: Option<Box<dyn FnOnce() + Send>>,
+    /// What the wall clock shows if it does not follow the other ones.
+    wall: Option<u64>,
+}
+
+/// The host.
+pub(crate) struct FakeHost {
+    /// Seconds since the start.
+    seconds: AtomicU64,
+    /// Times that the wall clock was read: no two readings are equal.
+    readings: AtomicU64,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl FakeHost {
+    pub(crate) fn new() -> Self {
+        Self {
+            seconds: AtomicU64::new(100),
+            readings: AtomicU64::new(0),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Turns every clock on.
+    pub(crate) fn advance(&self, seconds: u64) {
+        self.seconds.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    /// Unix seconds.
+    pub(crate) fn unix(&self) -> u32 {
+        u32::try_from(self.abstime(self.now())).unwrap()
+    }
+
+    /// Stops the wall clock at a reading, as a clock that is set back does for a while.
+    pub(crate) fn stop_wall(&self, nanos: u64) {
+        self.state.lock().wall = Some(nanos);
+    }
+
+    /// Has `act` run once, when the engine asks for the time the next time.
+    pub(crate) fn at_next_look_at_the_clock(&self, act: impl FnOnce() + Send + 'static) {
+        self.state.lock().on_clock = Some(Box::new(act));
+    }
+
+    fn look_at_the_clock(&self) {
+        let act = self.state.lock().on_clock.take();
+        if let Some(act) = act {
+            act();
+        }
+    }
+
+    /// Calls the engine for a client, and keeps the account of what it is owed.
+    pub(crate) fn call<T>(&self, cookie: Cookie, call: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.state.lock().accounts.entry(cookie).or_default().inside += 1;
+        let before = INSIDE.replace(true);
+        let result = call();
+        INSIDE.set(before);
+        let mut state = self.state.lock();
+        let account = state.accounts.entry(cookie).or_default();
+        account.inside -= 1;
+        if matches!(result, Err(Error::WouldBlock)) {
+            account.owed += 1;
+        }
+        result
+    }
+
+    /// The same as a real host does it: a call that blocks is made again after the notification.
+    pub(crate) fn finish<T>(
+        &self,
+        cookie: Cookie,
+        mut call: impl FnMut() -> Result<T>,
+    ) -> Result<T> {
+        for _ in 0..BLOCKS_MAX {
+            match self.call(cookie, &mut call) {
+                Err(Error::WouldBlock) => self.wait(cookie),
+                other => return other,
+            }
+        }
+        panic!("{cookie:?} blocks again and again");
+    }
+
+    /// Whether a client is owed nothing.
+    pub(crate) fn is_notified(&self, cookie: Cookie) -> bool {
+        let state = self.state.lock();
+        let account = state.accounts.get(&cookie).copied().unwrap_or_default();
+        account.given >= account.owed
+    }
+
+    /// Notifications that a client has got.
+    pub(crate) fn notifications(&self, cookie: Cookie) -> usize {
+        let state = self.state.lock();
+        state
+            .accounts
+            .get(&cookie)
+            .map_or(0, |account| account.given)
+    }
+
+    /// Waits until a client has got what it is owed.
+    pub(crate) fn wait(&self, cookie: Cookie) {
+        self.until(&format!("{cookie:?} is notified"), || {
+            self.is_notified(cookie)
+        });
+    }
+
+    /// Waits for a condition.
+    pub(crate) fn until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
+        for _ in 0..LOOKS_MAX {
+            if is_so() {
+                return;
+            }
+            let mut state = self.state.lock();
+            let _ = self.changed.wait_for(&mut state, LOOK);
+        }
+        panic!("waited too long until {what}");
+    }
+
+    /// Whether a line that contains `text` was logged.
+    pub(crate) fn has_logged(&self, level: LogLevel, text: &str) -> bool {
+        let state = self.state.lock();
+        state
+            .logs
+            .iter()
+            .any(|(at, line)| *at == level && line.contains(text))
+    }
+
+    /// Fails if the engine did to this host what it must not do.
+    pub(crate) fn check(&self) {
+        let state = self.state.lock();
+        let mut violations = state.violations.clone();
+        for (cookie, account) in &state.accounts {
+            if account.given != account.owed {
+                violations.push(format!("{cookie:?}: {account:?}"));
+            }
+        }
+        drop(state);
+        assert!(violations.is_empty(), "{violations:#?}");
+    }
+}
+
+impl Host for FakeHost {
+    fn now(&self) -> RelTime {
+        self.look_at_the_clock();
+        u32::try_from(self.seconds.load(Ordering::SeqCst)).unwrap()
+    }
+
+    fn realtime(&self, expiry: i64) -> RelTime {
+        let relative = match expiry {
+            0 => return 0,
+            ..0 => 1,
+            1..=MONTH => i64::from(self.now()) + expiry,
+            _ => (expiry - STARTED).max(1),
+        };
+        u32::try_from(relative).unwrap()
+    }
+
+    fn abstime(&self, time: RelTime) -> i64 {
+        STARTED + i64::from(time)
+    }
+
+    fn unix_nanos(&self) -> u64 {
+        let nanos = u64::try_from(STARTED).unwrap() + self.seconds.load(Ordering::SeqCst);
+        let reading = self.readings.fetch_add(1, Ordering::SeqCst);
+        self.state
+            .lock()
+            .wall
+            .unwrap_or(nanos * 1_000_000_000 + reading)
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_secs(self.seconds.load(Ordering::SeqCst))
+    }
+
+    fn log(&self, level: LogLevel, message: &str) {
+        self.state.lock().logs.push((level, message.to_owned()));
+        self.changed.notify_all();
+    }
+
+    fn notify(&self, cookie: BlockedCookie) {
+        let cookie = cookie.cookie();
+        let mut state = self.state.lock();
+        if INSIDE.get() {
+            state
+                .violations
+                .push(format!("{cookie:?} notified inside an engine call"));
+        }
+        let account = state.accounts.entry(cookie).or_default();
+        account.given += 1;
+        if account.given > account.owed + account.inside {
+            state
+                .violations
+                .push(format!("{cookie:?} notified without being owed it"));
+        }
+        self.changed.notify_all();
+    }
+}

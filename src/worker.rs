@@ -1,0 +1,181 @@
+//! Threads of the engine. The only place that spawns one; every worker can be woken, stopped and
+//! joined, and sleeps without using the processor.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+/// Why a worker's sleep ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wake {
+    /// There may be work.
+    Work,
+    /// The time was over.
+    Timeout,
+    /// The worker is to finish.
+    Stop,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    work: bool,
+    stop: bool,
+}
+
+/// How a worker is told that there is work. Cheap to call again and again: only the first call
+/// after the worker began to look costs more than a load.
+#[derive(Debug, Default)]
+pub(crate) struct Signal {
+    /// Set while a wake-up is on its way that the worker has not taken yet.
+    raised: AtomicBool,
+    // Guards the two flags below it. Last in the lock order: nothing is locked under it.
+    state: Mutex<State>,
+    changed: Condvar, // Goes with `state`, which it guards the changes of.
+}
+
+impl Signal {
+    /// A signal that nobody waits for yet.
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// Tells the worker that there is work. Any thread, any lock held.
+    pub(crate) fn wake(&self) {
+        if self.raised.load(Ordering::Relaxed) || self.raised.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.state.lock().work = true;
+        self.changed.notify_one();
+    }
+
+    /// Sleeps until there is work, the worker is to stop, or the time is over.
+    pub(crate) fn wait(&self, time: Option<Duration>) -> Wake {
+        let mut state = self.state.lock();
+        if !state.work && !state.stop {
+            match time {
+                Some(time) => {
+                    let _ = self.changed.wait_for(&mut state, time);
+                }
+                None => self.changed.wait(&mut state),
+            }
+        }
+        // Before the worker looks for work: what comes after this raises the signal again.
+        if std::mem::take(&mut state.work) {
+            self.raised.store(false, Ordering::Release);
+            return if state.stop { Wake::Stop } else { Wake::Work };
+        }
+        if state.stop {
+            Wake::Stop
+        } else {
+            Wake::Timeout
+        }
+    }
+
+    /// Sleeps for the time whatever work comes; true when the worker is to stop.
+    pub(crate) fn nap(&self, time: Duration) -> bool {
+        let mut state = self.state.lock();
+        if !state.stop {
+            let _ = self
+                .changed
+                .wait_while_for(&mut state, |state| !state.stop, time);
+        }
+        state.stop
+    }
+
+    /// Whether the worker is to stop.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.state.lock().stop
+    }
+
+    /// Tells the worker to finish.
+    pub(crate) fn stop(&self) {
+        self.state.lock().stop = true;
+        self.changed.notify_all();
+    }
+}
+
+/// A running thread.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    signal: Arc<Signal>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    /// Starts a thread that runs `body` until it returns, which it has to when `signal` says stop.
+    ///
+    /// # Errors
+    /// When the system has no thread to give.
+    pub(crate) fn spawn(
+        name: &str,
+        signal: &Arc<Signal>,
+        body: impl FnOnce(&Signal) + Send + 'static,
+    ) -> io::Result<Self> {
+        let own = Arc::clone(signal);
+        let thread = Builder::new()
+            .name(format!("ce-{name}"))
+            .spawn(move || body(&own))?;
+        Ok(Self {
+            signal: Arc::clone(signal),
+            thread: Some(thread),
+        })
+    }
+
+    /// Tells the thread to finish and waits for it. Returns false when it had panicked.
+    pub(crate) fn stop(&mut self) -> bool {
+        self.signal.stop();
+        self.thread
+            .take()
+            .is_none_or(|thread| thread.join().is_ok())
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+
+    #[test]
+    fn a_wake_up_is_never_lost() {
+        let signal = Signal::new();
+        let (work, done) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (todo, finished) = (Arc::clone(&work), Arc::clone(&done));
+        let mut worker = Worker::spawn("test", &signal, move |signal| {
+            while signal.wait(None) != Wake::Stop {
+                finished.fetch_add(todo.swap(0, Ordering::AcqRel), Ordering::AcqRel);
+            }
+        })
+        .unwrap();
+        for round in 1..=20_000 {
+            work.fetch_add(1, Ordering::AcqRel);
+            signal.wake();
+            if round % 100 == 0 {
+                while done.load(Ordering::Acquire) != round {
+                    std::thread::yield_now();
+                }
+            }
+        }
+        assert!(worker.stop());
+    }
+
+    #[test]
+    fn stop_ends_a_nap_and_a_wait() {
+        let signal = Signal::new();
+        let mut worker = Worker::spawn("test", &signal, |signal| {
+            assert!(signal.nap(Duration::from_secs(3600)));
+            assert_eq!(signal.wait(None), Wake::Stop);
+        })
+        .unwrap();
+        assert!(worker.stop());
+    }
+}
