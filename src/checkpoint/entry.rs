@@ -1,0 +1,105 @@
+//! One entry of the log, 24 bytes, and the pre-image that rides in it.
+
+use crate::item::Item;
+use crate::types::Seqno;
+
+/// What an entry says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Op {
+    /// Superseded by a later entry of the same key; carries nothing.
+    Tombstone = 0,
+    /// The key has this item.
+    Set = 1,
+    /// The key is gone; the item is key-only.
+    Delete = 2,
+    /// Every key of the vbucket is gone (`flush_all`).
+    Flush = 3,
+    /// First entry of a checkpoint.
+    CheckpointStart = 4,
+    /// Last entry of a closed checkpoint.
+    CheckpointEnd = 5,
+    /// START: a window begins with this checkpoint.
+    UpdateStart = 6,
+    /// COMPLETE: the window ends here and stays.
+    UpdateEnd = 7,
+    /// REVERT: the window ends here and is taken back.
+    UpdateRevert = 8,
+}
+
+impl Op {
+    fn from_bits(bits: u8) -> Self {
+        match bits {
+            1 => Self::Set,
+            2 => Self::Delete,
+            3 => Self::Flush,
+            4 => Self::CheckpointStart,
+            5 => Self::CheckpointEnd,
+            6 => Self::UpdateStart,
+            7 => Self::UpdateEnd,
+            8 => Self::UpdateRevert,
+            _ => Self::Tombstone,
+        }
+    }
+
+    /// Whether the entry is about one key.
+    pub(crate) const fn is_mutation(self) -> bool {
+        matches!(self, Self::Set | Self::Delete)
+    }
+}
+
+/// What a key was just before START.
+#[derive(Clone, Debug)]
+pub(crate) enum PreImage {
+    /// There was no such key.
+    Absent,
+    /// It had this item, logged at `seqno`. The item is key-only once its value is on disk (unless
+    /// the configuration asks to keep values in memory).
+    Present {
+        /// The item, or its key-only form.
+        item: Item,
+        /// Its place in the log: decides whether it is on disk.
+        seqno: Seqno,
+    },
+}
+
+/// An entry.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// Sequence number in the upper 56 bits, operation in the lower 8.
+    word: u64,
+    /// The item of a mutation, nothing otherwise.
+    pub(crate) item: Option<Item>,
+    /// Only in a window's checkpoint (or while one completes).
+    pub(crate) pre_image: Option<Box<PreImage>>,
+}
+
+const _: () = assert!(size_of::<Entry>() == 24);
+
+impl Entry {
+    pub(crate) fn new(seqno: Seqno, op: Op, item: Option<Item>) -> Self {
+        Self {
+            word: seqno.get() << 8 | u64::from(op as u8),
+            item,
+            pre_image: None,
+        }
+    }
+
+    pub(crate) fn seqno(&self) -> Seqno {
+        Seqno::new(self.word >> 8)
+    }
+
+    pub(crate) fn op(&self) -> Op {
+        Op::from_bits(self.word.to_le_bytes()[0])
+    }
+
+    pub(crate) fn is_live(&self) -> bool {
+        self.op() != Op::Tombstone
+    }
+
+    /// Leaves a tombstone in its place and returns what was there.
+    pub(crate) fn bury(&mut self) -> Self {
+        let seqno = self.seqno();
+        std::mem::replace(self, Self::new(seqno, Op::Tombstone, None))
+    }
+}

@@ -1,0 +1,291 @@
+//! The window of one vbucket: from START to the end of COMPLETE or REVERT.
+//!
+//! States: none -> open -> completing -> none (or open again, when the store failed), and
+//! open -> reverting -> none. The caller checks the state before each step; a step in the wrong
+//! state changes nothing and says so.
+
+use std::time::Duration;
+
+use super::{Change, Checkpoint, Kind, Log, Op, PreImage, Prior, WindowReport, change};
+use crate::item::Item;
+use crate::types::{CheckpointId, Seqno};
+
+/// Where a window stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Mutations collect pre-images.
+    Open,
+    /// The entries up to `end` are being made durable. Mutations behind it still collect
+    /// pre-images, for the case that the store fails.
+    Completing {
+        /// Last entry of the window.
+        end: Seqno,
+    },
+    /// Keys whose latest entry lies between barrier and `end` are taken back.
+    Reverting {
+        /// Last entry of the window.
+        end: Seqno,
+    },
+}
+
+impl Phase {
+    /// The word that statistics print.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Completing { .. } => "completing",
+            Self::Reverting { .. } => "reverting",
+        }
+    }
+}
+
+/// A window.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
+    /// The last entry before the window.
+    pub(crate) barrier: Seqno,
+    /// Its state.
+    pub(crate) phase: Phase,
+    /// When it was opened, by the monotonic clock.
+    pub(crate) opened: Duration,
+    /// The latest `flush_all` before START.
+    floor: Seqno,
+}
+
+impl Log {
+    /// The window, if there is one.
+    pub(crate) fn window(&self) -> Option<&Window> {
+        self.window.as_ref()
+    }
+
+    /// Id of the window's checkpoint.
+    pub(crate) fn window_id(&self) -> Option<CheckpointId> {
+        let barrier = self.window?.barrier;
+        self.all()
+            .find(|checkpoint| checkpoint.first > barrier)
+            .map(|checkpoint| checkpoint.id)
+    }
+
+    /// START: a new checkpoint begins that is held back from the store. False when a window exists.
+    pub(crate) fn open_window(&mut self, now: u32, opened: Duration) -> bool {
+        if self.window.is_some() {
+            return false;
+        }
+        let barrier = self.rotate(now);
+        self.open.kind = Kind::Window;
+        self.push_meta(Op::UpdateStart);
+        self.window = Some(Window {
+            barrier,
+            phase: Phase::Open,
+            opened,
+            floor: self.floor,
+        });
+        true
+    }
+
+    /// The pre-image that a first touch has to record now; none without a window.
+    pub(super) fn pre_image(&mut self, prior: Option<&Prior<'_>>) -> Option<PreImage> {
+        let window = self.window?;
+        if matches!(window.phase, Phase::Reverting { .. }) {
+            return None;
+        }
+        let Some(prior) = prior else {
+            return Some(PreImage::Absent);
+        };
+        if prior.seqno > window.barrier {
+            // Touched in the window that is completing: the same pre-image, should that fail.
+            let entry = self.find_mut(prior.seqno)?.entries.get_mut(prior.seqno)?;
+            return entry.pre_image.as_deref().cloned();
+        }
+        if prior.deleted || prior.seqno < window.floor {
+            return Some(PreImage::Absent);
+        }
+        let resident = prior.keep_value && prior.item.is_resident();
+        let item = if resident {
+            prior.item.clone()
+        } else {
+            prior.item.key_only()
+        };
+        Some(PreImage::Present {
+            item,
+            seqno: prior.seqno,
+        })
+    }
+
+    /// COMPLETE accepted: the window's checkpoint is closed and a normal one opened. False unless
+    /// the window is open.
+    pub(crate) fn begin_complete(&mut self, now: u32) -> bool {
+        self.end_window(Op::UpdateEnd, Kind::Completing, now, |end| {
+            Phase::Completing { end }
+        })
+    }
+
+    /// REVERT accepted: as above, and a `flush_all` of the window counts no longer.
+    pub(crate) fn begin_revert(&mut self, now: u32) -> bool {
+        let done = self.end_window(Op::UpdateRevert, Kind::Reverted, now, |end| {
+            Phase::Reverting { end }
+        });
+        if let Some(window) = self.window.filter(|_| done) {
+            self.floor = window.floor;
+        }
+        done
+    }
+
+    fn end_window(
+        &mut self,
+        marker: Op,
+        kind: Kind,
+        now: u32,
+        phase: impl FnOnce(Seqno) -> Phase,
+    ) -> bool {
+        if self.window.is_none_or(|window| window.phase != Phase::Open) {
+            return false;
+        }
+        self.push_meta(marker);
+        self.open.kind = kind;
+        let end = self.rotate(now);
+        if let Some(window) = self.window.as_mut() {
+            window.phase = phase(end);
+        }
+        true
+    }
+
+    /// The changes of the window that is completing or reverting, behind `after`, at most `limit`. Returns the
+    /// position to go on from, or `None` at the end.
+    pub(crate) fn read_window(
+        &self,
+        after: Seqno,
+        limit: usize,
+        out: &mut Vec<Change>,
+    ) -> Option<Seqno> {
+        let barrier = self.window?.barrier;
+        let window = self
+            .closed
+            .iter()
+            .find(|checkpoint| checkpoint.first > barrier)?;
+        window.read_some(after, limit, out)
+    }
+
+    /// The same for the open checkpoint.
+    pub(crate) fn read_open(
+        &self,
+        after: Seqno,
+        limit: usize,
+        out: &mut Vec<Change>,
+    ) -> Option<Seqno> {
+        self.open.read_some(after, limit, out)
+    }
+
+    /// The commit of a completing window succeeded: it is an ordinary, durable checkpoint now.
+    pub(crate) fn completed(&mut self) -> Vec<Checkpoint> {
+        let Some(Window {
+            phase: Phase::Completing { end },
+            ..
+        }) = self.window
+        else {
+            return Vec::new();
+        };
+        self.window = None;
+        let window = self.closed.iter_mut().find(|c| c.kind == Kind::Completing);
+        let id = window.map(|checkpoint| {
+            checkpoint.kind = Kind::Normal;
+            checkpoint.id
+        });
+        self.advance(end, id)
+    }
+
+    /// The commit failed: the window is open again, with what was written since as part of it.
+    pub(crate) fn complete_failed(&mut self) {
+        let Some(index) = self.closed.iter().position(|c| c.kind == Kind::Completing) else {
+            return;
+        };
+        let later: Vec<Checkpoint> = self.closed.drain(index + 1..).collect();
+        let Some(mut merged) = self.closed.pop_back() else {
+            return;
+        };
+        let placeholder = Checkpoint::new(self.open.id, self.last, 0);
+        let open = std::mem::replace(&mut self.open, placeholder);
+        // The window's own end: the marker and, behind it, the checkpoint end.
+        if let Some(last) = merged.last.take() {
+            merged.entries.remove(last);
+            merged.entries.remove(Seqno::new(last.get() - 1));
+        }
+        for mut checkpoint in later.into_iter().chain(std::iter::once(open)) {
+            checkpoint.entries.remove(checkpoint.first);
+            if let Some(last) = checkpoint.last {
+                checkpoint.entries.remove(last);
+            }
+            merged.mutations += checkpoint.mutations;
+            merged.flushes += checkpoint.flushes;
+            merged.bytes += checkpoint.bytes;
+            merged.entries.append(checkpoint.entries);
+        }
+        merged.kind = Kind::Window;
+        self.open = merged;
+        if let Some(window) = self.window.as_mut() {
+            window.phase = Phase::Open;
+        }
+    }
+
+    /// Drops the entry of the open window that a later one of the same key made void: after a
+    /// failed COMPLETE a key may stand in it twice. `latest` is what the hash table says.
+    pub(crate) fn bury_duplicate(&mut self, seqno: Seqno, latest: Seqno) -> bool {
+        let window = self.open.kind == Kind::Window && seqno >= self.open.first;
+        window && latest > seqno && self.open.remove(seqno).is_some()
+    }
+
+    /// Takes the pre-image of a window entry that is being reverted.
+    pub(crate) fn take_pre_image(&mut self, seqno: Seqno) -> Option<PreImage> {
+        let entry = self.find_mut(seqno)?.entries.get_mut(seqno)?;
+        entry.pre_image.take().map(|boxed| *boxed)
+    }
+
+    /// The value of a pre-image has become durable: keep its key-only form. Returns the item to
+    /// drop with no lock held. `latest` is the key's window entry, `seqno` the durable version.
+    pub(crate) fn evict_pre_image(&mut self, latest: Seqno, seqno: Seqno) -> Option<Item> {
+        let entry = self.find_mut(latest)?.entries.get_mut(latest)?;
+        match entry.pre_image.as_deref_mut()? {
+            PreImage::Present { item, seqno: at } if *at == seqno && item.is_resident() => {
+                let key_only = item.key_only();
+                Some(std::mem::replace(item, key_only))
+            }
+            _ => None,
+        }
+    }
+
+    /// Every key of a reverting window has been taken back. Returns what nobody needs any more.
+    pub(crate) fn reverted(&mut self) -> Vec<Checkpoint> {
+        if self
+            .window
+            .is_some_and(|window| matches!(window.phase, Phase::Reverting { .. }))
+        {
+            self.window = None;
+        }
+        self.advance(self.persisted, None)
+    }
+
+    /// Figures of the window.
+    pub(crate) fn window_report(&self) -> Option<WindowReport> {
+        let window = self.window?;
+        let checkpoint = self.all().find(|c| c.first > window.barrier)?;
+        Some(WindowReport {
+            opened: window.opened,
+            touched: checkpoint.mutations,
+            bytes: checkpoint.bytes,
+        })
+    }
+}
+
+impl Checkpoint {
+    /// Reads changes behind `after`, at most `limit`; where to go on, or `None` at the end.
+    fn read_some(&self, after: Seqno, limit: usize, out: &mut Vec<Change>) -> Option<Seqno> {
+        let full = out.len().saturating_add(limit);
+        let mut upto = after;
+        let whole = self.entries.visit_after(after, &mut |entry| {
+            upto = entry.seqno();
+            out.extend(change(entry));
+            out.len() < full
+        });
+        (!whole).then_some(upto)
+    }
+}

@@ -1,0 +1,640 @@
+//! A vbucket: its hash table and its log, kept in agreement.
+//!
+//! Purpose: every data operation on one key, each under the locks that make table order and log
+//! order agree; the steps of online update on one vbucket; what the background threads need.
+//!
+//! Invariants: a slot's number is that of the key's latest log entry (or older than anything in
+//! the log). A key is *dirty* exactly when its number is above the persistence cursor, and *gone*
+//! when it is deleted or older than the latest flush; nothing keeps a second account of either.
+//!
+//! Locks, in order: a stripe of the table, then the log. An operation takes the log's mutex before
+//! it decides, so a START, COMPLETE or REVERT that holds all logs falls between operations. START,
+//! COMPLETE and REVERT are the only ones that hold several logs, in ascending order of id.
+//!
+//! Threads: any. Nothing here waits for the disk or calls the host.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::checkpoint::{Change, Entry, Limits, Log, Op, PreImage, Prior, ReadEnd};
+use crate::error::{Error, Result};
+use crate::host::Host;
+use crate::item::Item;
+use crate::metrics::Metrics;
+use crate::types::{CheckpointId, Seqno, UnixTime, VbucketId, VbucketState};
+
+mod map;
+mod table;
+#[cfg(test)]
+mod tests;
+mod update;
+
+pub(crate) use map::{Remains, VbucketMap};
+use table::{Slot, Stripe, Table};
+pub(crate) use update::{
+    ReadersSwitch, RevertStep, begin_complete, begin_revert, complete_failed, completed,
+    open_windows,
+};
+
+/// What all vbuckets of an engine share.
+pub(crate) struct Shared {
+    /// For the time only.
+    pub(crate) host: Arc<dyn Host>,
+    /// Counters.
+    pub(crate) metrics: Metrics,
+    /// Makes a REVERT of many vbuckets visible to readers at one instant.
+    pub(crate) switch: ReadersSwitch,
+    /// When a checkpoint is closed.
+    pub(crate) limits: Limits,
+    /// Whether pre-images keep their value although it is on disk, or because no disk has it.
+    pub(crate) keep_pre_images: bool,
+}
+
+impl Shared {
+    /// Unix seconds by the host's clock, which tests can turn.
+    pub(crate) fn unix_now(&self) -> UnixTime {
+        let now = self.host.abstime(self.host.now());
+        UnixTime::try_from(now.max(0)).unwrap_or(UnixTime::MAX)
+    }
+
+    /// Seconds by a clock that never goes back.
+    pub(crate) fn seconds(&self) -> u32 {
+        u32::try_from(self.host.monotonic().as_secs()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether an item has expired: strictly after its second, as ep-engine does.
+    fn is_expired(&self, item: &Item) -> bool {
+        item.expiry() != 0 && item.expiry() < self.unix_now()
+    }
+}
+
+/// Result of a read.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// The item, with one more reference.
+    Hit(Item),
+    /// No such key.
+    Miss,
+    /// The key exists; its value has to be fetched first. Carries the key-only item.
+    NotResident(Item),
+}
+
+/// What a mutation does to its key.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// A new version with a CAS of its own.
+    Put(Item),
+    /// A new version that keeps the CAS of its item (touch).
+    Touch(Item),
+    /// No such key any more.
+    Remove,
+}
+
+#[repr(align(64))]
+struct Ordered {
+    log: Log,
+    /// A version's CAS is this plus its number. Above every CAS given before this vbucket began.
+    cas_base: u64,
+}
+
+/// A vbucket. The object stays for good once made; deletion empties it.
+pub(crate) struct Vbucket {
+    id: VbucketId,
+    /// A [`VbucketState`], or 0 for "does not exist". Written with the log locked.
+    state: AtomicU8,
+    /// A mutation panicked half way: table and log may disagree.
+    poisoned: AtomicBool,
+    table: Table,
+    // Guards the log and, with it, the decision of every mutation. Second in the lock order, after
+    // one stripe; several logs at a time only in ascending order of id, with no stripe held.
+    ordered: Mutex<Ordered>,
+    /// The latest flush, for readers without the log's lock; written with it held.
+    floor: AtomicU64,
+    /// The same while a window is reverting.
+    revert_floor: AtomicU64,
+    /// A reverting window: numbers above `revert_low` up to `revert_high`.
+    revert_low: AtomicU64,
+    revert_high: AtomicU64,
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Vbucket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Vbucket")
+            .field("id", &self.id)
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What an operation took out of table and log. Freed when it goes out of scope, which is to be
+/// after the locks.
+#[derive(Debug, Default)]
+struct Garbage {
+    item: Option<Item>,
+    entry: Option<Entry>,
+    slot: Option<Slot>,
+}
+
+impl Vbucket {
+    fn missing(id: VbucketId, shared: Arc<Shared>) -> Self {
+        let log = Log::new(CheckpointId::new(0), shared.limits, 0);
+        Self {
+            id,
+            state: AtomicU8::new(0),
+            poisoned: AtomicBool::new(false),
+            table: Table::new(),
+            ordered: Mutex::new(Ordered { log, cas_base: 0 }),
+            floor: AtomicU64::new(0),
+            revert_floor: AtomicU64::new(0),
+            revert_low: AtomicU64::new(0),
+            revert_high: AtomicU64::new(0),
+            shared,
+        }
+    }
+
+    /// Its id.
+    pub(crate) fn id(&self) -> VbucketId {
+        self.id
+    }
+
+    /// Its state, `None` when it does not exist.
+    pub(crate) fn state(&self) -> Option<VbucketState> {
+        VbucketState::from_wire(u32::from(self.state.load(Ordering::Acquire)))
+    }
+
+    /// Whether a defect left it in a state that cannot be trusted. Only a restart helps: the store
+    /// still has what was durable.
+    pub(crate) fn is_poisoned(&self) -> bool {
+        self.poisoned.load(Ordering::Acquire)
+    }
+
+    /// Changes the state of an existing vbucket.
+    pub(crate) fn set_state(&self, state: VbucketState) {
+        let _log = self.ordered.lock();
+        self.state.store(state as u8, Ordering::Release);
+    }
+
+    fn log(&self) -> MutexGuard<'_, Ordered> {
+        self.ordered.lock()
+    }
+
+    fn floor(&self) -> Seqno {
+        let reverting = self.shared.switch.is_on() && self.revert_high.load(Ordering::Acquire) != 0;
+        let floor = if reverting {
+            &self.revert_floor
+        } else {
+            &self.floor
+        };
+        Seqno::new(floor.load(Ordering::Acquire))
+    }
+
+    /// Whether a reader has to take this version back first.
+    fn is_reverting(&self, seqno: Seqno) -> bool {
+        self.shared.switch.is_on() && self.in_reverted_window(seqno)
+    }
+
+    fn in_reverted_window(&self, seqno: Seqno) -> bool {
+        seqno.get() > self.revert_low.load(Ordering::Acquire)
+            && seqno.get() <= self.revert_high.load(Ordering::Acquire)
+    }
+
+    /// Reads a key.
+    pub(crate) fn get(&self, hash: u32, key: &[u8]) -> Found {
+        let mut garbage = Garbage::default();
+        let mut stripe = self.table.lock(hash);
+        let Some(slot) = stripe.find(hash, key) else {
+            return Found::Miss;
+        };
+        let gone = slot.is_deleted() || slot.seqno() < self.floor();
+        let expired = !gone && self.shared.is_expired(slot.item());
+        if expired || self.is_reverting(slot.seqno()) {
+            // Rare. With the log locked it is certain whether the key has to be taken back first.
+            self.settle(&mut stripe, &mut self.log(), hash, key, &mut garbage);
+            let floor = self.floor();
+            let slot = stripe.find(hash, key);
+            let present = slot.filter(|slot| !slot.is_deleted() && slot.seqno() >= floor);
+            return present.map_or(Found::Miss, |slot| found(slot.item()));
+        }
+        if gone {
+            return Found::Miss;
+        }
+        slot.touch();
+        found(slot.item())
+    }
+
+    /// Changes a key: `decide` sees the present item (never an expired, flushed or reverted one;
+    /// perhaps a key-only one) and says what becomes of it. Returns the CAS of the new version.
+    ///
+    /// # Errors
+    /// What `decide` returned, or [`Error::NotMyVbucket`] when the vbucket vanished meanwhile.
+    pub(crate) fn mutate(
+        &self,
+        hash: u32,
+        key: &[u8],
+        decide: &mut dyn FnMut(Option<&Item>) -> Result<Verdict>,
+    ) -> Result<u64> {
+        let mut garbage = Garbage::default();
+        let mut settled = Garbage::default();
+        let _poison = PoisonOnPanic(self);
+        let mut stripe = self.table.lock(hash);
+        // The probe's cache misses happen before the log is locked.
+        let (mut slot, mut counts) = stripe.find_with_counts(hash, key);
+        let expired = slot
+            .as_ref()
+            .is_some_and(|slot| self.shared.is_expired(slot.item()));
+        let mut ordered = self.log();
+        if self.state.load(Ordering::Acquire) == 0 {
+            return Err(Error::NotMyVbucket);
+        }
+        let floor = ordered.log.floor();
+        counts.sync(floor);
+        let reverting = slot
+            .as_ref()
+            .is_some_and(|slot| self.in_reverted_window(slot.seqno()));
+        if reverting || expired {
+            self.settle(&mut stripe, &mut ordered, hash, key, &mut settled);
+            (slot, counts) = stripe.find_with_counts(hash, key);
+        }
+        let present = slot
+            .as_ref()
+            .filter(|slot| !slot.is_deleted() && slot.seqno() >= floor);
+        let (op, item) = match decide(present.map(|slot| slot.item()))? {
+            Verdict::Put(item) => {
+                item.set_cas(ordered.cas_base + ordered.log.next_seqno().get());
+                (Op::Set, item)
+            }
+            Verdict::Touch(item) => (Op::Set, item),
+            Verdict::Remove => match present {
+                Some(slot) => (Op::Delete, slot.item().key_only()),
+                None => return Err(Error::NotFound),
+            },
+        };
+        let cas = item.cas();
+        let prior = slot.as_ref().map(|slot| self.prior(slot, &ordered.log));
+        let (seqno, superseded) = ordered.log.append(op, item.clone(), prior.as_ref());
+        garbage.entry = superseded;
+        match slot {
+            Some(slot) => garbage.item = Some(slot.set(item, seqno, op == Op::Delete, counts)),
+            None => stripe.insert(Slot::new(item, seqno, false)),
+        }
+        ordered.log.close_if_due(|| self.shared.seconds());
+        Ok(cas)
+    }
+
+    /// The rare start of a mutation: takes the key back from a reverting window, and logs it as gone
+    /// if it has expired (then, or as it was before the window).
+    fn settle(
+        &self,
+        stripe: &mut Stripe,
+        ordered: &mut Ordered,
+        hash: u32,
+        key: &[u8],
+        garbage: &mut Garbage,
+    ) {
+        let Some(slot) = stripe.find(hash, key) else {
+            return;
+        };
+        if self.in_reverted_window(slot.seqno()) {
+            self.restore(stripe, ordered, hash, key, garbage);
+        }
+        let floor = ordered.log.floor();
+        let expired = stripe.find(hash, key).is_some_and(|slot| {
+            let gone = slot.is_deleted() || slot.seqno() < floor;
+            !gone && self.shared.is_expired(slot.item())
+        });
+        if expired {
+            self.expire(stripe, ordered, hash, key, garbage);
+        }
+    }
+
+    fn prior<'a>(&self, slot: &'a Slot, log: &Log) -> Prior<'a> {
+        Prior {
+            item: slot.item(),
+            seqno: slot.seqno(),
+            deleted: slot.is_deleted(),
+            keep_value: self.shared.keep_pre_images || slot.seqno() > log.persisted(),
+        }
+    }
+
+    /// Logs the deletion of a key that is in the table.
+    fn delete(
+        &self,
+        stripe: &mut Stripe,
+        ordered: &mut Ordered,
+        hash: u32,
+        key: &[u8],
+        garbage: &mut Garbage,
+    ) {
+        let Some(slot) = stripe.find(hash, key) else {
+            return;
+        };
+        let prior = self.prior(slot, &ordered.log);
+        let item = prior.item.key_only();
+        let (seqno, superseded) = ordered.log.append(Op::Delete, item.clone(), Some(&prior));
+        garbage.entry = superseded;
+        garbage.item = stripe.replace(hash, key, item, seqno, true);
+    }
+
+    fn expire(
+        &self,
+        stripe: &mut Stripe,
+        ordered: &mut Ordered,
+        hash: u32,
+        key: &[u8],
+        garbage: &mut Garbage,
+    ) {
+        self.shared.metrics.expired.add(1);
+        self.delete(stripe, ordered, hash, key, garbage);
+    }
+
+    /// Puts a key back to what it was before a window that is being reverted.
+    fn restore(
+        &self,
+        stripe: &mut Stripe,
+        ordered: &mut Ordered,
+        hash: u32,
+        key: &[u8],
+        garbage: &mut Garbage,
+    ) {
+        let Some(slot) = stripe.find(hash, key) else {
+            return;
+        };
+        let deleted = slot.is_deleted();
+        let counters = &self.shared.metrics;
+        match ordered.log.take_pre_image(slot.seqno()) {
+            Some(PreImage::Absent) => {
+                counters.revert_add.add(1);
+                garbage.slot = stripe.remove(hash, key);
+            }
+            Some(PreImage::Present { item, seqno }) => {
+                if deleted {
+                    &counters.revert_delete
+                } else {
+                    &counters.revert_update
+                }
+                .add(1);
+                let on_disk = seqno <= ordered.log.persisted() && !self.shared.keep_pre_images;
+                let item = if on_disk && item.is_resident() {
+                    item.key_only()
+                } else {
+                    item
+                };
+                garbage.item = stripe.replace(hash, key, item, seqno, false);
+            }
+            None => {
+                // Cannot be. The store still has the old value: let it be read from there.
+                counters.defects.add(1);
+                let item = slot.item().key_only();
+                garbage.item = stripe.replace(hash, key, item, Seqno::ZERO, false);
+            }
+        }
+    }
+
+    /// `flush_all`: every key is gone from now on. Takes no time; the slots go later.
+    pub(crate) fn flush_all(&self) {
+        let mut ordered = self.log();
+        let floor = ordered.log.flush();
+        self.floor.store(floor.get(), Ordering::Release);
+        self.revert_floor.store(floor.get(), Ordering::Release);
+    }
+
+    /// Number of keys. Locks one stripe after the other.
+    pub(crate) fn items(&self) -> usize {
+        let live = |stripe: &Mutex<Stripe>| {
+            let mut stripe = stripe.lock();
+            // Read under the lock: an older flush than the stripe knows would undo its count.
+            stripe.sync(self.floor());
+            stripe.live()
+        };
+        self.table.stripes().map(live).sum()
+    }
+
+    /// Puts a fetched value in place, if the key still is the version that was fetched: same CAS
+    /// and still without a value. The item must carry the metadata of the key-only one.
+    pub(crate) fn fill(&self, item: &Item) {
+        let hash = item.hash();
+        let key_only;
+        {
+            let mut stripe = self.table.lock(hash);
+            let wanted = stripe.find(hash, item.key()).is_some_and(|slot| {
+                let same = slot.item().cas() == item.cas() && slot.item().nbytes() == item.nbytes();
+                same && !slot.is_deleted() && !slot.item().is_resident()
+            });
+            let full = item.clone();
+            key_only = if wanted {
+                stripe.swap(hash, item.key(), full)
+            } else {
+                None
+            };
+        }
+        drop(key_only);
+    }
+
+    /// Adds an item that was loaded from the store; for warm-up, before clients are let in.
+    pub(crate) fn load(&self, item: Item) {
+        let hash = item.hash();
+        self.table
+            .lock(hash)
+            .insert(Slot::new(item, Seqno::ZERO, false));
+    }
+
+    /// Takes a version out of memory altogether, for the memory-only store: unless it was read since
+    /// the last call or belongs to a window.
+    pub(crate) fn evict_whole(&self, item: &Item) -> Eviction {
+        let mut garbage = Garbage::default();
+        let (hash, key) = (item.hash(), item.key());
+        let mut stripe = self.table.lock(hash);
+        let Some(slot) = stripe.find(hash, key) else {
+            return Eviction::Gone;
+        };
+        if slot.is_deleted() || !slot.item().is(item) {
+            return Eviction::Gone;
+        }
+        if slot.take_recent() {
+            return Eviction::Kept;
+        }
+        let seqno = slot.seqno();
+        let mut ordered = self.log();
+        if ordered
+            .log
+            .window()
+            .is_some_and(|window| seqno > window.barrier)
+        {
+            return Eviction::Kept;
+        }
+        garbage.entry = ordered.log.forget(seqno);
+        garbage.slot = stripe.remove(hash, key);
+        Eviction::Evicted
+    }
+
+    /// Closes the open checkpoint if it is old. Returns whether there is one that ages.
+    pub(crate) fn close_if_old(&self) -> bool {
+        let now = self.shared.seconds();
+        self.log().log.close_if_old(now)
+    }
+
+    /// Works on the log alone. `work` must be short.
+    pub(crate) fn with_log<R>(&self, work: impl FnOnce(&Log) -> R) -> R {
+        work(&self.log().log)
+    }
+
+    /// Tells this vbucket from a later one of the same id.
+    pub(crate) fn incarnation(&self) -> u64 {
+        self.log().cas_base
+    }
+
+    /// Fixes what CAS values are counted from, before the first mutation.
+    pub(crate) fn set_cas_base(&self, cas_base: u64) {
+        self.log().cas_base = cas_base;
+    }
+
+    /// Starts a read for persistence.
+    pub(crate) fn reader(&self) -> Reader<'_> {
+        let ordered = self.log();
+        Reader {
+            vbucket: self,
+            incarnation: ordered.cas_base,
+            upto: ordered.log.persisted(),
+        }
+    }
+
+    /// Takes the slots of deletions out that are durable and still the latest of their key.
+    pub(crate) fn forget_deletions(&self, changes: &[Change]) {
+        for change in changes.iter().filter(|change| change.op == Op::Delete) {
+            if let Some(item) = &change.item {
+                self.forget_deletion(item, change.seqno);
+            }
+        }
+    }
+
+    /// Whether the key's latest version is not durable yet.
+    pub(crate) fn is_dirty(&self, item: &Item) -> bool {
+        let mut stripe = self.table.lock(item.hash());
+        let seqno = stripe
+            .find(item.hash(), item.key())
+            .map(|slot| slot.seqno());
+        seqno.is_some_and(|seqno| seqno > self.log().log.persisted())
+    }
+
+    /// Whether the key still has the version of this key-only item, and no value.
+    pub(crate) fn lacks_value(&self, item: &Item) -> bool {
+        let mut stripe = self.table.lock(item.hash());
+        stripe.find(item.hash(), item.key()).is_some_and(|slot| {
+            let lacking = !slot.is_deleted() && !slot.item().is_resident();
+            lacking && slot.item().cas() == item.cas()
+        })
+    }
+
+    fn forget_deletion(&self, item: &Item, seqno: Seqno) {
+        let _removed = {
+            let mut stripe = self.table.lock(item.hash());
+            let slot = stripe.find(item.hash(), item.key());
+            let same = slot.is_some_and(|slot| slot.is_deleted() && slot.seqno() == seqno);
+            if same {
+                stripe.remove(item.hash(), item.key())
+            } else {
+                None
+            }
+        };
+    }
+
+    fn evict_pre_image(&self, item: &Item, seqno: Seqno) {
+        let _full = {
+            let mut stripe = self.table.lock(item.hash());
+            let latest = stripe
+                .find(item.hash(), item.key())
+                .map(|slot| slot.seqno());
+            latest
+                .filter(|&latest| latest > seqno)
+                .and_then(|latest| self.log().log.evict_pre_image(latest, seqno))
+        };
+    }
+}
+
+/// A position in one vbucket's log from which the flusher reads. Void once the vbucket was deleted.
+#[derive(Debug)]
+pub(crate) struct Reader<'a> {
+    vbucket: &'a Vbucket,
+    /// The vbucket as it was when the reader was made, and not a later one of the same id.
+    incarnation: u64,
+    upto: Seqno,
+}
+
+impl<'a> Reader<'a> {
+    /// Whose log.
+    pub(crate) fn vbucket(&self) -> &'a Vbucket {
+        self.vbucket
+    }
+
+    /// What was read so far.
+    pub(crate) fn upto(&self) -> Seqno {
+        self.upto
+    }
+
+    /// Reads on; `None` when the vbucket was deleted. See [`Log::read`].
+    pub(crate) fn read(&mut self, limit: usize, out: &mut Vec<Change>) -> Option<ReadEnd> {
+        let ordered = self.vbucket.log();
+        if ordered.cas_base != self.incarnation {
+            return None;
+        }
+        let end = ordered.log.read(self.upto, limit, out);
+        self.upto = end.upto;
+        Some(end)
+    }
+
+    /// What was read is durable: moves the persistence cursor, forgets deletions, lets go of
+    /// pre-images that are on disk now, frees checkpoints.
+    pub(crate) fn committed(&self, closed: Option<CheckpointId>, changes: &[Change]) {
+        let vbucket = self.vbucket;
+        let (free, window) = {
+            let mut ordered = vbucket.log();
+            if ordered.cas_base != self.incarnation {
+                return;
+            }
+            let free = ordered.log.advance(self.upto, closed);
+            (free, ordered.log.window().is_some())
+        };
+        drop(free);
+        let evict = window && !vbucket.shared.keep_pre_images;
+        vbucket.forget_deletions(changes);
+        for change in changes.iter().filter(|_| evict) {
+            if let Some(item) = &change.item {
+                vbucket.evict_pre_image(item, change.seqno);
+            }
+        }
+    }
+}
+
+/// Marks a vbucket when the scope ends by a panic. The guard at the C boundary contains the panic;
+/// this keeps what it left half done from being used.
+struct PoisonOnPanic<'a>(&'a Vbucket);
+
+impl Drop for PoisonOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.poisoned.store(true, Ordering::Release);
+        }
+    }
+}
+
+/// What became of an eviction candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Eviction {
+    /// It was not there any more.
+    Gone,
+    /// It has to stay for now.
+    Kept,
+    /// It went.
+    Evicted,
+}
+
+fn found(item: &Item) -> Found {
+    if item.is_resident() {
+        Found::Hit(item.clone())
+    } else {
+        Found::NotResident(item.clone())
+    }
+}

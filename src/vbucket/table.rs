@@ -1,0 +1,408 @@
+//! The hash table of one vbucket.
+//!
+//! Purpose: key -> item, sequence number and state bits, in 16 bytes beyond the item. 64 stripes,
+//! each behind a mutex of its own; a stripe grows by *linear hashing* over small tables ("parts"):
+//! one part is split at a time, so that growing never holds an operation up for more than the
+//! rehash of one part (about 1,700 entries), however many keys there are.
+//!
+//! Threads and locks: a stripe's mutex is the outer one of an operation; a vbucket's log mutex may
+//! be taken under it, nothing else.
+
+use hashbrown::HashTable;
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::item::Item;
+use crate::types::Seqno;
+
+/// Stripes a vbucket; 4 KiB of them when it is empty.
+const STRIPES: usize = 64;
+const STRIPE_BITS: u32 = STRIPES.trailing_zeros();
+
+/// Mean entries in a part when the next one is split. Parts that are due hold twice as many, which
+/// still fits a table of 2,048 buckets.
+const PART_ENTRIES: usize = 850;
+
+const DELETED: u64 = 1;
+const RECENT: u64 = 2;
+
+/// An entry of the table.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    item: Item,
+    /// Sequence number in the upper 56 bits, state bits in the lower 8.
+    word: u64,
+}
+
+const _: () = assert!(size_of::<Slot>() == 16);
+
+impl Slot {
+    /// A slot for an item whose latest log entry is `seqno`.
+    pub(crate) fn new(item: Item, seqno: Seqno, deleted: bool) -> Self {
+        let mut slot = Self { item, word: 0 };
+        slot.mark(seqno, deleted);
+        slot
+    }
+
+    /// The item; key-only when deleted or evicted.
+    pub(crate) fn item(&self) -> &Item {
+        &self.item
+    }
+
+    /// Number of the latest log entry of this key; zero when it was loaded from the store.
+    pub(crate) fn seqno(&self) -> Seqno {
+        Seqno::new(self.word >> 8)
+    }
+
+    /// Whether the latest entry is a deletion.
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.word & DELETED != 0
+    }
+
+    /// Puts another version in its place and returns the old one.
+    pub(crate) fn set(
+        &mut self,
+        item: Item,
+        seqno: Seqno,
+        deleted: bool,
+        counts: &mut Counts,
+    ) -> Item {
+        counts.count(self, -1);
+        self.mark(seqno, deleted);
+        counts.count(self, 1);
+        std::mem::replace(&mut self.item, item)
+    }
+
+    fn mark(&mut self, seqno: Seqno, deleted: bool) {
+        let recent = self.word & RECENT;
+        self.word = seqno.get() << 8 | recent | if deleted { DELETED } else { 0 };
+    }
+
+    /// Notes a use; writes only when that is news, so that reads of a hot key share the line.
+    pub(crate) fn touch(&mut self) {
+        if self.word & RECENT == 0 {
+            self.word |= RECENT;
+        }
+    }
+
+    /// Takes the note of recent use away and returns whether there was one.
+    pub(crate) fn take_recent(&mut self) -> bool {
+        let recent = self.word & RECENT != 0;
+        self.word &= !RECENT;
+        recent
+    }
+}
+
+/// How many keys a stripe has.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    slots: usize,
+    /// Slots that are neither deleted nor flushed. Wraps below zero for the moment between a REVERT
+    /// that takes a flush back and the recount.
+    live: usize,
+    /// The flush up to which `live` is true.
+    floor: Seqno,
+}
+
+impl Counts {
+    /// Takes note of a `flush_all` at `floor`: nothing that was there before counts as live. (The
+    /// slots go later.) After a revert took the flush back, [`Stripe::recount`] is due.
+    pub(crate) fn sync(&mut self, floor: Seqno) {
+        if floor > self.floor {
+            self.live = 0;
+        }
+        self.floor = floor;
+    }
+
+    fn count(&mut self, slot: &Slot, by: isize) {
+        if self.is_live(slot) {
+            self.live = self.live.wrapping_add_signed(by);
+        }
+    }
+
+    fn is_live(&self, slot: &Slot) -> bool {
+        !slot.is_deleted() && slot.seqno() >= self.floor
+    }
+}
+
+/// One stripe.
+#[derive(Debug, Default)]
+pub(crate) struct Stripe {
+    parts: Vec<HashTable<Slot>>,
+    counts: Counts,
+}
+
+/// Spreads the 32 bits over what hashbrown looks at: the low bits and the top seven.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash)
+        .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        .rotate_left(32)
+}
+
+impl Stripe {
+    /// Index of the part for a hash: linear hashing over the bits above the stripe's.
+    fn part(&self, hash: u32) -> usize {
+        if self.parts.is_empty() {
+            return 0;
+        }
+        let bits = (hash >> STRIPE_BITS) as usize;
+        let whole = self.parts.len().next_power_of_two();
+        let index = bits & (whole - 1);
+        if index < self.parts.len() {
+            index
+        } else {
+            index & (whole / 2 - 1)
+        }
+    }
+
+    /// The slot of a key.
+    pub(crate) fn find(&mut self, hash: u32, key: &[u8]) -> Option<&mut Slot> {
+        let part = self.part(hash);
+        self.parts
+            .get_mut(part)?
+            .find_mut(spread(hash), |slot| is_key(slot, hash, key))
+    }
+
+    /// The slot of a key, and what [`Slot::set`] needs besides.
+    pub(crate) fn find_with_counts(
+        &mut self,
+        hash: u32,
+        key: &[u8],
+    ) -> (Option<&mut Slot>, &mut Counts) {
+        let part = self.part(hash);
+        let Self { parts, counts } = self;
+        let slot = match parts.get_mut(part) {
+            Some(part) => part.find_mut(spread(hash), |slot| is_key(slot, hash, key)),
+            None => None,
+        };
+        (slot, counts)
+    }
+
+    /// Adds a slot whose key is not in the table.
+    pub(crate) fn insert(&mut self, slot: Slot) {
+        if self.counts.slots >= self.parts.len() * PART_ENTRIES {
+            self.split();
+        }
+        let hash = slot.item.hash();
+        let part = self.part(hash);
+        self.counts.count(&slot, 1);
+        self.counts.slots += 1;
+        if let Some(part) = self.parts.get_mut(part) {
+            part.insert_unique(spread(hash), slot, |slot| spread(slot.item.hash()));
+        }
+    }
+
+    /// Adds one part and moves half of another one's slots there.
+    fn split(&mut self) {
+        let new = self.parts.len();
+        self.parts.push(HashTable::new());
+        if new == 0 {
+            return;
+        }
+        let bit = new.next_power_of_two() / if new.is_power_of_two() { 1 } else { 2 };
+        let rehash = |slot: &Slot| spread(slot.item.hash());
+        let Some(old) = self.parts.get_mut(new - bit).map(std::mem::take) else {
+            return;
+        };
+        let (mut stay, mut go) = (HashTable::new(), HashTable::new());
+        stay.reserve(old.len() / 2, rehash);
+        go.reserve(old.len() / 2, rehash);
+        for slot in old {
+            let hash = slot.item.hash();
+            let to = (hash >> STRIPE_BITS) as usize & bit;
+            let to = if to == 0 { &mut stay } else { &mut go };
+            to.insert_unique(spread(hash), slot, rehash);
+        }
+        for (index, part) in [(new - bit, stay), (new, go)] {
+            if let Some(place) = self.parts.get_mut(index) {
+                *place = part;
+            }
+        }
+    }
+
+    /// [`Slot::set`] for a key, if it has a slot.
+    pub(crate) fn replace(
+        &mut self,
+        hash: u32,
+        key: &[u8],
+        item: Item,
+        seqno: Seqno,
+        deleted: bool,
+    ) -> Option<Item> {
+        let (slot, counts) = self.find_with_counts(hash, key);
+        Some(slot?.set(item, seqno, deleted, counts))
+    }
+
+    /// Swaps the item of a slot for another form of the same version.
+    pub(crate) fn swap(&mut self, hash: u32, key: &[u8], item: Item) -> Option<Item> {
+        let slot = self.find(hash, key)?;
+        Some(std::mem::replace(&mut slot.item, item))
+    }
+
+    /// Takes a key's slot out.
+    pub(crate) fn remove(&mut self, hash: u32, key: &[u8]) -> Option<Slot> {
+        let part = self.part(hash);
+        let part = self.parts.get_mut(part)?;
+        let found = part.find_entry(spread(hash), |slot| is_key(slot, hash, key));
+        let slot = found.ok()?.remove().0;
+        self.counts.slots -= 1;
+        self.counts.count(&slot, -1);
+        Some(slot)
+    }
+
+    /// Counts the live slots anew.
+    pub(crate) fn recount(&mut self, floor: Seqno) {
+        self.counts.floor = floor;
+        let slots = self.parts.iter().flatten();
+        self.counts.live = slots.filter(|slot| self.counts.is_live(slot)).count();
+    }
+
+    /// [`Counts::sync`].
+    pub(crate) fn sync(&mut self, floor: Seqno) {
+        self.counts.sync(floor);
+    }
+
+    /// Number of live slots.
+    pub(crate) fn live(&self) -> usize {
+        if self.counts.live > self.counts.slots { 0 } else { self.counts.live }
+    }
+
+    /// Hands every slot of the part `index` to `keep`; those for which it returns false are taken
+    /// out and pushed to `garbage`. False when there is no such part.
+    pub(crate) fn sweep(
+        &mut self,
+        index: usize,
+        keep: &mut dyn FnMut(&mut Slot) -> bool,
+        garbage: &mut Vec<Slot>,
+    ) -> bool {
+        let Some(part) = self.parts.get_mut(index) else {
+            return false;
+        };
+        let before = garbage.len();
+        garbage.extend(part.extract_if(|slot| !keep(slot)));
+        for slot in garbage.iter().skip(before) {
+            self.counts.count(slot, -1);
+        }
+        self.counts.slots -= garbage.len() - before;
+        true
+    }
+}
+
+fn is_key(slot: &Slot, hash: u32, key: &[u8]) -> bool {
+    slot.item.hash() == hash && slot.item.key() == key
+}
+
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Padded(
+    // Guards one stripe. First in the lock order of an operation, before the vbucket's log; two
+    // stripes are never held together.
+    Mutex<Stripe>,
+);
+
+/// The table.
+#[derive(Debug)]
+pub(crate) struct Table {
+    stripes: Box<[Padded; STRIPES]>,
+}
+
+impl Table {
+    pub(crate) fn new() -> Self {
+        Self {
+            stripes: Box::new(std::array::from_fn(|_| Padded::default())),
+        }
+    }
+
+    /// Locks the stripe of a hash.
+    pub(crate) fn lock(&self, hash: u32) -> MutexGuard<'_, Stripe> {
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "the remainder is an index of the array"
+        )]
+        self.stripes[hash as usize % STRIPES].0.lock()
+    }
+
+    /// The stripes, to be locked one after the other.
+    pub(crate) fn stripes(&self) -> impl Iterator<Item = &Mutex<Stripe>> {
+        self.stripes.iter().map(|padded| &padded.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::item::Meta;
+
+    fn item(key: u32) -> Item {
+        // A poor hash on purpose: the low bits say little.
+        let hash = key.wrapping_mul(0x0100_0193).rotate_left(7);
+        let meta = Meta {
+            hash,
+            flags: 0,
+            expiry: 0,
+            cas: 0,
+        };
+        Item::with_value(&key.to_be_bytes(), &[b"v"], meta).unwrap()
+    }
+
+    #[test]
+    fn a_stripe_finds_everything_while_it_grows_and_shrinks() {
+        let mut stripe = Stripe::default();
+        for key in 0..20_000 {
+            stripe.insert(Slot::new(item(key), Seqno::new(u64::from(key)), false));
+        }
+        assert!(stripe.parts.len() > 16, "{} parts", stripe.parts.len());
+        let largest = stripe.parts.iter().map(HashTable::len).max().unwrap();
+        assert!(largest < 4 * PART_ENTRIES, "parts stay small: {largest}");
+        for key in 0..20_000 {
+            let wanted = item(key);
+            let slot = stripe.find(wanted.hash(), wanted.key()).unwrap();
+            assert_eq!(slot.seqno().get(), u64::from(key));
+        }
+        for key in 0..20_000 {
+            let wanted = item(key);
+            assert!(stripe.remove(wanted.hash(), wanted.key()).is_some());
+            assert!(stripe.find(wanted.hash(), wanted.key()).is_none());
+        }
+        assert_eq!((stripe.live(), stripe.counts.slots), (0, 0));
+    }
+
+    #[test]
+    fn a_flush_leaves_nothing_live_and_a_recount_brings_it_back() {
+        let mut stripe = Stripe::default();
+        for key in 0..10 {
+            stripe.insert(Slot::new(item(key), Seqno::new(1), key == 3));
+        }
+        assert_eq!(stripe.live(), 9);
+        stripe.sync(Seqno::new(5));
+        assert_eq!(stripe.live(), 0);
+        let again = item(4);
+        stripe.replace(
+            again.hash(),
+            again.key(),
+            again.clone(),
+            Seqno::new(6),
+            false,
+        );
+        assert_eq!(stripe.live(), 1);
+        stripe.recount(Seqno::ZERO);
+        assert_eq!(stripe.live(), 9);
+    }
+
+    #[test]
+    fn a_sweep_takes_out_what_is_not_kept() {
+        let mut stripe = Stripe::default();
+        for key in 0..2_000 {
+            stripe.insert(Slot::new(item(key), Seqno::ZERO, false));
+        }
+        let mut garbage = Vec::new();
+        let mut part = 0;
+        while stripe.sweep(
+            part,
+            &mut |slot| slot.item().key()[3] % 2 == 0,
+            &mut garbage,
+        ) {
+            part += 1;
+        }
+        assert_eq!((garbage.len(), stripe.live()), (1_000, 1_000));
+    }
+}

@@ -1,0 +1,541 @@
+//! Directed tests of a vbucket; `model` has the one with random operations, `threads` the ones
+//! with several threads.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::{
+    Eviction, Found, Shared, Vbucket, VbucketMap, Verdict, begin_complete, begin_revert,
+    complete_failed, completed, open_windows,
+};
+use crate::checkpoint::{Change, Limits, Log, Op, Phase};
+use crate::error::{Error, Result};
+use crate::host::Host;
+use crate::host::fake::FakeHost;
+use crate::item::{Item, Meta};
+use crate::metrics::Metrics;
+use crate::types::{CheckpointId, Seqno, VbucketId, VbucketState};
+
+mod model;
+mod threads;
+
+const NOW: Duration = Duration::ZERO;
+
+/// A key as the store has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Row {
+    value: Vec<u8>,
+    flags: u32,
+    expiry: u32,
+    cas: u64,
+}
+
+impl Row {
+    fn of(item: &Item) -> Self {
+        let (flags, expiry, cas) = (item.flags(), item.expiry(), item.cas());
+        Self {
+            value: item.value().to_vec(),
+            flags,
+            expiry,
+            cas,
+        }
+    }
+}
+
+type Disk = BTreeMap<(u16, Vec<u8>), Row>;
+
+/// Vbuckets over a store that is a map.
+struct Node {
+    host: Arc<FakeHost>,
+    map: Arc<VbucketMap>,
+    shared: Arc<Shared>,
+    disk: Mutex<Disk>,
+    bases: AtomicUsize,
+}
+
+impl Node {
+    fn new(count: u16, keep_pre_images: bool) -> Self {
+        let host = Arc::new(FakeHost::new());
+        let shared = Arc::new(Shared {
+            host: Arc::clone(&host) as Arc<dyn Host>,
+            metrics: Metrics::default(),
+            switch: super::ReadersSwitch::default(),
+            limits: Limits {
+                items_max: 8,
+                bytes_max: 1 << 20,
+                period: 600,
+            },
+            keep_pre_images,
+        });
+        let map = Arc::new(VbucketMap::new(Arc::clone(&shared)));
+        let node = Self {
+            host,
+            map,
+            shared,
+            disk: Mutex::default(),
+            bases: AtomicUsize::new(1),
+        };
+        for id in 0..count {
+            node.create(id);
+        }
+        node
+    }
+
+    fn create(&self, id: u16) -> &Vbucket {
+        let base = self.bases.fetch_add(1, Ordering::SeqCst) as u64 * 1_000_000;
+        let id = VbucketId::new(id).unwrap();
+        self.map
+            .create(id, VbucketState::Active, CheckpointId::new(1), base)
+            .unwrap()
+    }
+
+    fn vbucket(&self, id: u16) -> &Vbucket {
+        self.map.get(VbucketId::new(id).unwrap()).unwrap()
+    }
+
+    fn vbuckets(&self) -> Vec<&Vbucket> {
+        self.map.iter().collect()
+    }
+
+    fn write(&self, vbucket: &Vbucket, changes: &[Change]) {
+        let mut disk = self.disk.lock();
+        let id = vbucket.id().get();
+        for change in changes {
+            match (change.op, &change.item) {
+                (Op::Set, Some(item)) => {
+                    disk.insert((id, item.key().to_vec()), Row::of(item));
+                }
+                (Op::Delete, Some(item)) => {
+                    disk.remove(&(id, item.key().to_vec()));
+                }
+                _ => disk.retain(|(at, _), _| *at != id),
+            }
+        }
+    }
+
+    /// Writes everything that may be written.
+    fn flush(&self) {
+        for vbucket in self.map.iter() {
+            while !self.flush_some(vbucket) {}
+        }
+    }
+
+    /// Writes one batch. True when there was nothing more.
+    fn flush_some(&self, vbucket: &Vbucket) -> bool {
+        let mut reader = vbucket.reader();
+        let mut changes = Vec::new();
+        let mut closed = None;
+        while let Some(end) = reader.read(7, &mut changes) {
+            closed = end.closed.or(closed);
+            if end.consistent && (end.exhausted || changes.len() > 50) {
+                self.write(vbucket, &changes);
+                reader.committed(closed, &changes);
+                return end.exhausted;
+            }
+        }
+        true
+    }
+
+    /// What the store has, for a value that is not in memory; puts it there.
+    fn fetch(&self, vbucket: &Vbucket, wanted: &Item) -> Option<Item> {
+        let at = (vbucket.id().get(), wanted.key().to_vec());
+        let row = self.disk.lock().get(&at).cloned()?;
+        if row.cas != wanted.cas() || row.value.len() != wanted.nbytes() {
+            return None;
+        }
+        let item = Item::with_value(wanted.key(), &[&row.value], wanted.meta())?;
+        vbucket.fill(&item);
+        Some(item)
+    }
+
+    /// Reads a key, from the store if need be.
+    fn read(&self, vbucket: &Vbucket, key: &[u8]) -> Option<Row> {
+        loop {
+            match vbucket.get(hash(key), key) {
+                Found::Hit(item) => return Some(Row::of(&item)),
+                Found::Miss => return None,
+                Found::NotResident(item) => {
+                    let fetched = self.fetch(vbucket, &item).is_some();
+                    let superseded = !vbucket.lacks_value(&item);
+                    assert!(fetched || superseded, "{key:?} is lost");
+                }
+            }
+        }
+    }
+
+    /// COMPLETE from its acceptance to its commit.
+    fn commit_windows(&self, vbuckets: &[&Vbucket]) {
+        self.flush();
+        let mut windows = Vec::new();
+        for vbucket in vbuckets {
+            let mut changes = Vec::new();
+            let mut after = Some(Seqno::ZERO);
+            while let Some(from) = after {
+                after = vbucket.read_window(from, &mut changes);
+            }
+            self.write(vbucket, &changes);
+            windows.push(changes);
+        }
+        completed(vbuckets);
+        for (vbucket, changes) in vbuckets.iter().zip(&windows) {
+            vbucket.forget_deletions(changes);
+        }
+    }
+
+    /// The background part of REVERT.
+    fn revert_all(&self, vbuckets: &[&Vbucket]) {
+        let mut changes = Vec::new();
+        for vbucket in vbuckets {
+            let mut after = Seqno::ZERO;
+            while let super::RevertStep::More(next) = vbucket.revert_some(after, &mut changes) {
+                after = next;
+            }
+        }
+        for vbucket in vbuckets {
+            vbucket.reverted();
+        }
+        self.shared.switch.turn_off();
+    }
+
+    /// Counters of REVERT: added, deleted, updated.
+    fn reverted(&self) -> (u64, u64, u64) {
+        let metrics = &self.shared.metrics;
+        (
+            metrics.revert_add.get(),
+            metrics.revert_delete.get(),
+            metrics.revert_update.get(),
+        )
+    }
+}
+
+fn hash(key: &[u8]) -> u32 {
+    let mix = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+    key.iter().fold(0x811c_9dc5, mix)
+}
+
+fn item(key: &[u8], value: &[u8], expiry: u32) -> Item {
+    let meta = Meta {
+        hash: hash(key),
+        flags: 7,
+        expiry,
+        cas: 0,
+    };
+    Item::with_value(key, &[value], meta).unwrap()
+}
+
+fn put(vbucket: &Vbucket, key: &[u8], value: &[u8]) -> u64 {
+    put_until(vbucket, key, value, 0)
+}
+
+fn put_until(vbucket: &Vbucket, key: &[u8], value: &[u8], expiry: u32) -> u64 {
+    let item = item(key, value, expiry);
+    vbucket
+        .mutate(hash(key), key, &mut |_| Ok(Verdict::Put(item.clone())))
+        .unwrap()
+}
+
+fn remove(vbucket: &Vbucket, key: &[u8]) -> Result<u64> {
+    vbucket.mutate(hash(key), key, &mut |present| match present {
+        Some(_) => Ok(Verdict::Remove),
+        None => Err(Error::NotFound),
+    })
+}
+
+fn value(node: &Node, vbucket: &Vbucket, key: &[u8]) -> Option<Vec<u8>> {
+    node.read(vbucket, key).map(|row| row.value)
+}
+
+#[test]
+fn a_revert_gives_back_cas_flags_and_expiry_from_memory_and_from_the_store() {
+    for on_disk in [false, true] {
+        for keep in [false, true] {
+            let node = Node::new(1, keep);
+            let vbucket = node.vbucket(0);
+            let expiry = node.host.unix() + 50;
+            put_until(vbucket, b"k", b"before", expiry);
+            put(vbucket, b"gone", b"before");
+            if on_disk {
+                node.flush();
+            }
+            let before = node.read(vbucket, b"k").unwrap();
+            assert!(open_windows(&[vbucket], NOW));
+            put(vbucket, b"k", b"inside");
+            put(vbucket, b"new", b"inside");
+            remove(vbucket, b"gone").unwrap();
+            assert!(begin_revert(&[vbucket], NOW));
+            let resident = matches!(vbucket.get(hash(b"k"), b"k"), Found::Hit(_));
+            assert_eq!(resident, keep || !on_disk);
+            node.revert_all(&[vbucket]);
+            assert_eq!(node.read(vbucket, b"k"), Some(before));
+            assert_eq!(value(&node, vbucket, b"new"), None);
+            assert_eq!(value(&node, vbucket, b"gone"), Some(b"before".to_vec()));
+            assert_eq!((node.reverted(), vbucket.items()), ((1, 1, 1), 2));
+        }
+    }
+}
+
+#[test]
+fn a_flush_that_is_reverted_leaves_the_number_of_keys_exact() {
+    let node = Node::new(1, false);
+    let vbucket = node.vbucket(0);
+    let keys: Vec<[u8; 2]> = (0..200).map(|key| [key, b'k']).collect();
+    for key in &keys {
+        put(vbucket, key, b"before");
+    }
+    assert!(open_windows(&[vbucket], NOW));
+    put(vbucket, &keys[0], b"inside");
+    vbucket.flush_all();
+    assert_eq!(vbucket.items(), 0);
+    assert!(begin_revert(&[vbucket], NOW));
+    // Keys that count again, although their stripes have not been counted anew.
+    remove(vbucket, &keys[1]).unwrap();
+    put(vbucket, &keys[2], b"after");
+    node.revert_all(&[vbucket]);
+    assert_eq!(vbucket.items(), 199);
+    assert_eq!(value(&node, vbucket, &keys[0]), Some(b"before".to_vec()));
+}
+
+#[test]
+fn a_flush_that_is_reverted_is_counted_right_at_once() {
+    let node = Node::new(1, false);
+    let vbucket = node.vbucket(0);
+    for key in 0..200_u8 {
+        put(vbucket, &[key], b"before");
+    }
+    assert!(open_windows(&[vbucket], NOW));
+    vbucket.flush_all();
+    put(vbucket, &[1], b"inside");
+    put(vbucket, &[250], b"inside");
+    assert_eq!(vbucket.items(), 2);
+    assert!(begin_revert(&[vbucket], NOW));
+    assert_eq!(value(&node, vbucket, &[250]), None);
+    assert_eq!(value(&node, vbucket, &[1]), Some(b"before".to_vec()));
+    node.revert_all(&[vbucket]);
+    assert_eq!(vbucket.items(), 200);
+}
+
+#[test]
+fn a_window_value_that_expires_while_revert_begins_is_taken_back() {
+    let node = Node::new(1, false);
+    let vbucket = node.vbucket(0);
+    put(vbucket, b"k", b"before");
+    assert!(open_windows(&[vbucket], NOW));
+    put_until(vbucket, b"k", b"inside", node.host.unix() + 1);
+    node.host.advance(10);
+    // The reader has seen that no revert is running, and now looks at the clock.
+    let map = Arc::clone(&node.map);
+    node.host.at_next_look_at_the_clock(move || {
+        let vbuckets: Vec<&Vbucket> = map.iter().collect();
+        assert!(begin_revert(&vbuckets, NOW));
+    });
+    let _ = vbucket.get(hash(b"k"), b"k");
+    node.revert_all(&[vbucket]);
+    assert_eq!(value(&node, vbucket, b"k"), Some(b"before".to_vec()));
+    assert_eq!((node.reverted(), vbucket.items()), ((0, 0, 1), 1));
+}
+
+#[test]
+fn a_window_value_that_expires_before_a_mutation_is_taken_back_first() {
+    let node = Node::new(1, false);
+    let vbucket = node.vbucket(0);
+    put(vbucket, b"k", b"before");
+    assert!(open_windows(&[vbucket], NOW));
+    put_until(vbucket, b"k", b"inside", node.host.unix() + 1);
+    node.host.advance(10);
+    let map = Arc::clone(&node.map);
+    node.host.at_next_look_at_the_clock(move || {
+        let vbuckets: Vec<&Vbucket> = map.iter().collect();
+        assert!(begin_revert(&vbuckets, NOW));
+    });
+    let seen = vbucket.mutate(hash(b"k"), b"k", &mut |present| {
+        assert_eq!(present.map(Item::value), Some(&b"before"[..]));
+        Err(Error::Exists)
+    });
+    assert_eq!(seen, Err(Error::Exists));
+    node.revert_all(&[vbucket]);
+    assert_eq!(value(&node, vbucket, b"k"), Some(b"before".to_vec()));
+}
+
+#[test]
+fn a_pre_image_that_expires_in_the_window_is_gone_after_the_revert() {
+    let node = Node::new(1, false);
+    let vbucket = node.vbucket(0);
+    put_until(vbucket, b"k", b"before", node.host.unix() + 1);
+    assert!(open_windows(&[vbucket], NOW));
+    put(vbucket, b"k", b"inside");
+    node.host.advance(10);
+    assert!(begin_revert(&[vbucket], NOW));
+    assert_eq!(value(&node, vbucket, b"k"), None);
+    node.revert_all(&[vbucket]);
+    assert_eq!((value(&node, vbucket, b"k"), vbucket.items()), (None, 0));
+    node.flush();
+    assert!(node.disk.lock().is_empty());
+}
+
+#[test]
+fn windows_open_and_end_on_all_vbuckets_or_on_none() {
+    let node = Node::new(3, false);
+    let all = node.vbuckets();
+    assert!(!begin_complete(&all, NOW) && !begin_revert(&all, NOW));
+    assert!(open_windows(&all[1..2], NOW));
+    assert!(!open_windows(&all, NOW));
+    assert!(!begin_complete(&all, NOW) && !begin_revert(&all, NOW));
+    let phases: Vec<_> = all.iter().map(|vbucket| vbucket.window_phase()).collect();
+    assert_eq!(phases, [None, Some(Phase::Open), None]);
+    assert!(!begin_revert(&[], NOW));
+    assert!(!node.shared.switch.is_on());
+}
+
+#[test]
+fn the_reader_of_a_deleted_vbucket_reads_and_commits_nothing_of_the_next_one() {
+    let node = Node::new(1, false);
+    let vbucket = node.vbucket(0);
+    put(vbucket, b"k", b"old");
+    let mut reader = vbucket.reader();
+    let mut changes = Vec::new();
+    let end = reader.read(100, &mut changes).unwrap();
+    assert_eq!(changes.len(), 1);
+    drop(node.map.delete(vbucket));
+    assert!(node.map.get(vbucket.id()).is_none());
+    let gone = vbucket.mutate(hash(b"k"), b"k", &mut |_| panic!("decided for nobody"));
+    assert_eq!(gone, Err(Error::NotMyVbucket));
+    let vbucket = node.create(0);
+    assert!(matches!(vbucket.get(hash(b"k"), b"k"), Found::Miss));
+    put(vbucket, b"k", b"new");
+    reader.committed(end.closed, &changes);
+    assert!(reader.read(100, &mut changes).is_none());
+    assert_eq!(vbucket.with_log(Log::persisted), Seqno::ZERO);
+    assert!(vbucket.is_dirty(&item(b"k", b"new", 0)));
+}
+
+#[test]
+fn a_fetched_value_goes_only_where_it_is_missing() {
+    let node = Node::new(1, false);
+    let vbucket = node.vbucket(0);
+    put(vbucket, b"k", b"before");
+    node.flush();
+    assert!(open_windows(&[vbucket], NOW));
+    put(vbucket, b"k", b"inside");
+    assert!(begin_revert(&[vbucket], NOW));
+    let Found::NotResident(wanted) = vbucket.get(hash(b"k"), b"k") else {
+        panic!("the value was not evicted");
+    };
+    assert!(vbucket.lacks_value(&wanted));
+    let older = Item::with_value(
+        b"k",
+        &[b"before"],
+        Meta {
+            cas: 1,
+            ..wanted.meta()
+        },
+    )
+    .unwrap();
+    vbucket.fill(&older);
+    assert!(
+        vbucket.lacks_value(&wanted),
+        "another version was put in place"
+    );
+    put(vbucket, b"k", b"after");
+    assert!(!vbucket.lacks_value(&wanted));
+    let late = Item::with_value(b"k", &[b"before"], wanted.meta()).unwrap();
+    vbucket.fill(&late);
+    assert_eq!(value(&node, vbucket, b"k"), Some(b"after".to_vec()));
+    node.revert_all(&[vbucket]);
+    assert_eq!(value(&node, vbucket, b"k"), Some(b"after".to_vec()));
+}
+
+#[test]
+fn eviction_spares_what_was_read_and_what_a_window_holds() {
+    let node = Node::new(1, true);
+    let vbucket = node.vbucket(0);
+    put(vbucket, b"k", b"v");
+    let Found::Hit(item) = vbucket.get(hash(b"k"), b"k") else {
+        panic!("no item")
+    };
+    assert_eq!(vbucket.evict_whole(&item), Eviction::Kept);
+    assert_eq!(vbucket.evict_whole(&item), Eviction::Evicted);
+    assert_eq!(
+        (vbucket.evict_whole(&item), vbucket.items()),
+        (Eviction::Gone, 0)
+    );
+    assert_eq!(vbucket.with_log(Log::unpersisted), 0);
+    assert!(open_windows(&[vbucket], NOW));
+    put(vbucket, b"k", b"v");
+    let Found::Hit(item) = vbucket.get(hash(b"k"), b"k") else {
+        panic!("no item")
+    };
+    for _ in 0..2 {
+        assert_eq!(vbucket.evict_whole(&item), Eviction::Kept);
+    }
+}
+
+#[test]
+fn a_deletion_is_remembered_until_it_is_durable_and_no_longer() {
+    let node = Node::new(1, false);
+    let vbucket = node.vbucket(0);
+    put(vbucket, b"k", b"v");
+    node.flush();
+    remove(vbucket, b"k").unwrap();
+    assert_eq!(remove(vbucket, b"k"), Err(Error::NotFound));
+    let dirty = item(b"k", b"v", 0);
+    assert!(vbucket.is_dirty(&dirty));
+    node.flush();
+    assert!(!vbucket.is_dirty(&dirty) && node.disk.lock().is_empty());
+    assert!(
+        vbucket
+            .table
+            .lock(hash(b"k"))
+            .find(hash(b"k"), b"k")
+            .is_none()
+    );
+}
+
+#[test]
+fn a_sweep_takes_out_what_was_flushed_but_not_in_a_window() {
+    let node = Node::new(1, false);
+    let vbucket = node.vbucket(0);
+    for key in 0..100_u8 {
+        put(vbucket, &[key], b"v");
+    }
+    assert!(open_windows(&[vbucket], NOW));
+    vbucket.flush_all();
+    assert_eq!(vbucket.sweep_flushed(), 0);
+    assert!(begin_revert(&[vbucket], NOW));
+    assert_eq!(vbucket.sweep_flushed(), 0);
+    node.revert_all(&[vbucket]);
+    assert_eq!((vbucket.sweep_flushed(), vbucket.items()), (0, 100));
+    vbucket.flush_all();
+    put(vbucket, &[200], b"v");
+    assert_eq!((vbucket.sweep_flushed(), vbucket.items()), (100, 1));
+}
+
+#[test]
+fn a_failed_complete_keeps_what_was_written_since_in_the_window() {
+    let node = Node::new(2, false);
+    let all = node.vbuckets();
+    put(all[0], b"k", b"before");
+    node.flush();
+    assert!(open_windows(&all, NOW));
+    put(all[0], b"k", b"inside");
+    assert!(begin_complete(&all, NOW));
+    put(all[0], b"k", b"since");
+    put(all[1], b"l", b"since");
+    node.flush();
+    assert_eq!(node.disk.lock().len(), 1);
+    complete_failed(&all);
+    let mut changes = Vec::new();
+    for vbucket in &all {
+        assert_eq!(vbucket.bury_duplicates(Seqno::ZERO, &mut changes), None);
+    }
+    assert_eq!(all[0].window_report().unwrap().touched, 1);
+    assert_eq!(value(&node, all[0], b"k"), Some(b"since".to_vec()));
+    assert!(begin_revert(&all, NOW));
+    assert_eq!(value(&node, all[0], b"k"), Some(b"before".to_vec()));
+    assert_eq!(value(&node, all[1], b"l"), None);
+    node.revert_all(&all);
+    assert_eq!(node.reverted(), (1, 0, 1));
+}

@@ -1,0 +1,469 @@
+//! One vbucket against a map: random operations, windows that open, complete, fail and revert
+//! between them, a flusher that is in the middle of a read, a clock that goes on.
+
+use std::collections::BTreeMap;
+
+use proptest::strategy::{Just, Strategy};
+use proptest::test_runner::{Config, RngSeed};
+use proptest::{bool, collection, prop_oneof, proptest};
+
+use super::{NOW, Node, Row, hash, item};
+use crate::checkpoint::{Change, Log, Phase};
+use crate::error::Error;
+use crate::item::{Item, Meta};
+use crate::types::{CheckpointId, Seqno};
+use crate::vbucket::{
+    Found, Reader, RevertStep, Vbucket, Verdict, begin_complete, begin_revert, complete_failed,
+    completed, open_windows,
+};
+
+const KEYS: u8 = 6;
+/// What a key may be called; two of them share a stripe.
+const NAMES: [&[u8]; KEYS as usize] = [b"a", b"b", b"key", b"key2", b"x", b""];
+
+#[derive(Clone, Debug)]
+enum Step {
+    Put(u8, u32),
+    Touch(u8, u32),
+    Remove(u8),
+    Get(u8),
+    Flush,
+    Start,
+    Complete,
+    Committed,
+    Failed,
+    Revert,
+    RevertSome,
+    Reverted,
+    Read(usize),
+    Commit,
+    Tick,
+    Sweep,
+    Count,
+    Recreate,
+}
+
+type State = BTreeMap<u8, Row>;
+
+/// What the model knows of a window.
+#[derive(Debug)]
+struct Held {
+    at_start: State,
+    /// Keys with an entry in the window, and whether the latest one is a deletion.
+    touched: BTreeMap<u8, bool>,
+    accepted: State,
+    next: Seqno,
+}
+
+struct Reading<'a> {
+    reader: Reader<'a>,
+    changes: Vec<Change>,
+    closed: Option<CheckpointId>,
+    consistent: bool,
+}
+
+struct World<'a> {
+    node: &'a Node,
+    vbucket: &'a Vbucket,
+    keep: bool,
+    version: u32,
+    state: State,
+    held: Option<Held>,
+    reading: Option<Reading<'a>>,
+    /// REVERT's counters as they must be once it is through.
+    counters: (u64, u64, u64),
+    cas_max: u64,
+    expired: u64,
+    was_reverted: bool,
+}
+
+impl<'a> World<'a> {
+    fn new(node: &'a Node, keep: bool) -> Self {
+        Self {
+            node,
+            vbucket: node.vbucket(0),
+            keep,
+            version: 0,
+            state: State::new(),
+            held: None,
+            reading: None,
+            counters: (0, 0, 0),
+            cas_max: 0,
+            expired: 0,
+            was_reverted: false,
+        }
+    }
+
+    fn phase(&self) -> Option<Phase> {
+        self.vbucket.window_phase()
+    }
+
+    fn is_reverting(&self) -> bool {
+        matches!(self.phase(), Some(Phase::Reverting { .. }))
+    }
+
+    fn touched(&mut self, key: u8, deleted: bool) {
+        let reverting = self.is_reverting();
+        if let Some(held) = self.held.as_mut().filter(|_| !reverting) {
+            held.touched.insert(key, deleted);
+        }
+    }
+
+    /// An operation meets a key: if it has expired, that is when it goes.
+    fn meet(&mut self, key: u8) {
+        let now = self.node.host.unix();
+        let row = self.state.get(&key);
+        if row.is_some_and(|row| row.expiry != 0 && row.expiry < now) {
+            self.state.remove(&key);
+            self.expired += 1;
+            self.touched(key, true);
+        }
+    }
+
+    fn expiry(&self, after: u32) -> u32 {
+        if after == 0 {
+            0
+        } else {
+            self.node.host.unix() + after
+        }
+    }
+
+    fn put(&mut self, key: u8, after: u32) {
+        self.meet(key);
+        self.version += 1;
+        let name = NAMES[usize::from(key)];
+        let value = "v".repeat(1 + self.version as usize % 5) + &self.version.to_string();
+        let new = item(name, value.as_bytes(), self.expiry(after));
+        let present = self.state.get(&key).map(|row| row.cas);
+        let cas = self.vbucket.mutate(hash(name), name, &mut |now| {
+            assert_eq!(now.map(Item::cas), present);
+            Ok(Verdict::Put(new.clone()))
+        });
+        let cas = cas.unwrap();
+        assert!(
+            cas > self.cas_max && new.cas() == cas,
+            "a CAS is given again"
+        );
+        self.cas_max = cas;
+        self.state.insert(key, Row::of(&new));
+        self.touched(key, false);
+    }
+
+    /// Changes the expiry and nothing else, as `touch` does.
+    fn touch(&mut self, key: u8, after: u32) {
+        self.get(key);
+        let name = NAMES[usize::from(key)];
+        let expiry = self.expiry(after);
+        let present = self.state.get(&key).cloned();
+        let result = self.vbucket.mutate(hash(name), name, &mut |now| {
+            let Some(now) = now else {
+                return Err(Error::NotFound);
+            };
+            let meta = Meta {
+                expiry,
+                ..now.meta()
+            };
+            Ok(Verdict::Touch(
+                Item::with_value(name, &[now.value()], meta).unwrap(),
+            ))
+        });
+        match present {
+            None => assert_eq!(result, Err(Error::NotFound)),
+            Some(row) => {
+                assert_eq!(result, Ok(row.cas));
+                self.state.insert(key, Row { expiry, ..row });
+                self.touched(key, false);
+            }
+        }
+    }
+
+    fn remove(&mut self, key: u8) {
+        self.meet(key);
+        let result = super::remove(self.vbucket, NAMES[usize::from(key)]);
+        assert_eq!(result.is_ok(), self.state.remove(&key).is_some());
+        if result.is_ok() {
+            self.touched(key, true);
+        }
+    }
+
+    fn get(&mut self, key: u8) {
+        self.meet(key);
+        let name = NAMES[usize::from(key)];
+        let expected = self.state.get(&key);
+        match self.vbucket.get(hash(name), name) {
+            Found::Miss => assert_eq!(expected, None),
+            Found::Hit(item) => assert_eq!(Some(&Row::of(&item)), expected),
+            Found::NotResident(wanted) => {
+                assert!(self.was_reverted && !self.keep, "nobody evicted it");
+                let row = Row {
+                    value: expected.unwrap().value.clone(),
+                    ..Row::of(&wanted)
+                };
+                assert_eq!((Some(&row), wanted.nbytes()), (expected, row.value.len()));
+                assert!(!self.vbucket.is_dirty(&wanted), "the only copy is gone");
+                assert!(
+                    self.node.fetch(self.vbucket, &wanted).is_some(),
+                    "the value is lost"
+                );
+                assert_eq!(self.node.read(self.vbucket, name).as_ref(), expected);
+            }
+        }
+    }
+
+    fn start(&mut self) {
+        let possible = self.phase().is_none();
+        assert_eq!(open_windows(&[self.vbucket], NOW), possible);
+        if possible {
+            self.held = Some(Held {
+                at_start: self.state.clone(),
+                touched: BTreeMap::new(),
+                accepted: State::new(),
+                next: Seqno::ZERO,
+            });
+        }
+    }
+
+    fn complete(&mut self) {
+        let possible = self.phase() == Some(Phase::Open);
+        assert_eq!(begin_complete(&[self.vbucket], NOW), possible);
+        if let Some(held) = self.held.as_mut().filter(|_| possible) {
+            held.accepted = self.state.clone();
+        }
+    }
+
+    fn committed(&mut self) {
+        if !matches!(self.phase(), Some(Phase::Completing { .. })) {
+            completed(&[self.vbucket]);
+            return;
+        }
+        self.reading = None;
+        let held = self.held.take().unwrap();
+        self.node.flush();
+        self.check_disk(&held.at_start);
+        self.node.commit_windows(&[self.vbucket]);
+        self.check_disk(&held.accepted);
+    }
+
+    fn failed(&mut self) {
+        if !matches!(self.phase(), Some(Phase::Completing { .. })) {
+            return;
+        }
+        complete_failed(&[self.vbucket]);
+        let mut changes = Vec::new();
+        let mut after = Some(Seqno::ZERO);
+        while let Some(from) = after {
+            after = self.vbucket.bury_duplicates(from, &mut changes);
+        }
+    }
+
+    fn revert(&mut self) {
+        let possible = self.phase() == Some(Phase::Open);
+        assert_eq!(begin_revert(&[self.vbucket], NOW), possible);
+        if !possible {
+            return;
+        }
+        let held = self.held.as_mut().unwrap();
+        for (key, deleted) in std::mem::take(&mut held.touched) {
+            match (held.at_start.contains_key(&key), deleted) {
+                (false, _) => self.counters.0 += 1,
+                (true, true) => self.counters.1 += 1,
+                (true, false) => self.counters.2 += 1,
+            }
+        }
+        self.state = held.at_start.clone();
+        self.was_reverted = true;
+    }
+
+    /// A step of the background revert. True when it is through.
+    fn revert_some(&mut self) -> bool {
+        if !self.is_reverting() {
+            return false;
+        }
+        let held = self.held.as_mut().unwrap();
+        match self.vbucket.revert_some(held.next, &mut Vec::new()) {
+            RevertStep::More(next) => {
+                held.next = next;
+                false
+            }
+            RevertStep::Done => true,
+        }
+    }
+
+    fn reverted(&mut self) {
+        if !self.is_reverting() {
+            return;
+        }
+        while !self.revert_some() {}
+        self.vbucket.reverted();
+        self.node.shared.switch.turn_off();
+        self.held = None;
+        assert_eq!(self.node.reverted(), self.counters);
+        assert_eq!(self.vbucket.items(), self.state.len());
+    }
+
+    fn read(&mut self, limit: usize) {
+        let reading = self.reading.get_or_insert_with(|| Reading {
+            reader: self.vbucket.reader(),
+            changes: Vec::new(),
+            closed: None,
+            consistent: false,
+        });
+        match reading.reader.read(limit, &mut reading.changes) {
+            None => self.reading = None,
+            Some(end) => {
+                reading.closed = end.closed.or(reading.closed);
+                reading.consistent = end.consistent;
+            }
+        }
+    }
+
+    fn commit(&mut self) {
+        let Some(reading) = self.reading.take_if(|reading| reading.consistent) else {
+            return;
+        };
+        self.node.write(self.vbucket, &reading.changes);
+        reading.reader.committed(reading.closed, &reading.changes);
+    }
+
+    fn recreate(&mut self) {
+        if self.phase().is_some() {
+            return;
+        }
+        drop(self.node.map.delete(self.vbucket));
+        self.node.disk.lock().clear();
+        if self
+            .reading
+            .as_mut()
+            .is_some_and(|r| r.reader.read(1, &mut r.changes).is_some())
+        {
+            panic!("read from a vbucket that is gone");
+        }
+        self.node.create(0);
+        self.state.clear();
+        self.was_reverted = false;
+        if let Some(reading) = self.reading.take() {
+            reading.reader.committed(reading.closed, &reading.changes);
+        }
+    }
+
+    fn check_disk(&self, expected: &State) {
+        let disk = self.node.disk.lock();
+        let found: Vec<_> = disk
+            .iter()
+            .map(|((_, key), row)| (key.as_slice(), row))
+            .collect();
+        let mut expected: Vec<_> = expected
+            .iter()
+            .map(|(key, row)| (NAMES[usize::from(*key)], row))
+            .collect();
+        expected.sort_unstable_by_key(|(key, _)| *key);
+        assert_eq!(found, expected);
+    }
+
+    fn step(&mut self, step: &Step) {
+        match *step {
+            Step::Put(key, expiry) => self.put(key, expiry),
+            Step::Touch(key, expiry) => self.touch(key, expiry),
+            Step::Remove(key) => self.remove(key),
+            Step::Get(key) => self.get(key),
+            Step::Flush => {
+                self.vbucket.flush_all();
+                self.state.clear();
+            }
+            Step::Start => self.start(),
+            Step::Complete => self.complete(),
+            Step::Committed => self.committed(),
+            Step::Failed => self.failed(),
+            Step::Revert => self.revert(),
+            Step::RevertSome => {
+                self.revert_some();
+            }
+            Step::Reverted => self.reverted(),
+            Step::Read(limit) => self.read(limit),
+            Step::Commit => self.commit(),
+            Step::Tick => self.node.host.advance(1),
+            Step::Sweep => {
+                self.vbucket.sweep_flushed();
+            }
+            Step::Count => {
+                let items = self.vbucket.items();
+                assert!(
+                    self.is_reverting() || items == self.state.len(),
+                    "{items} keys"
+                );
+            }
+            Step::Recreate => self.recreate(),
+        }
+        let report = self.vbucket.window_report().map(|report| report.touched);
+        if self.phase() == Some(Phase::Open) {
+            assert_eq!(report, self.held.as_ref().map(|held| held.touched.len()));
+        }
+        let metrics = &self.node.shared.metrics;
+        assert_eq!(
+            (metrics.defects.get(), metrics.expired.get()),
+            (0, self.expired)
+        );
+    }
+
+    /// Ends what runs, writes everything, and looks at every key.
+    fn finish(&mut self) {
+        self.reverted();
+        for key in 0..KEYS {
+            self.get(key);
+        }
+        assert_eq!(self.vbucket.items(), self.state.len());
+        self.reading = None;
+        let held = self.held.as_ref().map(|held| held.at_start.clone());
+        self.node.flush();
+        self.check_disk(held.as_ref().unwrap_or(&self.state));
+        if self.phase().is_none() {
+            assert_eq!(self.vbucket.with_log(Log::unpersisted), 0);
+        }
+    }
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let key = 0..KEYS;
+    let expiry = prop_oneof![3 => Just(0_u32), 2 => 1..4_u32];
+    prop_oneof![
+        12 => (key.clone(), expiry.clone()).prop_map(|(key, expiry)| Step::Put(key, expiry)),
+        3 => (key.clone(), expiry).prop_map(|(key, expiry)| Step::Touch(key, expiry)),
+        5 => key.clone().prop_map(Step::Remove),
+        8 => key.prop_map(Step::Get),
+        1 => Just(Step::Flush),
+        4 => Just(Step::Start),
+        3 => Just(Step::Complete),
+        2 => Just(Step::Committed),
+        2 => Just(Step::Failed),
+        3 => Just(Step::Revert),
+        1 => Just(Step::RevertSome),
+        2 => Just(Step::Reverted),
+        5 => (1..5_usize).prop_map(Step::Read),
+        5 => Just(Step::Commit),
+        3 => Just(Step::Tick),
+        1 => Just(Step::Sweep),
+        2 => Just(Step::Count),
+        1 => Just(Step::Recreate),
+    ]
+}
+
+proptest! {
+    #![proptest_config(Config {
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(0x0b0c),
+        ..Config::default()
+    })]
+
+    #[test]
+    fn a_vbucket_does_what_the_model_does(
+        keep in bool::ANY,
+        steps in collection::vec(step(), 1..300),
+    ) {
+        let node = Node::new(1, keep);
+        let mut world = World::new(&node, keep);
+        for step in &steps {
+            world.step(step);
+        }
+        world.finish();
+    }
+}

@@ -1,0 +1,222 @@
+//! Online update on one vbucket, and on many at one instant.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::MutexGuard;
+
+use super::{Garbage, Ordered, Vbucket};
+use crate::checkpoint::{Change, Log, Phase, WindowReport};
+use crate::types::Seqno;
+
+/// The one word that readers look at before they compare a version with a reverting window: while
+/// several vbuckets are switched to "reverting" one after the other, readers see none of it until
+/// the switch is turned on, and then all of it.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub(crate) struct ReadersSwitch(AtomicUsize);
+
+impl ReadersSwitch {
+    /// Whether any vbucket is reverting.
+    pub(crate) fn is_on(&self) -> bool {
+        self.0.load(Ordering::Acquire) != 0
+    }
+
+    fn turn_on(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// One revert has ended.
+    pub(crate) fn turn_off(&self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// How a step of the background revert went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RevertStep {
+    /// Go on from here.
+    More(Seqno),
+    /// Every key has been taken back.
+    Done,
+}
+
+/// Keys that a background step takes in one go.
+const STEP_KEYS: usize = 256;
+
+/// Applies `act` to the logs of all `vbuckets` while all of them are locked, in the given order,
+/// which must be ascending by id: so it falls between the operations of the whole node. When `test`
+/// fails for any log, none is changed and false is returned.
+fn at_one_instant(
+    vbuckets: &[&Vbucket],
+    test: impl Fn(&Log) -> bool,
+    mut act: impl FnMut(&Vbucket, &mut Log),
+    at_end: impl FnOnce(),
+) -> bool {
+    debug_assert!(vbuckets.is_sorted_by_key(|vbucket| vbucket.id));
+    let mut locked: Vec<MutexGuard<'_, Ordered>> =
+        vbuckets.iter().map(|vbucket| vbucket.log()).collect();
+    if !locked.iter().all(|ordered| test(&ordered.log)) {
+        return false;
+    }
+    for (vbucket, ordered) in vbuckets.iter().zip(&mut locked) {
+        act(vbucket, &mut ordered.log);
+    }
+    at_end();
+    true
+}
+
+fn is_open(log: &Log) -> bool {
+    log.window()
+        .is_some_and(|window| window.phase == Phase::Open)
+}
+
+fn seconds(now: Duration) -> u32 {
+    u32::try_from(now.as_secs()).unwrap_or(u32::MAX)
+}
+
+/// START on all of them or none. `now` is the monotonic clock's.
+pub(crate) fn open_windows(vbuckets: &[&Vbucket], now: Duration) -> bool {
+    let seconds = seconds(now);
+    at_one_instant(
+        vbuckets,
+        |log| log.window().is_none(),
+        |_, log| {
+            log.open_window(seconds, now);
+        },
+        || {},
+    )
+}
+
+/// COMPLETE accepted on all of them or none.
+pub(crate) fn begin_complete(vbuckets: &[&Vbucket], now: Duration) -> bool {
+    at_one_instant(
+        vbuckets,
+        is_open,
+        |_, log| {
+            log.begin_complete(seconds(now));
+        },
+        || {},
+    )
+}
+
+/// REVERT accepted on all of them or none. From the return on no reader sees a window value.
+pub(crate) fn begin_revert(vbuckets: &[&Vbucket], now: Duration) -> bool {
+    let Some(first) = vbuckets.first() else {
+        return false;
+    };
+    at_one_instant(
+        vbuckets,
+        is_open,
+        |vbucket, log| {
+            log.begin_revert(seconds(now));
+            if let Some(window) = log.window() {
+                let Phase::Reverting { end } = window.phase else {
+                    return;
+                };
+                vbucket
+                    .revert_low
+                    .store(window.barrier.get(), Ordering::Release);
+                vbucket.revert_high.store(end.get(), Ordering::Release);
+            }
+            vbucket
+                .revert_floor
+                .store(log.floor().get(), Ordering::Release);
+        },
+        || {
+            first.shared.switch.turn_on();
+            for vbucket in vbuckets {
+                let floor = vbucket.revert_floor.load(Ordering::Acquire);
+                vbucket.floor.store(floor, Ordering::Release);
+            }
+        },
+    )
+}
+
+/// COMPLETE has committed: the windows end on all vbuckets.
+pub(crate) fn completed(vbuckets: &[&Vbucket]) {
+    for vbucket in vbuckets {
+        let free = vbucket.log().log.completed();
+        drop(free);
+    }
+}
+
+/// COMPLETE could not commit: the windows are open again on all vbuckets.
+pub(crate) fn complete_failed(vbuckets: &[&Vbucket]) {
+    at_one_instant(vbuckets, |_| true, |_, log| log.complete_failed(), || {});
+}
+
+impl Vbucket {
+    /// The phase of the window, if there is one.
+    pub(crate) fn window_phase(&self) -> Option<Phase> {
+        self.log().log.window().map(|window| window.phase)
+    }
+
+    /// Figures of the window.
+    pub(crate) fn window_report(&self) -> Option<WindowReport> {
+        self.log().log.window_report()
+    }
+
+    /// Reads some of the changes of the window that is completing; see [`Log::read_window`].
+    pub(crate) fn read_window(&self, after: Seqno, out: &mut Vec<Change>) -> Option<Seqno> {
+        self.log().log.read_window(after, STEP_KEYS, out)
+    }
+
+    /// Takes some keys of the reverting window back, from `after` on. No lock is held for more than
+    /// one key or one read of the log.
+    pub(crate) fn revert_some(&self, after: Seqno, changes: &mut Vec<Change>) -> RevertStep {
+        changes.clear();
+        let next = self.read_window(after, changes);
+        for change in changes.iter() {
+            let Some(item) = &change.item else { continue };
+            let mut garbage = Garbage::default();
+            let (hash, key) = (item.hash(), item.key());
+            let mut stripe = self.table.lock(hash);
+            if stripe
+                .find(hash, key)
+                .is_some_and(|slot| slot.seqno() == change.seqno)
+            {
+                let mut ordered = self.log();
+                stripe.sync(ordered.log.floor());
+                self.restore(&mut stripe, &mut ordered, hash, key, &mut garbage);
+            }
+            drop(stripe);
+        }
+        next.map_or(RevertStep::Done, RevertStep::More)
+    }
+
+    /// The background revert is through: the window ends.
+    pub(crate) fn reverted(&self) {
+        let free = {
+            let mut ordered = self.log();
+            let free = ordered.log.reverted();
+            self.revert_high.store(0, Ordering::Release);
+            self.revert_low.store(0, Ordering::Release);
+            free
+        };
+        drop(free);
+        // A flush_all of the window has been taken back: its keys count again.
+        for stripe in self.table.stripes() {
+            stripe.lock().recount(self.floor());
+        }
+    }
+
+    /// After a failed COMPLETE: drops the window entries that a later entry of the same key made
+    /// void, a few at a time. Returns where to go on.
+    pub(crate) fn bury_duplicates(&self, after: Seqno, changes: &mut Vec<Change>) -> Option<Seqno> {
+        changes.clear();
+        let next = self.log().log.read_open(after, STEP_KEYS, changes);
+        for change in changes.iter() {
+            let Some(item) = &change.item else { continue };
+            let mut stripe = self.table.lock(item.hash());
+            let latest = stripe
+                .find(item.hash(), item.key())
+                .map(|slot| slot.seqno());
+            if let Some(latest) = latest {
+                self.log().log.bury_duplicate(change.seqno, latest);
+            }
+            drop(stripe);
+        }
+        next
+    }
+}
