@@ -47,8 +47,6 @@ impl BlockedCookie {
 /// Severity of a log line, as the hosts know them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum LogLevel {
-    /// Per-operation detail.
-    Debug,
     /// What an operator likes to know.
     Info,
     /// What an operator must know; hosts print it by default.
@@ -101,8 +99,10 @@ impl Status {
     pub(crate) const EINVAL: Self = Self(constants::CHECKPOINT_ENGINE_STATUS_EINVAL);
     pub(crate) const NOT_STORED: Self = Self(constants::CHECKPOINT_ENGINE_STATUS_NOT_STORED);
     pub(crate) const DELTA_BADVAL: Self = Self(constants::CHECKPOINT_ENGINE_STATUS_DELTA_BADVAL);
-    pub(crate) const NOT_MY_VBUCKET: Self = Self(constants::CHECKPOINT_ENGINE_STATUS_NOT_MY_VBUCKET);
-    pub(crate) const UNKNOWN_COMMAND: Self = Self(constants::CHECKPOINT_ENGINE_STATUS_UNKNOWN_COMMAND);
+    pub(crate) const NOT_MY_VBUCKET: Self =
+        Self(constants::CHECKPOINT_ENGINE_STATUS_NOT_MY_VBUCKET);
+    pub(crate) const UNKNOWN_COMMAND: Self =
+        Self(constants::CHECKPOINT_ENGINE_STATUS_UNKNOWN_COMMAND);
     pub(crate) const ENOMEM: Self = Self(constants::CHECKPOINT_ENGINE_STATUS_ENOMEM);
     pub(crate) const NOT_SUPPORTED: Self = Self(constants::CHECKPOINT_ENGINE_STATUS_NOT_SUPPORTED);
     pub(crate) const EINTERNAL: Self = Self(constants::CHECKPOINT_ENGINE_STATUS_EINTERNAL);
@@ -141,8 +141,6 @@ pub(crate) struct Request<'a> {
     pub(crate) opcode: u8,
     /// Vbucket of the header, not yet checked.
     pub(crate) vbucket: u16,
-    /// CAS of the header, host order.
-    pub(crate) cas: u64,
     /// Extras.
     pub(crate) extras: &'a [u8],
     /// Key.

@@ -150,8 +150,8 @@ impl Log {
         true
     }
 
-    /// The changes of the window that is completing or reverting, behind `after`, at most `limit`. Returns the
-    /// position to go on from, or `None` at the end.
+    /// The changes of the window that is completing or reverting, behind `after`, at most `limit`.
+    /// Returns the position to go on from, or `None` at the end.
     pub(crate) fn read_window(
         &self,
         after: Seqno,
@@ -232,6 +232,17 @@ impl Log {
     pub(crate) fn bury_duplicate(&mut self, seqno: Seqno, latest: Seqno) -> bool {
         let window = self.open.kind == Kind::Window && seqno >= self.open.first;
         window && latest > seqno && self.open.remove(seqno).is_some()
+    }
+
+    /// The window was opened in vain: its changes are ordinary ones.
+    pub(crate) fn dissolve_window(&mut self) {
+        if self
+            .window
+            .is_some_and(|window| window.phase == Phase::Open)
+        {
+            self.window = None;
+            self.open.kind = Kind::Normal;
+        }
     }
 
     /// Takes the pre-image of a window entry that is being reverted.

@@ -73,6 +73,18 @@ impl FakeHost {
         }
     }
 
+    /// Another host whose clocks show the same.
+    pub(crate) fn fork(&self) -> Self {
+        let other = Self::new();
+        other
+            .seconds
+            .store(self.seconds.load(Ordering::SeqCst), Ordering::SeqCst);
+        other
+            .readings
+            .store(self.readings.load(Ordering::SeqCst), Ordering::SeqCst);
+        other
+    }
+
     /// Turns every clock on.
     pub(crate) fn advance(&self, seconds: u64) {
         self.seconds.fetch_add(seconds, Ordering::SeqCst);

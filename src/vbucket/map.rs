@@ -56,6 +56,8 @@ impl VbucketMap {
         {
             let mut ordered = vbucket.ordered.lock();
             let log = Log::new(checkpoint, self.shared.limits, self.shared.seconds());
+            // Also when the wall clock went back since an earlier one of this id was deleted.
+            let cas_base = cas_base.max(ordered.cas_base);
             *ordered = Ordered { log, cas_base };
             vbucket.floor.store(0, Ordering::Release);
             vbucket.revert_floor.store(0, Ordering::Release);
@@ -64,14 +66,16 @@ impl VbucketMap {
         Some(vbucket)
     }
 
-    /// Makes a vbucket not exist, at once. What it held is for a background thread to drop. Its rows
-    /// in the store are the caller's.
+    /// Makes a vbucket not exist, at once. What it held is for a background thread to drop. Its
+    /// rows in the store are the caller's.
     pub(crate) fn delete(&self, vbucket: &Vbucket) -> Remains {
         let log = {
             let mut ordered = vbucket.ordered.lock();
             vbucket.state.store(0, Ordering::Release);
             let log = Log::new(CheckpointId::new(0), self.shared.limits, 0);
-            std::mem::replace(&mut *ordered, Ordered { log, cas_base: 0 })
+            // Above every CAS that was given, and no incarnation again.
+            let cas_base = ordered.cas_base + ordered.log.next_seqno().get();
+            std::mem::replace(&mut *ordered, Ordered { log, cas_base })
         };
         let stripes = vbucket
             .table

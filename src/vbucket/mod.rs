@@ -18,20 +18,23 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::checkpoint::{Change, Entry, Limits, Log, Op, PreImage, Prior, ReadEnd};
+use crate::checkpoint::{Entry, Limits, Log, Op, PreImage, Prior};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::item::Item;
 use crate::metrics::Metrics;
+use crate::store::VbucketRecord;
 use crate::types::{CheckpointId, Seqno, UnixTime, VbucketId, VbucketState};
 
 mod map;
+mod reader;
 mod table;
 #[cfg(test)]
 mod tests;
 mod update;
 
 pub(crate) use map::{Remains, VbucketMap};
+pub(crate) use reader::Reader;
 use table::{Slot, Stripe, Table};
 pub(crate) use update::{
     ReadersSwitch, RevertStep, begin_complete, begin_revert, complete_failed, completed,
@@ -284,8 +287,8 @@ impl Vbucket {
         Ok(cas)
     }
 
-    /// The rare start of a mutation: takes the key back from a reverting window, and logs it as gone
-    /// if it has expired (then, or as it was before the window).
+    /// The rare start of an operation: takes the key back from a reverting window, and logs it as
+    /// gone if it has expired (then, or as it was before the window).
     fn settle(
         &self,
         stripe: &mut Stripe,
@@ -441,8 +444,8 @@ impl Vbucket {
             .insert(Slot::new(item, Seqno::ZERO, false));
     }
 
-    /// Takes a version out of memory altogether, for the memory-only store: unless it was read since
-    /// the last call or belongs to a window.
+    /// Takes a version out of memory altogether, for the memory-only store: unless it was read
+    /// since the last call or belongs to a window.
     pub(crate) fn evict_whole(&self, item: &Item) -> Eviction {
         let mut garbage = Garbage::default();
         let (hash, key) = (item.hash(), item.key());
@@ -481,33 +484,19 @@ impl Vbucket {
         work(&self.log().log)
     }
 
-    /// Tells this vbucket from a later one of the same id.
-    pub(crate) fn incarnation(&self) -> u64 {
-        self.log().cas_base
+    /// Incarnation, state and latest durable checkpoint at one moment; `None` when it does not exist.
+    pub(crate) fn standing(&self) -> Option<(u64, VbucketRecord)> {
+        let ordered = self.log();
+        let record = VbucketRecord {
+            state: self.state()?,
+            checkpoint: ordered.log.persisted_id(),
+        };
+        Some((ordered.cas_base, record))
     }
 
     /// Fixes what CAS values are counted from, before the first mutation.
     pub(crate) fn set_cas_base(&self, cas_base: u64) {
         self.log().cas_base = cas_base;
-    }
-
-    /// Starts a read for persistence.
-    pub(crate) fn reader(&self) -> Reader<'_> {
-        let ordered = self.log();
-        Reader {
-            vbucket: self,
-            incarnation: ordered.cas_base,
-            upto: ordered.log.persisted(),
-        }
-    }
-
-    /// Takes the slots of deletions out that are durable and still the latest of their key.
-    pub(crate) fn forget_deletions(&self, changes: &[Change]) {
-        for change in changes.iter().filter(|change| change.op == Op::Delete) {
-            if let Some(item) = &change.item {
-                self.forget_deletion(item, change.seqno);
-            }
-        }
     }
 
     /// Whether the key's latest version is not durable yet.
@@ -526,85 +515,6 @@ impl Vbucket {
             let lacking = !slot.is_deleted() && !slot.item().is_resident();
             lacking && slot.item().cas() == item.cas()
         })
-    }
-
-    fn forget_deletion(&self, item: &Item, seqno: Seqno) {
-        let _removed = {
-            let mut stripe = self.table.lock(item.hash());
-            let slot = stripe.find(item.hash(), item.key());
-            let same = slot.is_some_and(|slot| slot.is_deleted() && slot.seqno() == seqno);
-            if same {
-                stripe.remove(item.hash(), item.key())
-            } else {
-                None
-            }
-        };
-    }
-
-    fn evict_pre_image(&self, item: &Item, seqno: Seqno) {
-        let _full = {
-            let mut stripe = self.table.lock(item.hash());
-            let latest = stripe
-                .find(item.hash(), item.key())
-                .map(|slot| slot.seqno());
-            latest
-                .filter(|&latest| latest > seqno)
-                .and_then(|latest| self.log().log.evict_pre_image(latest, seqno))
-        };
-    }
-}
-
-/// A position in one vbucket's log from which the flusher reads. Void once the vbucket was deleted.
-#[derive(Debug)]
-pub(crate) struct Reader<'a> {
-    vbucket: &'a Vbucket,
-    /// The vbucket as it was when the reader was made, and not a later one of the same id.
-    incarnation: u64,
-    upto: Seqno,
-}
-
-impl<'a> Reader<'a> {
-    /// Whose log.
-    pub(crate) fn vbucket(&self) -> &'a Vbucket {
-        self.vbucket
-    }
-
-    /// What was read so far.
-    pub(crate) fn upto(&self) -> Seqno {
-        self.upto
-    }
-
-    /// Reads on; `None` when the vbucket was deleted. See [`Log::read`].
-    pub(crate) fn read(&mut self, limit: usize, out: &mut Vec<Change>) -> Option<ReadEnd> {
-        let ordered = self.vbucket.log();
-        if ordered.cas_base != self.incarnation {
-            return None;
-        }
-        let end = ordered.log.read(self.upto, limit, out);
-        self.upto = end.upto;
-        Some(end)
-    }
-
-    /// What was read is durable: moves the persistence cursor, forgets deletions, lets go of
-    /// pre-images that are on disk now, frees checkpoints.
-    pub(crate) fn committed(&self, closed: Option<CheckpointId>, changes: &[Change]) {
-        let vbucket = self.vbucket;
-        let (free, window) = {
-            let mut ordered = vbucket.log();
-            if ordered.cas_base != self.incarnation {
-                return;
-            }
-            let free = ordered.log.advance(self.upto, closed);
-            (free, ordered.log.window().is_some())
-        };
-        drop(free);
-        let evict = window && !vbucket.shared.keep_pre_images;
-        vbucket.forget_deletions(changes);
-        for change in changes.iter().filter(|_| evict) {
-            if let Some(item) = &change.item {
-                vbucket.evict_pre_image(item, change.seqno);
-            }
-        }
     }
 }
 

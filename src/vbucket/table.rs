@@ -263,7 +263,11 @@ impl Stripe {
 
     /// Number of live slots.
     pub(crate) fn live(&self) -> usize {
-        if self.counts.live > self.counts.slots { 0 } else { self.counts.live }
+        if self.counts.live > self.counts.slots {
+            0
+        } else {
+            self.counts.live
+        }
     }
 
     /// Hands every slot of the part `index` to `keep`; those for which it returns false are taken

@@ -152,6 +152,11 @@ impl Vbucket {
         self.log().log.window().map(|window| window.phase)
     }
 
+    /// Ends a window that was opened in case a COMPLETE on other vbuckets fails, and it did not.
+    pub(crate) fn dissolve_window(&self) {
+        self.log().log.dissolve_window();
+    }
+
     /// Figures of the window.
     pub(crate) fn window_report(&self) -> Option<WindowReport> {
         self.log().log.window_report()

@@ -1,0 +1,234 @@
+//! Bytes of keys and records. `FORMAT.md` is the reference; this file is the only code that knows
+//! the layout. Pure: no I/O, no clock, no database library.
+//!
+//! Integers are big-endian, so that keys sort by vbucket. The exception is `flags`: a [`Record`]
+//! holds the four bytes of the wire in memory order, and they are stored in that order.
+
+use super::{Record, VbucketRecord, WindowRecord};
+use crate::types::{CheckpointId, VbucketId, VbucketState};
+
+/// Version of the whole store: layout of the directory, keyspaces and keys. A program opens this
+/// version and every older one, never a newer one.
+pub(crate) const FORMAT_VERSION: u32 = 1;
+
+/// First byte of every value: version of that one record's layout.
+const RECORD_VERSION: u8 = 1;
+
+/// Bytes before the client's value in an item's record: version, flags, expiry, CAS.
+pub(crate) const ITEM_HEADER_BYTES: usize = 1 + 4 + 4 + 8;
+
+/// Bytes of the record of a batch's number: version, number, synced.
+pub(crate) const BATCH_VALUE_BYTES: u32 = 1 + 8 + 8;
+
+/// Key of the format version in the meta keyspace.
+pub(crate) const META_FORMAT: &[u8] = b"f";
+/// Key of the window record in the meta keyspace.
+pub(crate) const META_WINDOW: &[u8] = b"w";
+/// Key of the batch number in the meta keyspace.
+pub(crate) const META_BATCH: [u8; 1] = *b"b";
+/// First byte of the keys of vbucket records in the meta keyspace.
+pub(crate) const META_VBUCKET: u8 = b'v';
+/// First byte of the keys of generations in the meta keyspace.
+pub(crate) const META_GENERATION: u8 = b'g';
+
+/// Why bytes do not decode, as the end of a sentence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Defect(pub(crate) &'static str);
+
+/// Which rows of a vbucket count: every key carries the generation in which it was written, and a
+/// `clear` begins the next one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Generation {
+    /// The one that counts.
+    pub(crate) current: u32,
+    /// Rows of earlier ones may still be there.
+    pub(crate) has_old: bool,
+}
+
+/// Position in the order of commits, written with every batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct BatchMark {
+    /// Number of the batch: one more than that of the batch before it.
+    pub(crate) number: u64,
+    /// Every batch up to this number was synced to the disk before this one was begun.
+    pub(crate) synced: u64,
+}
+
+/// Writes the key of an item into `buffer`, whose old contents go.
+pub(crate) fn item_key(buffer: &mut Vec<u8>, vbucket: VbucketId, generation: u32, key: &[u8]) {
+    buffer.clear();
+    buffer.extend_from_slice(&item_prefix(vbucket, generation));
+    buffer.extend_from_slice(key);
+}
+
+/// Bits of the prefix that hold the generation; the vbucket stands above them.
+const GENERATION_BITS: u32 = 22;
+/// Highest generation; the one after it is 0 again.
+pub(crate) const GENERATION_MAX: u32 = (1 << GENERATION_BITS) - 1;
+
+/// The prefix that all keys of a generation of a vbucket share. Four bytes for both: fjall keeps
+/// keys of up to 20 bytes in place, and so those of up to 16 bytes of a client.
+pub(crate) fn item_prefix(vbucket: VbucketId, generation: u32) -> [u8; 4] {
+    (u32::from(vbucket.get()) << GENERATION_BITS | generation & GENERATION_MAX).to_be_bytes()
+}
+
+/// Splits the key of an item into vbucket, generation and client's key.
+pub(crate) fn parse_item_key(bytes: &[u8]) -> Result<(VbucketId, u32, &[u8]), Defect> {
+    let (prefix, key) = bytes
+        .split_first_chunk::<4>()
+        .ok_or(Defect("a key is shorter than 4 bytes"))?;
+    let prefix = u32::from_be_bytes(*prefix);
+    let id = u16::try_from(prefix >> GENERATION_BITS)
+        .ok()
+        .and_then(VbucketId::new);
+    let id = id.ok_or(Defect("a key names a vbucket out of range"))?;
+    Ok((id, prefix & GENERATION_MAX, key))
+}
+
+/// Writes the record of an item into `buffer`, whose old contents go.
+pub(crate) fn item_value(buffer: &mut Vec<u8>, record: &Record<'_>) {
+    buffer.clear();
+    buffer.reserve(ITEM_HEADER_BYTES + record.value.len());
+    buffer.push(RECORD_VERSION);
+    buffer.extend_from_slice(&record.flags.to_ne_bytes());
+    buffer.extend_from_slice(&record.expiry.to_be_bytes());
+    buffer.extend_from_slice(&record.cas.to_be_bytes());
+    buffer.extend_from_slice(record.value);
+}
+
+/// Reads the record of an item.
+pub(crate) fn parse_item_value(bytes: &[u8]) -> Result<Record<'_>, Defect> {
+    const SHORT: Defect = Defect("an item's record is too short");
+    let rest = record_body(bytes)?;
+    let (flags, rest) = rest.split_first_chunk::<4>().ok_or(SHORT)?;
+    let (expiry, rest) = rest.split_first_chunk::<4>().ok_or(SHORT)?;
+    let (cas, value) = rest.split_first_chunk::<8>().ok_or(SHORT)?;
+    Ok(Record {
+        flags: u32::from_ne_bytes(*flags),
+        expiry: u32::from_be_bytes(*expiry),
+        cas: u64::from_be_bytes(*cas),
+        value,
+    })
+}
+
+/// Key of a vbucket's record ([`META_VBUCKET`]) or generation ([`META_GENERATION`]).
+pub(crate) fn meta_key(kind: u8, vbucket: VbucketId) -> [u8; 3] {
+    let [high, low] = vbucket.get().to_be_bytes();
+    [kind, high, low]
+}
+
+/// The vbucket of a key that [`meta_key`] made.
+pub(crate) fn parse_meta_key(bytes: &[u8]) -> Result<VbucketId, Defect> {
+    match bytes {
+        [_, high, low] => VbucketId::new(u16::from_be_bytes([*high, *low])),
+        _ => None,
+    }
+    .ok_or(Defect("a record names no valid vbucket"))
+}
+
+/// The record of a vbucket.
+pub(crate) fn vbucket_value(record: &VbucketRecord) -> Vec<u8> {
+    let mut bytes = vec![RECORD_VERSION, record.state as u8];
+    bytes.extend_from_slice(&record.checkpoint.get().to_be_bytes());
+    bytes
+}
+
+/// Reads the record of a vbucket.
+pub(crate) fn parse_vbucket_value(bytes: &[u8]) -> Result<VbucketRecord, Defect> {
+    let Some((&state, rest)) = record_body(bytes)?.split_first() else {
+        return Err(Defect("a vbucket's record is empty"));
+    };
+    let state = VbucketState::from_wire(u32::from(state))
+        .ok_or(Defect("a vbucket's record holds an unknown state"))?;
+    let checkpoint =
+        <[u8; 8]>::try_from(rest).map_err(|_| Defect("a vbucket's record has the wrong length"))?;
+    Ok(VbucketRecord {
+        state,
+        checkpoint: CheckpointId::new(u64::from_be_bytes(checkpoint)),
+    })
+}
+
+/// The record of the window.
+pub(crate) fn window_value(window: WindowRecord) -> [u8; 2] {
+    let byte = match window {
+        WindowRecord::None => 0,
+        WindowRecord::Open => 1,
+        WindowRecord::Completed => 2,
+        WindowRecord::Reverted => 3,
+        WindowRecord::Lost => 4,
+    };
+    [RECORD_VERSION, byte]
+}
+
+/// Reads the record of the window.
+pub(crate) fn parse_window_value(bytes: &[u8]) -> Result<WindowRecord, Defect> {
+    match record_body(bytes)? {
+        [0] => Ok(WindowRecord::None),
+        [1] => Ok(WindowRecord::Open),
+        [2] => Ok(WindowRecord::Completed),
+        [3] => Ok(WindowRecord::Reverted),
+        [4] => Ok(WindowRecord::Lost),
+        _ => Err(Defect("the window's record holds an unknown state")),
+    }
+}
+
+/// The record of a batch's number.
+pub(crate) fn batch_value(mark: BatchMark) -> [u8; BATCH_VALUE_BYTES as usize] {
+    let mut bytes = [RECORD_VERSION; BATCH_VALUE_BYTES as usize];
+    let (_, body) = bytes.split_at_mut(1);
+    let (number, synced) = body.split_at_mut(8);
+    number.copy_from_slice(&mark.number.to_be_bytes());
+    synced.copy_from_slice(&mark.synced.to_be_bytes());
+    bytes
+}
+
+/// Reads the record of a batch's number.
+pub(crate) fn parse_batch_value(bytes: &[u8]) -> Result<BatchMark, Defect> {
+    const LENGTH: Defect = Defect("a batch number has the wrong length");
+    let (number, rest) = record_body(bytes)?.split_first_chunk::<8>().ok_or(LENGTH)?;
+    let synced = <[u8; 8]>::try_from(rest).map_err(|_| LENGTH)?;
+    Ok(BatchMark {
+        number: u64::from_be_bytes(*number),
+        synced: u64::from_be_bytes(synced),
+    })
+}
+
+/// The record of a vbucket's generation.
+pub(crate) fn generation_value(generation: Generation) -> [u8; 6] {
+    let [a, b, c, d] = generation.current.to_be_bytes();
+    [RECORD_VERSION, u8::from(generation.has_old), a, b, c, d]
+}
+
+/// Reads the record of a vbucket's generation.
+pub(crate) fn parse_generation_value(bytes: &[u8]) -> Result<Generation, Defect> {
+    match record_body(bytes)? {
+        [old @ (0 | 1), a, b, c, d] => Ok(Generation {
+            current: u32::from_be_bytes([*a, *b, *c, *d]),
+            has_old: *old == 1,
+        }),
+        _ => Err(Defect(
+            "the record of a generation has the wrong length or content",
+        )),
+    }
+}
+
+/// The record of the format version. It has no version byte: it is one.
+pub(crate) const fn format_value(version: u32) -> [u8; 4] {
+    version.to_be_bytes()
+}
+
+/// Reads the record of the format version.
+pub(crate) fn parse_format_value(bytes: &[u8]) -> Result<u32, Defect> {
+    <[u8; 4]>::try_from(bytes)
+        .map(u32::from_be_bytes)
+        .map_err(|_| Defect("the format version has the wrong length"))
+}
+
+/// What follows the version byte.
+fn record_body(bytes: &[u8]) -> Result<&[u8], Defect> {
+    match bytes.split_first() {
+        Some((&RECORD_VERSION, rest)) => Ok(rest),
+        Some(_) => Err(Defect("a record has an unknown version")),
+        None => Err(Defect("a record is empty")),
+    }
+}

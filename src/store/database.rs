@@ -1,0 +1,412 @@
+//! One open fjall database: what `fjall` (the store) needs of the library, with its dangers fenced
+//! in.
+//!
+//! Three habits of fjall 3.1 are kept away from the engine here:
+//! - its commit waits without end when the thread that makes room has died of an I/O error, and
+//!   that thread waits without end for itself when small commits fill its queue: so this file
+//!   rotates memtables and waits for room itself ([`Db::rotate`], [`Db::make_room`]);
+//! - it panics on some damaged files: everything is called through [`guarded`];
+//! - dropping a database does not wait until its thread is gone, only until it is about to go:
+//!   [`Db::close`] does.
+//!
+//! This uses functions of fjall that its documentation hides (sizes and counts of memtables and
+//! tables). The version in `Cargo.toml` is exact for that reason.
+
+use std::io::ErrorKind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::fjall::compaction::Leveled;
+use ::fjall::config::BlockSizePolicy;
+use ::fjall::{
+    AbstractTree, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, SeqNo,
+    Slice,
+};
+use parking_lot::Mutex;
+
+use super::StoreError;
+use super::codec::{self, BatchMark, Defect, Generation};
+use super::dir;
+use super::journal::Contents;
+use crate::types::VbucketId;
+
+/// Keyspace of the items.
+const ITEMS: &str = "items";
+/// Keyspace of everything else.
+const META: &str = "meta";
+/// Memtables that may wait to become tables.
+const SEALED_MAX: usize = 2;
+/// Unmerged tables above which a commit waits.
+const UNMERGED_MAX: usize = 16;
+/// Name that fjall gives its thread.
+const WORKER_NAME: &str = "fjall:worker";
+
+/// What can be chosen.
+#[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "units come last, and all of them are bytes"
+)]
+pub(crate) struct Options {
+    /// Memory for blocks of tables that were read.
+    pub(crate) cache_bytes: u64,
+    /// Size at which a memtable is written out as a table. Up to `SEALED_MAX + 2` of them exist.
+    pub(crate) memtable_bytes: u64,
+    /// Tables of items are verified when the store is opened if they have at most so many bytes
+    /// together. Damage in others is found when they are read.
+    pub(crate) verify_bytes: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            cache_bytes: 32 << 20,
+            memtable_bytes: 64 << 20,
+            verify_bytes: 1 << 30,
+        }
+    }
+}
+
+/// An open database.
+pub(crate) struct Db {
+    pub(crate) database: Database,
+    pub(crate) items: Keyspace,
+    pub(crate) meta: Keyspace,
+    /// Threads that appeared while it was opened; fjall's is among them.
+    threads: Vec<u32>,
+}
+
+/// What a batch is going to change.
+#[derive(Default)]
+pub(crate) struct Changes {
+    /// Key and new value, or `None` to delete, of items.
+    pub(crate) items: Vec<(Slice, Option<Slice>)>,
+    /// The same of the meta keyspace.
+    pub(crate) meta: Vec<(Slice, Option<Slice>)>,
+    /// Generations that the commit begins or cleans; their records are in `meta` as well.
+    pub(crate) generations: Vec<(VbucketId, Generation)>,
+}
+
+impl Changes {
+    /// Writes a record of the meta keyspace.
+    pub(crate) fn put_meta(&mut self, key: &[u8], value: &[u8]) {
+        self.meta.push((Slice::from(key), Some(Slice::from(value))));
+    }
+
+    /// Removes one.
+    pub(crate) fn remove_meta(&mut self, key: &[u8]) {
+        self.meta.push((Slice::from(key), None));
+    }
+}
+
+impl Db {
+    /// Creates the database in `folder`, which belongs to the store at `path`.
+    pub(crate) fn create(
+        folder: &Path,
+        path: &Path,
+        options: Options,
+    ) -> Result<(Self, BatchMark), StoreError> {
+        let db = Self::start(folder, options, true)
+            .map_err(|cause| dir::unusable(path, "create files in", &cause.words))?;
+        let mut changes = Changes::default();
+        changes.put_meta(
+            codec::META_FORMAT,
+            &codec::format_value(codec::FORMAT_VERSION),
+        );
+        let mark = BatchMark {
+            number: 1,
+            synced: 0,
+        };
+        match guarded(|| db.commit(changes, mark, PersistMode::SyncAll)) {
+            Ok(()) => Ok((
+                db,
+                BatchMark {
+                    number: 1,
+                    synced: 1,
+                },
+            )),
+            Err(cause) => {
+                db.close();
+                Err(dir::unusable(path, "create files in", &cause.words))
+            }
+        }
+    }
+
+    /// Opens the database in `folder`, which was examined.
+    pub(crate) fn open(
+        folder: &Path,
+        options: Options,
+        contents: &Contents,
+    ) -> Result<(Self, BatchMark), Cause> {
+        guarded(|| Ok(contents.cut_tail()?))?;
+        let db = Self::start(folder, options, false)?;
+        match db.read_marks(contents) {
+            Ok(last) => Ok((db, last)),
+            Err(cause) => {
+                db.close();
+                Err(Cause {
+                    is_late: true,
+                    ..cause
+                })
+            }
+        }
+    }
+
+    fn start(folder: &Path, options: Options, create: bool) -> Result<Self, Cause> {
+        // Guards the list of threads: one database is opened at a time, so that the threads that
+        // appear meanwhile are its own. Lock order: last.
+        static OPENING: Mutex<()> = Mutex::new(());
+        let _opening = OPENING.lock();
+        let before = threads();
+        guarded(|| {
+            let database = Database::builder(folder)
+                .worker_threads(1)
+                .cache_size(options.cache_bytes)
+                .manual_journal_persist(true)
+                .open()?;
+            let exists = [ITEMS, META]
+                .into_iter()
+                .all(|name| database.keyspace_exists(name));
+            if !create && !exists {
+                return Err(::fjall::Error::Unrecoverable);
+            }
+            Ok(Self {
+                items: database.keyspace(ITEMS, keyspace_options)?,
+                meta: database.keyspace(META, keyspace_options)?,
+                database,
+                threads: threads()
+                    .into_iter()
+                    .filter(|id| !before.contains(id))
+                    .collect(),
+            })
+        })
+    }
+
+    /// Checks the format version and that no batch is missing. Returns the last one.
+    fn read_marks(&self, contents: &Contents) -> Result<BatchMark, Cause> {
+        // First of all, before the thread of fjall has written out what it found in the journal.
+        let in_tables = match self.meta.tree.get_highest_persisted_seqno() {
+            Some(sequence) => self.mark_at(sequence + 1)?,
+            None => 0,
+        };
+        // Memtables of the meta keyspace are written out after those of the items. So what the
+        // tables of this one hold, those of the other hold too, and the journal has the rest.
+        // (`settle` may write one out alone: then less is noticed, and nothing is wrongly refused.)
+        if let Some(first) = contents.first.filter(|first| *first > in_tables + 1) {
+            return Err(Cause::damage(&format!(
+                "batches {} to {} are missing before its journal",
+                in_tables + 1,
+                first - 1
+            )));
+        }
+        let format = guarded(|| self.meta.get(codec::META_FORMAT))?
+            .ok_or(Defect("the format version is missing"))
+            .and_then(|format| codec::parse_format_value(&format))?;
+        if format != codec::FORMAT_VERSION {
+            return Err(Cause::damage(
+                "its format version is not that of its STORE file",
+            ));
+        }
+        let last = self.mark_at(SeqNo::MAX)?;
+        let expected = contents.last.or(contents.closed.map(|closed| closed.last));
+        if expected.is_some_and(|number| number != last) {
+            return Err(Cause::damage(
+                "its journal and its tables do not fit together",
+            ));
+        }
+        // Opening synced everything that was found.
+        Ok(BatchMark {
+            number: last,
+            synced: last,
+        })
+    }
+
+    /// Number of the newest batch that a reader at a point in fjall's history sees.
+    fn mark_at(&self, sequence: SeqNo) -> Result<u64, Cause> {
+        let mark = guarded(|| Ok(self.meta.tree.get(codec::META_BATCH, sequence)?))?
+            .ok_or(Defect("the batch number is missing"))
+            .and_then(|mark| codec::parse_batch_value(&mark))?;
+        Ok(mark.number)
+    }
+
+    /// An error when the database refuses writes.
+    pub(crate) fn check_writable(&self) -> ::fjall::Result<()> {
+        self.database.persist(PersistMode::Buffer)
+    }
+
+    /// Waits until the thread of fjall has caught up.
+    pub(crate) fn make_room(&self) -> ::fjall::Result<()> {
+        loop {
+            self.check_writable()?;
+            let sealed = [&self.items, &self.meta]
+                .into_iter()
+                .any(|keyspace| keyspace.tree.sealed_memtable_count() > SEALED_MAX);
+            let unmerged = [&self.items, &self.meta]
+                .into_iter()
+                .any(|keyspace| keyspace.tree.l0_run_count() > UNMERGED_MAX);
+            let busy =
+                self.database.outstanding_flushes() > 0 || self.database.active_compactions() > 0;
+            if !sealed && (!unmerged || !busy) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Makes changes durable, all or none of them.
+    pub(crate) fn commit(
+        &self,
+        changes: Changes,
+        mark: BatchMark,
+        mode: PersistMode,
+    ) -> ::fjall::Result<()> {
+        let Changes {
+            mut items, meta, ..
+        } = changes;
+        // In order, neighbours find their places in a warm part of the memtable: a third faster.
+        // The sort is stable: of two changes of one key the later one wins.
+        items.sort_by(|left, right| left.0.cmp(&right.0));
+        let count = items.len() + meta.len() + 1;
+        let mut batch =
+            OwnedWriteBatch::with_capacity(self.database.clone(), count).durability(Some(mode));
+        batch.insert(&self.meta, codec::META_BATCH, codec::batch_value(mark));
+        for (keyspace, changes) in [(&self.meta, meta), (&self.items, items)] {
+            for (key, value) in changes {
+                match value {
+                    Some(value) => batch.insert(keyspace, key, value),
+                    None => batch.remove(keyspace, key),
+                }
+            }
+        }
+        batch.commit()
+    }
+
+    /// Hands full memtables to the thread of fjall. Both keyspaces go together, because a journal
+    /// file is removed only when everything in it has reached tables, and in this order, on which
+    /// `read_marks` relies. Returns whether there were any.
+    pub(crate) fn rotate(&self, memtable_bytes: u64) -> ::fjall::Result<bool> {
+        let size = |keyspace: &Keyspace| keyspace.tree.active_memtable().size();
+        let full = size(&self.items) + size(&self.meta) >= memtable_bytes;
+        if full {
+            self.items.rotate_memtable()?;
+            self.meta.rotate_memtable()?;
+        }
+        Ok(full)
+    }
+
+    /// Closes the database and waits until its thread is gone: the library that holds its code may
+    /// be unloaded next.
+    /// Returns whether it was closed as it should be.
+    pub(crate) fn close(self) -> bool {
+        const ROUNDS_MAX: u32 = 20_000;
+        let Self {
+            database,
+            items,
+            meta,
+            threads,
+        } = self;
+        let closed = guarded(|| {
+            let synced = database.persist(PersistMode::SyncAll);
+            drop((items, meta, database));
+            synced
+        });
+        let mut round = 0;
+        while round < ROUNDS_MAX && threads.iter().any(|id| is_worker(*id)) {
+            std::thread::sleep(Duration::from_micros(100));
+            round += 1;
+        }
+        closed.is_ok()
+    }
+}
+
+fn keyspace_options() -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default()
+        .manual_journal_persist(true)
+        // `Db::rotate` decides.
+        .max_memtable_size(u64::MAX)
+        // Reads are for values of keys that are known to exist.
+        .expect_point_read_hits(true)
+        // Measured: merging half as often as by default and larger blocks give a fifth more writes
+        // and scan speed, and cost single reads a tenth.
+        .compaction_strategy(Arc::new(Leveled::default().with_l0_threshold(8)))
+        .data_block_size_policy(BlockSizePolicy::all(16 << 10))
+}
+
+/// What fjall did not like.
+pub(crate) struct Cause {
+    /// In words, as the middle of a sentence.
+    pub(crate) words: String,
+    /// The files are not as they were written.
+    pub(crate) is_damage: bool,
+    /// The database was open already: its thread may have begun to tidy up.
+    pub(crate) is_late: bool,
+}
+
+impl Cause {
+    fn new(error: &::fjall::Error) -> Self {
+        use ::fjall::{Error, LsmError};
+        let (words, is_damage) = match error {
+            Error::Io(error) | Error::Storage(LsmError::Io(error)) => (
+                error.to_string(),
+                matches!(error.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof),
+            ),
+            Error::Storage(LsmError::ChecksumMismatch { .. }) => {
+                ("a checksum does not match".to_owned(), true)
+            }
+            Error::Unrecoverable | Error::Storage(LsmError::Unrecoverable) => {
+                ("files are missing or do not fit together".to_owned(), true)
+            }
+            Error::Poisoned => ("an earlier write failed".to_owned(), false),
+            Error::Locked => ("another process has its database open".to_owned(), false),
+            other => (format!("the database library says {other:?}"), true),
+        };
+        Self {
+            words,
+            is_damage,
+            is_late: false,
+        }
+    }
+
+    /// Files that are not as they were written.
+    fn damage(words: &str) -> Self {
+        Self {
+            words: words.to_owned(),
+            is_damage: true,
+            is_late: false,
+        }
+    }
+}
+
+impl From<Defect> for Cause {
+    fn from(defect: Defect) -> Self {
+        Self::damage(defect.0)
+    }
+}
+
+/// Calls fjall. Its errors and panics become a [`Cause`].
+pub(crate) fn guarded<T>(call: impl FnOnce() -> ::fjall::Result<T>) -> Result<T, Cause> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(result) => result.map_err(|error| Cause::new(&error)),
+        Err(_) => Err(Cause::damage(
+            "the database library met a condition that it does not handle",
+        )),
+    }
+}
+
+/// Ids of the threads of this process.
+fn threads() -> Vec<u32> {
+    let Ok(entries) = std::fs::read_dir("/proc/self/task") else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect()
+}
+
+/// Whether a thread exists and is fjall's.
+fn is_worker(id: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/self/task/{id}/comm"))
+        .is_ok_and(|name| name.trim_end() == WORKER_NAME)
+}

@@ -1,0 +1,311 @@
+//! The directory of a store: is it ours, may we use it, which format is it. Knows the two files
+//! that are ours (`STORE`, `LOCK`), nothing of the database library.
+//!
+//! Rule: a directory that cannot be used is left as it was, byte for byte.
+
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::StoreError;
+use super::codec::FORMAT_VERSION;
+use super::journal::Closed;
+
+/// Says what the directory is: see [`Marker`].
+const MARKER: &str = "STORE";
+/// The next marker, before it is renamed.
+const MARKER_NEXT: &str = "STORE.next";
+/// Locked while a process uses the store. Holds a note: its pid, or how it left.
+const LOCK: &str = "LOCK";
+/// Longer than any note.
+const NOTE_BYTES_MAX: u64 = 256;
+/// Folder of the database library.
+const DATABASE: &str = "db";
+/// First line of the marker.
+const TITLE: &str = "checkpoint-engine store";
+
+/// What the marker file says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Marker {
+    /// There is none: the directory was never used.
+    Absent,
+    /// A process died while it created the store. Nothing was ever committed.
+    Creating,
+    /// A store of this format version.
+    Ready(u32),
+}
+
+/// A directory that this process holds the lock of. Dropping it releases the lock.
+#[derive(Debug)]
+pub(crate) struct Home {
+    path: PathBuf,
+    marker: Marker,
+    lock: File,
+    closed: Option<Closed>,
+}
+
+impl Home {
+    /// Takes the directory: creates it when it is missing, refuses what is not a store, locks.
+    ///
+    /// # Errors
+    /// With a sentence for the operator. Nothing was changed then.
+    pub(crate) fn enter(path: &Path) -> Result<Self, StoreError> {
+        create_directory(path)?;
+        refuse_foreign(path)?;
+        read_marker(path)?;
+        let mut lock = take_lock(path)?;
+        let mut note = String::new();
+        // Whatever is not a note of ours says nothing.
+        if (&mut lock)
+            .take(NOTE_BYTES_MAX)
+            .read_to_string(&mut note)
+            .is_err()
+        {
+            note.clear();
+        }
+        if let Some(cause) = note.trim().strip_prefix("damaged ") {
+            return Err(damaged(
+                path,
+                &format!("an earlier start found that {cause}"),
+            ));
+        }
+        // Again: another process may have finished with it meanwhile.
+        let marker = read_marker(path)?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            marker,
+            lock,
+            closed: parse_closed(&note),
+        })
+    }
+
+    /// Whether there is a complete store already.
+    pub(crate) fn is_ready(&self) -> bool {
+        matches!(self.marker, Marker::Ready(_))
+    }
+
+    /// How the last process that used the store left it, if in order.
+    pub(crate) fn closed(&self) -> Option<Closed> {
+        self.closed
+    }
+
+    /// Folder of the database library.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.path.join(DATABASE)
+    }
+
+    /// Prepares for creating the database: from now on a crash leaves a directory that is known to
+    /// be unfinished, and what an earlier crash left is removed.
+    pub(crate) fn begin_create(&mut self) -> Result<(), StoreError> {
+        self.write_marker("creating")?;
+        self.marker = Marker::Creating;
+        match fs::remove_dir_all(self.database()) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(unusable(&self.path, "clear", &error.to_string()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Declares the store complete.
+    pub(crate) fn finish_create(&mut self) -> Result<(), StoreError> {
+        self.write_marker(&format!("format {FORMAT_VERSION}"))?;
+        self.marker = Marker::Ready(FORMAT_VERSION);
+        Ok(())
+    }
+
+    /// Leaves this process's id in the lock file, for the message that another one prints.
+    pub(crate) fn sign(&mut self) -> Result<(), StoreError> {
+        self.note(&format!("process {}", std::process::id()))
+            .map_err(|error| unusable(&self.path, "write to", &error.to_string()))
+    }
+
+    /// Leaves instead how the store was left. When that fails it looks as after a crash, no worse.
+    pub(crate) fn sign_off(&mut self, closed: Closed) {
+        if self
+            .note(&format!("closed {} {}", closed.last, closed.bytes))
+            .is_err()
+        {
+            let _ = self.lock.set_len(0);
+        }
+    }
+
+    /// The error for a database that could not be opened.
+    pub(crate) fn refuse(&mut self, cause: &str, is_damage: bool, is_late: bool) -> StoreError {
+        if !is_damage {
+            return unusable(&self.path, "open files in", cause);
+        }
+        // What was found late may not be found again: the next start has to know. Were it not
+        // for that, nothing would have been changed.
+        if is_late && self.note(&format!("damaged {cause}")).is_err() {
+            return unusable(&self.path, "write to", cause);
+        }
+        damaged(&self.path, cause)
+    }
+
+    fn note(&mut self, text: &str) -> io::Result<()> {
+        self.lock.set_len(0)?;
+        self.lock.rewind()?;
+        writeln!(self.lock, "{text}")
+    }
+
+    fn write_marker(&self, status: &str) -> Result<(), StoreError> {
+        let next = self.path.join(MARKER_NEXT);
+        (|| {
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&next)?;
+            write!(file, "{TITLE}\n{status}\n")?;
+            file.sync_all()?;
+            fs::rename(&next, self.path.join(MARKER))?;
+            File::open(&self.path)?.sync_all()
+        })()
+        .map_err(|error| unusable(&self.path, "write to", &error.to_string()))
+    }
+}
+
+/// A refusal because of damage, in the words that every such refusal uses.
+pub(crate) fn damaged(path: &Path, cause: &str) -> StoreError {
+    StoreError::new(format!(
+        "the store at {} is damaged: {cause}; nothing was overwritten; restore a backup or move \
+         the directory away",
+        path.display()
+    ))
+}
+
+/// A failure of the system that has nothing to do with the contents.
+pub(crate) fn unusable(path: &Path, verb: &str, cause: &str) -> StoreError {
+    StoreError::new(format!(
+        "cannot {verb} the store directory {}: {cause}; check the path, its owner and the space \
+         left on its disk",
+        path.display()
+    ))
+}
+
+fn create_directory(path: &Path) -> Result<(), StoreError> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => Ok(()),
+        Ok(_) => Err(StoreError::new(format!(
+            "{} is not a directory; give the path of a directory for the store",
+            path.display()
+        ))),
+        Err(error) if error.kind() == ErrorKind::NotFound => DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(|error| unusable(path, "create", &error.to_string())),
+        Err(error) => Err(unusable(path, "open", &error.to_string())),
+    }
+}
+
+/// Refuses a directory that holds files of others and no marker of ours.
+fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
+    let entries = fs::read_dir(path).map_err(|error| unusable(path, "read", &error.to_string()))?;
+    let mut ours = false;
+    let mut foreign = None;
+    for entry in entries {
+        let entry = entry.map_err(|error| unusable(path, "read", &error.to_string()))?;
+        let name = entry.file_name();
+        if name == OsStr::new(MARKER) {
+            ours = true;
+        } else if ![LOCK, MARKER_NEXT, "lost+found"]
+            .map(OsStr::new)
+            .contains(&name.as_os_str())
+        {
+            foreign = Some(name);
+        }
+    }
+    match foreign {
+        Some(name) if !ours => Err(StoreError::new(format!(
+            "{} is not a checkpoint-engine store: it holds {} and no {MARKER} file; nothing was \
+             changed; give an empty directory",
+            path.display(),
+            Path::new(&name).display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn read_marker(path: &Path) -> Result<Marker, StoreError> {
+    let mut text = String::new();
+    let read = File::open(path.join(MARKER)).and_then(|file| {
+        // A marker is three dozen bytes; whatever is longer is not one.
+        file.take(256).read_to_string(&mut text)
+    });
+    match read {
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Marker::Absent),
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
+            return Err(damaged(path, "its STORE file holds no text"));
+        }
+        Err(error) => return Err(unusable(path, "read", &error.to_string())),
+    }
+    let mut lines = text.lines();
+    let title = lines.next();
+    let status = lines.next().unwrap_or_default();
+    if title != Some(TITLE) {
+        return Err(damaged(
+            path,
+            "its STORE file does not name a checkpoint-engine store",
+        ));
+    }
+    if status == "creating" {
+        return Ok(Marker::Creating);
+    }
+    match status
+        .strip_prefix("format ")
+        .and_then(|version| version.parse().ok())
+    {
+        Some(version) if version > FORMAT_VERSION => Err(newer(path, version)),
+        Some(version) if version > 0 => Ok(Marker::Ready(version)),
+        _ => Err(damaged(path, "its STORE file names no format version")),
+    }
+}
+
+/// A refusal because a later program wrote the store.
+pub(crate) fn newer(path: &Path, version: u32) -> StoreError {
+    StoreError::new(format!(
+        "the store at {} has format version {version}, and this engine knows versions up to \
+         {FORMAT_VERSION}; nothing was changed; use the newer engine or another directory",
+        path.display()
+    ))
+}
+
+fn parse_closed(note: &str) -> Option<Closed> {
+    let (last, bytes) = note.trim().strip_prefix("closed ")?.split_once(' ')?;
+    Some(Closed {
+        last: last.parse().ok()?,
+        bytes: bytes.parse().ok()?,
+    })
+}
+
+fn take_lock(path: &Path) -> Result<File, StoreError> {
+    let mut lock = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path.join(LOCK))
+        .map_err(|error| unusable(path, "lock", &error.to_string()))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::Error(error)) => Err(unusable(path, "lock", &error.to_string())),
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            let holder = match (&mut lock).take(NOTE_BYTES_MAX).read_to_string(&mut holder) {
+                Ok(_) if holder.starts_with("process ") => holder.trim().to_owned(),
+                _ => "another process".to_owned(),
+            };
+            Err(StoreError::new(format!(
+                "the store at {} is in use by {holder}; stop it or give another directory",
+                path.display()
+            )))
+        }
+    }
+}

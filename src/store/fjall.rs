@@ -1,0 +1,528 @@
+//! The store over fjall, a log-structured database in Rust. `FORMAT.md` says what lies on the disk.
+//!
+//! Threads: commits are serialised by one lock; reads take none but the one that guards against
+//! the database being reopened under them. fjall runs one thread of its own, which moves full
+//! memtables into tables and merges tables; it is gone when the store has been dropped.
+//!
+//! Limits: at most four memtables exist, of which two wait to be written out before a commit waits
+//! for them. A batch is held in memory whole.
+//!
+//! Failures: after an I/O error fjall refuses every write until the database is opened again. The
+//! store does that at its next batch, and removes from the journal what the failed commit may have
+//! left there.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use ::fjall::{PersistMode, Slice};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+
+use super::check::{self, Refusal};
+use super::codec::{self, BatchMark, Defect, Generation};
+pub(crate) use super::database::Options;
+use super::database::{Changes, Db, guarded};
+use super::dir::{self, Home};
+use super::journal::{self, Closed};
+use super::{Batch, Record, Store, StoreError, VbucketRecord, WindowRecord};
+use crate::config::Durability;
+use crate::types::{VBUCKETS_MAX, VbucketId};
+
+/// Size from which a memtable is written out as a table when no change is waiting: the memory that
+/// it takes is then better used for items.
+const SETTLE_BYTES: u64 = 1 << 20;
+/// Keys that one call of [`Store::purge`] deletes.
+const PURGE_KEYS_MAX: usize = 10_000;
+
+/// State of the writing side.
+#[derive(Debug, Default)]
+struct Writer {
+    /// Number of the last batch that was committed, and of the last that was synced.
+    last: BatchMark,
+}
+
+/// Receives the records of one kind from the meta keyspace.
+type MetaVisitor<'a> = dyn FnMut(VbucketId, &[u8]) -> Result<(), Defect> + 'a;
+
+/// A store in a directory.
+pub(crate) struct FjallStore {
+    home: Home,
+    path: PathBuf,
+    options: Options,
+    /// Guards the order of commits. Lock order: before `db`.
+    writer: Mutex<Writer>,
+    /// Guards the database against being reopened under a reader. Lock order: after `writer`.
+    /// `None` while it is being reopened and after that failed.
+    db: RwLock<Option<Db>>,
+    /// A write failed: reopen before the next one.
+    failed: AtomicBool,
+    /// Which rows count, by vbucket id: [`codec::Generation`], packed.
+    generations: Box<[AtomicU64]>,
+    /// Memtables were handed over for good measure and are to be let go of.
+    settling: AtomicBool,
+    /// Where the next purge goes on. Lock order: before `writer`.
+    purge_from: Mutex<Option<Slice>>,
+}
+
+impl fmt::Debug for FjallStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FjallStore")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl FjallStore {
+    /// Opens the store in `path`, or creates one when the directory is missing or empty.
+    ///
+    /// # Errors
+    /// When the directory cannot be used. What was in it is as it was.
+    pub(crate) fn open(path: &Path, options: Options) -> Result<Self, StoreError> {
+        // The process may change its working directory before the store is reopened.
+        let path = std::path::absolute(path)
+            .map_err(|error| dir::unusable(path, "find", &error.to_string()))?;
+        let mut home = Home::enter(&path)?;
+        let (db, last) = if home.is_ready() {
+            let contents = check::examine(&home.database(), options.verify_bytes, None)
+                .and_then(|contents| contents.expect_end(home.closed()))
+                .map_err(|refusal| refused(&path, refusal))?;
+            home.sign()?;
+            Db::open(&home.database(), options, &contents)
+                .map_err(|cause| home.refuse(&cause.words, cause.is_damage, cause.is_late))?
+        } else {
+            home.begin_create()?;
+            home.sign()?;
+            let created = Db::create(&home.database(), &path, options)?;
+            home.finish_create()?;
+            created
+        };
+        let store = Self {
+            home,
+            path,
+            options,
+            writer: Mutex::new(Writer { last }),
+            db: RwLock::new(Some(db)),
+            failed: AtomicBool::new(false),
+            generations: (0..VBUCKETS_MAX).map(|_| AtomicU64::new(0)).collect(),
+            settling: AtomicBool::new(false),
+            purge_from: Mutex::default(),
+        };
+        store.read_generations()?;
+        Ok(store)
+    }
+
+    /// Opens the database again after a failed write.
+    fn reopen(&self) -> Result<(), StoreError> {
+        let mut writer = self.writer.lock();
+        let mut slot = self.db.write();
+        if !self.failed.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        if let Some(db) = slot.take() {
+            db.close();
+        }
+        let folder = self.home.database();
+        // What failed may lie in the journal all the same. Its caller was told otherwise.
+        let contents = check::examine(&folder, 0, Some(writer.last.number))
+            .map_err(|refusal| refused(&self.path, refusal))?;
+        let (db, last) = Db::open(&folder, self.options, &contents)
+            .map_err(|cause| self.unreadable(&cause.words))?;
+        writer.last = last;
+        *slot = Some(db);
+        drop(slot);
+        self.read_generations()?;
+        self.failed.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    /// Runs `read` on the open database.
+    fn with_db<T>(&self, read: impl FnOnce(&Db) -> ::fjall::Result<T>) -> Result<T, StoreError> {
+        let slot = self.db.read();
+        let db = self.opened(&slot)?;
+        guarded(|| read(db)).map_err(|cause| self.unreadable(&cause.words))
+    }
+
+    fn opened<'a>(&self, slot: &'a RwLockReadGuard<'_, Option<Db>>) -> Result<&'a Db, StoreError> {
+        slot.as_ref().ok_or_else(|| {
+            StoreError::new(format!(
+                "the store at {} could not be reopened after an error; see the log",
+                self.path.display()
+            ))
+        })
+    }
+
+    fn unreadable(&self, cause: &str) -> StoreError {
+        StoreError::new(format!(
+            "cannot read the store at {}: {cause}; check the disk and restore a backup",
+            self.path.display()
+        ))
+    }
+
+    fn unwritable(&self, cause: &str) -> StoreError {
+        self.failed.store(true, Ordering::Release);
+        StoreError::new(format!(
+            "cannot write to the store at {}: {cause}; check the disk and the space left on it; \
+             the write will be tried again",
+            self.path.display()
+        ))
+    }
+
+    fn defect(&self, defect: Defect) -> StoreError {
+        self.unreadable(defect.0)
+    }
+
+    fn commit(&self, changes: Changes, durability: Durability) -> Result<(), StoreError> {
+        let mut writer = self.writer.lock();
+        let slot = self.db.read();
+        let db = self.opened(&slot)?;
+        let mark = BatchMark {
+            number: writer.last.number + 1,
+            synced: writer.last.synced,
+        };
+        let mode = match durability {
+            Durability::Sync => PersistMode::SyncData,
+            Durability::Periodic | Durability::None => PersistMode::Buffer,
+        };
+        if self.failed.load(Ordering::Acquire) {
+            return Err(self.unwritable("an earlier write failed"));
+        }
+        let mut changes = changes;
+        let generations = std::mem::take(&mut changes.generations);
+        guarded(|| {
+            db.make_room()?;
+            db.commit(changes, mark, mode)
+        })
+        .map_err(|cause| self.unwritable(&cause.words))?;
+        for (vbucket, generation) in generations {
+            self.set_generation(vbucket, generation);
+        }
+        writer.last.number = mark.number;
+        if durability == Durability::Sync {
+            writer.last.synced = mark.number;
+        }
+        // The batch is safe; what fails from here on concerns the next one.
+        if guarded(|| db.rotate(self.options.memtable_bytes)).is_err() {
+            self.failed.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    fn generation(&self, vbucket: VbucketId) -> Generation {
+        let packed = self.generations.get(vbucket.index());
+        let packed = packed.map_or(0, |packed| packed.load(Ordering::Acquire));
+        let current = u32::try_from(packed >> 1).unwrap_or(u32::MAX);
+        Generation {
+            current,
+            has_old: packed & 1 == 1,
+        }
+    }
+
+    fn set_generation(&self, vbucket: VbucketId, generation: Generation) {
+        if let Some(packed) = self.generations.get(vbucket.index()) {
+            let new = u64::from(generation.current) << 1 | u64::from(generation.has_old);
+            packed.store(new, Ordering::Release);
+        }
+    }
+
+    fn read_generations(&self) -> Result<(), StoreError> {
+        self.read_meta(codec::META_GENERATION, &mut |vbucket, value| {
+            self.set_generation(vbucket, codec::parse_generation_value(value)?);
+            Ok(())
+        })
+    }
+
+    /// Reads every record of one kind from the meta keyspace.
+    fn read_meta(&self, kind: u8, visit: &mut MetaVisitor<'_>) -> Result<(), StoreError> {
+        let iter = self.with_db(|db| Ok(db.meta.prefix([kind])))?;
+        for entry in iter {
+            let (key, value) =
+                guarded(|| entry.into_inner()).map_err(|cause| self.unreadable(&cause.words))?;
+            codec::parse_meta_key(&key)
+                .and_then(|vbucket| visit(vbucket, &value))
+                .map_err(|defect| self.defect(defect))?;
+        }
+        Ok(())
+    }
+
+    /// Rows in the items keyspace, void ones too.
+    #[cfg(test)]
+    pub(crate) fn count_rows(&self) -> Result<usize, StoreError> {
+        self.with_db(|db| db.items.len())
+    }
+
+    /// The first vbucket that has rows of earlier generations.
+    fn to_purge(&self) -> Option<(VbucketId, Generation)> {
+        let ids = (0..VBUCKETS_MAX).filter_map(|id| VbucketId::new(u16::try_from(id).ok()?));
+        ids.map(|id| (id, self.generation(id)))
+            .find(|(_, generation)| generation.has_old)
+    }
+
+    /// Collects deletions of rows of a vbucket that are not of its current generation, from `first`
+    /// on. Returns where to go on.
+    fn old_rows(
+        &self,
+        vbucket: VbucketId,
+        current: u32,
+        first: Slice,
+        changes: &mut Changes,
+    ) -> Result<Option<Slice>, StoreError> {
+        let mut start = Some(first);
+        while let Some(from) = start.take() {
+            for entry in self.with_db(|db| Ok(db.items.range(from..)))? {
+                let key = guarded(|| entry.key()).map_err(|cause| self.unreadable(&cause.words))?;
+                let (id, generation, _) =
+                    codec::parse_item_key(&key).map_err(|defect| self.defect(defect))?;
+                if id != vbucket {
+                    break;
+                }
+                if generation == current {
+                    // Rows of a generation stand together: go on behind them.
+                    let next = (current < codec::GENERATION_MAX).then_some(current + 1);
+                    start = next.map(|next| Slice::from(codec::item_prefix(id, next).as_slice()));
+                    break;
+                }
+                changes.items.push((key.clone(), None));
+                if changes.items.len() == PURGE_KEYS_MAX {
+                    return Ok(Some(key));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Store for FjallStore {
+    fn batch(&self) -> Result<Box<dyn Batch + '_>, StoreError> {
+        if self.with_db(Db::check_writable).is_err() {
+            self.failed.store(true, Ordering::Release);
+        }
+        if self.failed.load(Ordering::Acquire) {
+            self.reopen()?;
+        }
+        Ok(Box::new(FjallBatch {
+            store: self,
+            changes: Changes::default(),
+            buffer: Vec::new(),
+        }))
+    }
+
+    fn get(
+        &self,
+        vbucket: VbucketId,
+        key: &[u8],
+        found: &mut dyn FnMut(Record<'_>),
+    ) -> Result<bool, StoreError> {
+        let mut bytes = Vec::new();
+        codec::item_key(&mut bytes, vbucket, self.generation(vbucket).current, key);
+        let Some(value) = self.with_db(|db| db.items.get(&bytes))? else {
+            return Ok(false);
+        };
+        found(codec::parse_item_value(&value).map_err(|defect| self.defect(defect))?);
+        Ok(true)
+    }
+
+    fn scan(
+        &self,
+        visit: &mut dyn FnMut(VbucketId, &[u8], Record<'_>) -> bool,
+    ) -> Result<(), StoreError> {
+        let iter = self.with_db(|db| Ok(db.items.iter()))?;
+        for entry in iter {
+            let (key, value) =
+                guarded(|| entry.into_inner()).map_err(|cause| self.unreadable(&cause.words))?;
+            let (vbucket, generation, key) =
+                codec::parse_item_key(&key).map_err(|defect| self.defect(defect))?;
+            if generation != self.generation(vbucket).current {
+                continue;
+            }
+            let record = codec::parse_item_value(&value).map_err(|defect| self.defect(defect))?;
+            if !visit(vbucket, key, record) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn vbuckets(&self) -> Result<Vec<(VbucketId, VbucketRecord)>, StoreError> {
+        let mut vbuckets = Vec::new();
+        self.read_meta(codec::META_VBUCKET, &mut |vbucket, value| {
+            vbuckets.push((vbucket, codec::parse_vbucket_value(value)?));
+            Ok(())
+        })?;
+        Ok(vbuckets)
+    }
+
+    fn window(&self) -> Result<WindowRecord, StoreError> {
+        match self.with_db(|db| db.meta.get(codec::META_WINDOW))? {
+            Some(value) => codec::parse_window_value(&value).map_err(|defect| self.defect(defect)),
+            None => Ok(WindowRecord::None),
+        }
+    }
+
+    fn purge(&self) -> Result<bool, StoreError> {
+        let mut from = self.purge_from.lock();
+        let Some((vbucket, generation)) = self.to_purge() else {
+            return Ok(false);
+        };
+        let start = Slice::from(codec::item_prefix(vbucket, 0).as_slice());
+        let first = from.take().filter(|from| *from > start).unwrap_or(start);
+        let mut changes = Changes::default();
+        let next = self.old_rows(vbucket, generation.current, first, &mut changes)?;
+        if next.is_none() {
+            let clean = Generation {
+                has_old: false,
+                ..generation
+            };
+            let key = codec::meta_key(codec::META_GENERATION, vbucket);
+            changes.put_meta(&key, &codec::generation_value(clean));
+            changes.generations.push((vbucket, clean));
+        }
+        self.batch()?;
+        // Unsynced: what a crash loses of this is purged again.
+        self.commit(changes, Durability::None)?;
+        *from = next;
+        Ok(self.to_purge().is_some())
+    }
+
+    fn settle(&self) -> bool {
+        let settled = self.with_db(|db| {
+            if db.database.outstanding_flushes() > 0 {
+                return Ok(true);
+            }
+            db.rotate(SETTLE_BYTES)
+        });
+        match settled {
+            Ok(true) => self.settling.store(true, Ordering::Release),
+            // fjall lets go of a written memtable when the next one is rotated.
+            Ok(false) if self.settling.swap(false, Ordering::AcqRel) => {
+                let released = self.commit(Changes::default(), Durability::None);
+                let rotate = |()| self.with_db(|db| db.meta.rotate_memtable());
+                let _ = released.and_then(rotate);
+            }
+            Ok(false) | Err(_) => return false,
+        }
+        true
+    }
+
+    fn sync(&self) -> Result<(), StoreError> {
+        // The number is read first: what is committed meanwhile may or may not be synced along.
+        let number = self.writer.lock().last.number;
+        {
+            let slot = self.db.read();
+            let db = self.opened(&slot)?;
+            guarded(|| db.database.persist(PersistMode::SyncData))
+                .map_err(|cause| self.unwritable(&cause.words))?;
+        }
+        let mut writer = self.writer.lock();
+        writer.last.synced = writer.last.synced.max(number);
+        Ok(())
+    }
+
+    fn keeps_values(&self) -> bool {
+        true
+    }
+}
+
+impl Drop for FjallStore {
+    fn drop(&mut self) {
+        let Some(db) = self.db.get_mut().take() else {
+            return;
+        };
+        let last = self.writer.get_mut().last.number;
+        let closed = db.close();
+        if !self.failed.load(Ordering::Acquire) {
+            if let (true, Ok(bytes)) = (closed, journal::size(&self.home.database())) {
+                self.home.sign_off(Closed { last, bytes });
+            }
+        } else if let Ok(contents) = check::examine(&self.home.database(), 0, Some(last)) {
+            // As in `reopen`. There is nobody left to tell when this fails.
+            let _ = contents.cut_tail();
+        }
+    }
+}
+
+/// A batch under construction. It holds nothing of the database, so that the database can be
+/// reopened beside it.
+struct FjallBatch<'a> {
+    store: &'a FjallStore,
+    changes: Changes,
+    /// Where keys and records are put together; kept for its capacity.
+    buffer: Vec<u8>,
+}
+
+impl FjallBatch<'_> {
+    fn generation(&self, vbucket: VbucketId) -> u32 {
+        let own = self
+            .changes
+            .generations
+            .iter()
+            .rfind(|(id, _)| *id == vbucket);
+        own.map_or_else(
+            || self.store.generation(vbucket),
+            |(_, generation)| *generation,
+        )
+        .current
+    }
+}
+
+impl Batch for FjallBatch<'_> {
+    fn put(&mut self, vbucket: VbucketId, key: &[u8], record: &Record<'_>) {
+        let generation = self.generation(vbucket);
+        codec::item_key(&mut self.buffer, vbucket, generation, key);
+        let key = Slice::from(self.buffer.as_slice());
+        codec::item_value(&mut self.buffer, record);
+        let value = Slice::from(self.buffer.as_slice());
+        self.changes.items.push((key, Some(value)));
+    }
+
+    fn delete(&mut self, vbucket: VbucketId, key: &[u8]) {
+        let generation = self.generation(vbucket);
+        codec::item_key(&mut self.buffer, vbucket, generation, key);
+        self.changes
+            .items
+            .push((Slice::from(self.buffer.as_slice()), None));
+    }
+
+    fn clear(&mut self, vbucket: VbucketId) {
+        let next = Generation {
+            current: (self.generation(vbucket) + 1) & codec::GENERATION_MAX,
+            has_old: true,
+        };
+        let key = codec::meta_key(codec::META_GENERATION, vbucket);
+        self.changes.put_meta(&key, &codec::generation_value(next));
+        self.changes.generations.push((vbucket, next));
+    }
+
+    fn set_vbucket(&mut self, vbucket: VbucketId, record: &VbucketRecord) {
+        let key = codec::meta_key(codec::META_VBUCKET, vbucket);
+        self.changes.put_meta(&key, &codec::vbucket_value(record));
+    }
+
+    fn remove_vbucket(&mut self, vbucket: VbucketId) {
+        self.changes
+            .remove_meta(&codec::meta_key(codec::META_VBUCKET, vbucket));
+    }
+
+    fn set_window(&mut self, window: WindowRecord) {
+        self.changes
+            .put_meta(codec::META_WINDOW, &codec::window_value(window));
+    }
+
+    fn len(&self) -> usize {
+        self.changes.items.len() + self.changes.meta.len()
+    }
+
+    fn commit(self: Box<Self>, durability: Durability) -> Result<(), StoreError> {
+        if self.len() == 0 {
+            return Ok(());
+        }
+        self.store.commit(self.changes, durability)
+    }
+}
+
+/// Why the store at `path` is not opened.
+fn refused(path: &Path, refusal: Refusal) -> StoreError {
+    match refusal {
+        Refusal::Damaged(cause) => dir::damaged(path, &cause),
+        Refusal::Io(error) => dir::unusable(path, "read", &error.to_string()),
+    }
+}

@@ -1,0 +1,446 @@
+//! Reads fjall's journal files without changing them, before fjall does.
+//!
+//! fjall 3.1 cuts a journal off at the first byte that it cannot read, wherever that is. After a
+//! crash that is right: the last batch was not written to its end. For a file that was damaged it
+//! would throw away every batch behind the damage without a word. So this file looks first and
+//! tells the two apart; `FORMAT.md` has the layout and the rules, and what cannot be told apart.
+//!
+//! Memory: one buffer, whatever the size of the files. Not for concurrent use with a writer.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use xxhash_rust::xxh3::Xxh3;
+
+use super::check::Refusal;
+use super::codec::{self, BatchMark};
+
+/// Number that fjall gives the keyspace that batch marks are in.
+pub(crate) const META_KEYSPACE: u64 = 2;
+
+const TAG_START: u8 = 1;
+const TAG_ITEM: u8 = 2;
+const TAG_END: u8 = 3;
+/// Last bytes of every batch.
+const MAGIC: [u8; 4] = *b"FJL\x03";
+/// Tag, checksum and magic.
+const END_BYTES: usize = 1 + 8 + 4;
+/// Unit in which a disk writes: a batch that misses one was not written to its end.
+const SECTOR_BYTES: u64 = 512;
+/// Bytes that are searched at once.
+const CHUNK_BYTES: usize = 1 << 20;
+/// Bytes read in vain while looking for batches behind an unreadable place. Whoever sends values
+/// that look like the ends of batches could make the search quadratic.
+const SEARCH_BYTES_MAX: u64 = 4 << 30;
+/// Ends of batches that are looked at behind an unreadable place, for the same reason.
+const ENDS_MAX: usize = 1 << 20;
+
+/// What the journals of a database hold.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Contents {
+    /// Number of the first batch, if there is a batch.
+    pub(crate) first: Option<u64>,
+    /// Number of the last batch, if there is a batch.
+    pub(crate) last: Option<u64>,
+    /// A batch that was not finished, or not wanted: the file has to end here.
+    pub(crate) cut: Option<(PathBuf, u64)>,
+    /// Bytes of all journal files together.
+    pub(crate) bytes: u64,
+    /// How the store was left, if it was closed in order.
+    pub(crate) closed: Option<Closed>,
+}
+
+/// How a store was left that was closed in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Closed {
+    /// Number of its last batch.
+    pub(crate) last: u64,
+    /// Bytes of all its journal files together.
+    pub(crate) bytes: u64,
+}
+
+impl Contents {
+    /// Takes note of how the store was left. If in order, nothing can be unfinished or missing.
+    ///
+    /// # Errors
+    /// When something is.
+    pub(crate) fn expect_end(mut self, closed: Option<Closed>) -> Result<Self, Refusal> {
+        self.closed = closed;
+        let Some(Closed { last, bytes }) = closed else {
+            return Ok(self);
+        };
+        if self.cut.is_some() {
+            return Err(Refusal::damaged(
+                "its journal is unreadable towards its end",
+            ));
+        }
+        if self.bytes != bytes || self.last.is_some_and(|found| found != last) {
+            return Err(Refusal::damaged(format!(
+                "its journal has {} bytes and ends with batch {}, where there were {bytes} bytes \
+                 and batch {last}",
+                self.bytes,
+                self.last.unwrap_or_default()
+            )));
+        }
+        Ok(self)
+    }
+
+    /// Removes the unwanted end. fjall would do the same to most, and refuse to open others.
+    pub(crate) fn cut_tail(&self) -> io::Result<()> {
+        let Some((path, bytes)) = &self.cut else {
+            return Ok(());
+        };
+        let file = File::options().write(true).open(path)?;
+        file.set_len(*bytes)?;
+        file.sync_all()
+    }
+}
+
+/// Reads every journal in `folder`. Batches with numbers above `keep` are to be cut off.
+///
+/// # Errors
+/// When a journal is damaged, missing or cannot be read.
+pub(crate) fn examine(folder: &Path, keep: Option<u64>) -> Result<Contents, Refusal> {
+    let paths = list(folder)?;
+    if paths.is_empty() {
+        return Err(Refusal::damaged("its journal is missing"));
+    }
+    let mut contents = Contents {
+        bytes: size(folder)?,
+        ..Contents::default()
+    };
+    for path in paths {
+        let name = path.file_name().unwrap_or_default().display().to_string();
+        let mut journal = Journal::open(&path)?;
+        while let Some(batch) = journal.next_batch()? {
+            if contents.cut.is_some() {
+                // A journal is synced before the next one is begun.
+                return Err(Refusal::damaged(format!(
+                    "{name} goes on behind an unreadable batch of an older journal"
+                )));
+            }
+            if contents
+                .last
+                .is_some_and(|last| last + 1 != batch.mark.number)
+            {
+                return Err(Refusal::damaged(format!(
+                    "batches are missing before batch {} in {name}",
+                    batch.mark.number
+                )));
+            }
+            if keep.is_some_and(|keep| batch.mark.number > keep) {
+                contents.cut = Some((path.clone(), batch.begin));
+                break;
+            }
+            contents.first.get_or_insert(batch.mark.number);
+            contents.last = Some(batch.mark.number);
+        }
+        if contents.cut.is_none() && journal.has_torn_tail(contents.last, &name)? {
+            contents.cut = Some((path, journal.position));
+        }
+    }
+    Ok(contents)
+}
+
+/// Bytes of all journal files in `folder` together.
+///
+/// # Errors
+/// When they cannot be found out.
+pub(crate) fn size(folder: &Path) -> Result<u64, Refusal> {
+    let mut bytes = 0;
+    for path in list(folder)? {
+        bytes += path.metadata()?.len();
+    }
+    Ok(bytes)
+}
+
+/// The journals in the order in which they were written.
+fn list(folder: &Path) -> Result<Vec<PathBuf>, Refusal> {
+    let mut journals = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_none_or(|extension| extension != "jnl") {
+            continue;
+        }
+        let number = path
+            .file_stem()
+            .and_then(|stem| stem.to_str()?.parse::<u64>().ok());
+        match number {
+            Some(number) if path.is_file() => journals.push((number, path)),
+            _ => {
+                return Err(Refusal::damaged(format!(
+                    "{} is not the name of a journal",
+                    path.display()
+                )));
+            }
+        }
+    }
+    journals.sort();
+    Ok(journals.into_iter().map(|(_, path)| path).collect())
+}
+
+/// A batch that was read to its end and whose checksum is right.
+struct FoundBatch {
+    /// Where it begins in its file.
+    begin: u64,
+    mark: BatchMark,
+}
+
+/// One file.
+struct Journal {
+    reader: BufReader<File>,
+    /// Where the next batch is expected. Everything before was read.
+    position: u64,
+}
+
+impl Journal {
+    fn open(path: &Path) -> Result<Self, Refusal> {
+        Ok(Self {
+            reader: BufReader::with_capacity(64 << 10, File::open(path)?),
+            position: 0,
+        })
+    }
+
+    /// The next batch, or `None` where no valid one begins.
+    fn next_batch(&mut self) -> io::Result<Option<FoundBatch>> {
+        let begin = self.position;
+        let found = self.batch_at(begin)?;
+        if let Some((_, end)) = &found {
+            self.position = *end;
+        }
+        Ok(found.map(|(mark, _)| FoundBatch { begin, mark }))
+    }
+
+    /// Reads the batch that begins at `begin`: its mark and where it ends.
+    fn batch_at(&mut self, begin: u64) -> io::Result<Option<(BatchMark, u64)>> {
+        let here = self.reader.stream_position()?;
+        if here != begin {
+            self.reader.seek(SeekFrom::Start(begin))?;
+        }
+        let mut parser = Parser {
+            reader: &mut self.reader,
+            position: begin,
+            hash: Xxh3::new(),
+            mark: None,
+        };
+        match parser.batch() {
+            Ok(true) => Ok(parser.mark.map(|mark| (mark, parser.position))),
+            Ok(false) => Ok(None),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether an unfinished batch stands at `position`, behind which nothing was ever synced.
+    /// `false` when the file ends there, or holds only the zeros that it was created with.
+    fn has_torn_tail(&mut self, last: Option<u64>, name: &str) -> Result<bool, Refusal> {
+        let tail = self.survey()?;
+        if tail.end == self.position {
+            return Ok(false);
+        }
+        let position = self.position;
+        let damaged = |what: &str| {
+            Err(Refusal::damaged(format!(
+                "{name} is unreadable at byte {position}{what}"
+            )))
+        };
+        let mut budget = SEARCH_BYTES_MAX;
+        for begin in tail.ends {
+            let Some((mark, end)) = self.batch_at(begin)? else {
+                // At most that much was read.
+                budget = budget.saturating_sub(tail.end - begin);
+                if budget == 0 {
+                    return damaged(" and too much follows to search it");
+                }
+                continue;
+            };
+            // Batches before this one are lost. Was one of them on the disk when this one began?
+            let first_lost = last.map_or(mark.number - 1, |last| last + 1);
+            if mark.number > first_lost && mark.synced >= first_lost {
+                return damaged(&format!(
+                    ", and batch {}, which ends at byte {end}, follows",
+                    mark.number
+                ));
+            }
+        }
+        if tail.is_finished && !tail.has_hole {
+            return damaged(", in a batch that had been written to its end");
+        }
+        Ok(true)
+    }
+
+    /// Looks at everything from `position` on.
+    fn survey(&self) -> io::Result<Tail> {
+        let file = self.reader.get_ref();
+        let length = file.metadata()?.len();
+        let mut tail = Tail {
+            end: self.position,
+            ends: Vec::new(),
+            is_finished: false,
+            has_hole: false,
+        };
+        let mut holes = HoleFinder::default();
+        let mut buffer = vec![0; CHUNK_BYTES];
+        // Chunks begin at sectors and overlap, so that no magic falls between two.
+        let mut at = self.position - self.position % SECTOR_BYTES;
+        while at < length {
+            let want = usize::try_from(length - at)
+                .unwrap_or(CHUNK_BYTES)
+                .min(CHUNK_BYTES);
+            let Some(chunk) = buffer.get_mut(..want) else {
+                break;
+            };
+            file.read_exact_at(chunk, at)?;
+            for (index, window) in chunk.windows(MAGIC.len()).enumerate() {
+                let end = at + index as u64 + MAGIC.len() as u64;
+                if window == MAGIC && end > self.position && tail.ends.len() < ENDS_MAX {
+                    tail.ends.push(end);
+                }
+            }
+            for (index, byte) in chunk.iter().enumerate().rev() {
+                let end = at + index as u64 + 1;
+                if *byte != 0 && end > self.position {
+                    tail.end = tail.end.max(end);
+                    break;
+                }
+            }
+            holes.look(at, chunk, self.position);
+            if at + want as u64 == length {
+                break;
+            }
+            at += want as u64 - SECTOR_BYTES;
+        }
+        tail.has_hole = holes.first.is_some_and(|hole| hole < tail.end);
+        if tail.end - self.position >= END_BYTES as u64 {
+            let mut last = [0; END_BYTES];
+            file.read_exact_at(&mut last, tail.end - END_BYTES as u64)?;
+            tail.is_finished = last.first() == Some(&TAG_END) && last.ends_with(&MAGIC);
+        }
+        Ok(tail)
+    }
+}
+
+/// What stands behind the last readable batch.
+struct Tail {
+    /// Behind the last byte that is not zero.
+    end: u64,
+    /// Every place behind something that looks like the end of a batch.
+    ends: Vec<u64>,
+    /// The last bytes are those of a batch's end.
+    is_finished: bool,
+    /// A whole sector in it is zero.
+    has_hole: bool,
+}
+
+/// Finds the first sector behind a position that is all zero.
+#[derive(Default)]
+struct HoleFinder {
+    first: Option<u64>,
+}
+
+impl HoleFinder {
+    fn look(&mut self, at: u64, chunk: &[u8], position: u64) {
+        if self.first.is_some() {
+            return;
+        }
+        let mut begin = at;
+        for sector in chunk.chunks(usize::try_from(SECTOR_BYTES).unwrap_or(chunk.len())) {
+            if begin >= position && sector.iter().all(|byte| *byte == 0) {
+                self.first = Some(begin);
+                return;
+            }
+            begin += sector.len() as u64;
+        }
+    }
+}
+
+/// Reads one batch.
+struct Parser<'a> {
+    reader: &'a mut BufReader<File>,
+    position: u64,
+    hash: Xxh3,
+    mark: Option<BatchMark>,
+}
+
+impl Parser<'_> {
+    /// Whether a whole and valid batch stands here.
+    fn batch(&mut self) -> io::Result<bool> {
+        if self.byte()? != TAG_START {
+            return Ok(false);
+        }
+        let count = u32::from_le_bytes(self.array()?);
+        let _sequence: [u8; 8] = self.array()?;
+        for _ in 0..count {
+            if !self.item()? {
+                return Ok(false);
+            }
+        }
+        let sum = self.hash.digest();
+        Ok(self.byte()? == TAG_END
+            && u64::from_le_bytes(self.array()?) == sum
+            && self.array()? == MAGIC)
+    }
+
+    fn item(&mut self) -> io::Result<bool> {
+        let [tag, kind, compression] = self.hashed()?;
+        // Kinds: value, tombstone. Nothing is compressed.
+        if tag != TAG_ITEM || kind > 1 || compression != 0 {
+            return Ok(false);
+        }
+        let keyspace = u64::from_le_bytes(self.hashed()?);
+        let key_bytes = u16::from_le_bytes(self.hashed()?);
+        let value_bytes = u32::from_le_bytes(self.hashed()?);
+        if u32::from_le_bytes(self.hashed()?) != value_bytes {
+            return Ok(false);
+        }
+        if (keyspace, key_bytes, value_bytes) != (META_KEYSPACE, 1, codec::BATCH_VALUE_BYTES) {
+            self.skip(u64::from(key_bytes) + u64::from(value_bytes))?;
+            return Ok(true);
+        }
+        let key: [u8; 1] = self.hashed()?;
+        let value: [u8; codec::BATCH_VALUE_BYTES as usize] = self.hashed()?;
+        if key == codec::META_BATCH {
+            self.mark = codec::parse_batch_value(&value).ok();
+        }
+        Ok(true)
+    }
+
+    fn hashed<const N: usize>(&mut self) -> io::Result<[u8; N]> {
+        let bytes = self.array()?;
+        self.hash.update(&bytes);
+        Ok(bytes)
+    }
+
+    fn byte(&mut self) -> io::Result<u8> {
+        let [byte] = self.array()?;
+        Ok(byte)
+    }
+
+    fn array<const N: usize>(&mut self) -> io::Result<[u8; N]> {
+        let mut bytes = [0; N];
+        self.reader.read_exact(&mut bytes)?;
+        self.position += N as u64;
+        Ok(bytes)
+    }
+
+    /// Reads bytes for the checksum only.
+    fn skip(&mut self, count: u64) -> io::Result<()> {
+        let mut left = count;
+        while left > 0 {
+            let buffer = self.reader.fill_buf()?;
+            let take = usize::try_from(left)
+                .unwrap_or(usize::MAX)
+                .min(buffer.len());
+            let Some(bytes) = buffer.get(..take).filter(|bytes| !bytes.is_empty()) else {
+                return Err(ErrorKind::UnexpectedEof.into());
+            };
+            self.hash.update(bytes);
+            self.reader.consume(take);
+            left -= take as u64;
+        }
+        self.position += count;
+        Ok(())
+    }
+}

@@ -1,0 +1,170 @@
+//! The durable store behind a small trait. Only this folder knows the database library.
+//!
+//! A [`Batch`] is atomic: after a crash at any instant either all of it or nothing of it is found.
+//! The byte layout is in `FORMAT.md`.
+//!
+//! Threads: a store may be called from any thread of the engine; every method may wait for the
+//! disk, so host threads never call one (except `open`, during `initialize`).
+
+use std::fmt;
+
+use crate::config::Durability;
+use crate::types::{CheckpointId, VbucketId, VbucketState};
+
+mod check;
+pub(crate) mod codec;
+mod database;
+mod dir;
+#[cfg(test)]
+pub(crate) mod fault;
+pub(crate) mod fjall;
+mod journal;
+pub(crate) mod memory;
+#[cfg(test)]
+mod tests;
+
+/// What is kept of one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Record<'a> {
+    /// Client flags as the bytes stood on the wire.
+    pub(crate) flags: u32,
+    /// Unix seconds, 0 for never.
+    pub(crate) expiry: u32,
+    /// CAS of this version.
+    pub(crate) cas: u64,
+    /// The client's bytes.
+    pub(crate) value: &'a [u8],
+}
+
+/// State of one vbucket as it stands in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct VbucketRecord {
+    /// Its state.
+    pub(crate) state: VbucketState,
+    /// The highest checkpoint id that is completely durable.
+    pub(crate) checkpoint: CheckpointId,
+}
+
+/// What the store knows of online updates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WindowRecord {
+    /// No window was ever ended or opened.
+    None,
+    /// START was accepted; neither COMPLETE nor REVERT ended it.
+    Open,
+    /// The last window was completed.
+    Completed,
+    /// The last window was reverted.
+    Reverted,
+    /// A node died in the last window.
+    Lost,
+}
+
+/// A set of changes that become durable together.
+pub(crate) trait Batch {
+    /// Writes a key.
+    fn put(&mut self, vbucket: VbucketId, key: &[u8], record: &Record<'_>);
+    /// Removes a key; absent keys are fine.
+    fn delete(&mut self, vbucket: VbucketId, key: &[u8]);
+    /// Removes every key that the vbucket has in the store or earlier in this batch. Takes no time:
+    /// the rows go later ([`Store::purge`]).
+    fn clear(&mut self, vbucket: VbucketId);
+    /// Records the state of a vbucket.
+    fn set_vbucket(&mut self, vbucket: VbucketId, record: &VbucketRecord);
+    /// Forgets the state of a vbucket (its keys go with [`Batch::clear`]).
+    fn remove_vbucket(&mut self, vbucket: VbucketId);
+    /// Records what became of the window.
+    fn set_window(&mut self, window: WindowRecord);
+    /// Number of changes so far.
+    fn len(&self) -> usize;
+    /// Makes it durable as [`Durability`] says.
+    ///
+    /// # Errors
+    /// Nothing of the batch is visible or durable then. (Unless the process dies before the store
+    /// was reopened, at the next [`Store::batch`] or when it is dropped: then all of it may be
+    /// found.)
+    fn commit(self: Box<Self>, durability: Durability) -> Result<(), StoreError>;
+}
+
+/// A database of one node.
+pub(crate) trait Store: Send + Sync {
+    /// Starts an empty batch.
+    ///
+    /// # Errors
+    /// When the store refuses writes and could not be opened again.
+    fn batch(&self) -> Result<Box<dyn Batch + '_>, StoreError>;
+
+    /// Reads one key and hands its record to `found`. Returns whether there was one.
+    ///
+    /// # Errors
+    /// When the store cannot be read or the record is damaged.
+    fn get(
+        &self,
+        vbucket: VbucketId,
+        key: &[u8],
+        found: &mut dyn FnMut(Record<'_>),
+    ) -> Result<bool, StoreError>;
+
+    /// Hands every key to `visit` in the order vbucket, key. Stops early when `visit` returns
+    /// false.
+    ///
+    /// # Errors
+    /// When the store cannot be read or a record is damaged.
+    fn scan(
+        &self,
+        visit: &mut dyn FnMut(VbucketId, &[u8], Record<'_>) -> bool,
+    ) -> Result<(), StoreError>;
+
+    /// The vbuckets and their states.
+    ///
+    /// # Errors
+    /// When the store cannot be read or a record is damaged.
+    fn vbuckets(&self) -> Result<Vec<(VbucketId, VbucketRecord)>, StoreError>;
+
+    /// What became of the last window.
+    ///
+    /// # Errors
+    /// When the store cannot be read or the record is damaged.
+    fn window(&self) -> Result<WindowRecord, StoreError>;
+
+    /// Deletes some rows that a [`Batch::clear`] made void, if there are any. Returns whether there
+    /// may be more; an interrupted purge goes on after the next open.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    fn purge(&self) -> Result<bool, StoreError>;
+
+    /// Gives memory back that held recent changes; for when no change is waiting. Returns whether it
+    /// is to be called again after a while.
+    fn settle(&self) -> bool;
+
+    /// Forces everything that was committed onto the disk: the caller's timer calls it when it
+    /// commits with [`Durability::Periodic`].
+    ///
+    /// # Errors
+    /// When the store cannot be written. It reopens itself at the next [`Store::batch`].
+    fn sync(&self) -> Result<(), StoreError>;
+
+    /// Whether a value that was committed can be read back: false for the memory-only store, whose
+    /// commits go nowhere.
+    fn keeps_values(&self) -> bool;
+}
+
+/// What went wrong with the store, in words for an operator: names the path and what to do.
+#[derive(Clone, Debug)]
+pub(crate) struct StoreError(String);
+
+impl StoreError {
+    /// From a sentence for the operator.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StoreError {}

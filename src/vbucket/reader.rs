@@ -1,0 +1,117 @@
+//! What persistence needs of a vbucket: a reader of its log, and what is to be done when a commit
+//! has made a part of it durable.
+
+use super::Vbucket;
+use crate::checkpoint::{Change, Op, ReadEnd};
+use crate::item::Item;
+use crate::types::{CheckpointId, Seqno};
+
+impl Vbucket {
+    /// Tells this vbucket from a later one of the same id.
+    pub(crate) fn incarnation(&self) -> u64 {
+        self.log().cas_base
+    }
+
+    /// Starts a read for persistence.
+    pub(crate) fn reader(&self) -> Reader<'_> {
+        let ordered = self.log();
+        Reader {
+            vbucket: self,
+            incarnation: ordered.cas_base,
+            upto: ordered.log.persisted(),
+        }
+    }
+
+    /// Takes the slots of deletions out that are durable and still the latest of their key.
+    pub(crate) fn forget_deletions(&self, changes: &[Change]) {
+        for change in changes.iter().filter(|change| change.op == Op::Delete) {
+            if let Some(item) = &change.item {
+                self.forget_deletion(item, change.seqno);
+            }
+        }
+    }
+
+    fn forget_deletion(&self, item: &Item, seqno: Seqno) {
+        let _removed = {
+            let mut stripe = self.table.lock(item.hash());
+            let slot = stripe.find(item.hash(), item.key());
+            let same = slot.is_some_and(|slot| slot.is_deleted() && slot.seqno() == seqno);
+            if same {
+                stripe.remove(item.hash(), item.key())
+            } else {
+                None
+            }
+        };
+    }
+
+    fn evict_pre_image(&self, item: &Item, seqno: Seqno) {
+        let _full = {
+            let mut stripe = self.table.lock(item.hash());
+            let latest = stripe
+                .find(item.hash(), item.key())
+                .map(|slot| slot.seqno());
+            latest
+                .filter(|&latest| latest > seqno)
+                .and_then(|latest| self.log().log.evict_pre_image(latest, seqno))
+        };
+    }
+}
+
+/// A position in one vbucket's log from which the flusher reads. Void once the vbucket was deleted.
+#[derive(Debug)]
+pub(crate) struct Reader<'a> {
+    vbucket: &'a Vbucket,
+    /// The vbucket as it was when the reader was made, and not a later one of the same id.
+    incarnation: u64,
+    upto: Seqno,
+}
+
+impl<'a> Reader<'a> {
+    /// Whose log.
+    pub(crate) fn vbucket(&self) -> &'a Vbucket {
+        self.vbucket
+    }
+
+    /// Tells the vbucket that is read from a later one of the same id.
+    pub(crate) fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
+    /// What was read so far.
+    pub(crate) fn upto(&self) -> Seqno {
+        self.upto
+    }
+
+    /// Reads on; `None` when the vbucket was deleted. See [`Log::read`].
+    pub(crate) fn read(&mut self, limit: usize, out: &mut Vec<Change>) -> Option<ReadEnd> {
+        let ordered = self.vbucket.log();
+        if ordered.cas_base != self.incarnation {
+            return None;
+        }
+        let end = ordered.log.read(self.upto, limit, out);
+        self.upto = end.upto;
+        Some(end)
+    }
+
+    /// What was read is durable: moves the persistence cursor, forgets deletions, lets go of
+    /// pre-images that are on disk now, frees checkpoints.
+    pub(crate) fn committed(&self, closed: Option<CheckpointId>, changes: &[Change]) {
+        let vbucket = self.vbucket;
+        let (free, window) = {
+            let mut ordered = vbucket.log();
+            if ordered.cas_base != self.incarnation {
+                return;
+            }
+            let free = ordered.log.advance(self.upto, closed);
+            (free, ordered.log.window().is_some())
+        };
+        drop(free);
+        let evict = window && !vbucket.shared.keep_pre_images;
+        vbucket.forget_deletions(changes);
+        for change in changes.iter().filter(|_| evict) {
+            if let Some(item) = &change.item {
+                vbucket.evict_pre_image(item, change.seqno);
+            }
+        }
+    }
+}
