@@ -323,6 +323,17 @@ impl Item {
     pub(crate) fn references(&self) -> u32 {
         self.header().references.load(Ordering::Relaxed)
     }
+
+    /// Writes the value of a pending item, as a host does.
+    pub(crate) fn fill(&self, value: &[u8]) {
+        assert_eq!(self.nbytes(), value.len());
+        assert!(
+            self.header().state.load(Ordering::Relaxed) == PENDING,
+            "the item is shared"
+        );
+        // SAFETY: the value region of a pending item is nbytes long, and its owner calls this.
+        unsafe { std::ptr::copy_nonoverlapping(value.as_ptr(), self.value_ptr(), value.len()) };
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,66 @@
+//! The C edge: the table that a host calls, and the host's tables that we call. The only module
+//! that knows a C type, and (with `host_api`, in its role of the ports' implementation) the only
+//! one that turns a cookie back into a pointer.
+//!
+//! # Contract common to all entry points
+//! What a `SAFETY` comment in this module calls *contract n* is one of these. They are promises of
+//! the host, seen in every host that this engine supports (`facts/engine-abi.md`).
+//!
+//! 1. *Handle.* The first argument is the address that [`create_instance`] stored, or NULL. That
+//!    memory is never freed, so a late call (a disconnect after `destroy`) finds it.
+//! 2. *Arguments.* A pointer is NULL or points to what the member's row in section 2.1 says, for
+//!    the duration of the call: a key is `nkey` readable bytes, an out parameter is writable.
+//!    Lengths are promised only where section 5 says that the host checks them; the others are
+//!    checked here before a pointer is touched.
+//! 3. *Items.* An `item *` came from `allocate` or `get` of an engine of this library, and the
+//!    host still holds the reference that it was given there.
+//! 4. *End.* `destroy` is called once, last, when no other call is under way: the host has joined
+//!    its threads. Only `release`, `get_item_info` and event callbacks may follow.
+//! 5. *Server tables.* They live as long as the process, do not change, and their members may be
+//!    called from any thread.
+//! 6. *Callbacks.* `ADD_STAT` and `ADD_RESPONSE` may be called with the cookie of the call, on its
+//!    thread, until it returns; they copy.
+//!
+//! What the host may count on in turn: nothing unwinds into it ([`guard`]); a code that it cannot
+//! cope with is never returned ([`rules`]); a NULL where a pointer belongs gives an error, not a
+//! crash; before `initialize` and after `destroy` every call gets a harmless answer; one library
+//! can serve several handles.
+//!
+//! # Threads and locks
+//! Entry points run on the host's threads, in parallel. This module has no lock and no mutable
+//! static: what a handle knows is written by `initialize`, before other threads exist.
+#![expect(unsafe_code, reason = "this is the boundary to C")]
+
+#[cfg(test)]
+mod constants_tests;
+mod convert;
+mod guard;
+mod handle;
+mod host_api;
+mod instance;
+mod layout;
+mod output;
+mod request;
+mod rules;
+mod table;
+mod tap;
+#[cfg(test)]
+mod tests;
+
+pub use table::create_instance;
+
+/// The host's types, made by bindgen from `include/memcached`.
+#[allow(
+    missing_docs,
+    missing_debug_implementations,
+    non_camel_case_types,
+    non_upper_case_globals,
+    clippy::all,
+    clippy::pedantic,
+    clippy::allow_attributes_without_reason,
+    clippy::indexing_slicing,
+    reason = "generated code, with the names of the C headers"
+)]
+pub mod bindings {
+    include!("bindings.rs");
+}

@@ -1,0 +1,202 @@
+//! Background reads: brings a value back from the store for the clients that wait for it.
+//!
+//! Requests for one version of one key are joined. A client is notified when its value is in
+//! place, or when it cannot be had; it then repeats its call. A fetched value never overwrites a
+//! newer one: the table takes it only for the version it was read for.
+//!
+//! Threads: a small pool runs [`run`]. Host threads only queue.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::host::{BlockedCookie, Cookie, Host, LogLevel};
+use crate::item::Item;
+use crate::metrics::Metrics;
+use crate::store::Store;
+use crate::types::VbucketId;
+use crate::vbucket::VbucketMap;
+use crate::worker::{Signal, Wake};
+
+/// A version of a key: the vbucket and the CAS say which.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Version {
+    vbucket: VbucketId,
+    cas: u64,
+    key: Box<[u8]>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    /// Key-only items to be fetched, oldest first.
+    wanted: VecDeque<(Version, Item)>,
+    /// Who waits for what. A version under way stays here until it is in place.
+    waiting: HashMap<Version, Vec<BlockedCookie>>,
+    /// Clients whose fetch failed and who have not called again yet.
+    failed: HashSet<Cookie>,
+    /// Cookies to be notified for another reason than a fetch.
+    resume: Vec<BlockedCookie>,
+}
+
+/// The queue of background reads.
+pub(crate) struct Fetcher {
+    store: Arc<dyn Store>,
+    vbuckets: Arc<VbucketMap>,
+    host: Arc<dyn Host>,
+    // Guards the queue. Lock order: last; nothing is locked or called under it.
+    queue: Mutex<Queue>,
+    signal: Arc<Signal>,
+}
+
+impl Fetcher {
+    /// Reads from `store` into `vbuckets`.
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        vbuckets: Arc<VbucketMap>,
+        host: Arc<dyn Host>,
+        signal: Arc<Signal>,
+    ) -> Self {
+        Self {
+            store,
+            vbuckets,
+            host,
+            queue: Mutex::default(),
+            signal,
+        }
+    }
+
+    /// Wakes the pool.
+    pub(crate) fn signal(&self) -> &Arc<Signal> {
+        &self.signal
+    }
+
+    /// Queues a read of the value that a key-only item stands for. The caller returns `WouldBlock`.
+    pub(crate) fn fetch(&self, vbucket: VbucketId, item: Item, cookie: BlockedCookie) {
+        let version = Version {
+            vbucket,
+            cas: item.cas(),
+            key: item.key().into(),
+        };
+        let mut queue = self.queue.lock();
+        if let Some(waiting) = queue.waiting.get_mut(&version) {
+            waiting.push(cookie);
+            return;
+        }
+        queue.waiting.insert(version.clone(), vec![cookie]);
+        queue.wanted.push_back((version, item));
+        drop(queue);
+        self.signal.wake();
+    }
+
+    /// Has an engine thread notify these cookies.
+    pub(crate) fn resume(&self, cookies: Vec<BlockedCookie>) {
+        self.queue.lock().resume.extend(cookies);
+        self.signal.wake();
+    }
+
+    /// Whether the last fetch for this client failed; asking clears it.
+    pub(crate) fn take_failure(&self, cookie: Cookie) -> bool {
+        self.queue.lock().failed.remove(&cookie)
+    }
+
+    /// The thread's work: reads until nothing is wanted.
+    pub(crate) fn work(&self, metrics: &Metrics) {
+        loop {
+            let (next, resume, more) = {
+                let mut queue = self.queue.lock();
+                let next = queue.wanted.pop_front();
+                (
+                    next,
+                    std::mem::take(&mut queue.resume),
+                    !queue.wanted.is_empty(),
+                )
+            };
+            let idle = next.is_none() && resume.is_empty();
+            if more {
+                // Another thread of the pool may help.
+                self.signal.wake();
+            }
+            for cookie in resume {
+                self.host.notify(cookie);
+            }
+            if let Some((version, item)) = next {
+                let found = self.read(&version, &item, metrics);
+                self.finish(&version, found);
+            }
+            if idle {
+                return;
+            }
+        }
+    }
+
+    fn read(&self, version: &Version, wanted: &Item, metrics: &Metrics) -> bool {
+        let mut full = None;
+        let read = self
+            .store
+            .get(version.vbucket, &version.key, &mut |record| {
+                // Metadata in memory is what counts; a touch may not be on disk yet.
+                if record.cas == version.cas && record.value.len() == wanted.nbytes() {
+                    full = Item::with_value(&version.key, &[record.value], wanted.meta());
+                }
+            });
+        metrics.fetched.add(1);
+        match (read, full) {
+            (Ok(_), Some(item)) => {
+                if let Some(vbucket) = self.vbuckets.get(version.vbucket) {
+                    vbucket.fill(&item);
+                }
+                return true;
+            }
+            (Ok(_), None) if self.is_superseded(version, wanted) => return true,
+            (Ok(_), None) => {
+                let text = format!(
+                    "vbucket {}: the store does not hold the evicted value of a key of {} bytes",
+                    version.vbucket,
+                    version.key.len()
+                );
+                self.host.log(LogLevel::Warning, &text);
+            }
+            (Err(error), _) => {
+                self.host
+                    .log(LogLevel::Warning, &format!("cannot read a value: {error}"));
+            }
+        }
+        metrics.fetch_failures.add(1);
+        false
+    }
+
+    /// Whether the key has another version now, or its value, so that the fetch is void.
+    fn is_superseded(&self, version: &Version, wanted: &Item) -> bool {
+        self.vbuckets
+            .get(version.vbucket)
+            .is_none_or(|vbucket| !vbucket.lacks_value(wanted))
+    }
+
+    fn finish(&self, version: &Version, found: bool) {
+        let waiting = {
+            let mut queue = self.queue.lock();
+            let waiting = queue.waiting.remove(version).unwrap_or_default();
+            if !found {
+                queue
+                    .failed
+                    .extend(waiting.iter().map(BlockedCookie::cookie));
+            }
+            waiting
+        };
+        for cookie in waiting {
+            self.host.notify(cookie);
+        }
+    }
+}
+
+/// A fetcher's thread. On stop it serves what is queued first, so that no client stays blocked.
+pub(crate) fn run(fetcher: &Fetcher, metrics: &Metrics, signal: &Signal) {
+    loop {
+        let wake = signal.wait(None);
+        fetcher.work(metrics);
+        if wake == Wake::Stop {
+            return;
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! Start and shutdown.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::recency::Recency;
+use super::{Core, Engine, Updates, house, update};
+use crate::bgfetch::{self, Fetcher};
+use crate::checkpoint::Limits;
+use crate::config::{Config, OnlineUpdateUndo};
+use crate::flusher::{self, Persister, Round};
+use crate::host::{Host, LogLevel};
+use crate::metrics::Metrics;
+use crate::store::fjall::{FjallStore, Options};
+use crate::store::memory::MemoryStore;
+use crate::store::{Store, WindowRecord};
+use crate::types::{CheckpointId, VbucketId, VbucketState};
+use crate::vbucket::{ReadersSwitch, Shared, VbucketMap};
+use crate::warmup::{self, Loaded};
+use crate::worker::{Signal, Worker};
+
+/// Keys and values that a checkpoint holds at most: bounds a flusher batch in bytes.
+const CHECKPOINT_BYTES_MAX: usize = 32 << 20;
+/// Threads that read values from the store.
+const FETCH_THREADS: usize = 2;
+/// Pause between attempts to write during shutdown.
+const RETRY: Duration = Duration::from_millis(100);
+
+impl Engine {
+    /// Opens the store, loads it, starts the threads.
+    ///
+    /// # Errors
+    /// A sentence for the operator; nothing was changed on disk.
+    pub(crate) fn start(host: Arc<dyn Host>, config: Config) -> Result<Self, String> {
+        let store = open_store(&config)?;
+        Self::start_with(host, config, &store)
+    }
+
+    /// The same over a given store.
+    pub(super) fn start_with(
+        host: Arc<dyn Host>,
+        config: Config,
+        store: &Arc<dyn Store>,
+    ) -> Result<Self, String> {
+        tell(&*host, &config);
+        let core = build(host, config, store)?;
+        let workers = spawn(&core)?;
+        // What warm-up changed (the window's fate, vbucket 0) is written now.
+        core.changed();
+        Ok(Self {
+            core,
+            workers: Mutex::new(workers),
+            is_down: AtomicBool::new(false),
+        })
+    }
+
+    /// Stops the threads, writes what may be written, closes the store. Idempotent.
+    pub(crate) fn shutdown(&self) {
+        if self.is_down.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let core = &self.core;
+        // The fetchers, which are stopped last, notify them.
+        let waiting = std::mem::take(&mut *core.waiting.lock());
+        core.fetcher
+            .resume(waiting.into_iter().map(|(_, cookie)| cookie).collect());
+        let mut workers = std::mem::take(&mut *self.workers.lock());
+        for worker in &mut workers {
+            if !worker.stop() {
+                core.host
+                    .log(LogLevel::Warning, "a thread of the engine had panicked");
+            }
+        }
+        core.write_the_rest();
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}
+
+impl Core {
+    /// Flushes up to the barriers, for as long as the configuration allows.
+    fn write_the_rest(&self) {
+        self.persister.set_stopped(false);
+        let timeout = Duration::from_secs(u64::from(self.config.shutdown_timeout));
+        let end = self.host.monotonic() + timeout;
+        loop {
+            let failure = match self.persister.round() {
+                Ok(Round::Idle) => return,
+                Ok(Round::More) => None,
+                Err(error) => Some(error.to_string()),
+            };
+            if self.host.monotonic() >= end {
+                let cause = failure.unwrap_or_else(|| "too much to write".to_owned());
+                let text = format!(
+                    "shutdown: gave up writing after {} s (shutdown_timeout): {cause}; the latest \
+                     mutations are lost",
+                    timeout.as_secs()
+                );
+                self.host.log(LogLevel::Warning, &text);
+                return;
+            }
+            if failure.is_some() {
+                std::thread::sleep(RETRY);
+            }
+        }
+    }
+}
+
+fn open_store(config: &Config) -> Result<Arc<dyn Store>, String> {
+    let Some(path) = &config.dbname else {
+        return Ok(Arc::new(MemoryStore));
+    };
+    let options = Options {
+        cache_bytes: config.store_cache_size,
+        ..Options::default()
+    };
+    let store = FjallStore::open(path, options).map_err(|error| error.to_string())?;
+    Ok(Arc::new(store))
+}
+
+/// Tells the operator what is remarkable about the configuration.
+fn tell(host: &dyn Host, config: &Config) {
+    for warning in &config.warnings {
+        host.log(LogLevel::Warning, warning);
+    }
+    if !config.ignored.is_empty() {
+        let text = format!(
+            "configuration keys without effect here: {}",
+            config.ignored.join(", ")
+        );
+        host.log(LogLevel::Info, &text);
+    }
+    if config.dbname.is_none() {
+        let text = "no dbname is configured: everything is kept in memory only and is gone when \
+                    this process ends; give -e dbname=DIRECTORY to keep it";
+        host.log(LogLevel::Warning, text);
+    }
+}
+
+fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<Arc<Core>, String> {
+    let in_memory = config.online_update_undo == OnlineUpdateUndo::Memory;
+    let shared = Arc::new(Shared {
+        host: Arc::clone(&host),
+        metrics: Metrics::default(),
+        switch: ReadersSwitch::default(),
+        limits: Limits {
+            items_max: config.chk_max_items,
+            bytes_max: CHECKPOINT_BYTES_MAX,
+            period: config.chk_period,
+        },
+        keep_pre_images: in_memory || !store.keeps_values(),
+    });
+    let vbuckets = Arc::new(VbucketMap::new(Arc::clone(&shared)));
+    let hasher = std::hash::RandomState::new();
+    let window = store.window().map_err(|error| error.to_string())?;
+    let fate = if window == WindowRecord::Open {
+        WindowRecord::Lost
+    } else {
+        window
+    };
+    let loaded = warmup::load(&**store, &vbuckets, &shared, &config, &hasher, fate)
+        .map_err(|error| error.to_string())?;
+    let persister = Persister::new(
+        Arc::clone(store),
+        Arc::clone(&vbuckets),
+        Arc::clone(&shared),
+        config.durability,
+        config.max_txn_size,
+        window,
+    );
+    if fate != window {
+        persister.want_window(fate);
+        let text = "the last process ended inside an online update: its writes since START are \
+                    gone and the data is as it was at START";
+        host.log(LogLevel::Warning, text);
+    }
+    for Loaded { vbucket, record } in loaded {
+        if let Some(vbucket) = vbuckets.get(vbucket) {
+            persister.loaded(vbucket, record);
+        }
+    }
+    let first = VbucketId::new(0).filter(|&id| config.vb0 && vbuckets.get(id).is_none());
+    if let Some(id) = first {
+        vbuckets.create(
+            id,
+            VbucketState::Active,
+            CheckpointId::new(1),
+            host.unix_nanos(),
+        );
+    }
+    let fetch = Signal::new();
+    let fetcher = Fetcher::new(
+        Arc::clone(store),
+        Arc::clone(&vbuckets),
+        Arc::clone(&host),
+        fetch,
+    );
+    let quota = (!store.keeps_values() && config.max_size != u64::MAX).then_some(config.max_size);
+    Ok(Arc::new(Core {
+        host,
+        shared,
+        vbuckets,
+        persister: Arc::new(persister),
+        fetcher: Arc::new(fetcher),
+        updates: Updates::new(fate, Signal::new()),
+        recency: quota.map(Recency::new),
+        hasher,
+        flush: Signal::new(),
+        house: Signal::new(),
+        flush_due: AtomicU32::new(0),
+        waiting: Mutex::default(),
+        trash: Mutex::default(),
+        config,
+    }))
+}
+
+/// Starts the threads, in the order in which they are stopped: a COMPLETE that was accepted is
+/// finished before the flusher goes, and the fetchers, which notify clients, go last.
+fn spawn(core: &Arc<Core>) -> Result<Vec<Worker>, String> {
+    let mut workers = Vec::new();
+    let mut start = |name: &str, signal: &Arc<Signal>, body: Box<dyn FnOnce(&Signal) + Send>| {
+        let worker = Worker::spawn(name, signal, body);
+        worker
+            .map(|worker| workers.push(worker))
+            .map_err(|error| format!("cannot start the thread ce-{name}: {error}"))
+    };
+    let own = Arc::clone(core);
+    start(
+        "update",
+        core.updates.signal(),
+        Box::new(move |signal| update::run(&own, signal)),
+    )?;
+    let own = Arc::clone(core);
+    let flush = move |signal: &Signal| {
+        flusher::run(&own.persister, &*own.host, &own.house, signal);
+    };
+    start("flush", &core.flush, Box::new(flush))?;
+    let own = Arc::clone(core);
+    start(
+        "house",
+        &core.house,
+        Box::new(move |signal| house::run(&own, signal)),
+    )?;
+    for number in 0..FETCH_THREADS {
+        let own = Arc::clone(core);
+        let body = move |signal: &Signal| {
+            bgfetch::run(&own.fetcher, &own.shared.metrics, signal);
+        };
+        start(
+            &format!("fetch-{number}"),
+            core.fetcher.signal(),
+            Box::new(body),
+        )?;
+    }
+    Ok(workers)
+}

@@ -1,0 +1,121 @@
+//! The engine: builds and owns everything else and offers one method per thing a host can ask.
+//!
+//! Threads: host threads call the operations; they wait for a stripe or a log at most, never for
+//! the disk. Background: `ce-flush`, `ce-fetch-N`, `ce-update` (COMPLETE and REVERT) and
+//! `ce-house` (timers); all are joined by [`Engine::shutdown`].
+//!
+//! Lock order, outermost first: the gate of online update (`update.rs`), the right to commit
+//! (`flusher.rs`), one stripe, one log (or all logs, ascending, with no stripe), and last the small
+//! locks under which nothing is locked or called: waiting clients, fetch queue, signals.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32};
+
+use parking_lot::Mutex;
+
+use crate::bgfetch::Fetcher;
+use crate::config::Config;
+use crate::flusher::Persister;
+use crate::host::{BlockedCookie, Cookie, Host};
+use crate::types::VbucketId;
+use crate::vbucket::{Remains, Shared, Vbucket, VbucketMap};
+use crate::worker::{Signal, Worker};
+
+mod house;
+mod lifecycle;
+mod ops;
+mod recency;
+#[cfg(test)]
+mod tests;
+mod update;
+mod vbuckets;
+
+use recency::Recency;
+use update::Updates;
+pub(crate) use update::{Outcome, UpdateError, UpdateState};
+pub(crate) use vbuckets::VbucketError;
+
+/// What operations and background threads share.
+pub(crate) struct Core {
+    host: Arc<dyn Host>,
+    config: Config,
+    shared: Arc<Shared>,
+    vbuckets: Arc<VbucketMap>,
+    persister: Arc<Persister>,
+    fetcher: Arc<Fetcher>,
+    updates: Updates,
+    recency: Option<Recency>,
+    /// Seeds the hash of keys, so that nobody can choose keys that collide.
+    hasher: RandomState,
+    /// Wakes the flusher.
+    flush: Arc<Signal>,
+    /// Wakes the housekeeper.
+    house: Arc<Signal>,
+    /// When a delayed `flush_all` is due, in Unix seconds; 0 none.
+    flush_due: AtomicU32,
+    // Guards the clients that wait for a pending vbucket. Lock order: last.
+    waiting: Mutex<Vec<(VbucketId, BlockedCookie)>>,
+    // Guards what deleted vbuckets left, for the housekeeper to drop. Lock order: last.
+    trash: Mutex<Vec<Remains>>,
+}
+
+impl Core {
+    /// Hash of a key.
+    fn hash(&self, key: &[u8]) -> u32 {
+        #[expect(clippy::cast_possible_truncation, reason = "half of the hash is kept")]
+        let hash = self.hasher.hash_one(key) as u32;
+        hash
+    }
+
+    /// Has the changes of the log written.
+    fn changed(&self) {
+        self.flush.wake();
+    }
+}
+
+/// A running engine.
+pub(crate) struct Engine {
+    core: Arc<Core>,
+    // Guards the threads; taken at shutdown. Lock order: outermost.
+    workers: Mutex<Vec<Worker>>,
+    is_down: AtomicBool,
+}
+
+impl Engine {
+    /// Counters and shared settings, for reports.
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.core.shared
+    }
+
+    /// The configuration it runs with.
+    pub(crate) fn config(&self) -> &Config {
+        &self.core.config
+    }
+
+    /// The existing vbuckets in ascending order.
+    pub(crate) fn vbuckets(&self) -> impl Iterator<Item = &Vbucket> {
+        self.core.vbuckets.iter()
+    }
+
+    /// The vbucket with that id, if it exists.
+    pub(crate) fn vbucket(&self, id: u16) -> Option<&Vbucket> {
+        self.core.vbuckets.get(VbucketId::new(id)?)
+    }
+
+    /// Hash of a key, for a report on one.
+    pub(crate) fn hash(&self, key: &[u8]) -> u32 {
+        self.core.hash(key)
+    }
+
+    /// Sets the counters that `stats reset` sets to zero.
+    pub(crate) fn reset_stats(&self) {
+        self.core.shared.metrics.reset();
+    }
+
+    /// A connection has gone: forgets what was kept for it. May be called more than once.
+    pub(crate) fn disconnected(&self, cookie: Cookie) {
+        self.core.fetcher.take_failure(cookie);
+        self.core.updates.forget(cookie);
+    }
+}

@@ -1,0 +1,460 @@
+//! The key-value operations.
+//!
+//! Each decides under the locks of its key (`Vbucket::mutate`), except where a new value is made
+//! from the old one: that is copied with no lock held, and put in place only if the old one is
+//! still there.
+
+use std::sync::atomic::Ordering;
+
+use super::{Core, Engine};
+use crate::config::ITEM_BYTES_MAX;
+use crate::error::{Error, Result};
+use crate::ffi::alloc::used_bytes;
+use crate::host::{BlockedCookie, Cookie};
+use crate::item::{Item, Meta};
+use crate::types::{Arithmetic, KEY_BYTES_MAX, StoreOp, UnixTime, VbucketId, VbucketState};
+use crate::vbucket::{Found, Vbucket, Verdict};
+
+/// `exptime` values from here on are negative numbers that an ASCII client sent: as absolute times
+/// they would lie after the year 2072.
+const NEGATIVE_EXPIRY: u32 = 0xc000_0000;
+
+/// Longest decimal text that is taken for a 64-bit number: 20 digits and some blanks.
+const NUMBER_BYTES_MAX: usize = 32;
+
+/// About what an item with a short value takes.
+const NUMBER_ITEM_BYTES: usize = 128;
+
+impl Core {
+    /// A client's expiry as Unix seconds; 0 never.
+    fn expiry(&self, exptime: u32) -> UnixTime {
+        if exptime == 0 {
+            return 0;
+        }
+        let raw = if exptime >= NEGATIVE_EXPIRY {
+            i64::from(exptime) - (1 << 32)
+        } else {
+            i64::from(exptime)
+        };
+        let absolute = self.host.abstime(self.host.realtime(raw));
+        // Never 0: that would mean "never".
+        UnixTime::try_from(absolute.max(1)).unwrap_or(UnixTime::MAX)
+    }
+
+    /// The vbucket, if it serves clients.
+    pub(super) fn serving(&self, cookie: Cookie, vbucket: u16) -> Result<&Vbucket> {
+        if self.flush_due.load(Ordering::Relaxed) != 0 {
+            self.flush_if_due();
+        }
+        let vbucket = VbucketId::new(vbucket).and_then(|id| self.vbuckets.get(id));
+        match vbucket.and_then(|vbucket| vbucket.state().map(|state| (vbucket, state))) {
+            Some((vbucket, _)) if vbucket.is_poisoned() => Err(Error::Temporary),
+            Some((vbucket, VbucketState::Active)) => Ok(vbucket),
+            Some((vbucket, VbucketState::Pending)) => Err(self.wait_for(vbucket, cookie)),
+            _ => {
+                self.shared.metrics.not_my_vbucket.add(1);
+                Err(Error::NotMyVbucket)
+            }
+        }
+    }
+
+    /// Parks a client until the vbucket's state changes.
+    fn wait_for(&self, vbucket: &Vbucket, cookie: Cookie) -> Error {
+        let mut waiting = self.waiting.lock();
+        waiting.push((vbucket.id(), BlockedCookie::new(cookie)));
+        drop(waiting);
+        if vbucket.state() != Some(VbucketState::Pending) {
+            // It changed meanwhile, and the one who changed it may not have seen this client.
+            self.resume_waiting(vbucket.id());
+        }
+        Error::WouldBlock
+    }
+
+    /// Has the clients notified that wait for a vbucket.
+    pub(super) fn resume_waiting(&self, vbucket: VbucketId) {
+        let mut waiting = self.waiting.lock();
+        let resumed: Vec<_> = waiting.extract_if(.., |(id, _)| *id == vbucket).collect();
+        drop(waiting);
+        if !resumed.is_empty() {
+            self.fetcher
+                .resume(resumed.into_iter().map(|(_, cookie)| cookie).collect());
+        }
+    }
+
+    /// Queues a background read, unless the last one for this client just failed.
+    fn fetch(&self, vbucket: &Vbucket, item: Item, cookie: Cookie) -> Error {
+        if self.fetcher.take_failure(cookie) {
+            return Error::Disconnect;
+        }
+        self.fetcher
+            .fetch(vbucket.id(), item, BlockedCookie::new(cookie));
+        Error::WouldBlock
+    }
+
+    /// Whether a mutation that brings so many bytes finds room.
+    fn admit(&self, need: usize) -> Result<()> {
+        let quota = self.config.max_size;
+        if quota == u64::MAX {
+            return Ok(());
+        }
+        let used = used_bytes() as u64;
+        if let Some(recency) = &self.recency {
+            return if recency.make_room(self, used, need) {
+                Ok(())
+            } else {
+                self.refuse()
+            };
+        }
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of the quota, to the nearest few bytes"
+        )]
+        let limit = (quota as f64 * self.config.mutation_mem_threshold) as u64;
+        if used <= limit { Ok(()) } else { self.refuse() }
+    }
+
+    fn refuse(&self) -> Result<()> {
+        self.shared.metrics.memory_refusals.add(1);
+        Err(Error::Temporary)
+    }
+
+    /// After a mutation that put `item` there.
+    fn stored(&self, vbucket: &Vbucket, item: &Item) {
+        if let Some(recency) = &self.recency {
+            recency.note(vbucket.id(), item);
+        }
+        self.changed();
+    }
+
+    /// The present item with its value, for an operation that makes a new one of it.
+    fn present(&self, cookie: Cookie, vbucket: &Vbucket, hash: u32, key: &[u8]) -> Result<Item> {
+        match vbucket.get(hash, key) {
+            Found::Hit(item) => Ok(item),
+            Found::Miss => Err(Error::NotFound),
+            Found::NotResident(item) => Err(self.fetch(vbucket, item, cookie)),
+        }
+    }
+
+    /// Replaces the present item by what `make` makes of it, as often as somebody else is faster.
+    fn rewrite(
+        &self,
+        cookie: Cookie,
+        vbucket: &Vbucket,
+        (hash, key): (u32, &[u8]),
+        make: &mut dyn FnMut(&Item) -> Result<Verdict>,
+    ) -> Result<(Item, u64)> {
+        loop {
+            let old = self.present(cookie, vbucket, hash, key)?;
+            let mut verdict = Some(make(&old)?);
+            let new = match &verdict {
+                Some(Verdict::Put(item) | Verdict::Touch(item)) => item.clone(),
+                _ => old.clone(),
+            };
+            let mut overtaken = false;
+            let result = vbucket.mutate(hash, key, &mut |now| {
+                overtaken = !now.is_some_and(|now| now.is(&old));
+                verdict.take().filter(|_| !overtaken).ok_or(Error::NotFound)
+            });
+            if !overtaken {
+                let cas = result?;
+                self.stored(vbucket, &new);
+                return Ok((new, cas));
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// A new, empty item for the host to fill and to store.
+    ///
+    /// # Errors
+    /// `Invalid` for a key of no or too many bytes, `TooBig` for a value above the limit.
+    pub(crate) fn allocate(
+        &self,
+        key: &[u8],
+        nbytes: usize,
+        flags: u32,
+        exptime: u32,
+    ) -> Result<Item> {
+        if key.is_empty() || key.len() > KEY_BYTES_MAX {
+            return Err(Error::Invalid);
+        }
+        if nbytes > self.core.config.max_item_size || nbytes > ITEM_BYTES_MAX {
+            return Err(Error::TooBig);
+        }
+        let (hash, expiry) = (self.core.hash(key), self.core.expiry(exptime));
+        Item::allocate(
+            key,
+            nbytes,
+            Meta {
+                hash,
+                flags,
+                expiry,
+                cas: 0,
+            },
+        )
+        .ok_or(Error::TooBig)
+    }
+
+    /// Reads a key. No allocation and no copy when the value is in memory.
+    ///
+    /// # Errors
+    /// `NotFound`, `NotMyVbucket`, `WouldBlock`, `Disconnect` when the store cannot be read.
+    pub(crate) fn get(&self, cookie: Cookie, key: &[u8], vbucket: u16) -> Result<Item> {
+        let core = &*self.core;
+        let vbucket = core.serving(cookie, vbucket)?;
+        core.present(cookie, vbucket, core.hash(key), key)
+    }
+
+    /// Stores an item that [`Self::allocate`] made. Returns its CAS.
+    ///
+    /// # Errors
+    /// By operation: `NotStored`, `Exists`, `NotFound`; `TooBig` for the result of an append;
+    /// `Temporary` without memory; `NotMyVbucket`, `WouldBlock`.
+    pub(crate) fn store(
+        &self,
+        cookie: Cookie,
+        item: &Item,
+        op: StoreOp,
+        vbucket: u16,
+    ) -> Result<u64> {
+        let core = &*self.core;
+        let vbucket = core.serving(cookie, vbucket)?;
+        core.admit(item.memory_bytes())?;
+        if matches!(op, StoreOp::Append | StoreOp::Prepend) {
+            return core.concatenate(cookie, item, op, vbucket);
+        }
+        let expected = item.cas();
+        // A host stores an item once. Test suites store one again and again, and write to it in
+        // between: the later ones are copies of it as it is now.
+        let copy;
+        let new = if item.publish() {
+            item
+        } else {
+            copy = Item::with_value(item.key(), &[item.value()], item.meta());
+            copy.as_ref().ok_or(Error::TooBig)?
+        };
+        let result = vbucket.mutate(
+            item.hash(),
+            item.key(),
+            &mut |present| match (op, present) {
+                (StoreOp::Add, Some(_)) | (StoreOp::Replace, None) => Err(Error::NotStored),
+                (StoreOp::Cas, None) => Err(Error::NotFound),
+                (StoreOp::Cas, Some(present)) if present.cas() != expected => Err(Error::Exists),
+                _ => Ok(Verdict::Put(new.clone())),
+            },
+        );
+        let cas = result?;
+        core.stored(vbucket, new);
+        Ok(cas)
+    }
+
+    /// Deletes a key; `cas` 0 means unconditionally.
+    ///
+    /// # Errors
+    /// `NotFound`, `Exists` when the CAS differs, `NotMyVbucket`, `WouldBlock`.
+    pub(crate) fn remove(&self, cookie: Cookie, key: &[u8], cas: u64, vbucket: u16) -> Result<()> {
+        let core = &*self.core;
+        let vbucket = core.serving(cookie, vbucket)?;
+        vbucket.mutate(core.hash(key), key, &mut |present| match present {
+            None => Err(Error::NotFound),
+            Some(item) if cas != 0 && item.cas() != cas => Err(Error::Exists),
+            Some(_) => Ok(Verdict::Remove),
+        })?;
+        core.changed();
+        Ok(())
+    }
+
+    /// Increments or decrements a decimal value. Returns the new number and its CAS.
+    ///
+    /// # Errors
+    /// `NotFound` without `create`, `NotNumeric`, `Temporary`, `NotMyVbucket`, `WouldBlock`.
+    pub(crate) fn arithmetic(
+        &self,
+        cookie: Cookie,
+        key: &[u8],
+        arithmetic: &Arithmetic,
+        vbucket: u16,
+    ) -> Result<(u64, u64)> {
+        if key.is_empty() || key.len() > KEY_BYTES_MAX {
+            return Err(Error::NotFound);
+        }
+        let core = &*self.core;
+        let vbucket = core.serving(cookie, vbucket)?;
+        core.admit(NUMBER_ITEM_BYTES)?;
+        let hash = core.hash(key);
+        let expiry = core.expiry(arithmetic.exptime);
+        let mut evicted = None;
+        let mut done = None;
+        let result = vbucket.mutate(hash, key, &mut |present| {
+            let (value, meta) = match present {
+                None if !arithmetic.create => return Err(Error::NotFound),
+                None => (
+                    arithmetic.initial,
+                    Meta {
+                        hash,
+                        flags: 0,
+                        expiry,
+                        cas: 0,
+                    },
+                ),
+                Some(item) if !item.is_resident() => {
+                    evicted = Some(item.clone());
+                    return Err(Error::WouldBlock);
+                }
+                Some(item) => {
+                    let old = number(item.value()).ok_or(Error::NotNumeric)?;
+                    (compute(old, arithmetic), item.meta())
+                }
+            };
+            let item = Item::with_value(key, &[value.to_string().as_bytes()], meta);
+            let item = item.ok_or(Error::TooBig)?;
+            done = Some((value, item.clone()));
+            Ok(Verdict::Put(item))
+        });
+        match (result, evicted, done) {
+            (Ok(cas), _, Some((value, item))) => {
+                core.stored(vbucket, &item);
+                Ok((value, cas))
+            }
+            (_, Some(item), _) => Err(core.fetch(vbucket, item, cookie)),
+            (Err(error), ..) => Err(error),
+            (Ok(_), ..) => Err(Error::Internal),
+        }
+    }
+
+    /// Changes a key's expiry; its CAS stays. Returns the item with the new expiry.
+    ///
+    /// # Errors
+    /// `NotFound`, `NotMyVbucket`, `WouldBlock`, `Temporary`, `Disconnect`.
+    pub(crate) fn touch(
+        &self,
+        cookie: Cookie,
+        key: &[u8],
+        exptime: u32,
+        vbucket: u16,
+    ) -> Result<Item> {
+        let core = &*self.core;
+        let vbucket = core.serving(cookie, vbucket)?;
+        core.admit(NUMBER_ITEM_BYTES)?;
+        let expiry = core.expiry(exptime);
+        let (item, _) = core.rewrite(cookie, vbucket, (core.hash(key), key), &mut |old| {
+            let meta = Meta {
+                expiry,
+                ..old.meta()
+            };
+            let new = Item::with_value(key, &[old.value()], meta);
+            new.map(Verdict::Touch).ok_or(Error::TooBig)
+        })?;
+        Ok(item)
+    }
+
+    /// Makes every key of the vbuckets that serve clients disappear, now or at `when` (by the
+    /// protocol's rule for expiry times).
+    ///
+    /// # Errors
+    /// None at present.
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "every operation of the table may fail"
+    )]
+    pub(crate) fn flush(&self, _cookie: Cookie, when: i64) -> Result<()> {
+        let core = &*self.core;
+        if when == 0 {
+            core.flush_all();
+            return Ok(());
+        }
+        let due = core.host.abstime(core.host.realtime(when));
+        let due = UnixTime::try_from(due.max(1)).unwrap_or(UnixTime::MAX);
+        core.flush_due.store(due, Ordering::Release);
+        core.house.wake();
+        core.flush_if_due();
+        Ok(())
+    }
+}
+
+impl Core {
+    fn concatenate(
+        &self,
+        cookie: Cookie,
+        item: &Item,
+        op: StoreOp,
+        vbucket: &Vbucket,
+    ) -> Result<u64> {
+        let expected = item.cas();
+        let result = self.rewrite(cookie, vbucket, (item.hash(), item.key()), &mut |old| {
+            if expected != 0 && old.cas() != expected {
+                return Err(Error::Exists);
+            }
+            if old.nbytes() + item.nbytes() > self.config.max_item_size {
+                return Err(Error::TooBig);
+            }
+            let parts = match op {
+                StoreOp::Prepend => [item.value(), old.value()],
+                _ => [old.value(), item.value()],
+            };
+            let new = Item::with_value(old.key(), &parts, old.meta());
+            new.map(Verdict::Put).ok_or(Error::TooBig)
+        });
+        match result {
+            Err(Error::NotFound) => Err(Error::NotStored),
+            other => other.map(|(_, cas)| cas),
+        }
+    }
+
+    fn flush_all(&self) {
+        self.shared.metrics.flush_alls.add(1);
+        let serving = |vbucket: &&Vbucket| vbucket.state() == Some(VbucketState::Active);
+        for vbucket in self.vbuckets.iter().filter(serving) {
+            vbucket.flush_all();
+        }
+        self.changed();
+        self.house.wake();
+    }
+
+    /// Carries a delayed `flush_all` out when its time has come.
+    pub(super) fn flush_if_due(&self) {
+        let due = self.flush_due.load(Ordering::Acquire);
+        let reached = due != 0 && self.shared.unix_now() >= due;
+        let mine = Ordering::AcqRel;
+        if reached
+            && self
+                .flush_due
+                .compare_exchange(due, 0, mine, Ordering::Relaxed)
+                .is_ok()
+        {
+            self.flush_all();
+        }
+    }
+
+    /// When a delayed `flush_all` is due, 0 if none.
+    pub(super) fn flush_due(&self) -> UnixTime {
+        self.flush_due.load(Ordering::Acquire)
+    }
+}
+
+/// Reads a decimal number; blanks behind it are accepted, as ep-engine does. Nothing else is: a
+/// sign, a fraction or more than 64 bits make it no number.
+fn number(text: &[u8]) -> Option<u64> {
+    if text.len() > NUMBER_BYTES_MAX {
+        return None;
+    }
+    let text = std::str::from_utf8(text)
+        .ok()?
+        .trim_end_matches([' ', '\r', '\n', '\0']);
+    if text.starts_with('+') {
+        None
+    } else {
+        text.parse().ok()
+    }
+}
+
+fn compute(old: u64, arithmetic: &Arithmetic) -> u64 {
+    if arithmetic.increment {
+        old.wrapping_add(arithmetic.delta)
+    } else {
+        old.saturating_sub(arithmetic.delta)
+    }
+}

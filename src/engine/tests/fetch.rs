@@ -1,0 +1,175 @@
+//! Values that have to be fetched from the store.
+
+use super::{CLIENT, Node, text};
+use crate::config::Durability;
+use crate::error::Error;
+use crate::host::{Cookie, LogLevel};
+use crate::store::Store as _;
+use crate::types::{Arithmetic, StoreOp};
+
+const OTHER: Cookie = Cookie::new(0x5000);
+
+/// A node that has one key, whose value is on disk only.
+fn evicted(value: &str) -> Node {
+    let node = Node::new();
+    node.set(0, "k", value);
+    // Warm-up loads no value above the low-water mark.
+    let node = node.restart_with("mem_low_wat=1");
+    assert!(!node.is_resident(0, "k"));
+    node
+}
+
+#[test]
+fn reads_of_one_value_are_joined_and_every_client_is_told_once() {
+    let node = evicted("v");
+    node.store.hold_reads(true);
+    let cookies = [1, 2, 3].map(Cookie::new);
+    for cookie in cookies {
+        let waits = node.host.call(cookie, || node.engine.get(cookie, b"k", 0));
+        assert!(matches!(waits, Err(Error::WouldBlock)));
+    }
+    node.host
+        .until("the store is read", || node.store.held() > 0);
+    assert!(cookies.iter().all(|cookie| !node.host.is_notified(*cookie)));
+    node.store.hold_reads(false);
+    for cookie in cookies {
+        node.host.wait(cookie);
+        let item = node
+            .host
+            .call(cookie, || node.engine.get(cookie, b"k", 0))
+            .unwrap();
+        assert_eq!(
+            (text(&item), node.host.notifications(cookie)),
+            ("v".to_owned(), 1)
+        );
+    }
+    assert_eq!(node.store.reads(), 1);
+}
+
+#[test]
+fn a_newer_write_supersedes_a_fetch_and_is_never_overwritten() {
+    for removes in [false, true] {
+        let node = evicted("old");
+        node.store.hold_reads(true);
+        let waits = node.host.call(OTHER, || node.engine.get(OTHER, b"k", 0));
+        assert!(matches!(waits, Err(Error::WouldBlock)));
+        node.host
+            .until("the store is read", || node.store.held() > 0);
+        if removes {
+            node.remove(0, "k").unwrap();
+        } else {
+            node.set(0, "k", "new");
+        }
+        node.write();
+        node.store.hold_reads(false);
+        node.host.wait(OTHER);
+        let found = node.host.call(OTHER, || node.engine.get(OTHER, b"k", 0));
+        match found {
+            Ok(item) => assert_eq!((text(&item).as_str(), removes), ("new", false)),
+            Err(error) => assert_eq!((error, removes), (Error::NotFound, true)),
+        }
+    }
+}
+
+#[test]
+fn a_store_that_cannot_be_read_closes_the_connection_and_leaves_nobody_waiting() {
+    let node = evicted("12");
+    node.store.faults().fail_reads(true);
+    let get = |cookie: Cookie| {
+        node.host
+            .finish(cookie, || node.engine.get(cookie, b"k", 0))
+    };
+    assert!(matches!(get(CLIENT), Err(Error::Disconnect)));
+    assert!(matches!(get(OTHER), Err(Error::Disconnect)));
+    let add = Arithmetic {
+        increment: true,
+        create: false,
+        delta: 1,
+        initial: 0,
+        exptime: 0,
+    };
+    let add = || node.engine.arithmetic(CLIENT, b"k", &add, 0);
+    assert_eq!(node.host.finish(CLIENT, add), Err(Error::Disconnect));
+    let appended = node.store(StoreOp::Append, 0, "k", "3");
+    assert_eq!(appended, Err(Error::Disconnect));
+    assert!(
+        node.host
+            .has_logged(LogLevel::Warning, "cannot read a value")
+    );
+    node.store.faults().fail_reads(false);
+    assert_eq!(node.get(0, "k").as_deref(), Some("12"));
+}
+
+#[test]
+fn a_failure_is_not_remembered_for_the_next_client_with_the_same_cookie() {
+    let node = evicted("v");
+    node.store.faults().fail_reads(true);
+    let waits = node.host.call(CLIENT, || node.engine.get(CLIENT, b"k", 0));
+    assert!(matches!(waits, Err(Error::WouldBlock)));
+    node.host.wait(CLIENT);
+    node.engine.disconnected(CLIENT);
+    node.store.faults().fail_reads(false);
+    assert_eq!(node.get(0, "k").as_deref(), Some("v"));
+}
+
+#[test]
+fn a_value_that_the_store_does_not_have_is_an_error_and_not_a_wrong_answer() {
+    let node = evicted("v");
+    let mut batch = node.store.faults().batch().unwrap();
+    batch.delete(super::id(0), b"k");
+    batch.commit(Durability::Sync).unwrap();
+    assert!(matches!(node.item_of(0, "k"), Err(Error::Disconnect)));
+    assert!(
+        node.host
+            .has_logged(LogLevel::Warning, "does not hold the evicted value")
+    );
+    node.set(0, "k", "new");
+    assert_eq!(node.get(0, "k").as_deref(), Some("new"));
+}
+
+#[test]
+fn every_operation_on_an_evicted_value_waits_for_it_and_then_succeeds() {
+    let number = Arithmetic {
+        increment: true,
+        create: false,
+        delta: 1,
+        initial: 0,
+        exptime: 0,
+    };
+    let node = evicted("41");
+    let add = || node.engine.arithmetic(CLIENT, b"k", &number, 0);
+    assert_eq!(node.host.finish(CLIENT, add).unwrap().0, 42);
+    let node = evicted("b");
+    node.store(StoreOp::Append, 0, "k", "c").unwrap();
+    assert_eq!(node.get(0, "k").as_deref(), Some("bc"));
+    let node = evicted("b");
+    node.store(StoreOp::Prepend, 0, "k", "a").unwrap();
+    assert_eq!(node.get(0, "k").as_deref(), Some("ab"));
+    let node = evicted("v");
+    let before = node
+        .host
+        .finish(CLIENT, || node.engine.touch(CLIENT, b"k", 500, 0))
+        .unwrap();
+    assert_eq!(text(&before), "v");
+    assert!(before.expiry() > 0);
+    let node = evicted("v");
+    assert_eq!(node.store(StoreOp::Add, 0, "k", "x"), Err(Error::NotStored));
+    assert_eq!(node.store.reads(), 0, "a condition needs no value");
+    node.remove(0, "k").unwrap();
+    assert_eq!(node.get(0, "k"), None);
+}
+
+#[test]
+fn a_shutdown_serves_the_clients_that_wait_for_a_value() {
+    let node = evicted("v");
+    node.store.hold_reads(true);
+    let waits = node.host.call(OTHER, || node.engine.get(OTHER, b"k", 0));
+    assert!(matches!(waits, Err(Error::WouldBlock)));
+    node.host
+        .until("the store is read", || node.store.held() > 0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| node.engine.shutdown());
+        node.store.hold_reads(false);
+    });
+    assert_eq!(node.host.notifications(OTHER), 1);
+}

@@ -1,0 +1,118 @@
+//! A node that keeps nothing on disk. The bytes in use are counted for the whole process, other
+//! tests included, so these tests look at what goes and stays and not at how much.
+
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::ffi::alloc::used_bytes;
+use crate::host::Host;
+use crate::host::fake::FakeHost;
+use crate::store::Store;
+use crate::store::memory::MemoryStore;
+use crate::types::StoreOp;
+
+use super::{CLIENT, OPERATOR, text};
+
+fn start(config: &str) -> (Arc<FakeHost>, Engine) {
+    let host = Arc::new(FakeHost::new());
+    let store: Arc<dyn Store> = Arc::new(MemoryStore);
+    let config = Config::parse(config).unwrap();
+    let given = Arc::clone(&host) as Arc<dyn Host>;
+    (host, Engine::start_with(given, config, &store).unwrap())
+}
+
+fn set(engine: &Engine, key: &str, value: &[u8]) -> Result<u64> {
+    let item = engine.allocate(key.as_bytes(), value.len(), 0, 0)?;
+    item.fill(value);
+    engine.store(CLIENT, &item, StoreOp::Set, 0)
+}
+
+fn get(engine: &Engine, key: &str) -> Option<String> {
+    match engine.get(CLIENT, key.as_bytes(), 0) {
+        Ok(item) => Some(text(&item)),
+        Err(Error::NotFound) => None,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn above_the_quota_the_least_recently_used_keys_go_and_a_used_one_stays() {
+    let (host, engine) = start("");
+    drop(engine);
+    let quota = used_bytes() + (32 << 20);
+    let (_, engine) = start(&format!("max_size={quota}"));
+    let value = vec![b'v'; 100_000];
+    set(&engine, "used", b"hot").unwrap();
+    let mut last = None;
+    // Three times what the quota leaves.
+    for key in 0..1_000 {
+        assert_eq!(get(&engine, "used").as_deref(), Some("hot"));
+        if set(&engine, &key.to_string(), &value).is_ok() {
+            last = Some(key);
+        }
+    }
+    let last = last.unwrap();
+    assert!(engine.shared().metrics.evictions.get() > 300);
+    assert!(
+        get(&engine, &last.to_string()).is_some(),
+        "the newest key is gone"
+    );
+    assert_eq!(get(&engine, "0"), None, "the oldest key is still there");
+    assert_eq!(get(&engine, "used").as_deref(), Some("hot"));
+    engine.shutdown();
+    host.check();
+}
+
+#[test]
+fn a_window_keeps_its_keys_above_the_quota_and_reverts_without_a_disk() {
+    let (host, engine) = start("max_size=1048576");
+    // The process uses more than that already: everything that may go goes.
+    let _ = set(&engine, "k", b"before");
+    let kept = get(&engine, "k");
+    assert_eq!(engine.start_update(), Ok(()));
+    for key in 0..20 {
+        let _ = set(&engine, &key.to_string(), b"inside");
+    }
+    let inside = (0..20)
+        .filter(|key| get(&engine, &key.to_string()).is_some())
+        .count();
+    assert_eq!(
+        inside,
+        engine.update_report().touched,
+        "a key of the window was evicted"
+    );
+    let revert = || engine.revert_update(OPERATOR);
+    assert_eq!(host.finish(OPERATOR, revert), Ok(Ok(())));
+    assert!((0..20).all(|key| get(&engine, &key.to_string()).is_none()));
+    assert!(get(&engine, "k").is_none_or(|now| Some(now) == kept));
+    engine.shutdown();
+    host.check();
+}
+
+#[test]
+fn without_a_quota_nothing_goes_and_windows_work_as_with_a_disk() {
+    let (host, engine) = start("");
+    for key in 0..1_000 {
+        set(&engine, &key.to_string(), b"before").unwrap();
+    }
+    for completes in [false, true] {
+        assert_eq!(engine.start_update(), Ok(()));
+        set(&engine, "1", b"inside").unwrap();
+        set(&engine, "new", b"inside").unwrap();
+        engine.remove(CLIENT, b"2", 0, 0).unwrap();
+        let outcome = host.finish(OPERATOR, || match completes {
+            true => engine.complete_update(OPERATOR),
+            false => engine.revert_update(OPERATOR),
+        });
+        assert_eq!(outcome, Ok(Ok(())));
+        let value = if completes { "inside" } else { "before" };
+        assert_eq!(get(&engine, "1").as_deref(), Some(value));
+        assert_eq!(get(&engine, "2").is_none(), completes);
+        assert_eq!(get(&engine, "new").is_some(), completes);
+    }
+    assert_eq!(engine.shared().metrics.evictions.get(), 0);
+    engine.shutdown();
+    host.check();
+}

@@ -1,0 +1,232 @@
+//! Vbuckets that come, go, wait and come back.
+
+use std::sync::Arc;
+
+use super::{CLIENT, Node, text};
+use crate::engine::VbucketError;
+use crate::error::Error;
+use crate::host::Cookie;
+use crate::types::{StoreOp, VbucketState};
+
+#[test]
+fn clients_wait_for_a_pending_vbucket_and_go_on_when_it_is_active() {
+    let node = Node::new();
+    node.engine.set_vbucket(3, VbucketState::Pending).unwrap();
+    let cookies: Vec<Cookie> = (1..=20).map(Cookie::new).collect();
+    for &cookie in &cookies {
+        let waits = node.host.call(cookie, || node.engine.get(cookie, b"k", 3));
+        assert!(matches!(waits, Err(Error::WouldBlock)));
+        assert!(!node.host.is_notified(cookie));
+    }
+    // Another vbucket resumes nobody here.
+    node.activate(4);
+    node.activate(3);
+    for &cookie in &cookies {
+        node.host.wait(cookie);
+        let found = node.host.call(cookie, || node.engine.get(cookie, b"k", 3));
+        assert!(matches!(found, Err(Error::NotFound)));
+        assert_eq!(node.host.notifications(cookie), 1);
+    }
+    node.set(3, "k", "v");
+}
+
+#[test]
+fn clients_of_a_pending_vbucket_that_dies_are_sent_elsewhere() {
+    let node = Node::new();
+    for state in [VbucketState::Dead, VbucketState::Replica] {
+        node.engine.set_vbucket(3, VbucketState::Pending).unwrap();
+        let item = node.item("k", "v", 0);
+        let store = || node.engine.store(CLIENT, &item, StoreOp::Set, 3);
+        assert_eq!(node.host.call(CLIENT, store), Err(Error::WouldBlock));
+        node.engine.set_vbucket(3, state).unwrap();
+        node.host.wait(CLIENT);
+        assert_eq!(node.host.call(CLIENT, store), Err(Error::NotMyVbucket));
+    }
+}
+
+#[test]
+fn only_a_dead_vbucket_outside_of_a_window_is_deleted() {
+    let node = Node::with_vbuckets(3);
+    assert_eq!(node.engine.delete_vbucket(2), Err(VbucketError::NotDead));
+    assert_eq!(node.engine.delete_vbucket(9), Err(VbucketError::Missing));
+    assert_eq!(
+        node.engine.delete_vbucket(60_000),
+        Err(VbucketError::Missing)
+    );
+    assert_eq!(
+        node.engine.set_vbucket(1_024, VbucketState::Active),
+        Err(VbucketError::OutOfRange)
+    );
+    node.set(2, "k", "before");
+    node.start().unwrap();
+    node.set(2, "k", "inside");
+    node.engine.set_vbucket(2, VbucketState::Dead).unwrap();
+    assert_eq!(node.engine.delete_vbucket(2), Err(VbucketError::InWindow));
+    node.activate(2);
+    assert_eq!(node.get(2, "k").as_deref(), Some("inside"));
+    assert_eq!(node.revert(), Ok(()));
+    node.engine.set_vbucket(2, VbucketState::Dead).unwrap();
+    assert_eq!(node.engine.delete_vbucket(2), Ok(()));
+    assert_eq!(node.engine.vbucket_state(2), None);
+    assert!(matches!(node.item_of(2, "k"), Err(Error::NotMyVbucket)));
+}
+
+fn delete(node: &Node, vbucket: u16) {
+    node.engine
+        .set_vbucket(vbucket, VbucketState::Dead)
+        .unwrap();
+    assert_eq!(node.engine.delete_vbucket(vbucket), Ok(()));
+}
+
+/// Deletes a vbucket and makes it again with one other key.
+fn replace(engine: &crate::engine::Engine, vbucket: u16) {
+    engine.set_vbucket(vbucket, VbucketState::Dead).unwrap();
+    assert_eq!(engine.delete_vbucket(vbucket), Ok(()));
+    engine.set_vbucket(vbucket, VbucketState::Active).unwrap();
+    let item = engine.allocate(b"new", 1, 0, 0).unwrap();
+    item.fill(b"n");
+    engine.store(CLIENT, &item, StoreOp::Set, vbucket).unwrap();
+}
+
+fn check_replaced(node: &Node, vbucket: u16) {
+    assert_eq!(
+        (
+            node.get(vbucket, "old"),
+            node.get(vbucket, "new").as_deref()
+        ),
+        (None, Some("n"))
+    );
+    assert_eq!(node.engine.vbucket(vbucket).unwrap().items(), 1);
+}
+
+#[test]
+fn a_vbucket_made_again_never_shows_old_keys() {
+    for writes_between in [false, true] {
+        let node = Node::with_vbuckets(2);
+        let old = node.set(1, "old", "o");
+        node.write();
+        delete(&node, 1);
+        if writes_between {
+            node.write();
+            assert_eq!(node.stored(1, "old"), None);
+        }
+        node.activate(1);
+        let new = node.set(1, "new", "n");
+        assert!(new > old, "a CAS went back");
+        check_replaced(&node, 1);
+        node.write();
+        let node = node.crash();
+        check_replaced(&node, 1);
+    }
+}
+
+#[test]
+fn a_vbucket_made_again_while_the_wall_clock_stands_never_shows_old_keys() {
+    let node = Node::new();
+    node.engine.set_persistence(false);
+    node.host.stop_wall(1_600_000_000_000_000_000);
+    node.activate(1);
+    let old = node.set(1, "old", "o");
+    node.engine.set_persistence(true);
+    node.write();
+    assert_eq!(node.stored(1, "old").as_deref(), Some("o"));
+    delete(&node, 1);
+    // A clock that was set back.
+    node.host.stop_wall(1_600_000_000_000_000_000);
+    node.activate(1);
+    let new = node.set(1, "new", "n");
+    node.write();
+    assert_eq!(node.stored(1, "old"), None);
+    assert!(new > old, "a CAS was given again");
+    let node = node.crash();
+    check_replaced(&node, 1);
+}
+
+#[test]
+fn a_vbucket_replaced_between_the_reading_and_the_commit_of_a_batch_leaves_no_old_keys() {
+    for is_known in [false, true] {
+        let node = Node::with_vbuckets(1);
+        node.write();
+        if is_known {
+            node.activate(1);
+            node.set(1, "older", "o");
+            node.write();
+        }
+        node.engine.set_persistence(false);
+        node.activate(1);
+        node.set(1, "old", "o");
+        // The flusher has read the logs when it begins a batch.
+        let engine = Arc::clone(&node.engine);
+        node.store.at_next_batch(move || replace(&engine, 1));
+        node.engine.set_persistence(true);
+        node.host
+            .until("the batch is begun", || node.store.is_done());
+        node.write();
+        let node = node.crash();
+        assert_eq!(node.get(1, "older"), None);
+        check_replaced(&node, 1);
+    }
+}
+
+#[test]
+fn a_vbucket_replaced_while_a_batch_is_filled_leaves_no_old_keys() {
+    let node = Node::with_vbuckets(2);
+    node.set(1, "old", "o");
+    node.write();
+    node.engine.set_persistence(false);
+    node.set(0, "k", "v");
+    let engine = Arc::clone(&node.engine);
+    node.store.at_next_put(move || replace(&engine, 1));
+    node.engine.set_persistence(true);
+    node.host
+        .until("the batch is filled", || node.store.is_done());
+    node.write();
+    let node = node.crash();
+    check_replaced(&node, 1);
+}
+
+#[test]
+fn a_vbucket_deleted_before_its_first_commit_leaves_nothing_behind() {
+    let node = Node::with_vbuckets(1);
+    node.write();
+    node.engine.set_persistence(false);
+    node.activate(1);
+    node.set(1, "old", "o");
+    let engine = Arc::clone(&node.engine);
+    node.store.at_next_batch(move || {
+        engine.set_vbucket(1, VbucketState::Dead).unwrap();
+        assert_eq!(engine.delete_vbucket(1), Ok(()));
+    });
+    node.engine.set_persistence(true);
+    node.host
+        .until("the batch is begun", || node.store.is_done());
+    node.write();
+    let node = node.crash();
+    assert_eq!(node.engine.vbucket_state(1), None);
+    node.activate(1);
+    node.set(1, "new", "n");
+    node.write();
+    let node = node.crash();
+    check_replaced(&node, 1);
+}
+
+#[test]
+fn states_survive_a_restart_and_a_deletion_does_too() {
+    let node = Node::with_vbuckets(4);
+    node.set(1, "k", "v");
+    node.engine.set_vbucket(1, VbucketState::Replica).unwrap();
+    node.engine.set_vbucket(2, VbucketState::Pending).unwrap();
+    delete(&node, 3);
+    let node = node.restart();
+    let states: Vec<_> = (0..4).map(|id| node.engine.vbucket_state(id)).collect();
+    let expected = [
+        Some(VbucketState::Active),
+        Some(VbucketState::Replica),
+        Some(VbucketState::Pending),
+        None,
+    ];
+    assert_eq!(states, expected);
+    node.activate(1);
+    let item = node.item_of(1, "k").unwrap();
+    assert_eq!(text(&item), "v");
+}

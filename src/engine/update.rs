@@ -1,0 +1,396 @@
+//! START, COMPLETE and REVERT over the node (online-update.md).
+//!
+//! The commands are accepted under one gate, so that two operators get exactly one winner; the work
+//! of COMPLETE and REVERT is done by the thread `ce-update`, which then notifies the client.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
+
+use super::{Core, Engine};
+use crate::checkpoint::Phase;
+use crate::error::{Error, Result};
+use crate::host::{BlockedCookie, Cookie, LogLevel};
+use crate::store::WindowRecord;
+use crate::types::{Seqno, VbucketId, VbucketState};
+use crate::vbucket::{
+    RevertStep, Vbucket, begin_complete, begin_revert, complete_failed, open_windows,
+};
+use crate::worker::{Signal, Wake};
+
+/// Why a command was not carried out, in words for the operator; `Ok` is success.
+pub(crate) type Outcome = std::result::Result<(), UpdateError>;
+
+/// A refused or failed command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum UpdateError {
+    /// Not in this state.
+    Unsupported(&'static str),
+    /// The store could not commit.
+    Failed(String),
+}
+
+/// What the node is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UpdateState {
+    /// No window.
+    None,
+    /// A window is open.
+    Open,
+    /// COMPLETE runs.
+    Completing,
+    /// REVERT runs.
+    Reverting,
+}
+
+impl UpdateState {
+    /// The word that statistics print.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Open => "open",
+            Self::Completing => "completing",
+            Self::Reverting => "reverting",
+        }
+    }
+}
+
+/// Figures of the node's window.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UpdateReport {
+    /// State.
+    pub(crate) state: UpdateState,
+    /// For how long the window has been open.
+    pub(crate) open_for: Duration,
+    /// Distinct keys touched.
+    pub(crate) touched: usize,
+    /// Keys and values logged.
+    pub(crate) bytes: usize,
+    /// What became of the last window.
+    pub(crate) last_outcome: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Complete,
+    Revert,
+}
+
+#[derive(Debug)]
+struct Job {
+    kind: Kind,
+    vbuckets: Vec<VbucketId>,
+    cookie: BlockedCookie,
+}
+
+#[derive(Debug)]
+struct Gate {
+    running: Option<Kind>,
+    queued: Option<Job>,
+    /// Vbuckets that came while COMPLETE ran: part of the window, should it fail.
+    joined: Vec<VbucketId>,
+    last: WindowRecord,
+}
+
+/// The node's online updates.
+#[derive(Debug)]
+pub(super) struct Updates {
+    // Guards who may begin what; also held while a vbucket is created, changed or deleted. Lock
+    // order: outermost.
+    gate: Mutex<Gate>,
+    // Guards the results that clients have not fetched yet. Lock order: last.
+    results: Mutex<HashMap<Cookie, Outcome>>,
+    signal: Arc<Signal>,
+}
+
+/// The right to change vbuckets; no window begins or ends meanwhile.
+pub(super) struct GateGuard<'a>(MutexGuard<'a, Gate>);
+
+impl Updates {
+    pub(super) fn new(last: WindowRecord, signal: Arc<Signal>) -> Self {
+        let gate = Gate {
+            running: None,
+            queued: None,
+            joined: Vec::new(),
+            last,
+        };
+        Self {
+            gate: Mutex::new(gate),
+            results: Mutex::default(),
+            signal,
+        }
+    }
+
+    /// Wakes the thread of COMPLETE and REVERT.
+    pub(super) fn signal(&self) -> &Arc<Signal> {
+        &self.signal
+    }
+
+    /// Keeps windows from beginning and ending.
+    pub(super) fn gate(&self) -> GateGuard<'_> {
+        GateGuard(self.gate.lock())
+    }
+
+    /// A client has gone.
+    pub(super) fn forget(&self, cookie: Cookie) {
+        self.results.lock().remove(&cookie);
+    }
+}
+
+impl GateGuard<'_> {
+    /// Whether COMPLETE or REVERT is running.
+    pub(super) fn is_running(&self) -> bool {
+        self.0.running.is_some()
+    }
+
+    /// Whether COMPLETE is running.
+    pub(super) fn is_completing(&self) -> bool {
+        self.0.running == Some(Kind::Complete)
+    }
+
+    /// A vbucket came while COMPLETE was running, and its window was opened.
+    pub(super) fn join(&mut self, vbucket: VbucketId) {
+        self.0.joined.push(vbucket);
+    }
+}
+
+const NO_WINDOW: &str = "no online update is open on an active vbucket; send START (0x9b) first";
+const RUNNING: &str =
+    "a COMPLETE or REVERT is still running; wait for its answer (see `stats onlineupdate`)";
+const IS_OPEN: &str = "an online update is open already; send COMPLETE (0x9c) or REVERT (0x9d)";
+const NO_VBUCKET: &str = "this node has no active vbucket; create one with SET_VBUCKET (0x3d)";
+
+impl Core {
+    fn commanded(&self) -> Vec<&Vbucket> {
+        let commanded =
+            |vbucket: &&Vbucket| vbucket.state().is_some_and(VbucketState::takes_commands);
+        self.vbuckets.iter().filter(commanded).collect()
+    }
+
+    fn open(&self) -> Vec<&Vbucket> {
+        let mut vbuckets = self.commanded();
+        vbuckets.retain(|vbucket| vbucket.window_phase() == Some(Phase::Open));
+        vbuckets
+    }
+
+    /// Whether an active vbucket has an open window.
+    pub(super) fn is_window_open(&self) -> bool {
+        !self.open().is_empty()
+    }
+
+    /// START.
+    fn start_update(&self) -> Outcome {
+        let gate = self.updates.gate.lock();
+        if gate.running.is_some() {
+            return Err(UpdateError::Unsupported(RUNNING));
+        }
+        let vbuckets = self.commanded();
+        if vbuckets.is_empty() {
+            return Err(UpdateError::Unsupported(NO_VBUCKET));
+        }
+        if !open_windows(&vbuckets, self.host.monotonic()) {
+            return Err(UpdateError::Unsupported(IS_OPEN));
+        }
+        self.persister.want_window(WindowRecord::Open);
+        drop(gate);
+        self.changed();
+        Ok(())
+    }
+
+    /// COMPLETE or REVERT: the first call begins it and returns `WouldBlock`; the second one, after
+    /// the notification, returns how it went.
+    fn end_update(&self, kind: Kind, cookie: Cookie) -> Result<Outcome> {
+        let outcome = self.updates.results.lock().remove(&cookie);
+        if let Some(outcome) = outcome {
+            return Ok(outcome);
+        }
+        let mut gate = self.updates.gate.lock();
+        if gate.running.is_some() {
+            return Ok(Err(UpdateError::Unsupported(RUNNING)));
+        }
+        let vbuckets = self.open();
+        let now = self.host.monotonic();
+        let begun = !vbuckets.is_empty()
+            && match kind {
+                Kind::Complete => begin_complete(&vbuckets, now),
+                Kind::Revert => begin_revert(&vbuckets, now),
+            };
+        if !begun {
+            return Ok(Err(UpdateError::Unsupported(NO_WINDOW)));
+        }
+        let vbuckets = vbuckets.iter().map(|vbucket| vbucket.id()).collect();
+        gate.running = Some(kind);
+        gate.queued = Some(Job {
+            kind,
+            vbuckets,
+            cookie: BlockedCookie::new(cookie),
+        });
+        drop(gate);
+        self.updates.signal.wake();
+        Err(Error::WouldBlock)
+    }
+
+    fn run_job(&self, job: Job) {
+        let vbuckets: Vec<&Vbucket> = job
+            .vbuckets
+            .iter()
+            .filter_map(|&id| self.vbuckets.get(id))
+            .collect();
+        let (outcome, last) = match job.kind {
+            Kind::Complete => match self.persister.complete(&vbuckets) {
+                Ok(()) => (Ok(()), Some(WindowRecord::Completed)),
+                Err(error) => (Err(self.reopen(&vbuckets, &error.to_string())), None),
+            },
+            Kind::Revert => {
+                self.revert_all(&vbuckets);
+                (Ok(()), Some(WindowRecord::Reverted))
+            }
+        };
+        {
+            let mut gate = self.updates.gate.lock();
+            gate.running = None;
+            for id in std::mem::take(&mut gate.joined) {
+                if let Some(vbucket) = self.vbuckets.get(id).filter(|_| outcome.is_ok()) {
+                    vbucket.dissolve_window();
+                }
+            }
+            gate.last = last.unwrap_or(gate.last);
+        }
+        // The cursors may go on.
+        self.changed();
+        self.house.wake();
+        self.updates
+            .results
+            .lock()
+            .insert(job.cookie.cookie(), outcome);
+        self.host.notify(job.cookie);
+    }
+
+    fn revert_all(&self, vbuckets: &[&Vbucket]) {
+        let mut changes = Vec::new();
+        for vbucket in vbuckets {
+            let mut after = Seqno::ZERO;
+            while let RevertStep::More(next) = vbucket.revert_some(after, &mut changes) {
+                after = next;
+            }
+        }
+        for vbucket in vbuckets {
+            vbucket.reverted();
+        }
+        self.shared.switch.turn_off();
+        self.persister.want_window(WindowRecord::Reverted);
+        if let Err(error) = self.persister.round() {
+            // The flusher tries again. Until it can, a crash would be told as "lost at restart".
+            let text = format!("cannot note the REVERT in the store yet: {error}");
+            self.host.log(LogLevel::Warning, &text);
+        }
+    }
+
+    fn reopen(&self, vbuckets: &[&Vbucket], cause: &str) -> UpdateError {
+        complete_failed(vbuckets);
+        let mut changes = Vec::new();
+        for vbucket in vbuckets {
+            let mut after = Some(Seqno::ZERO);
+            while let Some(from) = after {
+                after = vbucket.bury_duplicates(from, &mut changes);
+            }
+        }
+        let text = format!(
+            "COMPLETE could not commit: {cause}; nothing is lost and the online update is open \
+             again: remove the cause and send COMPLETE again, or REVERT"
+        );
+        self.host.log(LogLevel::Warning, &text);
+        UpdateError::Failed(text)
+    }
+
+    /// Figures for `stats onlineupdate`.
+    fn update_report(&self) -> UpdateReport {
+        let (running, last) = {
+            let gate = self.updates.gate.lock();
+            (gate.running, gate.last)
+        };
+        let reports: Vec<_> = self
+            .commanded()
+            .iter()
+            .filter_map(|vbucket| vbucket.window_report())
+            .collect();
+        let opened = reports.iter().map(|report| report.opened).min();
+        UpdateReport {
+            state: match running {
+                Some(Kind::Complete) => UpdateState::Completing,
+                Some(Kind::Revert) => UpdateState::Reverting,
+                None if reports.is_empty() => UpdateState::None,
+                None => UpdateState::Open,
+            },
+            open_for: opened.map_or(Duration::ZERO, |opened| {
+                self.host.monotonic().saturating_sub(opened)
+            }),
+            touched: reports.iter().map(|report| report.touched).sum(),
+            bytes: reports.iter().map(|report| report.bytes).sum(),
+            last_outcome: match last {
+                WindowRecord::Completed => "completed",
+                WindowRecord::Reverted => "reverted",
+                WindowRecord::Lost => "lost at restart",
+                WindowRecord::None | WindowRecord::Open => "none",
+            },
+        }
+    }
+}
+
+impl Engine {
+    /// STOP_PERSISTENCE and START_PERSISTENCE.
+    pub(crate) fn set_persistence(&self, running: bool) {
+        self.core.persister.set_stopped(!running);
+        self.core.changed();
+    }
+
+    /// Whether mutations are being made durable.
+    pub(crate) fn is_persisting(&self) -> bool {
+        !self.core.persister.is_stopped()
+    }
+
+    /// START.
+    ///
+    /// # Errors
+    /// `Unsupported` in any state but "none".
+    pub(crate) fn start_update(&self) -> Outcome {
+        self.core.start_update()
+    }
+
+    /// COMPLETE. Call again after the notification for the outcome.
+    ///
+    /// # Errors
+    /// `WouldBlock` when it has begun.
+    pub(crate) fn complete_update(&self, cookie: Cookie) -> Result<Outcome> {
+        self.core.end_update(Kind::Complete, cookie)
+    }
+
+    /// REVERT. Call again after the notification for the outcome.
+    ///
+    /// # Errors
+    /// `WouldBlock` when it has begun.
+    pub(crate) fn revert_update(&self, cookie: Cookie) -> Result<Outcome> {
+        self.core.end_update(Kind::Revert, cookie)
+    }
+
+    /// Figures for `stats onlineupdate`.
+    pub(crate) fn update_report(&self) -> UpdateReport {
+        self.core.update_report()
+    }
+}
+
+/// The thread of COMPLETE and REVERT. A command that was accepted is finished before it stops.
+pub(super) fn run(core: &Core, signal: &Signal) {
+    loop {
+        let wake = signal.wait(None);
+        let job = core.updates.gate.lock().queued.take();
+        if let Some(job) = job {
+            core.run_job(job);
+        }
+        if wake == Wake::Stop {
+            return;
+        }
+    }
+}

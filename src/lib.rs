@@ -1,0 +1,59 @@
+//! checkpoint-engine: a memcached storage engine whose writes can be taken back.
+//!
+//! The library is loaded by a memcached that knows engine interface 1 (`-E`). `README.md` says what
+//! it does for an operator; this page says how the code is laid out.
+//!
+//! # Modules
+//! Each may use those of a lower rank only; `tests/tidy.rs` checks it.
+//!
+//! | rank | modules | what |
+//! |---|---|---|
+//! | 0 | `types`, `constants` | ids and units; what the C header offers as constants |
+//! | 1 | `error`, `config`, `metrics` | vocabulary |
+//! | 2 | `host`, `item`, `ffi` | ports to the host, the counted item, the allocator |
+//! | 3 | `worker`, `checkpoint`, `store` | threads, the log of a vbucket, the database |
+//! | 4 | `vbucket` | hash table and log in agreement |
+//! | 5 | `flusher`, `bgfetch`, `warmup` | what moves data between memory and disk |
+//! | 6 | `engine` | builds and owns all of it; operations, online update, start and shutdown |
+//! | 7 | `commands`, `report` | binary-protocol commands and statistics |
+//! | 8 | `abi` | the exported C table and the host's tables; the only public module |
+//!
+//! # The path of a write
+//! `abi`, then `engine::ops`, then `vbucket`: locks the key's stripe, then the log; decides; appends
+//! to the log; puts the item into the table. The flusher reads the log up to a consistent point,
+//! commits one atomic batch and moves the persistence cursor. A key is dirty when its log position
+//! is above that cursor: there is no second account of it.
+//!
+//! # The window
+//! START closes the open checkpoint of every active vbucket and opens one that the flusher does not
+//! read. The first change of a key in it keeps the key's pre-image in its log entry. REVERT marks
+//! the window's range of log positions: whoever meets a key whose latest position lies in it takes
+//! that key back first, and a background thread takes back the rest. COMPLETE commits the range in
+//! one batch.
+//!
+//! # Threads and locks
+//! Host threads never wait for the disk, for a whole-vbucket job or for another client. The lock
+//! order, outermost first: gate of online update (`engine::update`), right to commit (`flusher`),
+//! one stripe, one log (all logs in ascending order, with no stripe held, when a window begins or
+//! ends), and small locks under which nothing else is locked. The host is called with no lock held.
+
+mod bgfetch;
+mod checkpoint;
+mod commands;
+mod config;
+mod engine;
+mod error;
+mod ffi;
+mod flusher;
+mod host;
+mod item;
+mod metrics;
+mod report;
+mod store;
+mod types;
+mod vbucket;
+mod warmup;
+mod worker;
+
+pub mod abi;
+pub mod constants;
