@@ -1,0 +1,143 @@
+# The front door: set-up, server, tests, demo. "make help" lists the targets.
+# cargo builds, tests and documents the Rust side alone; make -C c-host does so for the C side.
+
+PREFIX ?= /usr/local
+PORT ?= 11211
+DATA ?= ./data
+CONFIG ?=
+CRASH_ROUNDS ?= 10
+DEMO_FLAGS ?=
+BENCH_FLAGS ?=
+
+# Debian's modules belong to Debian's interpreter; another python3 may come first in PATH.
+PYTHON ?= /usr/bin/python3
+# rustup puts cargo where a shell that was not started anew does not look.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+TOP := $(CURDIR)
+TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),$(TOP)/target))
+ENGINE := $(TARGET_DIR)/release/libcheckpoint_engine.so
+HOST := $(TOP)/c-host/build/engine-host
+JOBS := $(shell nproc 2>/dev/null || echo 2)
+
+# Debian packages; a|b is met by either, and a is what gets installed.
+BUILD_PACKAGES := build-essential libevent-dev
+DEMO_PACKAGES := python3 python3-binary-memcached wamerican-huge
+TEST_PACKAGES := libclang-dev|clang libmemcached-tools python3-pylibmc python3-pymemcache
+RUST := 1.95
+
+.PHONY: help deps build-deps demo-deps rust build serve test lint demo install bench regenerate
+.PHONY: clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'Targets:'
+	@echo '  deps        install what is missing of the Debian packages that all of this needs'
+	@echo '  build       the engine (release) and the bundled host'
+	@echo '  serve       build, then serve 127.0.0.1:$(PORT) from $(DATA) until Ctrl-C'
+	@echo '  test        lints, unit tests, C suites, client tests, crash tests, generated files'
+	@echo '  demo        an online update on 350,000 words, with REVERT, COMPLETE and kill -9'
+	@echo '  install     PREFIX/lib/memcached/checkpoint_engine.so and PREFIX/include'
+	@echo '  bench       engine-bench with the engine; BENCH_FLAGS adds options and engines'
+	@echo '  lint        cargo fmt --check, cargo clippy'
+	@echo '  regenerate  bindings.rs and checkpoint_engine.h from their sources'
+	@echo '  clean       remove what was built (not $(DATA))'
+	@echo 'Variables: PREFIX, DESTDIR (install); PORT, DATA, CONFIG (serve); DEMO_FLAGS (demo, see'
+	@echo '  tests/demo/demo.py); CRASH_ROUNDS (test: rounds for each kind of crash)'
+
+# $(call need,PACKAGES): installs those that are missing. Elsewhere than on Debian it only tells.
+define need
+	@set -eu; missing=; \
+	if ! command -v dpkg-query >/dev/null; then \
+		echo 'This is not Debian: have what these packages hold: $(1)'; exit 0; \
+	fi; \
+	for choice in $(foreach p,$(1),'$(p)'); do \
+		found=; \
+		for package in $$(echo "$$choice" | tr '|' ' '); do \
+			case $$(dpkg-query -W -f '$${db:Status-Status}\n' "$$package" 2>/dev/null) in \
+				installed) found=1;; \
+			esac; \
+		done; \
+		[ -n "$$found" ] || missing="$$missing $${choice%%|*}"; \
+	done; \
+	[ -n "$$missing" ] || exit 0; \
+	root=; \
+	if [ "$$(id -u)" -ne 0 ]; then \
+		if ! command -v sudo >/dev/null; then \
+			echo "Missing packages:$$missing" >&2; \
+			echo "You are not root and there is no sudo. As root: apt-get install$$missing" >&2; \
+			exit 1; \
+		fi; \
+		root=sudo; \
+	fi; \
+	echo "Installing:$$missing"; \
+	$$root apt-get update -qq; \
+	$$root env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends $$missing >/dev/null
+endef
+
+deps: build-deps demo-deps rust
+	$(call need,$(TEST_PACKAGES))
+
+build-deps:
+	$(call need,$(BUILD_PACKAGES))
+
+demo-deps:
+	$(call need,$(DEMO_PACKAGES))
+
+rust:
+	@set -eu; \
+	advice='Rust $(RUST) or later is needed, and Debian packages an older one. Install it for this'; \
+	advice="$$advice user with rustup (https://rustup.rs): rustup toolchain install stable"; \
+	if ! command -v cargo >/dev/null || ! command -v rustc >/dev/null; then \
+		echo "There is no cargo or no rustc. $$advice" >&2; exit 1; \
+	fi; \
+	version=$$(cd '$(TOP)' && rustc --version | cut -d ' ' -f 2); \
+	if [ "$$(printf '%s\n' '$(RUST)' "$${version%%-*}" | sort -V | head -n 1)" != '$(RUST)' ]; then \
+		echo "This is Rust $$version. $$advice" >&2; exit 1; \
+	fi
+
+build: build-deps rust
+	cd '$(TOP)' && cargo build --release --locked
+	@$(MAKE) --no-print-directory -C '$(TOP)/c-host' -j$(JOBS) server
+
+# A ";" in the path must not end the value.
+DBNAME = dbname=$(subst ;,\;,$(abspath $(DATA)))
+
+serve: build
+	@echo
+	@echo 'Serving 127.0.0.1:$(PORT), binary and ascii protocol; the data is in $(abspath $(DATA)).'
+	@echo 'Any memcached client can connect. The three commands of an online update:'
+	@echo '    python3 tests/clients/wire.py 127.0.0.1:$(PORT) start | complete | revert'
+	@echo '    python3 tests/clients/wire.py 127.0.0.1:$(PORT) stats onlineupdate'
+	@echo 'Ctrl-C ends it; everything outside of an open window is on disk then.'
+	@exec '$(HOST)' -E '$(ENGINE)' -l 127.0.0.1 -p '$(PORT)' -e '$(DBNAME)$(if $(CONFIG),;$(CONFIG))'
+
+test: deps
+	@cd '$(TOP)' && CHECKPOINT_ENGINE='$(ENGINE)' CRASH_ROUNDS='$(CRASH_ROUNDS)' \
+		exec '$(PYTHON)' tests/run.py --jobs $(JOBS)
+
+lint: rust
+	cd '$(TOP)' && cargo fmt --check
+	cd '$(TOP)' && cargo clippy --locked --all-targets -- -D warnings
+
+demo: build demo-deps
+	@cd '$(TOP)' && CHECKPOINT_ENGINE='$(ENGINE)' exec '$(PYTHON)' tests/demo/demo.py $(DEMO_FLAGS)
+
+install:
+	@test -f '$(ENGINE)' || $(MAKE) --no-print-directory build
+	install -D -m 0755 '$(ENGINE)' '$(DESTDIR)$(PREFIX)/lib/memcached/checkpoint_engine.so'
+	install -D -m 0644 '$(TOP)/include/checkpoint_engine.h' \
+		'$(DESTDIR)$(PREFIX)/include/checkpoint_engine.h'
+
+bench: build
+	@$(MAKE) --no-print-directory -C '$(TOP)/c-host' run-bench \
+		BENCH_FLAGS='-E $(ENGINE) -e dbname=@DIR@ $(BENCH_FLAGS)'
+
+regenerate: build-deps rust
+	$(call need,$(TEST_PACKAGES))
+	cd '$(TOP)' && BLESS=1 cargo test --locked --features regenerate --test generated
+
+clean:
+	cd '$(TOP)' && cargo clean
+	@$(MAKE) --no-print-directory -C '$(TOP)/c-host' clean

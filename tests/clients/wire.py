@@ -1,0 +1,230 @@
+"""The binary and the ascii protocol of memcached over a plain socket, for tests and the demo.
+
+Knows nothing about the engine but its opcodes. One object is one connection; not thread safe.
+"""
+
+import socket
+import struct
+import sys
+from collections import namedtuple
+
+GET, SET, ADD, REPLACE, DELETE, INCR, DECR, QUIT, FLUSH = range(0x00, 0x09)
+GETQ, NOOP, VERSION, GETK, GETKQ, APPEND, PREPEND, STAT = range(0x09, 0x11)
+SETQ, ADDQ, REPLACEQ, DELETEQ, INCRQ, DECRQ, QUITQ, FLUSHQ = range(0x11, 0x19)
+APPENDQ, PREPENDQ, VERBOSITY, TOUCH, GAT, GATQ = range(0x19, 0x1f)
+SET_VBUCKET, GET_VBUCKET, DEL_VBUCKET = range(0x3d, 0x40)
+LAST_CLOSED_CHECKPOINT = 0x97
+START, COMPLETE, REVERT = range(0x9b, 0x9e)
+
+SUCCESS, ENOENT, EEXISTS, E2BIG, EINVAL, NOT_STORED, DELTA_BADVAL, NOT_MY_VBUCKET = range(8)
+UNKNOWN_COMMAND, ENOMEM, NOT_SUPPORTED, EINTERNAL, EBUSY, ETMPFAIL = range(0x81, 0x87)
+
+ACTIVE, REPLICA, PENDING, DEAD = range(1, 5)
+
+HEADER = struct.Struct(">BBHBBHIIQ")
+REQUEST, RESPONSE = 0x80, 0x81
+
+Answer = namedtuple("Answer", "opcode status extras key value cas opaque")
+
+
+def request(opcode, key=b"", extras=b"", value=b"", cas=0, vbucket=0, opaque=0):
+    """The bytes of one request."""
+    length = len(extras) + len(key) + len(value)
+    head = HEADER.pack(REQUEST, opcode, len(key), len(extras), 0, vbucket, length, opaque, cas)
+    return head + extras + key + value
+
+
+def store_extras(flags=0, expiry=0):
+    """Extras of SET, ADD and REPLACE."""
+    return struct.pack(">II", flags, expiry)
+
+
+class Closed(ConnectionError):
+    """The server closed the connection."""
+
+
+class Binary:
+    """A connection that speaks the binary protocol."""
+
+    def __init__(self, address, timeout=60):
+        self.socket = socket.create_connection(address, timeout=timeout)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.file = self.socket.makefile("rb")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        """Closes the connection; idempotent."""
+        self.file.close()
+        self.socket.close()
+
+    def send(self, data):
+        """Sends bytes as they are."""
+        self.socket.sendall(data)
+
+    def _read(self, size):
+        data = self.file.read(size)
+        if len(data) != size:
+            raise Closed("the server closed the connection")
+        return data
+
+    def receive(self):
+        """Reads one answer."""
+        head = HEADER.unpack(self._read(HEADER.size))
+        magic, opcode, key_length, extras_length, _, status, length, opaque, cas = head
+        if magic != RESPONSE:
+            raise ValueError(f"not an answer: magic {magic:#x}")
+        body = self._read(length)
+        extras, rest = body[:extras_length], body[extras_length:]
+        return Answer(opcode, status, extras, rest[:key_length], rest[key_length:], cas, opaque)
+
+    def call(self, opcode, key=b"", extras=b"", value=b"", **header):
+        """Sends one request and reads its answer."""
+        self.send(request(opcode, key, extras, value, **header))
+        return self.receive()
+
+    def get(self, key, **header):
+        """GET."""
+        return self.call(GET, key, **header)
+
+    def set(self, key, value, flags=0, expiry=0, opcode=SET, **header):
+        """SET; ADD and REPLACE with `opcode`."""
+        return self.call(opcode, key, store_extras(flags, expiry), value, **header)
+
+    def delete(self, key, **header):
+        """DELETE."""
+        return self.call(DELETE, key, **header)
+
+    def arithmetic(self, opcode, key, delta, initial=0, expiry=0, **header):
+        """INCR and DECR."""
+        return self.call(opcode, key, struct.pack(">QQI", delta, initial, expiry), **header)
+
+    def touch(self, opcode, key, expiry, **header):
+        """TOUCH, GAT and GATQ."""
+        return self.call(opcode, key, struct.pack(">I", expiry), **header)
+
+    def stats(self, group=b""):
+        """A group of statistics as text; raises `KeyError` if the server has no such group."""
+        self.send(request(STAT, group))
+        found = {}
+        while True:
+            answer = self.receive()
+            if answer.status != SUCCESS:
+                raise KeyError(f"stats {group.decode()}: status {answer.status:#x}")
+            if not answer.key:
+                return found
+            found[answer.key.decode()] = answer.value.decode()
+
+    def get_many(self, keys, batch=1000):
+        """Yields (key, value or None, flags) for every key, with pipelined quiet gets."""
+        for at in range(0, len(keys), batch):
+            part = keys[at:at + batch]
+            asked = [request(GETQ, key, opaque=n) for n, key in enumerate(part)]
+            self.send(b"".join(asked) + request(NOOP, opaque=len(part)))
+            found = {}
+            while (answer := self.receive()).opcode != NOOP:
+                if answer.status != SUCCESS:
+                    raise ValueError(f"GETQ {part[answer.opaque]!r}: {answer}")
+                found[answer.opaque] = answer
+            for n, key in enumerate(part):
+                if n in found:
+                    yield key, found[n].value, struct.unpack(">I", found[n].extras)[0]
+                else:
+                    yield key, None, None
+
+    def pipeline(self, requests):
+        """Sends quiet requests and a NOOP; returns the answers that came before the NOOP's."""
+        self.send(b"".join(requests) + request(NOOP))
+        answers = []
+        while (answer := self.receive()).opcode != NOOP:
+            answers.append(answer)
+        return answers
+
+
+class Ascii:
+    """A connection that speaks the ascii protocol."""
+
+    def __init__(self, address, timeout=60):
+        self.socket = socket.create_connection(address, timeout=timeout)
+        self.file = self.socket.makefile("rb")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        """Closes the connection; idempotent."""
+        self.file.close()
+        self.socket.close()
+
+    def line(self):
+        """Reads one line, without its end."""
+        line = self.file.readline()
+        if not line.endswith(b"\r\n"):
+            raise Closed("the server closed the connection")
+        return line[:-2].decode()
+
+    def call(self, command, value=None):
+        """Sends a command line, and its data block if there is one; reads one line."""
+        data = command.encode() + b"\r\n"
+        self.socket.sendall(data if value is None else data + value + b"\r\n")
+        return self.line()
+
+    def get(self, *keys, command="get"):
+        """get or gets: {key: (value, flags, cas or None)}."""
+        self.socket.sendall(" ".join([command, *keys]).encode() + b"\r\n")
+        found = {}
+        while (line := self.line()) != "END":
+            word, key, flags, size, *cas = line.split(" ")
+            if word != "VALUE":
+                raise ValueError(line)
+            value = self.file.read(int(size) + 2)[:-2]
+            found[key] = (value, int(flags), int(cas[0]) if cas else None)
+        return found
+
+    def stats(self, group=""):
+        """A group of statistics as text."""
+        self.socket.sendall(f"stats {group}".rstrip().encode() + b"\r\n")
+        found = {}
+        while (line := self.line()) != "END":
+            word, _, rest = line.partition(" ")
+            if word != "STAT":
+                raise KeyError(line)
+            name, _, value = rest.partition(" ")
+            found[name] = value
+        return found
+
+
+def main(arguments):
+    """`wire.py HOST:PORT start|complete|revert|stats [GROUP]`; returns the exit status."""
+    commands = {"start": START, "complete": COMPLETE, "revert": REVERT}
+    if len(arguments) < 2 or arguments[1] not in (*commands, "stats"):
+        print("usage: wire.py HOST:PORT start|complete|revert|stats [GROUP]", file=sys.stderr)
+        return 64
+    host, _, port = arguments[0].rpartition(":")
+    try:
+        with Binary((host.strip("[]"), int(port))) as link:
+            if arguments[1] == "stats":
+                group = " ".join(arguments[2:]).encode()
+                for name, value in link.stats(group).items():
+                    print(f"{name}: {value}")
+                return 0
+            answer = link.call(commands[arguments[1]])
+    except (OSError, ValueError, KeyError) as error:
+        print(f"wire.py: {error}", file=sys.stderr)
+        return 1
+    if answer.status != SUCCESS:
+        text = answer.value.decode(errors="replace")
+        print(f"refused with status {answer.status:#x}: {text}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

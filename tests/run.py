@@ -1,0 +1,139 @@
+"""Runs every test of the project and ends with the line `N passed, N failed`.
+
+Each step is a command; its output is passed on, and its results are counted from what it prints. A
+step that fails without a failed test, prints no result or takes too long counts as one failure.
+`make test` calls this after it has installed what is needed.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PYTHON = sys.executable
+# What runners print at their end: cargo's harness, the C harness, tests/clients/runner.py.
+CARGO = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed;")
+COUNTS = re.compile(r"^(?:.*: )?(\d+) passed, (\d+) failed(?:, \d+ \w+)?$")
+
+# A step that takes longer hangs.
+STEP_SECONDS = 15 * 60
+
+
+class Tally:
+    """What came of the steps."""
+
+    def __init__(self):
+        self.lines = []
+        self.passed = self.failed = 0
+
+    def step(self, name, *command, pattern=None, environment=None):
+        """Runs a command. Without a pattern the command itself is the one test."""
+        print(f"\n== {name}: {' '.join(command)}", flush=True)
+        begun = time.monotonic()
+        passed, failed, status = self.run(command, pattern, environment)
+        if pattern is None:
+            passed, failed = (1, 0) if status == 0 else (0, 1)
+        elif failed == 0 and (status != 0 or passed == 0):
+            failed = 1
+        self.passed += passed
+        self.failed += failed
+        seconds = time.monotonic() - begun
+        self.lines.append(f"{name:20} {passed:5} passed {failed:5} failed {seconds:7.0f} s")
+        return failed == 0
+
+    @staticmethod
+    def run(command, pattern, environment):
+        """Runs a command, passes its output on; returns what it passed, failed, and its status."""
+        passed = failed = 0
+        try:
+            process = subprocess.Popen(
+                command, cwd=TOP, env={**os.environ, **(environment or {})}, text=True,
+                errors="replace", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT, start_new_session=True,
+            )
+        except OSError as error:
+            print(error)
+            return 0, 0, 1
+
+        def end():
+            print(f"not done after {STEP_SECONDS} s: killed", flush=True)
+            os.killpg(process.pid, signal.SIGKILL)
+
+        timer = threading.Timer(STEP_SECONDS, end)
+        timer.start()
+        try:
+            for line in process.stdout:
+                sys.stdout.write(line)
+                sys.stdout.flush()
+                if pattern and (found := pattern.match(line.strip())):
+                    passed += int(found[1])
+                    failed += int(found[2])
+            return passed, failed, process.wait()
+        except KeyboardInterrupt:
+            os.killpg(process.pid, signal.SIGTERM)
+            raise
+        finally:
+            timer.cancel()
+
+    def report(self):
+        """Prints the sums; returns the exit status."""
+        print("\n" + "\n".join(self.lines))
+        print(f"{self.passed} passed, {self.failed} failed")
+        return 1 if self.failed or not self.passed else 0
+
+
+def scripts(folder):
+    """The test files of a folder."""
+    directory = os.path.join(TOP, "tests", folder)
+    names = sorted(os.listdir(directory))
+    return [f"tests/{folder}/{name}" for name in names
+            if name.startswith("test_") and name.endswith(".py")]
+
+
+def lints(tally):
+    """Formatting and lints, with the tools that are there."""
+    if shutil.which("cargo-fmt"):
+        tally.step("format", "cargo", "fmt", "--check")
+    else:
+        print("\n== format: left out, there is no rustfmt (rustup component add rustfmt)")
+    if shutil.which("cargo-clippy"):
+        tally.step("clippy", "cargo", "clippy", "--locked", "--all-targets", "--", "-D", "warnings")
+    else:
+        print("\n== clippy: left out, there is no clippy (rustup component add clippy)")
+
+
+def main():
+    """All steps, in the order in which they say most about what is wrong."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--jobs", default="2")
+    options = parser.parse_args()
+    engine = os.environ.get("CHECKPOINT_ENGINE", f"{TOP}/target/release/libcheckpoint_engine.so")
+    tally = Tally()
+    c_host = ["make", "--no-print-directory", "-C", "c-host", "CFLAGS_EXTRA=-Werror"]
+    runner = [PYTHON, "tests/clients/runner.py"]
+
+    lints(tally)
+    tally.step("cargo test", "cargo", "test", "--locked", "--no-fail-fast", pattern=CARGO)
+    tally.step("generated files", "cargo", "test", "--locked", "--features", "regenerate",
+               "--test", "generated", pattern=CARGO)
+    built = [
+        tally.step("release build", "cargo", "build", "--release", "--locked"),
+        tally.step("C build", *c_host, f"-j{options.jobs}", "server", "harness", "suites", "bench"),
+    ]
+    if all(built):
+        tally.step("C suites", *c_host, "check", f"ENGINE={engine}", pattern=COUNTS)
+        tally.step("clients", *runner, *scripts("clients"), pattern=COUNTS)
+        tally.step("crashes", *runner, *scripts("crash"), pattern=COUNTS)
+    else:
+        tally.lines.append("the rest was not run: the build failed")
+    sys.exit(tally.report())
+
+
+if __name__ == "__main__":
+    main()
