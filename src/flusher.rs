@@ -315,7 +315,7 @@ impl Persister {
 }
 
 /// Brings the store's record of one id up to date, behind the rows that the batch has for it:
-/// `written` says of which incarnation they are. Returns what the store knows then, if that is news.
+/// `written` says of which incarnation they are. Returns what the store knows then, if it is news.
 fn put_standing(
     batch: &mut dyn Batch,
     progress: &Progress,

@@ -352,8 +352,9 @@ mod tests {
         let item = Item::with_value(b"key", &[b"ab", b"", b"cde"], META).unwrap();
         assert_eq!((item.key(), item.value()), (&b"key"[..], &b"abcde"[..]));
         assert_eq!((item.nbytes(), item.meta()), (5, META));
+        let nul = item.key_ptr().wrapping_add(3);
         // SAFETY: one NUL stands behind the key.
-        assert_eq!(unsafe { *item.key_ptr().add(3) }, 0);
+        assert_eq!(unsafe { *nul }, 0);
     }
 
     #[test]

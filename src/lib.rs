@@ -19,10 +19,10 @@
 //! | 8 | `abi` | the exported C table and the host's tables; the only public module |
 //!
 //! # The path of a write
-//! `abi`, then `engine::ops`, then `vbucket`: locks the key's stripe, then the log; decides; appends
-//! to the log; puts the item into the table. The flusher reads the log up to a consistent point,
-//! commits one atomic batch and moves the persistence cursor. A key is dirty when its log position
-//! is above that cursor: there is no second account of it.
+//! `abi`, `engine::ops`, `vbucket`: locks the key's stripe, then the log; decides; appends to the
+//! log; puts the item into the table. The flusher reads the log up to a consistent point, commits
+//! one atomic batch and moves the persistence cursor. A key is dirty when its log position is above
+//! that cursor: there is no second account of it.
 //!
 //! # The window
 //! START closes the open checkpoint of every active vbucket and opens one that the flusher does not

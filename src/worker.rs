@@ -172,7 +172,7 @@ mod tests {
     fn stop_ends_a_nap_and_a_wait() {
         let signal = Signal::new();
         let mut worker = Worker::spawn("test", &signal, |signal| {
-            assert!(signal.nap(Duration::from_secs(3600)));
+            assert!(signal.nap(Duration::from_hours(1)));
             assert_eq!(signal.wait(None), Wake::Stop);
         })
         .unwrap();

@@ -144,10 +144,10 @@ fn tell(host: &dyn Host, config: &Config) {
     }
 }
 
-fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<Arc<Core>, String> {
+fn share(host: &Arc<dyn Host>, config: &Config, store: &dyn Store) -> Shared {
     let in_memory = config.online_update_undo == OnlineUpdateUndo::Memory;
-    let shared = Arc::new(Shared {
-        host: Arc::clone(&host),
+    Shared {
+        host: Arc::clone(host),
         metrics: Metrics::default(),
         switch: ReadersSwitch::default(),
         limits: Limits {
@@ -156,7 +156,11 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
             period: config.chk_period,
         },
         keep_pre_images: in_memory || !store.keeps_values(),
-    });
+    }
+}
+
+fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<Arc<Core>, String> {
+    let shared = Arc::new(share(&host, &config, &**store));
     let vbuckets = Arc::new(VbucketMap::new(Arc::clone(&shared)));
     let hasher = std::hash::RandomState::new();
     let window = store.window().map_err(|error| error.to_string())?;

@@ -134,8 +134,8 @@ pub(crate) trait Store: Send + Sync {
     /// When the store cannot be read or written.
     fn purge(&self) -> Result<bool, StoreError>;
 
-    /// Gives memory back that held recent changes; for when no change is waiting. Returns whether it
-    /// is to be called again after a while.
+    /// Gives memory back that held recent changes; for when no change is waiting. Returns whether
+    /// it is to be called again after a while.
     fn settle(&self) -> bool;
 
     /// Forces everything that was committed onto the disk: the caller's timer calls it when it

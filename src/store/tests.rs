@@ -142,7 +142,8 @@ proptest! {
 
     #[test]
     fn an_item_comes_back_as_it_was(
-        id in 0_u16..1024, generation in 0..=codec::GENERATION_MAX, flags: u32, expiry: u32, cas: u64,
+        id in 0_u16..1024, generation in 0..=codec::GENERATION_MAX,
+        flags: u32, expiry: u32, cas: u64,
         key in prop::collection::vec(any::<u8>(), 0..251),
         value in prop::collection::vec(any::<u8>(), 0..2000),
     ) {

@@ -484,7 +484,7 @@ impl Vbucket {
         work(&self.log().log)
     }
 
-    /// Incarnation, state and latest durable checkpoint at one moment; `None` when it does not exist.
+    /// Incarnation, state and latest durable checkpoint at one moment; `None` if it does not exist.
     pub(crate) fn standing(&self) -> Option<(u64, VbucketRecord)> {
         let ordered = self.log();
         let record = VbucketRecord {

@@ -102,9 +102,12 @@ fn without_a_quota_nothing_goes_and_windows_work_as_with_a_disk() {
         set(&engine, "1", b"inside").unwrap();
         set(&engine, "new", b"inside").unwrap();
         engine.remove(CLIENT, b"2", 0, 0).unwrap();
-        let outcome = host.finish(OPERATOR, || match completes {
-            true => engine.complete_update(OPERATOR),
-            false => engine.revert_update(OPERATOR),
+        let outcome = host.finish(OPERATOR, || {
+            if completes {
+                engine.complete_update(OPERATOR)
+            } else {
+                engine.revert_update(OPERATOR)
+            }
         });
         assert_eq!(outcome, Ok(Ok(())));
         let value = if completes { "inside" } else { "before" };

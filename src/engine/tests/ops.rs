@@ -308,7 +308,7 @@ fn a_delayed_flush_comes_when_it_is_due_and_takes_what_is_there_then() {
     let flush = |when| {
         node.host
             .call(CLIENT, || node.engine.flush(CLIENT, when))
-            .unwrap()
+            .unwrap();
     };
     flush(10);
     node.host.advance(9);

@@ -33,13 +33,13 @@ fn complete_is_one_commit_over_all_vbuckets_and_durable_before_the_answer() {
         "answered before it was durable"
     );
     assert_eq!(node.state(), UpdateState::Completing);
-    let none = node.after_a_crash();
+    let before = node.after_a_crash();
     for vbucket in 0..3 {
-        assert_eq!(none.get(vbucket, "k").as_deref(), Some("before"));
-        assert_eq!(none.get(vbucket, "gone").as_deref(), Some("before"));
-        assert_eq!(none.get(vbucket, "new"), None);
+        assert_eq!(before.get(vbucket, "k").as_deref(), Some("before"));
+        assert_eq!(before.get(vbucket, "gone").as_deref(), Some("before"));
+        assert_eq!(before.get(vbucket, "new"), None);
     }
-    drop(none);
+    drop(before);
     node.store.hold_commits(false);
     node.host.wait(OPERATOR);
     let all = node.after_a_crash();
@@ -275,9 +275,12 @@ fn two_operators_who_race_get_exactly_one_winner() {
         node.start().unwrap();
         node.set(0, "k", "inside");
         let send = |cookie: Cookie, completes: bool| {
-            node.host.finish(cookie, || match completes {
-                true => node.engine.complete_update(cookie),
-                false => node.engine.revert_update(cookie),
+            node.host.finish(cookie, || {
+                if completes {
+                    node.engine.complete_update(cookie)
+                } else {
+                    node.engine.revert_update(cookie)
+                }
             })
         };
         let (one, other) = (Cookie::new(0x3000), Cookie::new(0x4000));

@@ -52,14 +52,14 @@ fn readers_see_a_revert_of_many_vbuckets_at_one_instant() {
     for round in 0..150 {
         let node = Node::new(VBUCKETS, round % 2 == 0);
         let all = node.vbuckets();
-        all.iter().for_each(|vbucket| {
+        for vbucket in &all {
             put(vbucket, KEY, b"before");
-        });
+        }
         node.flush();
         assert!(open_windows(&all, NOW));
-        all.iter().for_each(|vbucket| {
+        for vbucket in &all {
             put(vbucket, KEY, b"inside");
-        });
+        }
         let (ready, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
         let read = |backwards: bool, mutating: bool| {
             let mut seen = Vec::new();
