@@ -266,6 +266,16 @@ impl Persister {
         Ok(())
     }
 
+    /// For idle times: syncs what a timer would sync, and lets the store give memory back. Returns
+    /// whether it is to be called again.
+    fn settle(&self) -> bool {
+        if self.durability == Durability::Periodic && self.store.sync().is_err() {
+            // The next commit meets the same error and says so.
+            return false;
+        }
+        self.store.settle()
+    }
+
     /// COMPLETE: makes the windows of all `vbuckets` durable in one atomic commit, after everything
     /// that lies before them. The windows end.
     ///
@@ -447,7 +457,7 @@ pub(crate) fn run(persister: &Persister, host: &dyn Host, after: &Signal, signal
         match signal.wait(settle_after.take()) {
             Wake::Stop => return,
             Wake::Timeout => {
-                settle_after = persister.store.settle().then_some(SETTLE_AFTER);
+                settle_after = persister.settle().then_some(SETTLE_AFTER);
                 if settle_after.is_none() {
                     give_back();
                 }
