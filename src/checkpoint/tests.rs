@@ -138,6 +138,25 @@ fn memory_of_a_window_follows_its_keys_and_not_its_writes() {
 }
 
 #[test]
+fn flushes_without_end_cost_one_entry() {
+    for window in [false, true] {
+        let mut log = log();
+        if window {
+            open(&mut log);
+        }
+        for _ in 0..10_000 {
+            log.flush();
+        }
+        assert!(
+            log.open.entries.held() <= 6,
+            "{} entries",
+            log.open.entries.held()
+        );
+        assert_eq!(log.unpersisted(), 1);
+    }
+}
+
+#[test]
 fn a_window_obeys_no_limit_and_the_checkpoint_behind_it_does() {
     let limits = Limits {
         items_max: 2,

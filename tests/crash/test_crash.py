@@ -169,10 +169,13 @@ class Crash(unittest.TestCase):
             writer.start()
             self.assertTrue(getattr(writer, event).wait(120), f"{event}: {writer.error}")
             if longest is None:
-                # Anywhere in the time that the command took when it was last let through.
+                # Anywhere in the time that the command took when it was last let through; a little
+                # more each time that it is not.
                 begun = time.monotonic()
-                if writer.answered.wait(self.dice.random() * self.durations[plan["window"]] * 1.3):
-                    self.durations[plan["window"]] = time.monotonic() - begun
+                duration = self.durations[plan["window"]]
+                done = writer.answered.wait(self.dice.random() * duration * 1.3)
+                took = time.monotonic() - begun
+                self.durations[plan["window"]] = took if done else duration * 1.2
             else:
                 time.sleep(self.dice.random() * longest)
             early += not writer.answered.is_set()
