@@ -232,6 +232,10 @@ impl Log {
 
     /// Logs a `flush_all`: every key whose latest entry is older is gone from now on.
     pub(crate) fn flush(&mut self) -> Seqno {
+        // The one before it in the same checkpoint says nothing more.
+        if self.floor >= self.open.first && self.open.entries.remove(self.floor).is_some() {
+            self.open.flushes -= 1;
+        }
         self.floor = self.push_meta(Op::Flush);
         self.open.flushes += 1;
         self.floor
