@@ -127,3 +127,32 @@ fn every_commit_leaves_a_state_that_was_and_none_lies_behind_a_barrier() {
         assert_eq!(ends.filter(is_end).count(), 3);
     }
 }
+
+#[test]
+fn a_batch_never_ends_inside_a_checkpoint_that_grows() {
+    // More entries than are read under one lock, none of them in a closed checkpoint, and a batch
+    // that would be content with fewer.
+    let node = Node::with("chk_max_items=5000;max_txn_size=20");
+    node.engine.set_persistence(false);
+    for key in 0..1_500 {
+        node.set(0, &key.to_string(), "first");
+    }
+    // Leaves the older entries of these keys as tombstones: the first 600 that are read are others.
+    for key in 0..600 {
+        node.set(0, &key.to_string(), "second");
+    }
+    let before = node.store.faults().history().len();
+    node.engine.set_persistence(true);
+    node.write();
+    let commits = node.store.faults().history();
+    let with_keys = commits[before..].iter().filter(|commit| {
+        let is_put = |change: &Change| matches!(change, Change::Put(..));
+        commit.changes.iter().any(is_put)
+    });
+    assert_eq!(
+        with_keys.count(),
+        1,
+        "part of it was a state that never was"
+    );
+    assert_eq!(keys(&node.store.faults().state()).len(), 1_500);
+}
