@@ -174,7 +174,7 @@ fn last_below(length: usize, rest: usize, count: usize) -> usize {
 }
 
 /// Keys of each worker.
-const OWN: usize = 6;
+const OWN: usize = 24;
 const WORKERS: usize = 3;
 
 /// A write of a worker: a key's number, and whether it is a deletion.
