@@ -76,7 +76,6 @@ pub(crate) struct Persister {
     vbuckets: Arc<VbucketMap>,
     shared: Arc<Shared>,
     durability: Durability,
-    batch_items_max: usize,
     // Guards the order of commits: held from reading the logs until the cursors have moved. Lock
     // order: before any stripe or log; never taken by a host thread.
     progress: Mutex<Progress>,
@@ -100,7 +99,6 @@ impl Persister {
         vbuckets: Arc<VbucketMap>,
         shared: Arc<Shared>,
         durability: Durability,
-        batch_items_max: usize,
         window: WindowRecord,
     ) -> Self {
         let progress = Progress {
@@ -115,7 +113,6 @@ impl Persister {
             vbuckets,
             shared,
             durability,
-            batch_items_max,
             progress: Mutex::new(progress),
             stopped: AtomicBool::new(false),
             wanted_window: Mutex::new(None),
@@ -157,7 +154,7 @@ impl Persister {
         if self.is_stopped() {
             return Ok(Round::Idle);
         }
-        self.round_locked(&mut progress, self.batch_items_max)
+        self.round_locked(&mut progress, self.shared.settings.max_txn_size.count())
     }
 
     fn round_locked(&self, progress: &mut Progress, items: usize) -> Result<Round, StoreError> {
@@ -288,7 +285,9 @@ impl Persister {
                 "persistence is stopped; send START_PERSISTENCE (0x81)",
             ));
         }
-        while self.round_locked(&mut progress, self.batch_items_max)? == Round::More {}
+        while self.round_locked(&mut progress, self.shared.settings.max_txn_size.count())?
+            == Round::More
+        {}
         let mut batch = self.store.batch()?;
         let mut records = Vec::new();
         let mut windows = Vec::new();

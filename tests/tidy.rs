@@ -20,6 +20,7 @@ const RANKS: &[(&str, usize)] = &[
     ("config", 1),
     ("metrics", 1),
     ("host", 2),
+    ("settings", 2),
     ("item", 2),
     ("ffi", 2),
     ("worker", 3),

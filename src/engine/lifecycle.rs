@@ -14,6 +14,7 @@ use crate::config::{Config, OnlineUpdateUndo};
 use crate::flusher::{self, Persister, Round};
 use crate::host::{Host, LogLevel};
 use crate::metrics::Metrics;
+use crate::settings::Settings;
 use crate::store::fjall::{FjallStore, Options};
 use crate::store::memory::MemoryStore;
 use crate::store::{Store, WindowRecord};
@@ -150,6 +151,7 @@ fn share(host: &Arc<dyn Host>, config: &Config, store: &dyn Store) -> Shared {
         host: Arc::clone(host),
         metrics: Metrics::default(),
         switch: ReadersSwitch::default(),
+        settings: Settings::new(config),
         limits: Limits {
             items_max: config.chk_max_items,
             bytes_max: CHECKPOINT_BYTES_MAX,
@@ -176,7 +178,6 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
         Arc::clone(&vbuckets),
         Arc::clone(&shared),
         config.durability,
-        config.max_txn_size,
         window,
     );
     if fate != window {

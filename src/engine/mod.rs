@@ -18,6 +18,7 @@ use crate::bgfetch::Fetcher;
 use crate::config::Config;
 use crate::flusher::Persister;
 use crate::host::{BlockedCookie, Cookie, Host};
+use crate::settings::{Family, SetError};
 use crate::types::VbucketId;
 use crate::vbucket::{Remains, Shared, Vbucket, VbucketMap};
 use crate::worker::{Signal, Worker};
@@ -106,6 +107,23 @@ impl Engine {
     /// Hash of a key, for a report on one.
     pub(crate) fn hash(&self, key: &[u8]) -> u32 {
         self.core.hash(key)
+    }
+
+    /// Changes what may be changed at run time.
+    ///
+    /// # Errors
+    /// Nothing was changed.
+    pub(crate) fn set_parameter(
+        &self,
+        family: Family,
+        name: &str,
+        text: &str,
+    ) -> Result<(), SetError> {
+        self.core.shared.settings.set(family, name, text)?;
+        // Whoever waits by the old value looks again.
+        self.core.house.wake();
+        self.core.changed();
+        Ok(())
     }
 
     /// Sets the counters that `stats reset` sets to zero.

@@ -23,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::item::Item;
 use crate::metrics::Metrics;
+use crate::settings::Settings;
 use crate::store::VbucketRecord;
 use crate::types::{CheckpointId, Seqno, UnixTime, VbucketId, VbucketState};
 
@@ -49,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     /// Makes a REVERT of many vbuckets visible to readers at one instant.
     pub(crate) switch: ReadersSwitch,
+    /// What may change at run time.
+    pub(crate) settings: Settings,
     /// When a checkpoint is closed.
     pub(crate) limits: Limits,
     /// Whether pre-images keep their value although it is on disk, or because no disk has it.

@@ -13,11 +13,13 @@ use super::{
     complete_failed, completed, open_windows,
 };
 use crate::checkpoint::{Change, Limits, Log, Op, Phase};
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::host::fake::FakeHost;
 use crate::item::{Item, Meta};
 use crate::metrics::Metrics;
+use crate::settings::Settings;
 use crate::types::{CheckpointId, Seqno, VbucketId, VbucketState};
 
 mod model;
@@ -64,6 +66,7 @@ impl Node {
             host: Arc::clone(&host) as Arc<dyn Host>,
             metrics: Metrics::default(),
             switch: super::ReadersSwitch::default(),
+            settings: Settings::new(&Config::default()),
             limits: Limits {
                 items_max: 8,
                 bytes_max: 1 << 20,

@@ -1,0 +1,203 @@
+//! What an operator may change while the engine runs: SET_FLUSH_PARAM (0x82) and SET_TAP_PARAM
+//! (0x92). The configuration gives the first values; names and legal ranges are those of ep-engine
+//! 1.7 (ep-engine-1.7.md, section 8).
+//!
+//! Threads: any. Each value stands alone and is read where it is used, so a change takes effect at
+//! the next use.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::config::Config;
+
+/// A number that may change at any time.
+#[derive(Debug)]
+pub(crate) struct Setting(AtomicU64);
+
+impl Setting {
+    fn new(value: impl Into<u64>) -> Self {
+        Self(AtomicU64::new(value.into()))
+    }
+
+    /// Its value now.
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// The same as a number of things in memory.
+    pub(crate) fn count(&self) -> usize {
+        usize::try_from(self.get()).unwrap_or(usize::MAX)
+    }
+
+    /// The same in seconds, as the clocks count them.
+    pub(crate) fn seconds(&self) -> u32 {
+        u32::try_from(self.get()).unwrap_or(u32::MAX)
+    }
+
+    fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+}
+
+/// The command a parameter belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    /// SET_FLUSH_PARAM.
+    Flush,
+    /// SET_TAP_PARAM.
+    Tap,
+}
+
+/// Why a parameter was not changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SetError {
+    /// No parameter of this family has that name.
+    Unknown,
+    /// The text is no number, or not one of the legal ones.
+    OutOfRange,
+}
+
+/// The settings, each named like its configuration key.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// Memory quota in bytes; `u64::MAX` for none.
+    pub(crate) max_size: Setting,
+    /// Eviction stops here, in bytes.
+    pub(crate) mem_low_wat: Setting,
+    /// Eviction begins here, in bytes.
+    pub(crate) mem_high_wat: Setting,
+    /// Mutations that one transaction of the flusher holds.
+    pub(crate) max_txn_size: Setting,
+    /// Seconds that a mutation waits before it is written.
+    pub(crate) min_data_age: Setting,
+    /// Seconds after which it is written although `min_data_age` says no.
+    pub(crate) queue_age_cap: Setting,
+    /// Seconds by which every read of a value from the store is delayed: a test aid.
+    pub(crate) bg_fetch_delay: Setting,
+    /// The open checkpoint is closed at this many keys.
+    pub(crate) chk_max_items: Setting,
+    /// The open checkpoint is closed at this age in seconds.
+    pub(crate) chk_period: Setting,
+    /// With this many checkpoints in memory the open one grows instead of being closed.
+    pub(crate) max_checkpoints: Setting,
+    /// Seconds between two runs that delete expired items; 0 never.
+    pub(crate) exp_pager_stime: Setting,
+    /// Milliseconds that SYNC waits.
+    pub(crate) sync_cmd_timeout: Setting,
+    /// Seconds that a named TAP producer outlives its connection.
+    pub(crate) tap_keepalive: Setting,
+}
+
+impl Settings {
+    /// As configured.
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            max_size: Setting::new(config.max_size),
+            mem_low_wat: Setting::new(config.mem_low_wat),
+            mem_high_wat: Setting::new(config.mem_high_wat),
+            max_txn_size: Setting::new(config.max_txn_size as u64),
+            min_data_age: Setting::new(config.min_data_age),
+            queue_age_cap: Setting::new(config.queue_age_cap),
+            bg_fetch_delay: Setting::new(0_u32),
+            chk_max_items: Setting::new(config.chk_max_items as u64),
+            chk_period: Setting::new(config.chk_period),
+            max_checkpoints: Setting::new(config.max_checkpoints as u64),
+            exp_pager_stime: Setting::new(config.exp_pager_stime),
+            sync_cmd_timeout: Setting::new(config.sync_cmd_timeout),
+            tap_keepalive: Setting::new(config.tap_keepalive),
+        }
+    }
+
+    /// Changes the parameter `name` to the decimal number in `text`. (ep-engine took text that is no
+    /// number for 0; here it is refused.)
+    ///
+    /// # Errors
+    /// Nothing was changed.
+    pub(crate) fn set(&self, family: Family, name: &str, text: &str) -> Result<(), SetError> {
+        let (setting, min, max) = self.find(family, name).ok_or(SetError::Unknown)?;
+        let value = text.parse().map_err(|_| SetError::OutOfRange)?;
+        if !(min..=max).contains(&value) {
+            return Err(SetError::OutOfRange);
+        }
+        if name == "max_size" {
+            let (low, high) = Config::watermarks(value);
+            self.mem_low_wat.set(low);
+            self.mem_high_wat.set(high);
+        }
+        setting.set(value);
+        Ok(())
+    }
+
+    fn find(&self, family: Family, name: &str) -> Option<(&Setting, u64, u64)> {
+        let any = u64::MAX;
+        Some(match (family, name) {
+            (Family::Flush, "max_size") => (&self.max_size, 0, any),
+            (Family::Flush, "mem_low_wat") => (&self.mem_low_wat, 0, any),
+            (Family::Flush, "mem_high_wat") => (&self.mem_high_wat, 0, any),
+            (Family::Flush, "max_txn_size") => (&self.max_txn_size, 1, 10_000_000),
+            (Family::Flush, "min_data_age") => (&self.min_data_age, 0, 86_400),
+            (Family::Flush, "queue_age_cap") => (&self.queue_age_cap, 0, 86_400),
+            (Family::Flush, "bg_fetch_delay") => (&self.bg_fetch_delay, 0, 900),
+            (Family::Flush, "chk_max_items") => (&self.chk_max_items, 100, 500_000),
+            (Family::Flush, "chk_period") => (&self.chk_period, 60, 3600),
+            (Family::Flush, "max_checkpoints") => (&self.max_checkpoints, 2, 5),
+            (Family::Flush, "exp_pager_stime") => (&self.exp_pager_stime, 0, any),
+            (Family::Flush, "sync_cmd_timeout") => (&self.sync_cmd_timeout, 10, 60_000),
+            (Family::Tap, "tap_keepalive") => (&self.tap_keepalive, 0, 3600),
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> Settings {
+        Settings::new(&Config::parse("max_size=1000").unwrap())
+    }
+
+    #[test]
+    fn a_parameter_takes_the_numbers_of_its_range_only() {
+        let settings = settings();
+        for (name, text) in [
+            ("chk_max_items", "99"),
+            ("chk_max_items", "500001"),
+            ("chk_period", "59"),
+            ("max_checkpoints", "6"),
+            ("min_data_age", "abc"),
+            ("min_data_age", "-1"),
+            ("min_data_age", ""),
+            ("bg_fetch_delay", "901"),
+        ] {
+            let result = settings.set(Family::Flush, name, text);
+            assert_eq!(result, Err(SetError::OutOfRange), "{name}={text}");
+        }
+        assert_eq!(settings.chk_max_items.get(), 5000);
+        settings.set(Family::Flush, "chk_max_items", "100").unwrap();
+        assert_eq!(settings.chk_max_items.count(), 100);
+    }
+
+    #[test]
+    fn each_family_has_its_own_names() {
+        let settings = settings();
+        let unknown = Err(SetError::Unknown);
+        assert_eq!(settings.set(Family::Tap, "max_size", "1"), unknown);
+        assert_eq!(settings.set(Family::Flush, "tap_keepalive", "1"), unknown);
+        assert_eq!(settings.set(Family::Tap, "tap_keepalive", "7"), Ok(()));
+        assert_eq!(settings.tap_keepalive.seconds(), 7);
+    }
+
+    #[test]
+    fn a_new_quota_brings_its_watermarks() {
+        let settings = settings();
+        assert_eq!(
+            (settings.mem_low_wat.get(), settings.mem_high_wat.get()),
+            (600, 750)
+        );
+        settings.set(Family::Flush, "max_size", "2000").unwrap();
+        assert_eq!(
+            (settings.mem_low_wat.get(), settings.mem_high_wat.get()),
+            (1200, 1500)
+        );
+    }
+}
