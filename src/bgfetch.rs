@@ -2,29 +2,34 @@
 //!
 //! Requests for one version of one key are joined. A client is notified when its value is in
 //! place, or when it cannot be had; it then repeats its call. A fetched value never overwrites a
-//! newer one: the table takes it only for the version it was read for.
+//! newer one: the table takes it only for the version it was read for. What has queued up is read
+//! in the order of the store, a batch at a time.
 //!
 //! Threads: a small pool runs [`run`]. Host threads only queue.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::host::{BlockedCookie, Cookie, Host, LogLevel};
+use crate::host::{BlockedCookie, Cookie, LogLevel};
 use crate::item::Item;
-use crate::metrics::Metrics;
+use crate::pager::Evictor;
 use crate::store::Store;
 use crate::types::VbucketId;
-use crate::vbucket::VbucketMap;
+use crate::vbucket::{Shared, VbucketMap};
 use crate::worker::{Signal, Wake};
 
-/// A version of a key: the vbucket and the CAS say which.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// Values that a thread reads before it looks at the queue again.
+const BATCH_MAX: usize = 32;
+
+/// A version of a key: the vbucket and the CAS say which. In the order of the store.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Version {
     vbucket: VbucketId,
-    cas: u64,
     key: Box<[u8]>,
+    cas: u64,
 }
 
 #[derive(Debug, Default)]
@@ -43,26 +48,28 @@ struct Queue {
 pub(crate) struct Fetcher {
     store: Arc<dyn Store>,
     vbuckets: Arc<VbucketMap>,
-    host: Arc<dyn Host>,
+    shared: Arc<Shared>,
+    evictor: Arc<Evictor>,
     // Guards the queue. Lock order: last; nothing is locked or called under it.
     queue: Mutex<Queue>,
     signal: Arc<Signal>,
 }
 
 impl Fetcher {
-    /// Reads from `store` into `vbuckets`.
+    /// Reads from `store` into `vbuckets`, where `evictor` makes room.
     pub(crate) fn new(
         store: Arc<dyn Store>,
         vbuckets: Arc<VbucketMap>,
-        host: Arc<dyn Host>,
-        signal: Arc<Signal>,
+        shared: Arc<Shared>,
+        evictor: Arc<Evictor>,
     ) -> Self {
         Self {
             store,
             vbuckets,
-            host,
+            shared,
+            evictor,
             queue: Mutex::default(),
-            signal,
+            signal: Signal::new(),
         }
     }
 
@@ -101,28 +108,29 @@ impl Fetcher {
     }
 
     /// The thread's work: reads until nothing is wanted.
-    pub(crate) fn work(&self, metrics: &Metrics) {
+    pub(crate) fn work(&self) {
         loop {
-            let (next, resume, more) = {
+            let (mut batch, resume, more) = {
                 let mut queue = self.queue.lock();
-                let next = queue.wanted.pop_front();
-                (
-                    next,
-                    std::mem::take(&mut queue.resume),
-                    !queue.wanted.is_empty(),
-                )
+                // The other threads of the pool have their share.
+                let share = queue.wanted.len().div_ceil(2).min(BATCH_MAX);
+                let batch: Vec<_> = queue.wanted.drain(..share).collect();
+                let resume = std::mem::take(&mut queue.resume);
+                (batch, resume, !queue.wanted.is_empty())
             };
-            let idle = next.is_none() && resume.is_empty();
             if more {
-                // Another thread of the pool may help.
                 self.signal.wake();
             }
+            let idle = batch.is_empty() && resume.is_empty();
             for cookie in resume {
-                self.host.notify(cookie);
+                self.shared.host.notify(cookie);
             }
-            if let Some((version, item)) = next {
-                let found = self.read(&version, &item, metrics);
-                self.finish(&version, found);
+            self.delay(&batch);
+            batch.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+            for (version, item) in &batch {
+                self.evictor.relieve();
+                let found = self.read(version, item);
+                self.finish(version, found);
             }
             if idle {
                 return;
@@ -130,7 +138,16 @@ impl Fetcher {
         }
     }
 
-    fn read(&self, version: &Version, wanted: &Item, metrics: &Metrics) -> bool {
+    /// `bg_fetch_delay`, a test aid. A shutdown does not wait for it.
+    fn delay(&self, batch: &[(Version, Item)]) {
+        let seconds = self.shared.settings.bg_fetch_delay.get();
+        if seconds != 0 && !batch.is_empty() {
+            self.signal.nap(Duration::from_secs(seconds));
+        }
+    }
+
+    fn read(&self, version: &Version, wanted: &Item) -> bool {
+        let metrics = &self.shared.metrics;
         let mut full = None;
         let read = self
             .store
@@ -155,10 +172,11 @@ impl Fetcher {
                     version.vbucket,
                     version.key.len()
                 );
-                self.host.log(LogLevel::Warning, &text);
+                self.shared.host.log(LogLevel::Warning, &text);
             }
             (Err(error), _) => {
-                self.host
+                self.shared
+                    .host
                     .log(LogLevel::Warning, &format!("cannot read a value: {error}"));
             }
         }
@@ -185,16 +203,16 @@ impl Fetcher {
             waiting
         };
         for cookie in waiting {
-            self.host.notify(cookie);
+            self.shared.host.notify(cookie);
         }
     }
 }
 
 /// A fetcher's thread. On stop it serves what is queued first, so that no client stays blocked.
-pub(crate) fn run(fetcher: &Fetcher, metrics: &Metrics, signal: &Signal) {
+pub(crate) fn run(fetcher: &Fetcher, signal: &Signal) {
     loop {
         let wake = signal.wait(None);
-        fetcher.work(metrics);
+        fetcher.work();
         if wake == Wake::Stop {
             return;
         }

@@ -13,10 +13,11 @@
 //! | 2 | `settings`, `host`, `item`, `ffi` | what may change at run time, ports to the host, the counted item, the allocator |
 //! | 3 | `worker`, `checkpoint`, `store` | threads, the log of a vbucket, the database |
 //! | 4 | `vbucket` | hash table and log in agreement |
-//! | 5 | `flusher`, `bgfetch`, `warmup` | what moves data between memory and disk |
-//! | 6 | `engine` | builds and owns all of it; operations, online update, start and shutdown |
-//! | 7 | `commands`, `report` | binary-protocol commands and statistics |
-//! | 8 | `abi` | the exported C table and the host's tables; the only public module |
+//! | 5 | `flusher`, `pager`, `warmup` | what moves data between memory and disk |
+//! | 6 | `bgfetch` | reads for waiting clients, which make room first |
+//! | 7 | `engine` | builds and owns all of it; operations, online update, start and shutdown |
+//! | 8 | `commands`, `report` | binary-protocol commands and statistics |
+//! | 9 | `abi` | the exported C table and the host's tables; the only public module |
 //!
 //! # The path of a write
 //! `abi`, `engine::ops`, `vbucket`: locks the key's stripe, then the log; decides; appends to the
@@ -48,6 +49,7 @@ mod flusher;
 mod host;
 mod item;
 mod metrics;
+mod pager;
 mod report;
 mod settings;
 mod store;

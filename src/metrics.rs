@@ -47,8 +47,16 @@ pub(crate) struct Metrics {
     pub(crate) fetch_failures: Counter,
     /// Whole keys evicted (memory-only store).
     pub(crate) evictions: Counter,
-    /// Writes refused because of memory.
+    /// Values evicted from memory.
+    pub(crate) value_ejects: Counter,
+    /// Times that eviction began.
+    pub(crate) pager_runs: Counter,
+    /// Times that all expired keys were looked for.
+    pub(crate) expiry_pager_runs: Counter,
+    /// Writes refused until memory is freed.
     pub(crate) memory_refusals: Counter,
+    /// Writes refused because nothing in memory can be freed.
+    pub(crate) memory_exhausted: Counter,
     /// Operations for a vbucket that this node does not serve.
     pub(crate) not_my_vbucket: Counter,
     /// Keys loaded from the store at the start.

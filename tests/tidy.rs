@@ -29,14 +29,14 @@ const RANKS: &[(&str, usize)] = &[
     ("vbucket", 4),
     ("flusher", 5),
     ("persist", 5),
-    ("bgfetch", 5),
     ("pager", 5),
+    ("bgfetch", 6),
     ("warmup", 5),
     ("tap", 5),
-    ("engine", 6),
-    ("commands", 7),
-    ("report", 7),
-    ("abi", 8),
+    ("engine", 7),
+    ("commands", 8),
+    ("report", 8),
+    ("abi", 9),
 ];
 
 /// Modules that may contain `unsafe`.

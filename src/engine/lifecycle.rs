@@ -14,6 +14,7 @@ use crate::config::{Config, OnlineUpdateUndo};
 use crate::flusher::{self, Persister, Round};
 use crate::host::{Host, LogLevel};
 use crate::metrics::Metrics;
+use crate::pager::{self, Evictor};
 use crate::settings::Settings;
 use crate::store::fjall::{FjallStore, Options};
 use crate::store::memory::MemoryStore;
@@ -200,22 +201,28 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
             host.unix_nanos(),
         );
     }
-    let fetch = Signal::new();
+    let evictor = Arc::new(Evictor::new(
+        Arc::clone(&vbuckets),
+        Arc::clone(&shared),
+        config.mutation_mem_threshold,
+        store.keeps_values(),
+    ));
     let fetcher = Fetcher::new(
         Arc::clone(store),
         Arc::clone(&vbuckets),
-        Arc::clone(&host),
-        fetch,
+        Arc::clone(&shared),
+        Arc::clone(&evictor),
     );
-    let quota = (!store.keeps_values() && config.max_size != u64::MAX).then_some(config.max_size);
+    let limited = !store.keeps_values() && config.max_size != u64::MAX;
     Ok(Arc::new(Core {
         host,
         shared,
         vbuckets,
         persister: Arc::new(persister),
         fetcher: Arc::new(fetcher),
+        evictor,
         updates: Updates::new(fate, Signal::new()),
-        recency: quota.map(Recency::new),
+        recency: limited.then(Recency::default),
         hasher,
         flush: Signal::new(),
         house: Signal::new(),
@@ -253,10 +260,13 @@ fn spawn(core: &Arc<Core>) -> Result<Vec<Worker>, String> {
         &core.house,
         Box::new(move |signal| house::run(&own, signal)),
     )?;
+    let own = Arc::clone(core);
+    let evict = move |signal: &Signal| pager::run(&own.evictor, &own.flush, signal);
+    start("pager", core.evictor.signal(), Box::new(evict))?;
     for number in 0..FETCH_THREADS {
         let own = Arc::clone(core);
         let body = move |signal: &Signal| {
-            bgfetch::run(&own.fetcher, &own.shared.metrics, signal);
+            bgfetch::run(&own.fetcher, signal);
         };
         start(
             &format!("fetch-{number}"),

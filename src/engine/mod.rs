@@ -1,11 +1,11 @@
 //! The engine: builds and owns everything else and offers one method per thing a host can ask.
 //!
 //! Threads: host threads call the operations; they wait for a stripe or a log at most, never for
-//! the disk. Background: `ce-flush`, `ce-fetch-N`, `ce-update` (COMPLETE and REVERT) and
-//! `ce-house` (timers); all are joined by [`Engine::shutdown`].
+//! the disk. Background: `ce-flush`, `ce-fetch-N`, `ce-pager` (eviction), `ce-update` (COMPLETE and
+//! REVERT) and `ce-house` (timers); all are joined by [`Engine::shutdown`].
 //!
 //! Lock order, outermost first: the gate of online update (`update.rs`), the right to commit
-//! (`flusher.rs`), one stripe, one log (or all logs, ascending, with no stripe), and last the small
+//! (`flusher.rs`), the place of eviction's walk (`pager.rs`), one stripe, one log (or all logs, ascending, with no stripe), and last the small
 //! locks under which nothing is locked or called: waiting clients, fetch queue, signals.
 
 use std::hash::{BuildHasher, RandomState};
@@ -18,6 +18,7 @@ use crate::bgfetch::Fetcher;
 use crate::config::Config;
 use crate::flusher::Persister;
 use crate::host::{BlockedCookie, Cookie, Host};
+use crate::pager::Evictor;
 use crate::settings::{Family, SetError};
 use crate::types::VbucketId;
 use crate::vbucket::{Remains, Shared, Vbucket, VbucketMap};
@@ -45,6 +46,7 @@ pub(crate) struct Core {
     vbuckets: Arc<VbucketMap>,
     persister: Arc<Persister>,
     fetcher: Arc<Fetcher>,
+    evictor: Arc<Evictor>,
     updates: Updates,
     recency: Option<Recency>,
     /// Seeds the hash of keys, so that nobody can choose keys that collide.

@@ -13,7 +13,7 @@ use crate::ffi::alloc::used_bytes;
 use crate::host::{BlockedCookie, Cookie};
 use crate::item::{Item, Meta};
 use crate::types::{Arithmetic, KEY_BYTES_MAX, StoreOp, UnixTime, VbucketId, VbucketState};
-use crate::vbucket::{Found, Vbucket, Verdict};
+use crate::vbucket::{Ejection, Found, LockRule, Vbucket, Verdict};
 
 /// `exptime` values from here on are negative numbers that an ASCII client sent: as absolute times
 /// they would lie after the year 2072.
@@ -91,32 +91,29 @@ impl Core {
         Error::WouldBlock
     }
 
-    /// Whether a mutation that brings so many bytes finds room.
-    fn admit(&self, need: usize) -> Result<()> {
-        let quota = self.config.max_size;
-        if quota == u64::MAX {
-            return Ok(());
-        }
-        let used = used_bytes() as u64;
-        if let Some(recency) = &self.recency {
-            return if recency.make_room(self, used, need) {
-                Ok(())
-            } else {
-                self.refuse()
-            };
-        }
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a share of the quota, to the nearest few bytes"
-        )]
-        let limit = (quota as f64 * self.config.mutation_mem_threshold) as u64;
-        if used <= limit { Ok(()) } else { self.refuse() }
+    /// The vbucket, if it is active; for commands that never wait for it to become so.
+    fn active(&self, vbucket: u16) -> Option<&Vbucket> {
+        let vbucket = self.vbuckets.get(VbucketId::new(vbucket)?)?;
+        let active = vbucket.state() == Some(VbucketState::Active);
+        (active && !vbucket.is_poisoned()).then_some(vbucket)
     }
 
-    fn refuse(&self) -> Result<()> {
-        self.shared.metrics.memory_refusals.add(1);
+    /// Whether a mutation that brings so many bytes finds room.
+    fn admit(&self, need: usize) -> Result<()> {
+        let used = used_bytes() as u64;
+        let metrics = &self.shared.metrics;
+        let room = match &self.recency {
+            Some(recency) => recency.make_room(self, used, need),
+            None => self.evictor.has_room(used),
+        };
+        if room {
+            return Ok(());
+        }
+        if self.recency.is_none() && self.evictor.is_exhausted() {
+            metrics.memory_exhausted.add(1);
+            return Err(Error::NoMemory);
+        }
+        metrics.memory_refusals.add(1);
         Err(Error::Temporary)
     }
 
@@ -131,7 +128,7 @@ impl Core {
     /// The present item with its value, for an operation that makes a new one of it.
     fn present(&self, cookie: Cookie, vbucket: &Vbucket, hash: u32, key: &[u8]) -> Result<Item> {
         match vbucket.get(hash, key) {
-            Found::Hit(item) => Ok(item),
+            Found::Hit(item) | Found::Locked(item) => Ok(item),
             Found::Miss => Err(Error::NotFound),
             Found::NotResident(item) => Err(self.fetch(vbucket, item, cookie)),
         }
@@ -142,7 +139,7 @@ impl Core {
         &self,
         cookie: Cookie,
         vbucket: &Vbucket,
-        (hash, key): (u32, &[u8]),
+        (hash, key, rule): (u32, &[u8], LockRule),
         make: &mut dyn FnMut(&Item) -> Result<Verdict>,
     ) -> Result<(Item, u64)> {
         loop {
@@ -153,7 +150,7 @@ impl Core {
                 _ => old.clone(),
             };
             let mut overtaken = false;
-            let result = vbucket.mutate(hash, key, &mut |now| {
+            let result = vbucket.change(hash, key, rule, &mut |now| {
                 overtaken = !now.is_some_and(|now| now.is(&old));
                 verdict.take().filter(|_| !overtaken).ok_or(Error::NotFound)
             });
@@ -205,7 +202,12 @@ impl Engine {
     pub(crate) fn get(&self, cookie: Cookie, key: &[u8], vbucket: u16) -> Result<Item> {
         let core = &*self.core;
         let vbucket = core.serving(cookie, vbucket)?;
-        core.present(cookie, vbucket, core.hash(key), key)
+        match vbucket.get(core.hash(key), key) {
+            Found::Hit(item) => Ok(item),
+            Found::Miss => Err(Error::NotFound),
+            Found::NotResident(item) => Err(core.fetch(vbucket, item, cookie)),
+            Found::Locked(item) => masked(&item),
+        }
     }
 
     /// Stores an item that [`Self::allocate`] made. Returns its CAS.
@@ -236,16 +238,19 @@ impl Engine {
             copy = Item::with_value(item.key(), &[item.value()], item.meta());
             copy.as_ref().ok_or(Error::TooBig)?
         };
-        let result = vbucket.mutate(
-            item.hash(),
-            item.key(),
-            &mut |present| match (op, present) {
-                (StoreOp::Add, Some(_)) | (StoreOp::Replace, None) => Err(Error::NotStored),
-                (StoreOp::Cas, None) => Err(Error::NotFound),
-                (StoreOp::Cas, Some(present)) if present.cas() != expected => Err(Error::Exists),
-                _ => Ok(Verdict::Put(new.clone())),
-            },
-        );
+        let rule = match op {
+            // There it is, locked or not.
+            StoreOp::Add => LockRule::Keep,
+            _ => LockRule::Match(expected),
+        };
+        let result = vbucket.change(item.hash(), item.key(), rule, &mut |present| match (
+            op, present,
+        ) {
+            (StoreOp::Add, Some(_)) | (StoreOp::Replace, None) => Err(Error::NotStored),
+            (StoreOp::Cas, None) => Err(Error::NotFound),
+            (StoreOp::Cas, Some(present)) if present.cas() != expected => Err(Error::Exists),
+            _ => Ok(Verdict::Put(new.clone())),
+        });
         let cas = result?;
         core.stored(vbucket, new);
         Ok(cas)
@@ -340,7 +345,8 @@ impl Engine {
         let vbucket = core.serving(cookie, vbucket)?;
         core.admit(NUMBER_ITEM_BYTES)?;
         let expiry = core.expiry(exptime);
-        let (item, _) = core.rewrite(cookie, vbucket, (core.hash(key), key), &mut |old| {
+        let hash = core.hash(key);
+        let (item, _) = core.rewrite(cookie, vbucket, (hash, key, LockRule::Keep), &mut |old| {
             let meta = Meta {
                 expiry,
                 ..old.meta()
@@ -348,7 +354,64 @@ impl Engine {
             let new = Item::with_value(key, &[old.value()], meta);
             new.map(Verdict::Touch).ok_or(Error::TooBig)
         })?;
+        if vbucket.is_locked(hash, key) {
+            return masked(&item);
+        }
         Ok(item)
+    }
+
+    /// Locks a key for so many seconds (0: the configured time) and returns its item, whose CAS is
+    /// a new one: only who knows it can change the key or end the lock.
+    ///
+    /// # Errors
+    /// `NotFound`; `Temporary` when it is locked, or where the vbucket is not active;
+    /// `WouldBlock`, `Disconnect`.
+    pub(crate) fn get_locked(
+        &self,
+        cookie: Cookie,
+        key: &[u8],
+        seconds: u32,
+        vbucket: u16,
+    ) -> Result<Item> {
+        let core = &*self.core;
+        let vbucket = core.active(vbucket).ok_or(Error::Temporary)?;
+        core.admit(NUMBER_ITEM_BYTES)?;
+        let config = &core.config;
+        let seconds = match seconds {
+            0 => config.getl_default_timeout,
+            seconds if seconds > config.getl_max_timeout => config.getl_default_timeout,
+            seconds => seconds,
+        };
+        let until = core.shared.unix_now().saturating_add(seconds);
+        let rule = LockRule::Take(until);
+        let (item, _) = core.rewrite(cookie, vbucket, (core.hash(key), key, rule), &mut |old| {
+            let new = Item::with_value(key, &[old.value()], old.meta());
+            new.map(Verdict::Put).ok_or(Error::TooBig)
+        })?;
+        Ok(item)
+    }
+
+    /// Ends the lock of a key. `cas` is the one that [`Self::get_locked`] returned, in either byte
+    /// order: ep-engine wanted it swapped.
+    ///
+    /// # Errors
+    /// `NotFound`, also where the vbucket is not active; `Temporary` when the key is not locked or
+    /// the CAS is not that of the lock.
+    pub(crate) fn unlock(&self, key: &[u8], cas: u64, vbucket: u16) -> Result<()> {
+        let core = &*self.core;
+        let vbucket = core.active(vbucket).ok_or(Error::NotFound)?;
+        let opens = |lock: u64| cas == lock || cas == lock.swap_bytes();
+        vbucket.unlock(core.hash(key), key, &opens)
+    }
+
+    /// Takes the value of a key out of memory.
+    ///
+    /// # Errors
+    /// `NotMyVbucket` where the vbucket is not active.
+    pub(crate) fn evict(&self, key: &[u8], vbucket: u16) -> Result<Ejection> {
+        let core = &*self.core;
+        let vbucket = core.active(vbucket).ok_or(Error::NotMyVbucket)?;
+        Ok(core.evictor.eject(vbucket, core.hash(key), key))
     }
 
     /// Makes every key of the vbuckets that serve clients disappear, now or at `when` (by the
@@ -384,7 +447,8 @@ impl Core {
         vbucket: &Vbucket,
     ) -> Result<u64> {
         let expected = item.cas();
-        let result = self.rewrite(cookie, vbucket, (item.hash(), item.key()), &mut |old| {
+        let place = (item.hash(), item.key(), LockRule::Refuse);
+        let result = self.rewrite(cookie, vbucket, place, &mut |old| {
             if expected != 0 && old.cas() != expected {
                 return Err(Error::Exists);
             }
@@ -433,6 +497,15 @@ impl Core {
     pub(super) fn flush_due(&self) -> UnixTime {
         self.flush_due.load(Ordering::Acquire)
     }
+}
+
+/// A locked item as everybody but the owner of the lock sees it: with a CAS that nothing matches.
+fn masked(item: &Item) -> Result<Item> {
+    let meta = Meta {
+        cas: u64::MAX,
+        ..item.meta()
+    };
+    Item::with_value(item.key(), &[item.value()], meta).ok_or(Error::Internal)
 }
 
 /// Reads a decimal number; blanks behind it are accepted, as ep-engine does. Nothing else is: a

@@ -22,21 +22,13 @@ const LOOKS_MAX: usize = 64;
 const QUOTA_SLACK: u64 = 8;
 
 /// The queue of versions, oldest first. Only with a quota.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Recency {
-    quota: u64,
     // Guards the queue. Lock order: last; nothing is locked under it.
     queue: Mutex<VecDeque<(VbucketId, Item)>>,
 }
 
 impl Recency {
-    pub(super) fn new(quota: u64) -> Self {
-        Self {
-            quota: quota.max(QUOTA_BYTES_MIN),
-            queue: Mutex::default(),
-        }
-    }
-
     /// A version was stored.
     pub(super) fn note(&self, vbucket: VbucketId, item: &Item) {
         self.queue.lock().push_back((vbucket, item.clone()));
@@ -45,7 +37,8 @@ impl Recency {
     /// Before a mutation that brings `need` bytes: evicts as much if `used` bytes are above the
     /// quota. False when that was not possible and the quota is exceeded for good.
     pub(super) fn make_room(&self, core: &Core, used: u64, need: usize) -> bool {
-        if used <= self.quota {
+        let quota = core.shared.settings.max_size.get().max(QUOTA_BYTES_MIN);
+        if used <= quota {
             return true;
         }
         let mut freed = 0;
@@ -70,6 +63,6 @@ impl Recency {
                 }
             }
         }
-        used.saturating_sub(freed as u64) <= self.quota + self.quota / QUOTA_SLACK
+        used.saturating_sub(freed as u64) <= quota.saturating_add(quota / QUOTA_SLACK)
     }
 }

@@ -27,15 +27,21 @@ use crate::settings::Settings;
 use crate::store::VbucketRecord;
 use crate::types::{CheckpointId, Seqno, UnixTime, VbucketId, VbucketState};
 
+mod locks;
 mod map;
 mod reader;
+mod residency;
 mod table;
 #[cfg(test)]
 mod tests;
 mod update;
 
+pub(crate) use locks::LockRule;
+use locks::Locks;
 pub(crate) use map::{Remains, VbucketMap};
 pub(crate) use reader::Reader;
+pub(crate) use residency::{Ejection, Eviction, Swept, Walk};
+pub(crate) use table::Figures;
 use table::{Slot, Stripe, Table};
 pub(crate) use update::{
     ReadersSwitch, RevertStep, begin_complete, begin_revert, complete_failed, completed,
@@ -83,6 +89,8 @@ pub(crate) enum Found {
     Hit(Item),
     /// No such key.
     Miss,
+    /// The item of a key that a client has locked (GET_LOCKED).
+    Locked(Item),
     /// The key exists; its value has to be fetched first. Carries the key-only item.
     NotResident(Item),
 }
@@ -113,6 +121,7 @@ pub(crate) struct Vbucket {
     /// A mutation panicked half way: table and log may disagree.
     poisoned: AtomicBool,
     table: Table,
+    locks: Locks,
     // Guards the log and, with it, the decision of every mutation. Second in the lock order, after
     // one stripe; several logs at a time only in ascending order of id, with no stripe held.
     ordered: Mutex<Ordered>,
@@ -152,6 +161,7 @@ impl Vbucket {
             state: AtomicU8::new(0),
             poisoned: AtomicBool::new(false),
             table: Table::new(),
+            locks: Locks::default(),
             ordered: Mutex::new(Ordered { log, cas_base: 0 }),
             floor: AtomicU64::new(0),
             revert_floor: AtomicU64::new(0),
@@ -228,18 +238,37 @@ impl Vbucket {
             return Found::Miss;
         }
         slot.touch();
-        found(slot.item())
+        let found = found(slot.item());
+        if slot.is_locked() {
+            return self.found_locked(found);
+        }
+        found
+    }
+
+    /// [`Self::change`] as most operations do it: a locked key is refused with `Temporary`.
+    ///
+    /// # Errors
+    /// Those of [`Self::change`].
+    pub(crate) fn mutate(
+        &self,
+        hash: u32,
+        key: &[u8],
+        decide: &mut dyn FnMut(Option<&Item>) -> Result<Verdict>,
+    ) -> Result<u64> {
+        self.change(hash, key, LockRule::Refuse, decide)
     }
 
     /// Changes a key: `decide` sees the present item (never an expired, flushed or reverted one;
     /// perhaps a key-only one) and says what becomes of it. Returns the CAS of the new version.
     ///
     /// # Errors
-    /// What `decide` returned, or [`Error::NotMyVbucket`] when the vbucket vanished meanwhile.
-    pub(crate) fn mutate(
+    /// What `decide` returned, what the lock rule says of a locked key, or [`Error::NotMyVbucket`]
+    /// when the vbucket vanished meanwhile.
+    pub(crate) fn change(
         &self,
         hash: u32,
         key: &[u8],
+        rule: LockRule,
         decide: &mut dyn FnMut(Option<&Item>) -> Result<Verdict>,
     ) -> Result<u64> {
         let mut garbage = Garbage::default();
@@ -264,6 +293,11 @@ impl Vbucket {
             self.settle(&mut stripe, &mut ordered, hash, key, &mut settled);
             (slot, counts) = stripe.find_with_counts(hash, key);
         }
+        let mut lock = rule.lock();
+        if slot.as_ref().is_some_and(|slot| slot.is_locked()) {
+            lock = self.obey_lock(&mut stripe, hash, key, floor, rule)?;
+            (slot, counts) = stripe.find_with_counts(hash, key);
+        }
         let present = slot
             .as_ref()
             .filter(|slot| !slot.is_deleted() && slot.seqno() >= floor);
@@ -285,6 +319,9 @@ impl Vbucket {
         match slot {
             Some(slot) => garbage.item = Some(slot.set(item, seqno, op == Op::Delete, counts)),
             None => stripe.insert(Slot::new(item, seqno, false)),
+        }
+        if let Some(until) = lock {
+            self.take_lock(&mut stripe, hash, key, until);
         }
         ordered.log.close_if_due(|| self.shared.seconds());
         Ok(cas)
@@ -409,71 +446,19 @@ impl Vbucket {
 
     /// Number of keys. Locks one stripe after the other.
     pub(crate) fn items(&self) -> usize {
-        let live = |stripe: &Mutex<Stripe>| {
+        self.figures().items
+    }
+
+    /// What the table holds. Locks one stripe after the other.
+    pub(crate) fn figures(&self) -> Figures {
+        let mut figures = Figures::default();
+        for stripe in self.table.stripes() {
             let mut stripe = stripe.lock();
             // Read under the lock: an older flush than the stripe knows would undo its count.
             stripe.sync(self.floor());
-            stripe.live()
-        };
-        self.table.stripes().map(live).sum()
-    }
-
-    /// Puts a fetched value in place, if the key still is the version that was fetched: same CAS
-    /// and still without a value. The item must carry the metadata of the key-only one.
-    pub(crate) fn fill(&self, item: &Item) {
-        let hash = item.hash();
-        let key_only;
-        {
-            let mut stripe = self.table.lock(hash);
-            let wanted = stripe.find(hash, item.key()).is_some_and(|slot| {
-                let same = slot.item().cas() == item.cas() && slot.item().nbytes() == item.nbytes();
-                same && !slot.is_deleted() && !slot.item().is_resident()
-            });
-            let full = item.clone();
-            key_only = if wanted {
-                stripe.swap(hash, item.key(), full)
-            } else {
-                None
-            };
+            figures.add(stripe.figures());
         }
-        drop(key_only);
-    }
-
-    /// Adds an item that was loaded from the store; for warm-up, before clients are let in.
-    pub(crate) fn load(&self, item: Item) {
-        let hash = item.hash();
-        self.table
-            .lock(hash)
-            .insert(Slot::new(item, Seqno::ZERO, false));
-    }
-
-    /// Takes a version out of memory altogether, for the memory-only store: unless it was read
-    /// since the last call or belongs to a window.
-    pub(crate) fn evict_whole(&self, item: &Item) -> Eviction {
-        let mut garbage = Garbage::default();
-        let (hash, key) = (item.hash(), item.key());
-        let mut stripe = self.table.lock(hash);
-        let Some(slot) = stripe.find(hash, key) else {
-            return Eviction::Gone;
-        };
-        if slot.is_deleted() || !slot.item().is(item) {
-            return Eviction::Gone;
-        }
-        if slot.take_recent() {
-            return Eviction::Kept;
-        }
-        let seqno = slot.seqno();
-        let mut ordered = self.log();
-        if ordered
-            .log
-            .window()
-            .is_some_and(|window| seqno > window.barrier)
-        {
-            return Eviction::Kept;
-        }
-        garbage.entry = ordered.log.forget(seqno);
-        garbage.slot = stripe.remove(hash, key);
-        Eviction::Evicted
+        figures
     }
 
     /// Closes the open checkpoint if it is old. Returns whether there is one that ages.
@@ -510,15 +495,6 @@ impl Vbucket {
             .map(|slot| slot.seqno());
         seqno.is_some_and(|seqno| seqno > self.log().log.persisted())
     }
-
-    /// Whether the key still has the version of this key-only item, and no value.
-    pub(crate) fn lacks_value(&self, item: &Item) -> bool {
-        let mut stripe = self.table.lock(item.hash());
-        stripe.find(item.hash(), item.key()).is_some_and(|slot| {
-            let lacking = !slot.is_deleted() && !slot.item().is_resident();
-            lacking && slot.item().cas() == item.cas()
-        })
-    }
 }
 
 /// Marks a vbucket when the scope ends by a panic. The guard at the C boundary contains the panic;
@@ -531,17 +507,6 @@ impl Drop for PoisonOnPanic<'_> {
             self.0.poisoned.store(true, Ordering::Release);
         }
     }
-}
-
-/// What became of an eviction candidate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Eviction {
-    /// It was not there any more.
-    Gone,
-    /// It has to stay for now.
-    Kept,
-    /// It went.
-    Evicted,
 }
 
 fn found(item: &Item) -> Found {

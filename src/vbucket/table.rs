@@ -24,6 +24,7 @@ const PART_ENTRIES: usize = 850;
 
 const DELETED: u64 = 1;
 const RECENT: u64 = 2;
+const LOCKED: u64 = 4;
 
 /// An entry of the table.
 #[derive(Debug)]
@@ -68,10 +69,27 @@ impl Slot {
     ) -> Item {
         counts.count(self, -1);
         self.mark(seqno, deleted);
+        let old = std::mem::replace(&mut self.item, item);
         counts.count(self, 1);
-        std::mem::replace(&mut self.item, item)
+        old
     }
 
+    /// Whether a client has locked the key (or had, until the lock ran out).
+    pub(crate) fn is_locked(&self) -> bool {
+        self.word & LOCKED != 0
+    }
+
+    /// Notes that the key is locked.
+    pub(crate) fn lock(&mut self) {
+        self.word |= LOCKED;
+    }
+
+    /// Lets go of the key's lock.
+    pub(crate) fn unlock(&mut self) {
+        self.word &= !LOCKED;
+    }
+
+    /// A new version is not locked.
     fn mark(&mut self, seqno: Seqno, deleted: bool) {
         let recent = self.word & RECENT;
         self.word = seqno.get() << 8 | recent | if deleted { DELETED } else { 0 };
@@ -92,15 +110,39 @@ impl Slot {
     }
 }
 
-/// How many keys a stripe has.
+/// What a stripe holds.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
-    slots: usize,
+    slots: u32,
     /// Slots that are neither deleted nor flushed. Wraps below zero for the moment between a REVERT
     /// that takes a flush back and the recount.
-    live: usize,
-    /// The flush up to which `live` is true.
+    live: u32,
+    /// Those of them whose value is not in memory; wraps likewise.
+    evicted: u32,
+    /// The flush up to which `live` and `evicted` are true.
     floor: Seqno,
+    /// Bytes of all items that the slots refer to.
+    bytes: u64,
+}
+
+/// Figures of a table, or of a part of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Figures {
+    /// Keys that exist.
+    pub(crate) items: usize,
+    /// Those whose value is not in memory.
+    pub(crate) evicted: usize,
+    /// Bytes of items: headers, keys, values.
+    pub(crate) bytes: u64,
+}
+
+impl Figures {
+    /// Adds another part.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.items += other.items;
+        self.evicted += other.evicted;
+        self.bytes += other.bytes;
+    }
 }
 
 impl Counts {
@@ -109,14 +151,24 @@ impl Counts {
     pub(crate) fn sync(&mut self, floor: Seqno) {
         if floor > self.floor {
             self.live = 0;
+            self.evicted = 0;
         }
         self.floor = floor;
     }
 
-    fn count(&mut self, slot: &Slot, by: isize) {
+    fn count(&mut self, slot: &Slot, by: i32) {
         if self.is_live(slot) {
             self.live = self.live.wrapping_add_signed(by);
+            if !slot.item.is_resident() {
+                self.evicted = self.evicted.wrapping_add_signed(by);
+            }
         }
+        let bytes = slot.item.memory_bytes() as u64;
+        self.bytes = if by < 0 {
+            self.bytes.wrapping_sub(bytes)
+        } else {
+            self.bytes.wrapping_add(bytes)
+        };
     }
 
     fn is_live(&self, slot: &Slot) -> bool {
@@ -179,7 +231,7 @@ impl Stripe {
 
     /// Adds a slot whose key is not in the table.
     pub(crate) fn insert(&mut self, slot: Slot) {
-        if self.counts.slots >= self.parts.len() * PART_ENTRIES {
+        if self.counts.slots as usize >= self.parts.len() * PART_ENTRIES {
             self.split();
         }
         let hash = slot.item.hash();
@@ -234,8 +286,12 @@ impl Stripe {
 
     /// Swaps the item of a slot for another form of the same version.
     pub(crate) fn swap(&mut self, hash: u32, key: &[u8], item: Item) -> Option<Item> {
-        let slot = self.find(hash, key)?;
-        Some(std::mem::replace(&mut slot.item, item))
+        let (slot, counts) = self.find_with_counts(hash, key);
+        let slot = slot?;
+        counts.count(slot, -1);
+        let old = std::mem::replace(&mut slot.item, item);
+        counts.count(slot, 1);
+        Some(old)
     }
 
     /// Takes a key's slot out.
@@ -251,9 +307,15 @@ impl Stripe {
 
     /// Counts the live slots anew.
     pub(crate) fn recount(&mut self, floor: Seqno) {
-        self.counts.floor = floor;
-        let slots = self.parts.iter().flatten();
-        self.counts.live = slots.filter(|slot| self.counts.is_live(slot)).count();
+        let mut counts = Counts {
+            slots: self.counts.slots,
+            floor,
+            ..Counts::default()
+        };
+        for slot in self.parts.iter().flatten() {
+            counts.count(slot, 1);
+        }
+        self.counts = counts;
     }
 
     /// [`Counts::sync`].
@@ -261,12 +323,19 @@ impl Stripe {
         self.counts.sync(floor);
     }
 
-    /// Number of live slots.
-    pub(crate) fn live(&self) -> usize {
-        if self.counts.live > self.counts.slots {
-            0
-        } else {
-            self.counts.live
+    /// What it holds.
+    pub(crate) fn figures(&self) -> Figures {
+        let shown = |count: u32| {
+            if count > self.counts.slots {
+                0
+            } else {
+                count as usize
+            }
+        };
+        Figures {
+            items: shown(self.counts.live),
+            evicted: shown(self.counts.evicted),
+            bytes: self.counts.bytes,
         }
     }
 
@@ -286,7 +355,39 @@ impl Stripe {
         for slot in garbage.iter().skip(before) {
             self.counts.count(slot, -1);
         }
-        self.counts.slots -= garbage.len() - before;
+        let gone = u32::try_from(garbage.len() - before).unwrap_or(u32::MAX);
+        self.counts.slots -= gone;
+        true
+    }
+
+    /// Hands every slot of the part `index` to `look`. False when there is no such part.
+    pub(crate) fn visit(&self, index: usize, look: &mut dyn FnMut(&Slot)) -> bool {
+        let Some(part) = self.parts.get(index) else {
+            return false;
+        };
+        part.iter().for_each(look);
+        true
+    }
+
+    /// Hands every slot of the part `index` to `change`, which may return another form of the same
+    /// version; what that replaced is pushed to `garbage`. False when there is no such part.
+    pub(crate) fn reform(
+        &mut self,
+        index: usize,
+        change: &mut dyn FnMut(&mut Slot) -> Option<Item>,
+        garbage: &mut Vec<Item>,
+    ) -> bool {
+        let Self { parts, counts } = self;
+        let Some(part) = parts.get_mut(index) else {
+            return false;
+        };
+        for slot in part.iter_mut() {
+            if let Some(item) = change(slot) {
+                counts.count(slot, -1);
+                garbage.push(std::mem::replace(&mut slot.item, item));
+                counts.count(slot, 1);
+            }
+        }
         true
     }
 }
@@ -294,6 +395,8 @@ impl Stripe {
 fn is_key(slot: &Slot, hash: u32, key: &[u8]) -> bool {
     slot.item.hash() == hash && slot.item.key() == key
 }
+
+const _: () = assert!(size_of::<Padded>() == 64);
 
 #[derive(Debug, Default)]
 #[repr(align(64))]
@@ -323,6 +426,11 @@ impl Table {
             reason = "the remainder is an index of the array"
         )]
         self.stripes[hash as usize % STRIPES].0.lock()
+    }
+
+    /// One of the stripes; `None` behind the last.
+    pub(crate) fn stripe(&self, index: usize) -> Option<&Mutex<Stripe>> {
+        self.stripes.get(index).map(|padded| &padded.0)
     }
 
     /// The stripes, to be locked one after the other.
@@ -367,7 +475,10 @@ mod tests {
             assert!(stripe.remove(wanted.hash(), wanted.key()).is_some());
             assert!(stripe.find(wanted.hash(), wanted.key()).is_none());
         }
-        assert_eq!((stripe.live(), stripe.counts.slots), (0, 0));
+        assert_eq!(
+            (stripe.figures(), stripe.counts.slots),
+            (Figures::default(), 0)
+        );
     }
 
     #[test]
@@ -376,9 +487,9 @@ mod tests {
         for key in 0..10 {
             stripe.insert(Slot::new(item(key), Seqno::new(1), key == 3));
         }
-        assert_eq!(stripe.live(), 9);
+        assert_eq!(stripe.figures().items, 9);
         stripe.sync(Seqno::new(5));
-        assert_eq!(stripe.live(), 0);
+        assert_eq!(stripe.figures().items, 0);
         let again = item(4);
         stripe.replace(
             again.hash(),
@@ -387,9 +498,9 @@ mod tests {
             Seqno::new(6),
             false,
         );
-        assert_eq!(stripe.live(), 1);
+        assert_eq!(stripe.figures().items, 1);
         stripe.recount(Seqno::ZERO);
-        assert_eq!(stripe.live(), 9);
+        assert_eq!(stripe.figures().items, 9);
     }
 
     #[test]
@@ -407,6 +518,6 @@ mod tests {
         ) {
             part += 1;
         }
-        assert_eq!((garbage.len(), stripe.live()), (1_000, 1_000));
+        assert_eq!((garbage.len(), stripe.figures().items), (1_000, 1_000));
     }
 }

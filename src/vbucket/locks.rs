@@ -1,0 +1,133 @@
+//! Locks that clients take on keys (GET_LOCKED, UNLOCK_KEY), ep-engine-1.7.md, 2.3.
+//!
+//! A lock belongs to a version: taking it makes a new version, whose CAS is the key to the lock,
+//! and whatever replaces that version ends it, a REVERT among them. A lock is still held in the
+//! second in which it runs out.
+
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
+
+use super::table::Stripe;
+use super::{Found, Vbucket};
+use crate::error::{Error, Result};
+use crate::types::{Seqno, UnixTime};
+
+/// Number of locks at which those that ran out are looked for before another one is taken.
+const SWEEP_MIN: usize = 64;
+
+/// Until when the keys are locked whose slots say that they are; others may stand here for a
+/// while.
+#[derive(Debug, Default)]
+pub(super) struct Locks(
+    // Guards the times. Lock order: last, with the key's stripe held.
+    Mutex<HashMap<Box<[u8]>, UnixTime>>,
+);
+
+impl Locks {
+    fn take(&self, key: &[u8], now: UnixTime, until: UnixTime) {
+        let mut locks = self.0.lock();
+        if locks.len() >= SWEEP_MIN && locks.len().is_power_of_two() {
+            locks.retain(|_, until| *until >= now);
+        }
+        locks.insert(key.into(), until);
+    }
+
+    fn until(&self, key: &[u8]) -> UnixTime {
+        self.0.lock().get(key).copied().unwrap_or_default()
+    }
+}
+
+/// What a change does when its key is locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LockRule {
+    /// Fails with `Temporary`.
+    Refuse,
+    /// Goes on with the CAS of the lock, which ends it; fails with `Exists` otherwise.
+    Match(u64),
+    /// Goes on, and the key stays locked.
+    Keep,
+    /// Locks the key, until this second inclusive; fails with `Temporary` if it is locked.
+    Take(UnixTime),
+}
+
+impl LockRule {
+    /// The lock that the new version of a free key has.
+    pub(super) fn lock(self) -> Option<UnixTime> {
+        match self {
+            Self::Take(until) => Some(until),
+            _ => None,
+        }
+    }
+}
+
+impl Vbucket {
+    /// Locks a key that has a slot.
+    pub(super) fn take_lock(&self, stripe: &mut Stripe, hash: u32, key: &[u8], until: UnixTime) {
+        if let Some(slot) = stripe.find(hash, key) {
+            slot.lock();
+            self.locks.take(key, self.shared.unix_now(), until);
+        }
+    }
+
+    /// Whether the rule lets a change of this key go on, whose slot says that it is locked. Returns
+    /// the lock of the new version.
+    pub(super) fn obey_lock(
+        &self,
+        stripe: &mut Stripe,
+        hash: u32,
+        key: &[u8],
+        floor: Seqno,
+        rule: LockRule,
+    ) -> Result<Option<UnixTime>> {
+        let until = self.locks.until(key);
+        let Some(slot) = stripe.find(hash, key) else {
+            return Ok(rule.lock());
+        };
+        let gone = slot.is_deleted() || slot.seqno() < floor;
+        if gone || until < self.shared.unix_now() {
+            slot.unlock();
+            return Ok(rule.lock());
+        }
+        match rule {
+            LockRule::Refuse | LockRule::Take(_) => Err(Error::Temporary),
+            LockRule::Match(cas) if cas != slot.item().cas() => Err(Error::Exists),
+            LockRule::Match(_) => Ok(None),
+            LockRule::Keep => Ok(Some(until)),
+        }
+    }
+
+    /// What a read of a key found whose slot says that it is locked.
+    pub(super) fn found_locked(&self, found: Found) -> Found {
+        match found {
+            Found::Hit(item) if self.locks.until(item.key()) >= self.shared.unix_now() => {
+                Found::Locked(item)
+            }
+            found => found,
+        }
+    }
+
+    /// Whether a key is locked now.
+    pub(crate) fn is_locked(&self, hash: u32, key: &[u8]) -> bool {
+        matches!(self.get(hash, key), Found::Locked(_))
+    }
+
+    /// Ends the lock of a key.
+    ///
+    /// # Errors
+    /// `NotFound` without such a key, `Temporary` when it is not locked or `opens` says no to the
+    /// CAS of the lock.
+    pub(crate) fn unlock(&self, hash: u32, key: &[u8], opens: &dyn Fn(u64) -> bool) -> Result<()> {
+        if matches!(self.get(hash, key), Found::Miss) {
+            return Err(Error::NotFound);
+        }
+        let mut stripe = self.table.lock(hash);
+        let held = self.locks.until(key) >= self.shared.unix_now();
+        let slot = stripe.find(hash, key).ok_or(Error::NotFound)?;
+        if !(held && slot.is_locked() && opens(slot.item().cas())) {
+            return Err(Error::Temporary);
+        }
+        slot.unlock();
+        Ok(())
+    }
+}

@@ -1,0 +1,241 @@
+//! Which values are in memory: warm-up and fetches put them there, eviction takes them out.
+//!
+//! Eviction walks the table a part at a time, in turns ("second chance"): a value that was read
+//! since the last time round stays. A value that the store does not have yet is never taken.
+//!
+//! Threads: background threads, but for [`Vbucket::eject`].
+
+use super::{Found, Garbage, PoisonOnPanic, Slot, Stripe, Vbucket};
+use crate::item::Item;
+use crate::types::Seqno;
+
+/// What became of an eviction candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Eviction {
+    /// It was not there any more.
+    Gone,
+    /// It has to stay for now.
+    Kept,
+    /// It went.
+    Evicted,
+}
+
+/// What became of one value that an operator wants out of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ejection {
+    /// There is no such key.
+    Absent,
+    /// It was not in memory.
+    Already,
+    /// It has to stay: the store does not have it yet, or it would save nothing.
+    Kept,
+    /// It went.
+    Ejected,
+}
+
+/// A place in a table, for a walk that takes one part at a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Walk {
+    stripe: usize,
+    part: usize,
+}
+
+/// What one step of a walk found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Swept {
+    /// Values that went, or keys that had expired.
+    pub(crate) taken: usize,
+    /// Values that stay until the next round because they were read.
+    pub(crate) spared: usize,
+    /// Values that stay until they are durable.
+    pub(crate) dirty: usize,
+}
+
+impl Swept {
+    /// Adds what another step found.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.taken += other.taken;
+        self.spared += other.spared;
+        self.dirty += other.dirty;
+    }
+}
+
+/// Values up to this length stay: the key-only form would not be smaller.
+const SMALL_VALUE_BYTES: usize = 8;
+
+impl Vbucket {
+    /// Puts a fetched value in place, if the key still is the version that was fetched: same CAS
+    /// and still without a value. The item must carry the metadata of the key-only one.
+    pub(crate) fn fill(&self, item: &Item) {
+        let hash = item.hash();
+        let key_only;
+        {
+            let mut stripe = self.table.lock(hash);
+            let wanted = stripe.find(hash, item.key()).is_some_and(|slot| {
+                let same = slot.item().cas() == item.cas() && slot.item().nbytes() == item.nbytes();
+                same && !slot.is_deleted() && !slot.item().is_resident()
+            });
+            let full = item.clone();
+            key_only = if wanted {
+                stripe.swap(hash, item.key(), full)
+            } else {
+                None
+            };
+        }
+        drop(key_only);
+    }
+
+    /// Adds an item that was loaded from the store; for warm-up, before clients are let in.
+    pub(crate) fn load(&self, item: Item) {
+        let hash = item.hash();
+        self.table
+            .lock(hash)
+            .insert(Slot::new(item, Seqno::ZERO, false));
+    }
+
+    /// Takes a version out of memory altogether, for the memory-only store: unless it was read
+    /// since the last call or belongs to a window.
+    pub(crate) fn evict_whole(&self, item: &Item) -> Eviction {
+        let mut garbage = Garbage::default();
+        let (hash, key) = (item.hash(), item.key());
+        let mut stripe = self.table.lock(hash);
+        let Some(slot) = stripe.find(hash, key) else {
+            return Eviction::Gone;
+        };
+        if slot.is_deleted() || !slot.item().is(item) {
+            return Eviction::Gone;
+        }
+        if slot.take_recent() {
+            return Eviction::Kept;
+        }
+        let seqno = slot.seqno();
+        let mut ordered = self.log();
+        if ordered
+            .log
+            .window()
+            .is_some_and(|window| seqno > window.barrier)
+        {
+            return Eviction::Kept;
+        }
+        garbage.entry = ordered.log.forget(seqno);
+        garbage.slot = stripe.remove(hash, key);
+        Eviction::Evicted
+    }
+
+    /// Whether the key still has the version of this key-only item, and no value.
+    pub(crate) fn lacks_value(&self, item: &Item) -> bool {
+        let mut stripe = self.table.lock(item.hash());
+        stripe.find(item.hash(), item.key()).is_some_and(|slot| {
+            let lacking = !slot.is_deleted() && !slot.item().is_resident();
+            lacking && slot.item().cas() == item.cas()
+        })
+    }
+
+    /// One step of eviction: `walk` is where the last one ended. `None` at the end of the table.
+    pub(crate) fn evict_part(&self, walk: &mut Walk) -> Option<Swept> {
+        let mut swept = Swept::default();
+        let mut garbage = Vec::new();
+        self.step(walk, |stripe, part| {
+            // Under the stripe's lock: that of another vbucket of this id would be too high.
+            let persisted = self.log().log.persisted();
+            let evict = &mut |slot: &mut Slot| {
+                let item = slot.item();
+                if slot.is_deleted() || !item.is_resident() || item.nbytes() <= SMALL_VALUE_BYTES {
+                    return None;
+                }
+                if slot.seqno() > persisted {
+                    swept.dirty += 1;
+                    return None;
+                }
+                if slot.take_recent() {
+                    swept.spared += 1;
+                    return None;
+                }
+                swept.taken += 1;
+                Some(slot.item().key_only())
+            };
+            stripe.reform(part, evict, &mut garbage)
+        })?;
+        Some(swept)
+    }
+
+    /// One step of the expiry pager, likewise: logs the deletion of keys that have expired.
+    pub(crate) fn expire_part(&self, walk: &mut Walk) -> Option<Swept> {
+        let mut expired = Vec::new();
+        self.step(walk, |stripe, part| {
+            let floor = self.floor();
+            let look = &mut |slot: &Slot| {
+                let gone = slot.is_deleted() || slot.seqno() < floor;
+                if !gone && self.shared.is_expired(slot.item()) {
+                    expired.push(slot.item().clone());
+                }
+            };
+            stripe.visit(part, look)
+        })?;
+        for item in &expired {
+            self.expire_now(item.hash(), item.key());
+        }
+        Some(Swept {
+            taken: expired.len(),
+            ..Swept::default()
+        })
+    }
+
+    /// Locks the stripe of the walk's place for `work` on one part, which says whether there was
+    /// such a part. `None` when there is no such stripe.
+    fn step(&self, walk: &mut Walk, work: impl FnOnce(&mut Stripe, usize) -> bool) -> Option<()> {
+        let stripe = self.table.stripe(walk.stripe)?;
+        if work(&mut stripe.lock(), walk.part) {
+            walk.part += 1;
+        } else {
+            *walk = Walk {
+                stripe: walk.stripe + 1,
+                part: 0,
+            };
+        }
+        Some(())
+    }
+
+    fn expire_now(&self, hash: u32, key: &[u8]) {
+        let mut garbage = Garbage::default();
+        let _poison = PoisonOnPanic(self);
+        let mut stripe = self.table.lock(hash);
+        let mut ordered = self.log();
+        if self.state().is_some() {
+            self.settle(&mut stripe, &mut ordered, hash, key, &mut garbage);
+            ordered.log.close_if_due(|| self.shared.seconds());
+        }
+    }
+
+    /// [`Self::eject`] where no store has any value.
+    pub(crate) fn could_eject(&self, hash: u32, key: &[u8]) -> Ejection {
+        match self.get(hash, key) {
+            Found::Miss => Ejection::Absent,
+            _ => Ejection::Kept,
+        }
+    }
+
+    /// Takes the value of one key out of memory (EVICT_KEY).
+    pub(crate) fn eject(&self, hash: u32, key: &[u8]) -> Ejection {
+        if matches!(self.get(hash, key), Found::Miss) {
+            return Ejection::Absent;
+        }
+        let _full = {
+            let mut stripe = self.table.lock(hash);
+            let persisted = self.log().log.persisted();
+            let Some(slot) = stripe.find(hash, key).filter(|slot| !slot.is_deleted()) else {
+                return Ejection::Absent;
+            };
+            let item = slot.item();
+            if !item.is_resident() {
+                return Ejection::Already;
+            }
+            if slot.seqno() > persisted || item.nbytes() <= SMALL_VALUE_BYTES {
+                return Ejection::Kept;
+            }
+            let key_only = item.key_only();
+            stripe.swap(hash, key, key_only)
+        };
+        Ejection::Ejected
+    }
+}
