@@ -1,0 +1,82 @@
+//! The commands that reach the engine through `unknown_command`: checks the shape of a request,
+//! calls the engine, words the answer. Statuses and texts are those of ep-engine 1.7
+//! (ep-engine-1.7.md, section 1) unless they were wrong; online update is our own
+//! (online-update.md).
+//!
+//! Threads: host threads only.
+
+use crate::constants::{
+    CHECKPOINT_ENGINE_CMD_DEL_VBUCKET as DEL_VBUCKET, CHECKPOINT_ENGINE_CMD_GAT as GAT,
+    CHECKPOINT_ENGINE_CMD_GATQ as GATQ, CHECKPOINT_ENGINE_CMD_GET_VBUCKET as GET_VBUCKET,
+    CHECKPOINT_ENGINE_CMD_LAST_CLOSED_CHECKPOINT as LAST_CLOSED_CHECKPOINT,
+    CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_COMPLETE as ONLINE_UPDATE_COMPLETE,
+    CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_REVERT as ONLINE_UPDATE_REVERT,
+    CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_START as ONLINE_UPDATE_START,
+    CHECKPOINT_ENGINE_CMD_SET_VBUCKET as SET_VBUCKET,
+    CHECKPOINT_ENGINE_CMD_START_PERSISTENCE as START_PERSISTENCE,
+    CHECKPOINT_ENGINE_CMD_STOP_PERSISTENCE as STOP_PERSISTENCE,
+    CHECKPOINT_ENGINE_CMD_TOUCH as TOUCH,
+};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::host::{Cookie, Reply, Request, Response, Status};
+
+mod keys;
+mod update;
+mod vbuckets;
+
+/// Carries a request out and sends its responses.
+///
+/// # Errors
+/// `WouldBlock` when the client will be notified, `Disconnect` when no honest answer is possible,
+/// `NoMemory` when the host could not queue a response.
+pub(crate) fn execute(
+    engine: &Engine,
+    cookie: Cookie,
+    request: &Request<'_>,
+    reply: &mut dyn Reply,
+) -> Result<()> {
+    match request.opcode {
+        TOUCH | GAT | GATQ => keys::touch(engine, cookie, request, reply),
+        SET_VBUCKET => vbuckets::set(engine, request, reply),
+        GET_VBUCKET => vbuckets::get(engine, request, reply),
+        DEL_VBUCKET => vbuckets::delete(engine, request, reply),
+        STOP_PERSISTENCE | START_PERSISTENCE => {
+            engine.set_persistence(request.opcode == START_PERSISTENCE);
+            answer(reply, Status::SUCCESS, b"")
+        }
+        LAST_CLOSED_CHECKPOINT => vbuckets::last_closed_checkpoint(engine, request, reply),
+        ONLINE_UPDATE_START | ONLINE_UPDATE_COMPLETE | ONLINE_UPDATE_REVERT => {
+            update::online_update(engine, cookie, request, reply)
+        }
+        _ => answer(reply, Status::UNKNOWN_COMMAND, b""),
+    }
+}
+
+fn answer(reply: &mut dyn Reply, status: Status, body: &[u8]) -> Result<()> {
+    reply.send(&Response {
+        status,
+        extras: b"",
+        key: b"",
+        body,
+        cas: 0,
+    })
+}
+
+/// The status of an error, for commands whose answer is a status.
+fn status(error: Error) -> Result<Status> {
+    Ok(match error {
+        Error::WouldBlock | Error::Disconnect => return Err(error),
+        Error::NotFound => Status::KEY_ENOENT,
+        Error::Exists => Status::KEY_EEXISTS,
+        Error::NotStored => Status::NOT_STORED,
+        Error::NotNumeric => Status::DELTA_BADVAL,
+        Error::NotMyVbucket => Status::NOT_MY_VBUCKET,
+        Error::TooBig => Status::E2BIG,
+        Error::NoMemory => Status::ENOMEM,
+        Error::Temporary => Status::ETMPFAIL,
+        Error::Invalid => Status::EINVAL,
+        Error::Unsupported => Status::NOT_SUPPORTED,
+        Error::Internal => Status::EINTERNAL,
+    })
+}
