@@ -256,17 +256,13 @@ const IGNORED: &[&str] = &[
 
 /// Keys that are checked but have no effect in this version.
 const NOT_YET: &[&str] = &[
-    "mem_high_wat",
     "max_checkpoints",
     "chk_remover_stime",
-    "exp_pager_stime",
     "expiry_window",
     "min_data_age",
     "queue_age_cap",
     "warmup",
     "waitforwarmup",
-    "getl_default_timeout",
-    "getl_max_timeout",
     "sync_cmd_timeout",
     "tap_keepalive",
     "tap_noop_interval",

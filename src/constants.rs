@@ -19,6 +19,13 @@ pub const CHECKPOINT_ENGINE_CMD_TOUCH: u8 = 0x1c;
 pub const CHECKPOINT_ENGINE_CMD_GAT: u8 = 0x1d;
 /// GAT that does not answer a miss.
 pub const CHECKPOINT_ENGINE_CMD_GATQ: u8 = 0x1e;
+/// Takes the value of a key out of memory, if it is on disk.
+pub const CHECKPOINT_ENGINE_CMD_EVICT_KEY: u8 = 0x93;
+/// Answers the value of a key and locks it, for the seconds in 4 bytes of extras (none or 0: the
+/// configured time); the CAS of the answer is the one that changes or unlocks the key.
+pub const CHECKPOINT_ENGINE_CMD_GET_LOCKED: u8 = 0x94;
+/// Ends the lock of a key: the CAS of the header is that of the lock, in either byte order.
+pub const CHECKPOINT_ENGINE_CMD_UNLOCK_KEY: u8 = 0x95;
 /// Answers the id of the vbucket's last closed checkpoint: 8 bytes of body.
 pub const CHECKPOINT_ENGINE_CMD_LAST_CLOSED_CHECKPOINT: u8 = 0x97;
 /// Opens the window of an online update on all active vbuckets: from now on nothing reaches the

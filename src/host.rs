@@ -141,6 +141,8 @@ pub(crate) struct Request<'a> {
     pub(crate) opcode: u8,
     /// Vbucket of the header, not yet checked.
     pub(crate) vbucket: u16,
+    /// CAS of the header.
+    pub(crate) cas: u64,
     /// Extras.
     pub(crate) extras: &'a [u8],
     /// Key.

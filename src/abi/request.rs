@@ -18,7 +18,25 @@ pub(super) unsafe fn parse<'call>(
     let at = NonNull::new(request.cast_mut())?.cast::<[u8; rules::REQUEST_HEADER_BYTES]>();
     // SAFETY: a header, says the caller; bytes need no alignment.
     let header = unsafe { at.read() };
-    let [_, opcode, k0, k1, extras, _, v0, v1, b0, b1, b2, b3, ..] = header;
+    let [
+        _,
+        opcode,
+        k0,
+        k1,
+        extras,
+        _,
+        v0,
+        v1,
+        b0,
+        b1,
+        b2,
+        b3,
+        _,
+        _,
+        _,
+        _,
+        cas @ ..,
+    ] = header;
     let lengths = (
         extras,
         u16::from_be_bytes([k0, k1]),
@@ -31,6 +49,7 @@ pub(super) unsafe fn parse<'call>(
     Some(Request {
         opcode,
         vbucket: u16::from_be_bytes([v0, v1]),
+        cas: u64::from_be_bytes(cas),
         extras: body.get(extras)?,
         key: body.get(key)?,
         value: body.get(value)?,

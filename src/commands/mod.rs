@@ -6,8 +6,10 @@
 //! Threads: host threads only.
 
 use crate::constants::{
-    CHECKPOINT_ENGINE_CMD_DEL_VBUCKET as DEL_VBUCKET, CHECKPOINT_ENGINE_CMD_GAT as GAT,
-    CHECKPOINT_ENGINE_CMD_GATQ as GATQ, CHECKPOINT_ENGINE_CMD_GET_VBUCKET as GET_VBUCKET,
+    CHECKPOINT_ENGINE_CMD_DEL_VBUCKET as DEL_VBUCKET, CHECKPOINT_ENGINE_CMD_EVICT_KEY as EVICT_KEY,
+    CHECKPOINT_ENGINE_CMD_GAT as GAT, CHECKPOINT_ENGINE_CMD_GATQ as GATQ,
+    CHECKPOINT_ENGINE_CMD_GET_LOCKED as GET_LOCKED,
+    CHECKPOINT_ENGINE_CMD_GET_VBUCKET as GET_VBUCKET,
     CHECKPOINT_ENGINE_CMD_LAST_CLOSED_CHECKPOINT as LAST_CLOSED_CHECKPOINT,
     CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_COMPLETE as ONLINE_UPDATE_COMPLETE,
     CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_REVERT as ONLINE_UPDATE_REVERT,
@@ -15,7 +17,7 @@ use crate::constants::{
     CHECKPOINT_ENGINE_CMD_SET_VBUCKET as SET_VBUCKET,
     CHECKPOINT_ENGINE_CMD_START_PERSISTENCE as START_PERSISTENCE,
     CHECKPOINT_ENGINE_CMD_STOP_PERSISTENCE as STOP_PERSISTENCE,
-    CHECKPOINT_ENGINE_CMD_TOUCH as TOUCH,
+    CHECKPOINT_ENGINE_CMD_TOUCH as TOUCH, CHECKPOINT_ENGINE_CMD_UNLOCK_KEY as UNLOCK_KEY,
 };
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -38,6 +40,9 @@ pub(crate) fn execute(
 ) -> Result<()> {
     match request.opcode {
         TOUCH | GAT | GATQ => keys::touch(engine, cookie, request, reply),
+        GET_LOCKED => keys::get_locked(engine, cookie, request, reply),
+        UNLOCK_KEY => keys::unlock(engine, request, reply),
+        EVICT_KEY => keys::evict(engine, request, reply),
         SET_VBUCKET => vbuckets::set(engine, request, reply),
         GET_VBUCKET => vbuckets::get(engine, request, reply),
         DEL_VBUCKET => vbuckets::delete(engine, request, reply),

@@ -1,10 +1,12 @@
-//! Housekeeping: delayed flushes, the age of checkpoints, slots that a flush left behind, what a
-//! deleted vbucket left. Woken by the flusher after a commit and by whoever leaves work.
+//! Housekeeping: delayed flushes, the age of checkpoints, keys that have expired, slots that a flush
+//! left behind, what a deleted vbucket left. Woken by the flusher after a commit and by whoever
+//! leaves work.
 
 use std::time::Duration;
 
 use super::Core;
 use crate::types::VbucketState;
+use crate::vbucket::{Vbucket, Walk};
 use crate::worker::{Signal, Wake};
 
 /// How often ages are looked at while there is something that ages.
@@ -12,15 +14,16 @@ const TICK: Duration = Duration::from_secs(5);
 /// While a delayed flush is due.
 const FLUSH_TICK: Duration = Duration::from_secs(1);
 
-/// The housekeeper's thread. Sleeps without a timer on an idle node.
+/// The housekeeper's thread. On an idle node it sleeps until keys are to be looked for that have
+/// expired.
 pub(super) fn run(core: &Core, signal: &Signal) {
     let mut ageing = true;
+    let mut looked = core.host.monotonic();
     loop {
-        let tick = match core.flush_due() {
-            0 if ageing => Some(TICK),
-            0 => None,
-            _ => Some(FLUSH_TICK),
-        };
+        let ages = ageing.then_some(TICK);
+        let flush = (core.flush_due() != 0).then_some(FLUSH_TICK);
+        let expiry = core.until_expiry_pager(looked);
+        let tick = [ages, flush, expiry].into_iter().flatten().min();
         if signal.wait(tick) == Wake::Stop {
             return;
         }
@@ -33,6 +36,39 @@ pub(super) fn run(core: &Core, signal: &Signal) {
                 ageing |= vbucket.close_if_old();
             }
             vbucket.sweep_flushed();
+        }
+        if core.until_expiry_pager(looked) == Some(Duration::ZERO) {
+            core.expire(signal);
+            looked = core.host.monotonic();
+        }
+    }
+}
+
+impl Core {
+    /// Time until expired keys are to be looked for again; `None` for never.
+    fn until_expiry_pager(&self, looked: Duration) -> Option<Duration> {
+        let period = match self.shared.settings.exp_pager_stime.get() {
+            0 => return None,
+            seconds => Duration::from_secs(seconds),
+        };
+        Some((looked.saturating_add(period)).saturating_sub(self.host.monotonic()))
+    }
+
+    /// Deletes every key of an active vbucket that has expired. (A replica gets the deletions from
+    /// its master.)
+    fn expire(&self, signal: &Signal) {
+        self.shared.metrics.expiry_pager_runs.add(1);
+        let is_active = |vbucket: &&Vbucket| vbucket.state() == Some(VbucketState::Active);
+        for vbucket in self.vbuckets.iter().filter(is_active) {
+            let mut walk = Walk::default();
+            while let Some(swept) = vbucket.expire_part(&mut walk) {
+                if signal.is_stopped() {
+                    return;
+                }
+                if swept.taken > 0 {
+                    self.changed();
+                }
+            }
         }
     }
 }

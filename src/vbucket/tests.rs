@@ -159,7 +159,7 @@ impl Node {
     fn read(&self, vbucket: &Vbucket, key: &[u8]) -> Option<Row> {
         loop {
             match vbucket.get(hash(key), key) {
-                Found::Hit(item) => return Some(Row::of(&item)),
+                Found::Hit(item) | Found::Locked(item) => return Some(Row::of(&item)),
                 Found::Miss => return None,
                 Found::NotResident(item) => {
                     let fetched = self.fetch(vbucket, &item).is_some();

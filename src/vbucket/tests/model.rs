@@ -192,7 +192,9 @@ impl<'a> World<'a> {
         let expected = self.state.get(&key);
         match self.vbucket.get(hash(name), name) {
             Found::Miss => assert_eq!(expected, None),
-            Found::Hit(item) => assert_eq!(Some(&Row::of(&item)), expected),
+            Found::Hit(item) | Found::Locked(item) => {
+                assert_eq!(Some(&Row::of(&item)), expected);
+            }
             Found::NotResident(wanted) => {
                 assert!(self.was_reverted && !self.keep, "nobody evicted it");
                 let row = Row {
