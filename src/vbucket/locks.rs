@@ -85,7 +85,11 @@ impl Vbucket {
             return Ok(rule.lock());
         };
         let gone = slot.is_deleted() || slot.seqno() < floor;
-        if gone || until < self.shared.unix_now() {
+        if gone {
+            // A REVERT may bring it back, locked.
+            return Ok(rule.lock());
+        }
+        if until < self.shared.unix_now() {
             slot.unlock();
             return Ok(rule.lock());
         }

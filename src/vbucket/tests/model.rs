@@ -1,5 +1,6 @@
 //! One vbucket against a map: random operations, windows that open, complete, fail and revert
-//! between them, a flusher that is in the middle of a read, a clock that goes on.
+//! between them, a flusher that is in the middle of a read, a clock that goes on, values that are
+//! evicted, keys that are locked.
 
 use std::collections::BTreeMap;
 
@@ -13,8 +14,8 @@ use crate::error::Error;
 use crate::item::{Item, Meta};
 use crate::types::{CheckpointId, Seqno};
 use crate::vbucket::{
-    Found, Reader, RevertStep, Vbucket, Verdict, begin_complete, begin_revert, complete_failed,
-    completed, open_windows,
+    Found, LockRule, Reader, RevertStep, Vbucket, Verdict, Walk, begin_complete, begin_revert,
+    complete_failed, completed, open_windows,
 };
 
 const KEYS: u8 = 6;
@@ -41,6 +42,10 @@ enum Step {
     Sweep,
     Count,
     Recreate,
+    Evict,
+    Expire,
+    Lock(u8, u32),
+    Unlock(u8, bool),
 }
 
 type State = BTreeMap<u8, Row>;
@@ -74,7 +79,10 @@ struct World<'a> {
     counters: (u64, u64, u64),
     cas_max: u64,
     expired: u64,
-    was_reverted: bool,
+    /// Whether a value may be out of memory.
+    may_lack: bool,
+    /// Until when a version is locked, if it still is the latest.
+    locks: BTreeMap<u8, u32>,
 }
 
 impl<'a> World<'a> {
@@ -90,7 +98,8 @@ impl<'a> World<'a> {
             counters: (0, 0, 0),
             cas_max: 0,
             expired: 0,
-            was_reverted: false,
+            may_lack: false,
+            locks: BTreeMap::new(),
         }
     }
 
@@ -115,9 +124,15 @@ impl<'a> World<'a> {
         let row = self.state.get(&key);
         if row.is_some_and(|row| row.expiry != 0 && row.expiry < now) {
             self.state.remove(&key);
+            self.locks.remove(&key);
             self.expired += 1;
             self.touched(key, true);
         }
+    }
+
+    fn is_locked(&self, key: u8) -> bool {
+        let held = self.locks.get(&key).copied().unwrap_or_default() >= self.node.host.unix();
+        held && self.state.contains_key(&key)
     }
 
     fn expiry(&self, after: u32) -> u32 {
@@ -130,15 +145,68 @@ impl<'a> World<'a> {
 
     fn put(&mut self, key: u8, after: u32) {
         self.meet(key);
+        let rule = match self.version % 3 {
+            0 => LockRule::Match(self.state.get(&key).map_or(0, |row| row.cas)),
+            1 => LockRule::Match(0),
+            _ => LockRule::Refuse,
+        };
+        let refusal = match rule {
+            _ if !self.is_locked(key) => None,
+            LockRule::Match(0) => Some(Error::Exists),
+            LockRule::Match(_) => None,
+            _ => Some(Error::Temporary),
+        };
+        if self.put_by(key, after, rule, refusal) {
+            self.locks.remove(&key);
+        }
+    }
+
+    /// GET_LOCKED.
+    fn lock(&mut self, key: u8, seconds: u32) {
+        self.get(key);
+        if !self.state.contains_key(&key) {
+            return;
+        }
+        let refusal = self.is_locked(key).then_some(Error::Temporary);
+        let until = self.node.host.unix() + seconds;
+        if self.put_by(key, 0, LockRule::Take(until), refusal) {
+            self.locks.insert(key, until);
+        }
+    }
+
+    fn unlock(&mut self, key: u8, right: bool) {
+        self.meet(key);
+        let name = NAMES[usize::from(key)];
+        let cas = self.state.get(&key).map_or(0, |row| row.cas);
+        let result = self
+            .vbucket
+            .unlock(hash(name), name, &|lock| right && lock == cas);
+        let expected = match self.state.get(&key) {
+            None => Err(Error::NotFound),
+            Some(_) if right && self.is_locked(key) => Ok(()),
+            Some(_) => Err(Error::Temporary),
+        };
+        assert_eq!(result, expected);
+        if result.is_ok() {
+            self.locks.remove(&key);
+        }
+    }
+
+    /// A new version; false when `refusal` was expected and came.
+    fn put_by(&mut self, key: u8, after: u32, rule: LockRule, refusal: Option<Error>) -> bool {
         self.version += 1;
         let name = NAMES[usize::from(key)];
-        let value = "v".repeat(1 + self.version as usize % 5) + &self.version.to_string();
+        let value = "value".repeat(1 + self.version as usize % 5) + &self.version.to_string();
         let new = item(name, value.as_bytes(), self.expiry(after));
         let present = self.state.get(&key).map(|row| row.cas);
-        let cas = self.vbucket.mutate(hash(name), name, &mut |now| {
+        let cas = self.vbucket.change(hash(name), name, rule, &mut |now| {
             assert_eq!(now.map(Item::cas), present);
             Ok(Verdict::Put(new.clone()))
         });
+        if let Some(refusal) = refusal {
+            assert_eq!(cas, Err(refusal));
+            return false;
+        }
         let cas = cas.unwrap();
         assert!(
             cas > self.cas_max && new.cas() == cas,
@@ -147,6 +215,7 @@ impl<'a> World<'a> {
         self.cas_max = cas;
         self.state.insert(key, Row::of(&new));
         self.touched(key, false);
+        true
     }
 
     /// Changes the expiry and nothing else, as `touch` does.
@@ -155,18 +224,20 @@ impl<'a> World<'a> {
         let name = NAMES[usize::from(key)];
         let expiry = self.expiry(after);
         let present = self.state.get(&key).cloned();
-        let result = self.vbucket.mutate(hash(name), name, &mut |now| {
-            let Some(now) = now else {
-                return Err(Error::NotFound);
-            };
-            let meta = Meta {
-                expiry,
-                ..now.meta()
-            };
-            Ok(Verdict::Touch(
-                Item::with_value(name, &[now.value()], meta).unwrap(),
-            ))
-        });
+        let result = self
+            .vbucket
+            .change(hash(name), name, LockRule::Keep, &mut |now| {
+                let Some(now) = now else {
+                    return Err(Error::NotFound);
+                };
+                let meta = Meta {
+                    expiry,
+                    ..now.meta()
+                };
+                Ok(Verdict::Touch(
+                    Item::with_value(name, &[now.value()], meta).unwrap(),
+                ))
+            });
         match present {
             None => assert_eq!(result, Err(Error::NotFound)),
             Some(row) => {
@@ -180,6 +251,11 @@ impl<'a> World<'a> {
     fn remove(&mut self, key: u8) {
         self.meet(key);
         let result = super::remove(self.vbucket, NAMES[usize::from(key)]);
+        if self.is_locked(key) {
+            assert_eq!(result, Err(Error::Temporary));
+            return;
+        }
+        self.locks.remove(&key);
         assert_eq!(result.is_ok(), self.state.remove(&key).is_some());
         if result.is_ok() {
             self.touched(key, true);
@@ -192,11 +268,20 @@ impl<'a> World<'a> {
         let expected = self.state.get(&key);
         match self.vbucket.get(hash(name), name) {
             Found::Miss => assert_eq!(expected, None),
-            Found::Hit(item) | Found::Locked(item) => {
-                assert_eq!(Some(&Row::of(&item)), expected);
+            Found::Hit(item) => {
+                assert_eq!(
+                    (Some(&Row::of(&item)), self.is_locked(key)),
+                    (expected, false)
+                );
+            }
+            Found::Locked(item) => {
+                assert_eq!(
+                    (Some(&Row::of(&item)), self.is_locked(key)),
+                    (expected, true)
+                );
             }
             Found::NotResident(wanted) => {
-                assert!(self.was_reverted && !self.keep, "nobody evicted it");
+                assert!(self.may_lack, "nobody evicted it");
                 let row = Row {
                     value: expected.unwrap().value.clone(),
                     ..Row::of(&wanted)
@@ -271,9 +356,37 @@ impl<'a> World<'a> {
                 (true, true) => self.counters.1 += 1,
                 (true, false) => self.counters.2 += 1,
             }
+            self.locks.remove(&key);
         }
         self.state = held.at_start.clone();
-        self.was_reverted = true;
+        self.may_lack |= !self.keep;
+    }
+
+    /// One round of eviction, after which what is clean has no value unless it was read.
+    fn evict(&mut self) {
+        let mut walk = Walk::default();
+        while self.vbucket.evict_part(&mut walk).is_some() {}
+        self.may_lack = true;
+        let figures = self.vbucket.figures();
+        assert!(self.is_reverting() || figures.evicted <= self.state.len());
+    }
+
+    /// One round of the expiry pager.
+    fn expire(&mut self) {
+        if self.is_reverting() {
+            return;
+        }
+        let mut walk = Walk::default();
+        while self.vbucket.expire_part(&mut walk).is_some() {}
+        (0..KEYS).for_each(|key| self.meet(key));
+    }
+
+    /// Whether the table's count of values that are out of memory is true.
+    fn check_evicted(&self) {
+        let is_out =
+            |name: &&&[u8]| matches!(self.vbucket.get(hash(name), name), Found::NotResident(_));
+        let counted = NAMES.iter().filter(is_out).count();
+        assert_eq!(self.vbucket.figures().evicted, counted);
     }
 
     /// A step of the background revert. True when it is through.
@@ -342,7 +455,8 @@ impl<'a> World<'a> {
         }
         self.node.create(0);
         self.state.clear();
-        self.was_reverted = false;
+        self.locks.clear();
+        self.may_lack = false;
         if let Some(reading) = self.reading.take() {
             reading.reader.committed(reading.closed, &reading.changes);
         }
@@ -395,6 +509,10 @@ impl<'a> World<'a> {
                 );
             }
             Step::Recreate => self.recreate(),
+            Step::Evict => self.evict(),
+            Step::Expire => self.expire(),
+            Step::Lock(key, seconds) => self.lock(key, seconds),
+            Step::Unlock(key, right) => self.unlock(key, right),
         }
         let report = self.vbucket.window_report().map(|report| report.touched);
         if self.phase() == Some(Phase::Open) {
@@ -410,6 +528,9 @@ impl<'a> World<'a> {
     /// Ends what runs, writes everything, and looks at every key.
     fn finish(&mut self) {
         self.reverted();
+        self.evict();
+        (0..KEYS).for_each(|key| self.meet(key));
+        self.check_evicted();
         for key in 0..KEYS {
             self.get(key);
         }
@@ -431,7 +552,11 @@ fn step() -> impl Strategy<Value = Step> {
         12 => (key.clone(), expiry.clone()).prop_map(|(key, expiry)| Step::Put(key, expiry)),
         3 => (key.clone(), expiry).prop_map(|(key, expiry)| Step::Touch(key, expiry)),
         5 => key.clone().prop_map(Step::Remove),
-        8 => key.prop_map(Step::Get),
+        8 => key.clone().prop_map(Step::Get),
+        3 => (key.clone(), 0..3_u32).prop_map(|(key, seconds)| Step::Lock(key, seconds)),
+        2 => (key, bool::ANY).prop_map(|(key, right)| Step::Unlock(key, right)),
+        2 => Just(Step::Evict),
+        1 => Just(Step::Expire),
         1 => Just(Step::Flush),
         4 => Just(Step::Start),
         3 => Just(Step::Complete),
