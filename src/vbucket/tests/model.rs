@@ -255,9 +255,9 @@ impl<'a> World<'a> {
             assert_eq!(result, Err(Error::Temporary));
             return;
         }
-        self.locks.remove(&key);
         assert_eq!(result.is_ok(), self.state.remove(&key).is_some());
         if result.is_ok() {
+            self.locks.remove(&key);
             self.touched(key, true);
         }
     }
