@@ -13,9 +13,11 @@ use crate::store::Store;
 use crate::types::{StoreOp, VbucketId, VbucketState};
 use store::TestStore;
 
+mod eviction;
 mod fetch;
 mod history;
 mod lifecycle;
+mod locks;
 mod memory;
 mod ops;
 mod store;
