@@ -21,6 +21,11 @@ use crate::worker::{Signal, Wake};
 
 /// Shortest pause after a lap that freed nothing.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
+/// For how long nothing could be freed, by anybody, when the quota counts as exhausted: the flusher
+/// and the store give back within that time what they hold.
+const EXHAUSTED_AFTER: Duration = Duration::from_secs(2);
+/// No quota below this leaves room for anything.
+const QUOTA_BYTES_MIN: u64 = 1 << 20;
 /// Parts that a fetcher looks at before it brings a value in.
 const RELIEF_PARTS: usize = 16;
 
@@ -43,7 +48,7 @@ pub(crate) struct Evictor {
     can_evict: bool,
     // Guards the place of the walk. Lock order: before one stripe.
     hand: Mutex<Hand>,
-    /// The last lap found nothing that could be freed, now or once it is durable.
+    /// Nothing can be freed, now or once it is durable.
     exhausted: AtomicBool,
     signal: Arc<Signal>,
 }
@@ -101,7 +106,8 @@ impl Evictor {
 
     /// Whether nothing in memory can be freed: every value is out, and none waits for the store.
     pub(crate) fn is_exhausted(&self) -> bool {
-        self.exhausted.load(Ordering::Relaxed) || self.shared.settings.max_size.get() == 0
+        let quota = self.shared.settings.max_size.get();
+        self.exhausted.load(Ordering::Relaxed) || quota < QUOTA_BYTES_MIN
     }
 
     fn is_above_high(&self) -> bool {
@@ -159,6 +165,8 @@ impl Evictor {
 /// The pager's thread. Wakes `flush` when only values are left that the store does not have.
 pub(crate) fn run(evictor: &Evictor, flush: &Signal, signal: &Signal) {
     let host = &evictor.shared.host;
+    // Since when laps have found nothing to free, and nothing that waits for the store.
+    let mut fruitless = None;
     while signal.wait(None) != Wake::Stop {
         if !evictor.is_above_high() {
             continue;
@@ -173,7 +181,10 @@ pub(crate) fn run(evictor: &Evictor, flush: &Signal, signal: &Signal) {
             let Some(lap) = evictor.step() else { continue };
             let now = host.monotonic();
             if lap.taken == 0 && lap.spared == 0 {
-                evictor.exhausted.store(lap.dirty == 0, Ordering::Relaxed);
+                let since = fruitless.filter(|_| lap.dirty == 0).unwrap_or(now);
+                fruitless = Some(since);
+                let exhausted = now.saturating_sub(since) >= EXHAUSTED_AFTER;
+                evictor.exhausted.store(exhausted, Ordering::Relaxed);
                 flush.wake();
                 // Looking again costs as much as this time; nothing is gained by haste.
                 if signal.nap(now.saturating_sub(began).max(PAUSE_MIN)) {
@@ -182,6 +193,10 @@ pub(crate) fn run(evictor: &Evictor, flush: &Signal, signal: &Signal) {
                 break;
             }
             began = now;
+            fruitless = None;
+        }
+        if !evictor.is_above_low() {
+            fruitless = None;
         }
     }
 }
