@@ -15,6 +15,7 @@ use store::TestStore;
 
 mod fetch;
 mod history;
+mod ids;
 mod lifecycle;
 mod memory;
 mod ops;
