@@ -245,12 +245,20 @@ impl Persister {
         self.shared.metrics.commits.add(1);
         self.shared.metrics.persisted.add(count as u64);
         progress.window = progress.wanted_window;
+        self.learn(progress, news);
+        Ok(())
+    }
+
+    /// Takes note of what the store knows after a commit.
+    fn learn(&self, progress: &mut Progress, news: Vec<(VbucketId, Option<Known>)>) {
         for (id, known) in news {
+            if let (Some(vbucket), Some(known)) = (self.vbuckets.get(id), known) {
+                vbucket.reserve(known.incarnation, known.record.reserved);
+            }
             if let Some(slot) = progress.known.get_mut(id.index()) {
                 *slot = known;
             }
         }
-        Ok(())
     }
 
     fn sync_periodically(&self, progress: &mut Progress) -> Result<(), StoreError> {
@@ -274,11 +282,15 @@ impl Persister {
     }
 
     /// COMPLETE: makes the windows of all `vbuckets` durable in one atomic commit, after everything
-    /// that lies before them. The windows end.
+    /// that lies before them. The windows end; `window` is what the store is to say then.
     ///
     /// # Errors
     /// Nothing of the windows was committed; they are still completing.
-    pub(crate) fn complete(&self, vbuckets: &[&Vbucket]) -> Result<(), StoreError> {
+    pub(crate) fn complete(
+        &self,
+        vbuckets: &[&Vbucket],
+        window: WindowRecord,
+    ) -> Result<(), StoreError> {
         let mut progress = self.progress.lock();
         if self.is_stopped() {
             return Err(StoreError::new(
@@ -296,23 +308,19 @@ impl Persister {
             fill(&mut *batch, vbucket.id(), &changes);
             let id = vbucket.with_log(Log::window_id);
             if let Some(id) = id {
-                records.extend(put_record(&mut *batch, &progress, vbucket, id));
+                records.extend(put_record(&mut *batch, vbucket, id));
             }
             windows.push(changes);
         }
-        batch.set_window(WindowRecord::Completed);
+        batch.set_window(window);
         // Committed and durable, or neither: an error between the two could not be taken back.
         batch.commit(match self.durability {
             Durability::Periodic => Durability::Sync,
             durability => durability,
         })?;
-        progress.window = WindowRecord::Completed;
-        progress.wanted_window = WindowRecord::Completed;
-        for (id, known) in records {
-            if let Some(slot) = progress.known.get_mut(id.index()) {
-                *slot = Some(known);
-            }
-        }
+        progress.window = window;
+        progress.wanted_window = window;
+        self.learn(&mut progress, records);
         completed(vbuckets);
         for (vbucket, changes) in vbuckets.iter().zip(&windows) {
             vbucket.forget_deletions(changes);
@@ -363,31 +371,20 @@ fn put_standing(
     }
 }
 
-/// Adds a vbucket's record to the batch when it differs from what the store has.
+/// Adds the record of a vbucket whose checkpoint `checkpoint` is durable with this batch.
 fn put_record(
     batch: &mut dyn Batch,
-    progress: &Progress,
     vbucket: &Vbucket,
     checkpoint: CheckpointId,
-) -> Option<(VbucketId, Known)> {
-    let record = VbucketRecord {
-        state: vbucket.state()?,
-        checkpoint,
-    };
+) -> Option<(VbucketId, Option<Known>)> {
+    let (incarnation, mut record) = vbucket.standing()?;
+    record.checkpoint = record.checkpoint.max(checkpoint);
+    batch.set_vbucket(vbucket.id(), &record);
     let known = Known {
-        incarnation: vbucket.incarnation(),
+        incarnation,
         record,
     };
-    let id = vbucket.id();
-    let same = progress
-        .known
-        .get(id.index())
-        .is_some_and(|slot| *slot == Some(known));
-    if same {
-        return None;
-    }
-    batch.set_vbucket(id, &record);
-    Some((id, known))
+    Some((vbucket.id(), Some(known)))
 }
 
 /// Puts changes into a batch, in order.

@@ -6,13 +6,9 @@ use std::hash::{BuildHasher, RandomState};
 use crate::config::Config;
 use crate::ffi::alloc::used_bytes;
 use crate::item::{Item, Meta};
-use crate::store::{Record, Store, StoreError, VbucketRecord, WindowRecord};
-use crate::types::{CheckpointId, VbucketId};
+use crate::store::{Record, Store, StoreError, VbucketRecord};
+use crate::types::VbucketId;
 use crate::vbucket::{Shared, VbucketMap};
-
-/// Ids that a process may have given to checkpoints that it did not live to record: after a crash
-/// in a window the next one is so much higher, because ids are never given twice.
-const LOST_IDS: u64 = 1024;
 
 /// Keys between two looks at the memory in use.
 const LOOK_KEYS: u64 = 1024;
@@ -26,7 +22,7 @@ pub(crate) struct Loaded {
     pub(crate) record: VbucketRecord,
 }
 
-/// Loads everything. `fate` is what became of the last window.
+/// Loads everything.
 ///
 /// # Errors
 /// When the store cannot be read or is damaged; nothing was changed.
@@ -36,19 +32,12 @@ pub(crate) fn load(
     shared: &Shared,
     config: &Config,
     hasher: &RandomState,
-    fate: WindowRecord,
 ) -> Result<Vec<Loaded>, StoreError> {
     let start = shared.host.monotonic();
     let records = store.vbuckets()?;
-    let skip = if fate == WindowRecord::Lost {
-        LOST_IDS
-    } else {
-        0
-    };
     let mut cas_max = 0;
     for &(id, record) in &records {
-        let first = CheckpointId::new(record.checkpoint.get() + 1 + skip);
-        vbuckets.create(id, record.state, first, 0);
+        vbuckets.create(id, record.state, record.reserved.next(), 0);
     }
     let mut count = 0_u64;
     let mut values = true;

@@ -18,6 +18,7 @@ use crate::item::Item;
 use crate::types::{CheckpointId, Seqno};
 
 mod entry;
+mod lease;
 mod segment;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,8 @@ pub(crate) struct Limits {
     pub(crate) bytes_max: usize,
     /// Age in seconds (by any clock that does not go back) of one that holds a mutation.
     pub(crate) period: u32,
+    /// Ids that are reserved ahead in the store; `u64::MAX` when nothing outlives the process.
+    pub(crate) lease: u64,
 }
 
 /// What a checkpoint is to the flusher.
@@ -113,6 +116,8 @@ pub(crate) struct Log {
     closed: VecDeque<Checkpoint>,
     open: Checkpoint,
     next_id: CheckpointId,
+    /// Ids up to here may be given.
+    reserved: CheckpointId,
     last: Seqno,
     /// The persistence cursor: everything up to here is durable, or reverted and skipped.
     persisted: Seqno,
@@ -125,12 +130,13 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// A log whose first checkpoint has the given id.
+    /// A log whose first checkpoint has the given id. Nothing of it is in the store yet.
     pub(crate) fn new(id: CheckpointId, limits: Limits, now: u32) -> Self {
         let mut log = Self {
             closed: VecDeque::new(),
             open: Checkpoint::new(id, Seqno::new(1), now),
             next_id: id.next(),
+            reserved: CheckpointId::new(id.get().saturating_add(limits.lease)),
             last: Seqno::ZERO,
             persisted: Seqno::ZERO,
             persisted_id: CheckpointId::new(id.get().saturating_sub(1)),
@@ -245,7 +251,7 @@ impl Log {
     pub(crate) fn close_if_due(&mut self, now: impl FnOnce() -> u32) {
         let open = &self.open;
         let full = open.mutations >= self.limits.items_max || open.bytes >= self.limits.bytes_max;
-        if full && open.kind == Kind::Normal {
+        if full && open.kind == Kind::Normal && self.may_close() {
             self.rotate(now());
         }
     }
@@ -255,7 +261,8 @@ impl Log {
     /// Returns whether the open checkpoint is one that ages.
     pub(crate) fn close_if_old(&mut self, now: u32) -> bool {
         let ages = self.open.kind == Kind::Normal && self.open.mutations > 0;
-        if ages && now.saturating_sub(self.open.created) >= self.limits.period {
+        let due = now.saturating_sub(self.open.created) >= self.limits.period;
+        if ages && due && self.may_close() {
             self.rotate(now);
             return false;
         }

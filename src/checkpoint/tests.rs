@@ -17,6 +17,7 @@ const LIMITS: Limits = Limits {
     items_max: 1_000_000,
     bytes_max: usize::MAX,
     period: 600,
+    lease: u64::MAX,
 };
 
 /// What a test looks at in an entry.
@@ -162,6 +163,7 @@ fn a_window_obeys_no_limit_and_the_checkpoint_behind_it_does() {
         items_max: 2,
         bytes_max: usize::MAX,
         period: 5,
+        lease: u64::MAX,
     };
     let mut log = Log::new(CheckpointId::new(7), limits, 0);
     open(&mut log);
@@ -191,6 +193,7 @@ fn a_full_or_an_old_checkpoint_is_closed_and_an_empty_one_is_not() {
         items_max: 100,
         bytes_max: 3 * item_of(1, 1).memory_bytes(),
         period: 5,
+        lease: u64::MAX,
     };
     let mut log = Log::new(CheckpointId::new(1), limits, 10);
     assert!(!log.close_if_old(1_000));

@@ -66,9 +66,10 @@ impl Log {
             .map(|checkpoint| checkpoint.id)
     }
 
-    /// START: a new checkpoint begins that is held back from the store. False when a window exists.
+    /// START: a new checkpoint begins that is held back from the store. False when a window exists
+    /// or its ids are not reserved.
     pub(crate) fn open_window(&mut self, now: u32, opened: Duration) -> bool {
-        if self.window.is_some() {
+        if self.window.is_some() || !self.may_open_window() {
             return false;
         }
         let barrier = self.rotate(now);
@@ -113,11 +114,12 @@ impl Log {
     }
 
     /// COMPLETE accepted: the window's checkpoint is closed and a normal one opened. False unless
-    /// the window is open.
+    /// the window is open and enough ids are reserved.
     pub(crate) fn begin_complete(&mut self, now: u32) -> bool {
-        self.end_window(Op::UpdateEnd, Kind::Completing, now, |end| {
-            Phase::Completing { end }
-        })
+        self.may_complete()
+            && self.end_window(Op::UpdateEnd, Kind::Completing, now, |end| {
+                Phase::Completing { end }
+            })
     }
 
     /// REVERT accepted: as above, and a `flush_all` of the window counts no longer.

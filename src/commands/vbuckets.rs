@@ -22,6 +22,11 @@ pub(super) fn set(engine: &Engine, request: &Request<'_>, reply: &mut dyn Reply)
     };
     match engine.set_vbucket(request.vbucket, state) {
         Ok(()) => answer(reply, Status::SUCCESS, b""),
+        Err(VbucketError::NoIds) => answer(
+            reply,
+            Status::ETMPFAIL,
+            b"The vbucket cannot join the online update: persistence is stopped or failing.",
+        ),
         Err(_) => answer(
             reply,
             Status::EINVAL,
@@ -55,7 +60,7 @@ pub(super) fn delete(engine: &Engine, request: &Request<'_>, reply: &mut dyn Rep
             b"Failed to delete vbucket.  It is part of an online update and could not be brought \
               back; make it active and send COMPLETE or REVERT first.",
         ),
-        Err(VbucketError::Missing | VbucketError::OutOfRange) => (
+        Err(VbucketError::Missing | VbucketError::OutOfRange | VbucketError::NoIds) => (
             Status::NOT_MY_VBUCKET,
             b"Failed to delete vbucket.  Bucket not found.",
         ),

@@ -20,12 +20,14 @@ use crate::store::fjall::{FjallStore, Options};
 use crate::store::memory::MemoryStore;
 use crate::store::{Store, WindowRecord};
 use crate::types::{CheckpointId, VbucketId, VbucketState};
-use crate::vbucket::{ReadersSwitch, Shared, VbucketMap};
+use crate::vbucket::{ReadersSwitch, Shared, Vbucket, VbucketMap};
 use crate::warmup::{self, Loaded};
 use crate::worker::{Signal, Worker};
 
 /// Keys and values that a checkpoint holds at most: bounds a flusher batch in bytes.
 const CHECKPOINT_BYTES_MAX: usize = 32 << 20;
+/// Ids of checkpoints that are reserved ahead in the store.
+const LEASE_IDS: u64 = 1024;
 /// Threads that read values from the store.
 const FETCH_THREADS: usize = 2;
 /// Pause between attempts to write during shutdown.
@@ -49,9 +51,10 @@ impl Engine {
     ) -> Result<Self, String> {
         tell(&*host, &config);
         let core = build(host, config, store)?;
+        // The window's fate, vbucket 0 and the ids that this process may give are on record before
+        // anything happens.
+        core.persister.round().map_err(|error| error.to_string())?;
         let workers = spawn(&core)?;
-        // What warm-up changed (the window's fate, vbucket 0) is written now.
-        core.changed();
         Ok(Self {
             core,
             workers: Mutex::new(workers),
@@ -87,8 +90,10 @@ impl Drop for Engine {
 }
 
 impl Core {
-    /// Flushes up to the barriers, for as long as the configuration allows.
+    /// Closes the checkpoints and flushes up to the barriers, for as long as the configuration
+    /// allows.
     fn write_the_rest(&self) {
+        self.vbuckets.iter().for_each(Vbucket::finish);
         self.persister.set_stopped(false);
         let timeout = Duration::from_secs(u64::from(self.config.shutdown_timeout));
         let end = self.host.monotonic() + timeout;
@@ -157,6 +162,11 @@ fn share(host: &Arc<dyn Host>, config: &Config, store: &dyn Store) -> Shared {
             items_max: config.chk_max_items,
             bytes_max: CHECKPOINT_BYTES_MAX,
             period: config.chk_period,
+            lease: if store.keeps_values() {
+                LEASE_IDS
+            } else {
+                u64::MAX
+            },
         },
         keep_pre_images: in_memory || !store.keeps_values(),
     }
@@ -172,7 +182,7 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
     } else {
         window
     };
-    let loaded = warmup::load(&**store, &vbuckets, &shared, &config, &hasher, fate)
+    let loaded = warmup::load(&**store, &vbuckets, &shared, &config, &hasher)
         .map_err(|error| error.to_string())?;
     let persister = Persister::new(
         Arc::clone(store),

@@ -160,6 +160,8 @@ const NO_WINDOW: &str = "no online update is open on an active vbucket; send STA
 const RUNNING: &str =
     "a COMPLETE or REVERT is still running; wait for its answer (see `stats onlineupdate`)";
 const IS_OPEN: &str = "an online update is open already; send COMPLETE (0x9c) or REVERT (0x9d)";
+const NO_IDS: &str = "the store has not reserved enough checkpoint ids: persistence is stopped or \
+                      failing (see the log); remove the cause and try again";
 const NO_VBUCKET: &str = "this node has no active vbucket; create one with SET_VBUCKET (0x3d)";
 
 impl Core {
@@ -191,7 +193,12 @@ impl Core {
             return Err(UpdateError::Unsupported(NO_VBUCKET));
         }
         if !open_windows(&vbuckets, self.host.monotonic()) {
-            return Err(UpdateError::Unsupported(IS_OPEN));
+            let open = |vbucket: &&Vbucket| vbucket.window_phase().is_some();
+            return Err(if vbuckets.iter().any(open) {
+                UpdateError::Unsupported(IS_OPEN)
+            } else {
+                UpdateError::Failed(NO_IDS.to_owned())
+            });
         }
         self.persister.want_window(WindowRecord::Open);
         drop(gate);
@@ -218,7 +225,11 @@ impl Core {
                 Kind::Revert => begin_revert(&vbuckets, now),
             };
         if !begun {
-            return Ok(Err(UpdateError::Unsupported(NO_WINDOW)));
+            return Ok(Err(if vbuckets.is_empty() {
+                UpdateError::Unsupported(NO_WINDOW)
+            } else {
+                UpdateError::Failed(NO_IDS.to_owned())
+            }));
         }
         let vbuckets = vbuckets.iter().map(|vbucket| vbucket.id()).collect();
         gate.running = Some(kind);
@@ -239,12 +250,16 @@ impl Core {
             .filter_map(|&id| self.vbuckets.get(id))
             .collect();
         let (outcome, last) = match job.kind {
-            Kind::Complete => match self.persister.complete(&vbuckets) {
-                Ok(()) => (Ok(()), Some(WindowRecord::Completed)),
-                Err(error) => (Err(self.reopen(&vbuckets, &error.to_string())), None),
-            },
+            Kind::Complete => {
+                let record = self.record_after(&job, WindowRecord::Completed);
+                match self.persister.complete(&vbuckets, record) {
+                    Ok(()) => (Ok(()), Some(WindowRecord::Completed)),
+                    Err(error) => (Err(self.reopen(&vbuckets, &error.to_string())), None),
+                }
+            }
             Kind::Revert => {
-                self.revert_all(&vbuckets);
+                let record = self.record_after(&job, WindowRecord::Reverted);
+                self.revert_all(&vbuckets, record);
                 (Ok(()), Some(WindowRecord::Reverted))
             }
         };
@@ -268,7 +283,24 @@ impl Core {
         self.host.notify(job.cookie);
     }
 
-    fn revert_all(&self, vbuckets: &[&Vbucket]) {
+    /// What the store is to say once the windows of a job have ended: another vbucket, dead or a
+    /// replica, may still have one.
+    fn record_after(&self, job: &Job, outcome: WindowRecord) -> WindowRecord {
+        let ends = {
+            let gate = self.updates.gate.lock();
+            let mut ends = job.vbuckets.clone();
+            ends.extend(&gate.joined);
+            ends
+        };
+        let stays = |vb: &Vbucket| vb.window_phase().is_some() && !ends.contains(&vb.id());
+        if self.vbuckets.iter().any(stays) {
+            WindowRecord::Open
+        } else {
+            outcome
+        }
+    }
+
+    fn revert_all(&self, vbuckets: &[&Vbucket], record: WindowRecord) {
         let mut changes = Vec::new();
         for vbucket in vbuckets {
             let mut after = Seqno::ZERO;
@@ -280,7 +312,7 @@ impl Core {
             vbucket.reverted();
         }
         self.shared.switch.turn_off();
-        self.persister.want_window(WindowRecord::Reverted);
+        self.persister.want_window(record);
         if let Err(error) = self.persister.round() {
             // The flusher tries again. Until it can, a crash would be told as "lost at restart".
             let text = format!("cannot note the REVERT in the store yet: {error}");

@@ -15,6 +15,8 @@ pub(crate) enum VbucketError {
     InWindow,
     /// The id is out of range.
     OutOfRange,
+    /// It cannot join the node's window: the store has reserved no checkpoint ids for that.
+    NoIds,
 }
 
 impl Core {
@@ -28,6 +30,10 @@ impl Core {
         let completing = gate.is_completing();
         let window = completing || !gate.is_running() && self.is_window_open();
         let vbucket = if let Some(vbucket) = self.vbuckets.get(id) {
+            let can_join = vbucket.with_log(|log| log.window().is_some() || log.may_open_window());
+            if window && state.takes_commands() && !can_join {
+                return Err(VbucketError::NoIds);
+            }
             vbucket.set_state(state);
             Some(vbucket)
         } else {
@@ -72,7 +78,7 @@ impl Engine {
     /// Creates a vbucket or changes its state.
     ///
     /// # Errors
-    /// `OutOfRange`.
+    /// `OutOfRange`, `NoIds`.
     pub(crate) fn set_vbucket(&self, id: u16, state: VbucketState) -> Result<(), VbucketError> {
         self.core.set_vbucket(id, state)
     }

@@ -9,10 +9,16 @@ use crate::types::{CheckpointId, VbucketId, VbucketState};
 
 /// Version of the whole store: layout of the directory, keyspaces and keys. A program opens this
 /// version and every older one, never a newer one.
-pub(crate) const FORMAT_VERSION: u32 = 1;
+pub(crate) const FORMAT_VERSION: u32 = 2;
 
-/// First byte of every value: version of that one record's layout.
+/// First byte of every value but that of a vbucket: version of that one record's layout.
 const RECORD_VERSION: u8 = 1;
+/// The same of a vbucket's record. Version 1 had no reserved ids.
+const VBUCKET_VERSION: u8 = 2;
+
+/// How many ids above the durable one a program of format version 1 may have given: it kept no
+/// account of them, and left this distance after a crash in a window.
+const UNRECORDED_IDS: u64 = 1024;
 
 /// Bytes before the client's value in an item's record: version, flags, expiry, CAS.
 pub(crate) const ITEM_HEADER_BYTES: usize = 1 + 4 + 4 + 8;
@@ -128,23 +134,41 @@ pub(crate) fn parse_meta_key(bytes: &[u8]) -> Result<VbucketId, Defect> {
 
 /// The record of a vbucket.
 pub(crate) fn vbucket_value(record: &VbucketRecord) -> Vec<u8> {
-    let mut bytes = vec![RECORD_VERSION, record.state as u8];
+    let mut bytes = vec![VBUCKET_VERSION, record.state as u8];
     bytes.extend_from_slice(&record.checkpoint.get().to_be_bytes());
+    bytes.extend_from_slice(&record.reserved.get().to_be_bytes());
     bytes
 }
 
 /// Reads the record of a vbucket.
 pub(crate) fn parse_vbucket_value(bytes: &[u8]) -> Result<VbucketRecord, Defect> {
-    let Some((&state, rest)) = record_body(bytes)?.split_first() else {
-        return Err(Defect("a vbucket's record is empty"));
-    };
+    let body = versioned_body(bytes, VBUCKET_VERSION)?;
+    let (body, reserved) = body.split_last_chunk::<8>().ok_or(VBUCKET_LENGTH)?;
+    let record = parse_vbucket_body(body)?;
+    Ok(VbucketRecord {
+        reserved: CheckpointId::new(u64::from_be_bytes(*reserved)),
+        ..record
+    })
+}
+
+/// Reads the record of a vbucket of format version 1, which named no reserved ids.
+pub(crate) fn parse_vbucket_value_1(bytes: &[u8]) -> Result<VbucketRecord, Defect> {
+    parse_vbucket_body(versioned_body(bytes, 1)?)
+}
+
+const VBUCKET_LENGTH: Defect = Defect("a vbucket's record has the wrong length");
+
+/// What both versions of a vbucket's record begin with.
+fn parse_vbucket_body(body: &[u8]) -> Result<VbucketRecord, Defect> {
+    let (&state, checkpoint) = body.split_first().ok_or(VBUCKET_LENGTH)?;
     let state = VbucketState::from_wire(u32::from(state))
         .ok_or(Defect("a vbucket's record holds an unknown state"))?;
-    let checkpoint =
-        <[u8; 8]>::try_from(rest).map_err(|_| Defect("a vbucket's record has the wrong length"))?;
+    let checkpoint = <[u8; 8]>::try_from(checkpoint).map_err(|_| VBUCKET_LENGTH)?;
+    let checkpoint = u64::from_be_bytes(checkpoint);
     Ok(VbucketRecord {
         state,
-        checkpoint: CheckpointId::new(u64::from_be_bytes(checkpoint)),
+        checkpoint: CheckpointId::new(checkpoint),
+        reserved: CheckpointId::new(checkpoint.saturating_add(UNRECORDED_IDS)),
     })
 }
 
@@ -224,10 +248,14 @@ pub(crate) fn parse_format_value(bytes: &[u8]) -> Result<u32, Defect> {
         .map_err(|_| Defect("the format version has the wrong length"))
 }
 
-/// What follows the version byte.
+/// What follows the version byte of most records.
 fn record_body(bytes: &[u8]) -> Result<&[u8], Defect> {
+    versioned_body(bytes, RECORD_VERSION)
+}
+
+fn versioned_body(bytes: &[u8], version: u8) -> Result<&[u8], Defect> {
     match bytes.split_first() {
-        Some((&RECORD_VERSION, rest)) => Ok(rest),
+        Some((&found, rest)) if found == version => Ok(rest),
         Some(_) => Err(Defect("a record has an unknown version")),
         None => Err(Defect("a record is empty")),
     }

@@ -74,6 +74,8 @@ pub(crate) struct Db {
     pub(crate) database: Database,
     pub(crate) items: Keyspace,
     pub(crate) meta: Keyspace,
+    /// Version of the format of its records.
+    pub(crate) format: u32,
     /// Threads that appeared while it was opened; fjall's is among them.
     threads: Vec<u32>,
 }
@@ -134,16 +136,20 @@ impl Db {
         }
     }
 
-    /// Opens the database in `folder`, which was examined.
+    /// Opens the database in `folder`, which was examined and has at most this format version.
     pub(crate) fn open(
         folder: &Path,
         options: Options,
         contents: &Contents,
+        version: u32,
     ) -> Result<(Self, BatchMark), Cause> {
         guarded(|| Ok(contents.cut_tail()?))?;
-        let db = Self::start(folder, options, false)?;
-        match db.read_marks(contents) {
-            Ok(last) => Ok((db, last)),
+        let mut db = Self::start(folder, options, false)?;
+        match db.read_marks(contents, version) {
+            Ok((format, last)) => {
+                db.format = format;
+                Ok((db, last))
+            }
             Err(cause) => {
                 db.close();
                 Err(Cause {
@@ -175,6 +181,7 @@ impl Db {
             Ok(Self {
                 items: database.keyspace(ITEMS, keyspace_options)?,
                 meta: database.keyspace(META, keyspace_options)?,
+                format: codec::FORMAT_VERSION,
                 database,
                 threads: threads()
                     .into_iter()
@@ -184,8 +191,9 @@ impl Db {
         })
     }
 
-    /// Checks the format version and that no batch is missing. Returns the last one.
-    fn read_marks(&self, contents: &Contents) -> Result<BatchMark, Cause> {
+    /// Checks the format version and that no batch is missing. Returns the version and the last
+    /// batch.
+    fn read_marks(&self, contents: &Contents, version: u32) -> Result<(u32, BatchMark), Cause> {
         // First of all, before the thread of fjall has written out what it found in the journal.
         let in_tables = match self.meta.tree.get_highest_persisted_seqno() {
             Some(sequence) => self.mark_at(sequence + 1)?,
@@ -204,7 +212,8 @@ impl Db {
         let format = guarded(|| self.meta.get(codec::META_FORMAT))?
             .ok_or(Defect("the format version is missing"))
             .and_then(|format| codec::parse_format_value(&format))?;
-        if format != codec::FORMAT_VERSION {
+        // Lower for a moment: an upgrade rewrites the STORE file first.
+        if format == 0 || format > version {
             return Err(Cause::damage(
                 "its format version is not that of its STORE file",
             ));
@@ -217,10 +226,11 @@ impl Db {
             ));
         }
         // Opening synced everything that was found.
-        Ok(BatchMark {
+        let last = BatchMark {
             number: last,
             synced: last,
-        })
+        };
+        Ok((format, last))
     }
 
     /// Number of the newest batch that a reader at a point in fjall's history sees.
@@ -306,6 +316,7 @@ impl Db {
             items,
             meta,
             threads,
+            ..
         } = self;
         let closed = guarded(|| {
             let synced = database.persist(PersistMode::SyncAll);

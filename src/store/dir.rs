@@ -81,9 +81,12 @@ impl Home {
         })
     }
 
-    /// Whether there is a complete store already.
-    pub(crate) fn is_ready(&self) -> bool {
-        matches!(self.marker, Marker::Ready(_))
+    /// The format version of the store, if there is a complete one already.
+    pub(crate) fn version(&self) -> Option<u32> {
+        match self.marker {
+            Marker::Ready(version) => Some(version),
+            Marker::Absent | Marker::Creating => None,
+        }
     }
 
     /// How the last process that used the store left it, if in order.
@@ -109,8 +112,9 @@ impl Home {
         }
     }
 
-    /// Declares the store complete.
-    pub(crate) fn finish_create(&mut self) -> Result<(), StoreError> {
+    /// Declares the store to be one of the current format: a new one that is complete, or an older
+    /// one that is about to be upgraded and is closed to older programs from now on.
+    pub(crate) fn declare(&mut self) -> Result<(), StoreError> {
         self.write_marker(&format!("format {FORMAT_VERSION}"))?;
         self.marker = Marker::Ready(FORMAT_VERSION);
         Ok(())

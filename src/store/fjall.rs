@@ -24,7 +24,7 @@ pub(crate) use super::database::Options;
 use super::database::{Changes, Db, guarded};
 use super::dir::{self, Home};
 use super::journal::{self, Closed};
-use super::{Batch, Record, Store, StoreError, VbucketRecord, WindowRecord};
+use super::{Batch, Record, Store, StoreError, VbucketRecord, WindowRecord, upgrade};
 use crate::config::Durability;
 use crate::types::{VBUCKETS_MAX, VbucketId};
 
@@ -82,18 +82,19 @@ impl FjallStore {
         let path = std::path::absolute(path)
             .map_err(|error| dir::unusable(path, "find", &error.to_string()))?;
         let mut home = Home::enter(&path)?;
-        let (db, last) = if home.is_ready() {
+        let (db, last) = if let Some(version) = home.version() {
             let contents = check::examine(&home.database(), options.verify_bytes, None)
                 .and_then(|contents| contents.expect_end(home.closed()))
                 .map_err(|refusal| refused(&path, refusal))?;
             home.sign()?;
-            Db::open(&home.database(), options, &contents)
-                .map_err(|cause| home.refuse(&cause.words, cause.is_damage, cause.is_late))?
+            let (db, last) = Db::open(&home.database(), options, &contents, version)
+                .map_err(|cause| home.refuse(&cause.words, cause.is_damage, cause.is_late))?;
+            upgrade::upgrade(&mut home, db, last)?
         } else {
             home.begin_create()?;
             home.sign()?;
             let created = Db::create(&home.database(), &path, options)?;
-            home.finish_create()?;
+            home.declare()?;
             created
         };
         let store = Self {
@@ -125,7 +126,7 @@ impl FjallStore {
         // What failed may lie in the journal all the same. Its caller was told otherwise.
         let contents = check::examine(&folder, 0, Some(writer.last.number))
             .map_err(|refusal| refused(&self.path, refusal))?;
-        let (db, last) = Db::open(&folder, self.options, &contents)
+        let (db, last) = Db::open(&folder, self.options, &contents, codec::FORMAT_VERSION)
             .map_err(|cause| self.unreadable(&cause.words))?;
         writer.last = last;
         *slot = Some(db);

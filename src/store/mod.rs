@@ -22,6 +22,7 @@ mod journal;
 pub(crate) mod memory;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 
 /// What is kept of one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub(crate) struct VbucketRecord {
     pub(crate) state: VbucketState,
     /// The highest checkpoint id that is completely durable.
     pub(crate) checkpoint: CheckpointId,
+    /// No higher id was ever given to a checkpoint: the next process begins behind it.
+    pub(crate) reserved: CheckpointId,
 }
 
 /// What the store knows of online updates.

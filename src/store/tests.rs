@@ -14,6 +14,8 @@ use proptest::prelude::{
 };
 use tempfile::TempDir;
 
+mod upgrade;
+
 use super::codec::{self, BatchMark, Generation};
 use super::fault::{Change, FaultStore, OwnedRecord, State};
 use super::fjall::{FjallStore, Options};
@@ -178,6 +180,7 @@ proptest! {
         let record = VbucketRecord {
             state: VbucketState::from_wire(state).unwrap(),
             checkpoint: CheckpointId::new(checkpoint),
+            reserved: CheckpointId::new(number),
         };
         let bytes = codec::vbucket_value(&record);
         prop_assert_eq!(codec::parse_vbucket_value(&bytes), Ok(record));
@@ -196,6 +199,7 @@ proptest! {
         let _ = codec::parse_item_value(&bytes);
         let _ = codec::parse_meta_key(&bytes);
         let _ = codec::parse_vbucket_value(&bytes);
+        let _ = codec::parse_vbucket_value_1(&bytes);
         let _ = codec::parse_window_value(&bytes);
         let _ = codec::parse_batch_value(&bytes);
         let _ = codec::parse_generation_value(&bytes);
@@ -205,7 +209,7 @@ proptest! {
 
 /// The layout is a promise to stores that exist: these bytes may only change with the version.
 #[test]
-fn the_bytes_are_those_of_format_1() {
+fn the_bytes_are_those_of_the_format() {
     let mut bytes = Vec::new();
     codec::item_key(&mut bytes, vb(0x0102), 0x03_0405, b"k");
     assert_eq!(bytes, [0x40, 0x83, 4, 5, b'k']);
@@ -226,11 +230,18 @@ fn the_bytes_are_those_of_format_1() {
     let record = VbucketRecord {
         state: VbucketState::Pending,
         checkpoint: CheckpointId::new(258),
+        reserved: CheckpointId::new(772),
     };
     assert_eq!(
         codec::vbucket_value(&record),
-        [1, 3, 0, 0, 0, 0, 0, 0, 1, 2]
+        [2, 3, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 3, 4]
     );
+    let old = codec::parse_vbucket_value_1(&[1, 3, 0, 0, 0, 0, 0, 0, 1, 2]).unwrap();
+    assert_eq!(
+        (old.state, old.checkpoint),
+        (record.state, record.checkpoint)
+    );
+    assert_eq!(old.reserved, CheckpointId::new(258 + 1024));
     assert_eq!(codec::meta_key(codec::META_GENERATION, vb(3)), [b'g', 0, 3]);
     let generation = Generation {
         current: 258,
@@ -255,7 +266,7 @@ fn the_bytes_are_those_of_format_1() {
         codec::batch_value(mark),
         [1, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 6]
     );
-    assert_eq!(codec::format_value(1), [0, 0, 0, 1]);
+    assert_eq!(codec::format_value(2), [0, 0, 0, 2]);
 }
 
 // What every store does
@@ -267,6 +278,7 @@ fn behaves(store: &dyn Store) {
     let state = VbucketRecord {
         state: VbucketState::Active,
         checkpoint: CheckpointId::new(3),
+        reserved: CheckpointId::new(772),
     };
     let mut batch = store.batch().unwrap();
     batch.put(vb(1), b"gone", &record(b"x", 1));
@@ -430,6 +442,7 @@ fn a_reopened_store_holds_what_was_committed() {
     let state = VbucketRecord {
         state: VbucketState::Replica,
         checkpoint: CheckpointId::new(9),
+        reserved: CheckpointId::new(772),
     };
     let mut expected = Items::new();
     for round in 1..6 {
@@ -559,7 +572,7 @@ fn a_newer_store_is_refused_and_left_alone() {
     let before = files(folder.path());
     let message = refusal(folder.path());
     assert!(
-        message.contains("version 12") && message.contains("up to 1"),
+        message.contains("version 12") && message.contains("up to 2"),
         "{message}"
     );
     assert_eq!(files(folder.path()), before);
@@ -990,6 +1003,7 @@ fn child_commit(folder: &Path, say: &dyn Fn(&str)) {
             &VbucketRecord {
                 state: VbucketState::Active,
                 checkpoint,
+                reserved: checkpoint,
             },
         );
         batch.commit(Durability::Sync).unwrap();

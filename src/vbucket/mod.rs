@@ -472,14 +472,29 @@ impl Vbucket {
         work(&self.log().log)
     }
 
-    /// Incarnation, state and latest durable checkpoint at one moment; `None` if it does not exist.
+    /// Incarnation and what the store is to say of it, at one moment; `None` if it does not exist.
     pub(crate) fn standing(&self) -> Option<(u64, VbucketRecord)> {
         let ordered = self.log();
         let record = VbucketRecord {
             state: self.state()?,
             checkpoint: ordered.log.persisted_id(),
+            reserved: ordered.log.to_reserve(),
         };
         Some((ordered.cas_base, record))
+    }
+
+    /// Notes that the store's record of this incarnation reserves checkpoint ids up to `upto`.
+    pub(crate) fn reserve(&self, incarnation: u64, upto: CheckpointId) {
+        let mut ordered = self.log();
+        if ordered.cas_base == incarnation {
+            ordered.log.reserve(upto);
+        }
+    }
+
+    /// Closes the open checkpoint for a shutdown.
+    pub(crate) fn finish(&self) {
+        let now = self.shared.seconds();
+        self.log().log.finish(now);
     }
 
     /// Fixes what CAS values are counted from, before the first mutation.

@@ -71,6 +71,7 @@ impl Node {
                 items_max: 8,
                 bytes_max: 1 << 20,
                 period: 600,
+                lease: u64::MAX,
             },
             keep_pre_images,
         });

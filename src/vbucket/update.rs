@@ -80,7 +80,7 @@ pub(crate) fn open_windows(vbuckets: &[&Vbucket], now: Duration) -> bool {
     let seconds = seconds(now);
     at_one_instant(
         vbuckets,
-        |log| log.window().is_none(),
+        |log| log.window().is_none() && log.may_open_window(),
         |_, log| {
             log.open_window(seconds, now);
         },
@@ -92,7 +92,7 @@ pub(crate) fn open_windows(vbuckets: &[&Vbucket], now: Duration) -> bool {
 pub(crate) fn begin_complete(vbuckets: &[&Vbucket], now: Duration) -> bool {
     at_one_instant(
         vbuckets,
-        is_open,
+        |log| is_open(log) && log.may_complete(),
         |_, log| {
             log.begin_complete(seconds(now));
         },

@@ -16,6 +16,7 @@ use store::TestStore;
 mod eviction;
 mod fetch;
 mod history;
+mod ids;
 mod lifecycle;
 mod locks;
 mod memory;

@@ -1,0 +1,135 @@
+//! Stores that an engine of format version 1 wrote (`tests/data/README.md`).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::{OwnedRecord, files, items, open, refusal, restore, vb};
+use crate::config::Durability;
+use crate::store::{Store, VbucketRecord, WindowRecord, fjall::FjallStore};
+use crate::types::{CheckpointId, VbucketState};
+
+/// Unpacks a store of version 1.
+fn unpack(name: &str) -> (TempDir, PathBuf) {
+    let folder = TempDir::new().unwrap();
+    let archive = format!("{}/tests/data/{name}.tar.gz", env!("CARGO_MANIFEST_DIR"));
+    let mut tar = Command::new("tar");
+    tar.arg("-C").arg(folder.path()).arg("-xzf").arg(archive);
+    assert!(tar.status().unwrap().success());
+    let store = folder.path().join("db");
+    (folder, store)
+}
+
+fn marker(store: &Path) -> String {
+    fs::read_to_string(store.join("STORE")).unwrap()
+}
+
+const OLD: &str = "checkpoint-engine store\nformat 1\n";
+const NEW: &str = "checkpoint-engine store\nformat 2\n";
+
+fn vbucket(state: VbucketState, checkpoint: u64) -> VbucketRecord {
+    VbucketRecord {
+        state,
+        checkpoint: CheckpointId::new(checkpoint),
+        reserved: CheckpointId::new(checkpoint + 1024),
+    }
+}
+
+/// Checks everything that both stores hold; `one` is the value of `key 1`.
+fn check(store: &FjallStore, one: &str, checkpoints: (u64, u64)) {
+    let found = items(store).unwrap();
+    assert_eq!(found.len(), 249 + 1 + 7);
+    let item = |vbucket: u16, key: &str| -> &OwnedRecord {
+        &found[&(vb(vbucket), key.as_bytes().to_vec())]
+    };
+    for n in 0..249_u32 {
+        let record = item(0, &format!("key {n}"));
+        let value = format!("value {n}").into_bytes();
+        let value = if n == 1 {
+            one.as_bytes().to_vec()
+        } else {
+            value
+        };
+        // Flags are kept in the order of the wire.
+        assert_eq!(
+            (record.value.clone(), record.flags),
+            (value, n.to_be()),
+            "key {n}"
+        );
+        assert_eq!(record.expiry, 0);
+    }
+    assert_eq!(item(0, "big").value, vec![b'x'; 1_200_000]);
+    for n in 0..7_u32 {
+        let record = item(5, &format!("key {n}"));
+        assert_eq!(record.value, format!("five {n}").into_bytes());
+        assert_eq!((record.flags, record.expiry), (n.to_be(), 3_000_000_000));
+    }
+    let expected = vec![
+        (vb(0), vbucket(VbucketState::Active, checkpoints.0)),
+        (vb(5), vbucket(VbucketState::Replica, checkpoints.1)),
+    ];
+    assert_eq!(store.vbuckets().unwrap(), expected);
+}
+
+#[test]
+fn a_store_of_version_1_is_upgraded_with_everything_in_it() {
+    let (_folder, path) = unpack("format-1-closed");
+    assert_eq!(marker(&path), OLD);
+    for _ in 0..2 {
+        let store = open(&path);
+        assert_eq!(marker(&path), NEW);
+        check(&store, "completed", (4, 2));
+        let key_2 = &items(&store).unwrap()[&(vb(0), b"key 2".to_vec())];
+        assert_eq!(key_2.cas, 1_795_469_573_341_382_392);
+        assert_eq!(store.window().unwrap(), WindowRecord::Completed);
+        while store.purge().unwrap() {}
+        drop(store);
+    }
+}
+
+#[test]
+fn a_store_of_version_1_that_was_killed_in_a_window_is_upgraded() {
+    let (_folder, path) = unpack("format-1-killed");
+    for _ in 0..2 {
+        let store = open(&path);
+        check(&store, "value 1", (3, 0));
+        assert_eq!(store.window().unwrap(), WindowRecord::Open);
+    }
+}
+
+#[test]
+fn an_upgrade_that_was_killed_half_way_is_done_again() {
+    let (_folder, path) = unpack("format-1-closed");
+    // Killed between the two steps: the database is of version 1 still.
+    fs::write(path.join("STORE"), NEW).unwrap();
+    let half_way = files(&path);
+    check(&open(&path), "completed", (4, 2));
+    check(&open(&path), "completed", (4, 2));
+    // Killed while the batch of the second step was written: it lies in the journal, cut short.
+    let whole = files(&path);
+    restore(&path, &half_way);
+    fs::write(path.join("LOCK"), "process 1\n").unwrap();
+    let journal = PathBuf::from("db/0.jnl");
+    let (old, new) = (&half_way[&journal], &whole[&journal]);
+    let begin = (0..old.len()).find(|&at| old[at] != new[at]).unwrap();
+    let end = new.iter().rposition(|byte| *byte != 0).unwrap();
+    assert!(end > begin + 60, "{begin} {end}");
+    let mut torn = new.clone();
+    torn[begin + 30..].fill(0);
+    fs::write(path.join(&journal), torn).unwrap();
+    check(&open(&path), "completed", (4, 2));
+    check(&open(&path), "completed", (4, 2));
+}
+
+#[test]
+fn a_database_ahead_of_its_marker_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let store = open(folder.path());
+    super::fill(&store, 1, 10, Durability::Sync);
+    drop(store);
+    fs::write(folder.path().join("STORE"), OLD).unwrap();
+    let text = refusal(folder.path());
+    assert!(text.contains("not that of its STORE file"), "{text}");
+}

@@ -1,0 +1,64 @@
+//! Brings a store of an earlier format version up to the current one.
+//!
+//! First the `STORE` file is rewritten: from then on programs of earlier versions refuse the store.
+//! Then one synced batch rewrites every record that changed, and the version in the database with
+//! them. A process that dies between the two leaves a store whose `STORE` file is ahead of its
+//! database: the next start goes on from there.
+
+use ::fjall::PersistMode;
+
+use super::StoreError;
+use super::codec::{self, BatchMark};
+use super::database::{Cause, Changes, Db, guarded};
+use super::dir::Home;
+
+/// Upgrades what was just opened, if it is of an earlier version; `last` is its last batch.
+///
+/// # Errors
+/// The database is closed again; every key is as it was, and the next start tries again.
+pub(crate) fn upgrade(
+    home: &mut Home,
+    mut db: Db,
+    last: BatchMark,
+) -> Result<(Db, BatchMark), StoreError> {
+    if db.format == codec::FORMAT_VERSION {
+        return Ok((db, last));
+    }
+    let next = home.declare().and_then(|()| {
+        convert(&db, last).map_err(|cause| home.refuse(&cause.words, cause.is_damage, true))
+    });
+    match next {
+        Ok(mark) => {
+            db.format = codec::FORMAT_VERSION;
+            Ok((db, mark))
+        }
+        Err(error) => {
+            db.close();
+            Err(error)
+        }
+    }
+}
+
+/// From version 1: a vbucket's record says which ids of checkpoints may have been given.
+fn convert(db: &Db, last: BatchMark) -> Result<BatchMark, Cause> {
+    let mut changes = Changes::default();
+    for entry in guarded(|| Ok(db.meta.prefix([codec::META_VBUCKET])))? {
+        let (key, value) = guarded(|| entry.into_inner())?;
+        codec::parse_meta_key(&key)?;
+        let record = codec::parse_vbucket_value_1(&value)?;
+        changes.put_meta(&key, &codec::vbucket_value(&record));
+    }
+    changes.put_meta(
+        codec::META_FORMAT,
+        &codec::format_value(codec::FORMAT_VERSION),
+    );
+    let mark = BatchMark {
+        number: last.number + 1,
+        synced: last.synced,
+    };
+    guarded(|| db.commit(changes, mark, PersistMode::SyncAll))?;
+    Ok(BatchMark {
+        number: mark.number,
+        synced: mark.number,
+    })
+}
