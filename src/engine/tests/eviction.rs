@@ -4,7 +4,7 @@
 use super::{CLIENT, Node};
 use crate::error::Error;
 use crate::settings::Family;
-use crate::types::{Arithmetic, StoreOp};
+use crate::types::StoreOp;
 use crate::vbucket::Ejection;
 
 const LONG: &str = "a value that is worth evicting";
@@ -66,48 +66,6 @@ fn what_the_store_does_not_have_stays_in_memory_whatever_the_marks_say() {
         evicted(&node) >= 100
     };
     node.host.until("they went once they were durable", again);
-}
-
-#[test]
-fn every_operation_on_an_evicted_value_brings_it_back_first() {
-    let node = Node::new();
-    let one = Arithmetic {
-        increment: true,
-        create: false,
-        delta: 1,
-        initial: 0,
-        exptime: 0,
-    };
-    let number = "1000000000";
-    let evict = |value: &str| {
-        node.set(0, "k", value);
-        node.write();
-        assert_eq!(node.engine.evict(b"k", 0), Ok(Ejection::Ejected));
-    };
-    evict(LONG);
-    assert_eq!(node.get(0, "k").as_deref(), Some(LONG));
-    evict(LONG);
-    node.store(StoreOp::Append, 0, "k", "!").unwrap();
-    assert_eq!(node.get(0, "k"), Some(format!("{LONG}!")));
-    evict(LONG);
-    node.store(StoreOp::Prepend, 0, "k", "!").unwrap();
-    assert_eq!(node.get(0, "k"), Some(format!("!{LONG}")));
-    evict(number);
-    let count = || node.engine.arithmetic(CLIENT, b"k", &one, 0);
-    assert_eq!(node.host.finish(CLIENT, count).unwrap().0, 1_000_000_001);
-    evict(LONG);
-    let touch = || node.engine.touch(CLIENT, b"k", 100, 0);
-    let touched = node.host.finish(CLIENT, touch).unwrap();
-    assert_eq!(touched.value(), LONG.as_bytes());
-    // These need the metadata only.
-    evict(LONG);
-    assert_eq!(node.store(StoreOp::Add, 0, "k", "x"), Err(Error::NotStored));
-    let reads = node.store.reads();
-    node.store(StoreOp::Replace, 0, "k", LONG).unwrap();
-    node.write();
-    assert_eq!(node.engine.evict(b"k", 0), Ok(Ejection::Ejected));
-    node.remove(0, "k").unwrap();
-    assert_eq!(node.store.reads(), reads);
 }
 
 #[test]

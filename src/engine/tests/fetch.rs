@@ -2,10 +2,11 @@
 
 use super::{CLIENT, Node, text};
 use crate::config::Durability;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::host::{Cookie, LogLevel};
+use crate::settings::Family;
 use crate::store::Store as _;
-use crate::types::{Arithmetic, StoreOp};
+use crate::types::{Arithmetic, StoreOp, VbucketState};
 
 const OTHER: Cookie = Cookie::new(0x5000);
 
@@ -153,6 +154,12 @@ fn every_operation_on_an_evicted_value_waits_for_it_and_then_succeeds() {
     assert_eq!(text(&before), "v");
     assert!(before.expiry() > 0);
     let node = evicted("v");
+    let locked = node
+        .host
+        .finish(CLIENT, || node.engine.get_locked(CLIENT, b"k", 5, 0))
+        .unwrap();
+    assert_eq!(text(&locked), "v");
+    let node = evicted("v");
     assert_eq!(node.store(StoreOp::Add, 0, "k", "x"), Err(Error::NotStored));
     assert_eq!(node.store.reads(), 0, "a condition needs no value");
     node.remove(0, "k").unwrap();
@@ -171,5 +178,108 @@ fn a_shutdown_serves_the_clients_that_wait_for_a_value() {
         scope.spawn(|| node.engine.shutdown());
         node.store.hold_reads(false);
     });
+    assert_eq!(node.host.notifications(OTHER), 1);
+}
+
+/// A client whose read of "k" waits for the store.
+fn blocked(node: &Node) {
+    node.store.hold_reads(true);
+    let waits = node.host.call(OTHER, || node.engine.get(OTHER, b"k", 0));
+    assert!(matches!(waits, Err(Error::WouldBlock)));
+    node.host
+        .until("the store is read", || node.store.held() > 0);
+}
+
+/// What the read gave in the end.
+fn resumed(node: &Node) -> Result<String> {
+    node.store.hold_reads(false);
+    node.host.wait(OTHER);
+    assert_eq!(node.host.notifications(OTHER), 1);
+    let found = node.host.call(OTHER, || node.engine.get(OTHER, b"k", 0));
+    found.map(|item| text(&item))
+}
+
+#[test]
+fn a_vbucket_that_goes_while_its_value_is_read_gets_none_of_it_when_it_is_made_again() {
+    for again in [false, true] {
+        let node = evicted("old");
+        blocked(&node);
+        node.engine.set_vbucket(0, VbucketState::Dead).unwrap();
+        assert_eq!(node.engine.delete_vbucket(0), Ok(()));
+        if again {
+            node.activate(0);
+            node.set(0, "other", "v");
+        }
+        let expected = if again {
+            Error::NotFound
+        } else {
+            Error::NotMyVbucket
+        };
+        assert_eq!(resumed(&node), Err(expected));
+    }
+}
+
+#[test]
+fn a_key_that_expires_while_its_value_is_read_is_gone() {
+    let node = Node::new();
+    let item = node.item("k", "v", 5);
+    node.host
+        .call(CLIENT, || node.engine.store(CLIENT, &item, StoreOp::Set, 0))
+        .unwrap();
+    let node = node.restart_with("mem_low_wat=1");
+    blocked(&node);
+    node.host.advance(6);
+    assert_eq!(resumed(&node), Err(Error::NotFound));
+    assert_eq!(node.items(), 0);
+}
+
+#[test]
+fn a_client_that_leaves_while_its_value_is_read_is_told_once_and_leaves_nothing_behind() {
+    let node = evicted("v");
+    blocked(&node);
+    node.engine.disconnected(OTHER);
+    node.store.hold_reads(false);
+    node.host.wait(OTHER);
+    assert_eq!(node.host.notifications(OTHER), 1);
+    assert_eq!(node.get(0, "k").as_deref(), Some("v"));
+}
+
+#[test]
+fn many_values_are_read_in_the_order_of_the_store_each_for_its_client() {
+    let node = Node::new();
+    for key in 0..200 {
+        node.set(0, &format!("k{key}"), &format!("value {key}"));
+    }
+    let node = node.restart_with("mem_low_wat=1");
+    node.store.hold_reads(true);
+    let cookie = |key: usize| Cookie::new(0x10_000 + key);
+    for key in 0..200 {
+        let name = format!("k{key}");
+        let get = || node.engine.get(cookie(key), name.as_bytes(), 0);
+        let waits = node.host.call(cookie(key), get);
+        assert!(matches!(waits, Err(Error::WouldBlock)));
+    }
+    node.store.hold_reads(false);
+    for key in 0..200 {
+        node.host.wait(cookie(key));
+        let name = format!("k{key}");
+        let get = || node.engine.get(cookie(key), name.as_bytes(), 0);
+        let item = node.host.call(cookie(key), get).unwrap();
+        assert_eq!(text(&item), format!("value {key}"));
+    }
+    assert_eq!(node.store.reads(), 200);
+}
+
+#[test]
+fn the_delay_of_fetches_does_not_hold_a_shutdown_up() {
+    let node = evicted("v");
+    let set = |seconds| {
+        let name = "bg_fetch_delay";
+        node.engine.set_parameter(Family::Flush, name, seconds)
+    };
+    set("900").unwrap();
+    let waits = node.host.call(OTHER, || node.engine.get(OTHER, b"k", 0));
+    assert!(matches!(waits, Err(Error::WouldBlock)));
+    node.engine.shutdown();
     assert_eq!(node.host.notifications(OTHER), 1);
 }
