@@ -45,6 +45,12 @@
     BOTH(threads_count_exactly, "")                                                                \
     BOTH(threads_mix_operations, "")                                                               \
     BOTH(statistics_follow, "")                                                                    \
+    BOTH(lock_answers_the_value_and_keeps_others_out, "")                                          \
+    BOTH(unlock_takes_the_cas_of_the_lock, "")                                                     \
+    BOTH(lock_runs_out, "")                                                                        \
+    BOTH(lock_is_for_active_vbuckets, "")                                                          \
+    BOTH(key_commands_refuse_malformed_requests, "")                                               \
+    DISK(evict_takes_a_durable_value_out_and_a_read_brings_it_back, "")                            \
     DISK(restart_keeps_values_and_metadata, "")                                                    \
     DISK(restart_keeps_deletes_and_flush, "")                                                      \
     DISK(restart_keeps_touch, "")
