@@ -8,6 +8,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -27,10 +28,24 @@ struct Version {
     key: Box<[u8]>,
 }
 
-#[derive(Debug, Default)]
+/// A value to be fetched.
+#[derive(Debug)]
+struct Wanted {
+    version: Version,
+    /// The key-only item that stands for it.
+    item: Item,
+    since: Duration,
+}
+
+/// Another read of the store. Whoever waits for it is notified by the job itself.
+pub(crate) type Job = Box<dyn FnOnce(&dyn Store) + Send>;
+
+#[derive(Default)]
 struct Queue {
-    /// Key-only items to be fetched, oldest first.
-    wanted: VecDeque<(Version, Item)>,
+    /// Oldest first.
+    wanted: VecDeque<Wanted>,
+    /// Oldest first; they go after the fetches.
+    jobs: VecDeque<Job>,
     /// Who waits for what. A version under way stays here until it is in place.
     waiting: HashMap<Version, Vec<BlockedCookie>>,
     /// Clients whose fetch failed and who have not called again yet.
@@ -78,14 +93,25 @@ impl Fetcher {
             cas: item.cas(),
             key: item.key().into(),
         };
+        let since = self.host.monotonic();
         let mut queue = self.queue.lock();
         if let Some(waiting) = queue.waiting.get_mut(&version) {
             waiting.push(cookie);
             return;
         }
         queue.waiting.insert(version.clone(), vec![cookie]);
-        queue.wanted.push_back((version, item));
+        queue.wanted.push_back(Wanted {
+            version,
+            item,
+            since,
+        });
         drop(queue);
+        self.signal.wake();
+    }
+
+    /// Has a thread of the pool do a job.
+    pub(crate) fn submit(&self, job: Job) {
+        self.queue.lock().jobs.push_back(job);
         self.signal.wake();
     }
 
@@ -103,16 +129,18 @@ impl Fetcher {
     /// The thread's work: reads until nothing is wanted.
     pub(crate) fn work(&self, metrics: &Metrics) {
         loop {
-            let (next, resume, more) = {
+            let (next, job, resume, more) = {
                 let mut queue = self.queue.lock();
                 let next = queue.wanted.pop_front();
-                (
-                    next,
-                    std::mem::take(&mut queue.resume),
-                    !queue.wanted.is_empty(),
-                )
+                let job = if next.is_none() {
+                    queue.jobs.pop_front()
+                } else {
+                    None
+                };
+                let more = !queue.wanted.is_empty() || !queue.jobs.is_empty();
+                (next, job, std::mem::take(&mut queue.resume), more)
             };
-            let idle = next.is_none() && resume.is_empty();
+            let idle = next.is_none() && job.is_none() && resume.is_empty();
             if more {
                 // Another thread of the pool may help.
                 self.signal.wake();
@@ -120,9 +148,19 @@ impl Fetcher {
             for cookie in resume {
                 self.host.notify(cookie);
             }
-            if let Some((version, item)) = next {
-                let found = self.read(&version, &item, metrics);
-                self.finish(&version, found);
+            if let Some(job) = job {
+                job(&*self.store);
+            }
+            if let Some(wanted) = next {
+                let start = self.host.monotonic();
+                let timings = &metrics.timings;
+                timings
+                    .fetch_wait
+                    .record(start.saturating_sub(wanted.since));
+                let found = self.read(&wanted.version, &wanted.item, metrics);
+                let took = self.host.monotonic().saturating_sub(start);
+                timings.fetch_load.record(took);
+                self.finish(&wanted.version, found);
             }
             if idle {
                 return;
@@ -135,12 +173,15 @@ impl Fetcher {
         let read = self
             .store
             .get(version.vbucket, &version.key, &mut |record| {
+                let bytes = version.key.len() + record.value.len();
+                metrics.read_bytes.add(bytes as u64);
                 // Metadata in memory is what counts; a touch may not be on disk yet.
                 if record.cas == version.cas && record.value.len() == wanted.nbytes() {
                     full = Item::with_value(&version.key, &[record.value], wanted.meta());
                 }
             });
         metrics.fetched.add(1);
+        metrics.reads.add(1);
         match (read, full) {
             (Ok(_), Some(item)) => {
                 if let Some(vbucket) = self.vbuckets.get(version.vbucket) {

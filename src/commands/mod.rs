@@ -20,6 +20,7 @@ use crate::constants::{
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::host::{Cookie, Reply, Request, Response, Status};
+use crate::metrics::Histogram;
 
 mod keys;
 mod update;
@@ -36,11 +37,18 @@ pub(crate) fn execute(
     request: &Request<'_>,
     reply: &mut dyn Reply,
 ) -> Result<()> {
+    let timings = &engine.shared().metrics.timings;
     match request.opcode {
         TOUCH | GAT | GATQ => keys::touch(engine, cookie, request, reply),
-        SET_VBUCKET => vbuckets::set(engine, request, reply),
-        GET_VBUCKET => vbuckets::get(engine, request, reply),
-        DEL_VBUCKET => vbuckets::delete(engine, request, reply),
+        SET_VBUCKET => timed(engine, &timings.set_vbucket, || {
+            vbuckets::set(engine, request, reply)
+        }),
+        GET_VBUCKET => timed(engine, &timings.get_vbucket, || {
+            vbuckets::get(engine, request, reply)
+        }),
+        DEL_VBUCKET => timed(engine, &timings.delete_vbucket, || {
+            vbuckets::delete(engine, request, reply)
+        }),
         STOP_PERSISTENCE | START_PERSISTENCE => {
             engine.set_persistence(request.opcode == START_PERSISTENCE);
             answer(reply, Status::SUCCESS, b"")
@@ -51,6 +59,14 @@ pub(crate) fn execute(
         }
         _ => answer(reply, Status::UNKNOWN_COMMAND, b""),
     }
+}
+
+fn timed(engine: &Engine, histogram: &Histogram, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    let host = &engine.shared().host;
+    let start = host.monotonic();
+    let result = work();
+    histogram.record(host.monotonic().saturating_sub(start));
+    result
 }
 
 fn answer(reply: &mut dyn Reply, status: Status, body: &[u8]) -> Result<()> {

@@ -244,7 +244,10 @@ impl Core {
                 Err(error) => (Err(self.reopen(&vbuckets, &error.to_string())), None),
             },
             Kind::Revert => {
+                let start = self.host.monotonic();
                 self.revert_all(&vbuckets);
+                let took = self.host.monotonic().saturating_sub(start);
+                self.shared.metrics.timings.revert.record(took);
                 (Ok(()), Some(WindowRecord::Reverted))
             }
         };
@@ -344,11 +347,6 @@ impl Engine {
     pub(crate) fn set_persistence(&self, running: bool) {
         self.core.persister.set_stopped(!running);
         self.core.changed();
-    }
-
-    /// Whether mutations are being made durable.
-    pub(crate) fn is_persisting(&self) -> bool {
-        !self.core.persister.is_stopped()
     }
 
     /// START.

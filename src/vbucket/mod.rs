@@ -36,6 +36,7 @@ mod update;
 
 pub(crate) use map::{Remains, VbucketMap};
 pub(crate) use reader::Reader;
+pub(crate) use table::{STRIPES, Shape};
 use table::{Slot, Stripe, Table};
 pub(crate) use update::{
     ReadersSwitch, RevertStep, begin_complete, begin_revert, complete_failed, completed,
@@ -416,6 +417,11 @@ impl Vbucket {
             stripe.live()
         };
         self.table.stripes().map(live).sum()
+    }
+
+    /// How its table lies. Locks one stripe after the other, for a moment each.
+    pub(crate) fn shape(&self) -> Shape {
+        self.table.shape()
     }
 
     /// Puts a fetched value in place, if the key still is the version that was fetched: same CAS

@@ -15,7 +15,7 @@ use crate::item::Item;
 use crate::types::Seqno;
 
 /// Stripes a vbucket; 4 KiB of them when it is empty.
-const STRIPES: usize = 64;
+pub(crate) const STRIPES: usize = 64;
 const STRIPE_BITS: u32 = STRIPES.trailing_zeros();
 
 /// Mean entries in a part when the next one is split. Parts that are due hold twice as many, which
@@ -291,6 +291,40 @@ impl Stripe {
     }
 }
 
+/// How the slots of a table lie.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// Slots in use, also by deletions that are not durable yet.
+    pub(crate) slots: usize,
+    /// Slots that fit before a part grows.
+    pub(crate) room: usize,
+    /// Parts that were added since the table was empty.
+    pub(crate) splits: usize,
+    /// Memory of the table without its items.
+    pub(crate) bytes: usize,
+}
+
+impl Shape {
+    fn of(stripe: &Stripe) -> Self {
+        let parts = &stripe.parts;
+        let tables: usize = parts.iter().map(HashTable::allocation_size).sum();
+        Self {
+            slots: parts.iter().map(HashTable::len).sum(),
+            room: parts.iter().map(HashTable::capacity).sum(),
+            splits: parts.len().saturating_sub(1),
+            bytes: size_of::<Padded>() + parts.capacity() * size_of::<HashTable<Slot>>() + tables,
+        }
+    }
+
+    /// Adds another one to it.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.slots += other.slots;
+        self.room += other.room;
+        self.splits += other.splits;
+        self.bytes += other.bytes;
+    }
+}
+
 fn is_key(slot: &Slot, hash: u32, key: &[u8]) -> bool {
     slot.item.hash() == hash && slot.item.key() == key
 }
@@ -323,6 +357,15 @@ impl Table {
             reason = "the remainder is an index of the array"
         )]
         self.stripes[hash as usize % STRIPES].0.lock()
+    }
+
+    /// Locks one stripe after the other.
+    pub(crate) fn shape(&self) -> Shape {
+        let mut shape = Shape::default();
+        for stripe in self.stripes() {
+            shape.add(Shape::of(&stripe.lock()));
+        }
+        shape
     }
 
     /// The stripes, to be locked one after the other.
