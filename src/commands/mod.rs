@@ -12,6 +12,8 @@ use crate::constants::{
     CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_COMPLETE as ONLINE_UPDATE_COMPLETE,
     CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_REVERT as ONLINE_UPDATE_REVERT,
     CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_START as ONLINE_UPDATE_START,
+    CHECKPOINT_ENGINE_CMD_SET_FLUSH_PARAM as SET_FLUSH_PARAM,
+    CHECKPOINT_ENGINE_CMD_SET_TAP_PARAM as SET_TAP_PARAM,
     CHECKPOINT_ENGINE_CMD_SET_VBUCKET as SET_VBUCKET,
     CHECKPOINT_ENGINE_CMD_START_PERSISTENCE as START_PERSISTENCE,
     CHECKPOINT_ENGINE_CMD_STOP_PERSISTENCE as STOP_PERSISTENCE,
@@ -21,8 +23,10 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::host::{Cookie, Reply, Request, Response, Status};
 use crate::metrics::Histogram;
+use crate::settings::Family;
 
 mod keys;
+mod parameters;
 mod update;
 mod vbuckets;
 
@@ -53,6 +57,8 @@ pub(crate) fn execute(
             engine.set_persistence(request.opcode == START_PERSISTENCE);
             answer(reply, Status::SUCCESS, b"")
         }
+        SET_FLUSH_PARAM => parameters::set(engine, Family::Flush, request, reply),
+        SET_TAP_PARAM => parameters::set(engine, Family::Tap, request, reply),
         LAST_CLOSED_CHECKPOINT => vbuckets::last_closed_checkpoint(engine, request, reply),
         ONLINE_UPDATE_START | ONLINE_UPDATE_COMPLETE | ONLINE_UPDATE_REVERT => {
             update::online_update(engine, cookie, request, reply)
