@@ -20,6 +20,15 @@
 /* Starts the flusher again. */
 #define CHECKPOINT_ENGINE_CMD_START_PERSISTENCE 0x81
 
+/*
+ * Changes a parameter of the flusher, of checkpoints or of memory: the key is its name, the value
+ * a decimal number.
+ */
+#define CHECKPOINT_ENGINE_CMD_SET_FLUSH_PARAM 0x82
+
+/* Changes a parameter of TAP, in the same form. */
+#define CHECKPOINT_ENGINE_CMD_SET_TAP_PARAM 0x92
+
 /* Sets the state of the vbucket in the header: 4 bytes of extras. */
 #define CHECKPOINT_ENGINE_CMD_SET_VBUCKET 0x3d
 
@@ -104,11 +113,32 @@
 /* Code of a `TAP_OPAQUE` message: the window was reverted. */
 #define CHECKPOINT_ENGINE_TAP_OPAQUE_ONLINE_UPDATE_REVERT 6
 
-/* Statistic: items in active vbuckets. */
-#define CHECKPOINT_ENGINE_STAT_CURR_ITEMS "curr_items"
+/* Statistic: version of this engine. */
+#define CHECKPOINT_ENGINE_STAT_VERSION "ep_version"
 
-/* Statistic: bytes in use by the engine, counted exactly. */
-#define CHECKPOINT_ENGINE_STAT_MEM_USED "mem_used"
+/* Statistic: always `featured`. */
+#define CHECKPOINT_ENGINE_STAT_STORAGE_TYPE "ep_storage_type"
+
+/* Statistic: directory of the database; empty for a memory-only node. */
+#define CHECKPOINT_ENGINE_STAT_DBNAME "ep_dbname"
+
+/* Statistic: whether the database was loaded at the start. */
+#define CHECKPOINT_ENGINE_STAT_WARMUP "ep_warmup"
+
+/* Statistic: `running` or `complete`. */
+#define CHECKPOINT_ENGINE_STAT_WARMUP_THREAD "ep_warmup_thread"
+
+/* Statistic: keys loaded at the start. */
+#define CHECKPOINT_ENGINE_STAT_WARMED_UP "ep_warmed_up"
+
+/* Statistic: how long that took, in microseconds. */
+#define CHECKPOINT_ENGINE_STAT_WARMUP_TIME "ep_warmup_time"
+
+/* Statistic: seconds between two runs that delete expired items; 0 never. */
+#define CHECKPOINT_ENGINE_STAT_EXP_PAGER_STIME "ep_exp_pager_stime"
+
+/* Statistic: seconds that a named TAP producer outlives its connection. */
+#define CHECKPOINT_ENGINE_STAT_TAP_KEEPALIVE "ep_tap_keepalive"
 
 /* Statistic: mutations that wait to be written. */
 #define CHECKPOINT_ENGINE_STAT_QUEUE_SIZE "ep_queue_size"
@@ -116,11 +146,149 @@
 /* Statistic: mutations that the flusher has taken and not yet written. */
 #define CHECKPOINT_ENGINE_STAT_FLUSHER_TODO "ep_flusher_todo"
 
-/* Statistic: what the flusher does. */
+/* Statistic: the same: what is taken is one transaction. */
+#define CHECKPOINT_ENGINE_STAT_UNCOMMITTED_ITEMS "ep_uncommitted_items"
+
+/* Statistic: mutations that are not durable yet, waiting or taken. */
+#define CHECKPOINT_ENGINE_STAT_DISKQUEUE_ITEMS "ep_diskqueue_items"
+
+/* Statistic: `running`, `pausing` (told to stop, the last commit is under way) or `paused`. */
 #define CHECKPOINT_ENGINE_STAT_FLUSHER_STATE "ep_flusher_state"
 
 /* Statistic: mutations written since the start. */
 #define CHECKPOINT_ENGINE_STAT_TOTAL_PERSISTED "ep_total_persisted"
+
+/* Statistic: calls of flush_all. */
+#define CHECKPOINT_ENGINE_STAT_FLUSH_ALL "ep_flush_all"
+
+/* Statistic: seconds that a mutation waits before it is written. */
+#define CHECKPOINT_ENGINE_STAT_MIN_DATA_AGE "ep_min_data_age"
+
+/* Statistic: seconds after which it is written anyway. */
+#define CHECKPOINT_ENGINE_STAT_QUEUE_AGE_CAP "ep_queue_age_cap"
+
+/* Statistic: mutations that one transaction of the flusher holds. */
+#define CHECKPOINT_ENGINE_STAT_MAX_TXN_SIZE "ep_max_txn_size"
+
+/* Statistic: commits. */
+#define CHECKPOINT_ENGINE_STAT_COMMIT_NUM "ep_commit_num"
+
+/* Statistic: duration of the latest commit, in milliseconds. */
+#define CHECKPOINT_ENGINE_STAT_COMMIT_TIME "ep_commit_time"
+
+/* Statistic: duration of all commits, in milliseconds. */
+#define CHECKPOINT_ENGINE_STAT_COMMIT_TIME_TOTAL "ep_commit_time_total"
+
+/* Statistic: commits that failed and were tried again. */
+#define CHECKPOINT_ENGINE_STAT_ITEM_COMMIT_FAILED "ep_item_commit_failed"
+
+/* Statistic: items in active vbuckets. */
+#define CHECKPOINT_ENGINE_STAT_CURR_ITEMS "curr_items"
+
+/* Statistic: items in active, replica and pending vbuckets. */
+#define CHECKPOINT_ENGINE_STAT_CURR_ITEMS_TOT "curr_items_tot"
+
+/* Statistic: items found expired and deleted. */
+#define CHECKPOINT_ENGINE_STAT_EXPIRED "ep_expired"
+
+/* Statistic: keys evicted from a memory-only node. */
+#define CHECKPOINT_ENGINE_STAT_EVICTIONS "evictions"
+
+/* Statistic: bytes in use by the engine, counted exactly. */
+#define CHECKPOINT_ENGINE_STAT_MEM_USED "mem_used"
+
+/* Statistic: memory quota in bytes; 2^64-1 for none. */
+#define CHECKPOINT_ENGINE_STAT_MAX_DATA_SIZE "ep_max_data_size"
+
+/* Statistic: bytes at which eviction stops. */
+#define CHECKPOINT_ENGINE_STAT_MEM_LOW_WAT "ep_mem_low_wat"
+
+/* Statistic: bytes at which eviction starts. */
+#define CHECKPOINT_ENGINE_STAT_MEM_HIGH_WAT "ep_mem_high_wat"
+
+/* Statistic: writes refused for want of memory, to be tried again. */
+#define CHECKPOINT_ENGINE_STAT_TMP_OOM_ERRORS "ep_tmp_oom_errors"
+
+/* Statistic: vbuckets. */
+#define CHECKPOINT_ENGINE_STAT_VB_TOTAL "ep_vb_total"
+
+/* Statistic: vbuckets in state dead. */
+#define CHECKPOINT_ENGINE_STAT_VB_DEAD_NUM "vb_dead_num"
+
+/* Statistic: operations on vbuckets that are not served here. */
+#define CHECKPOINT_ENGINE_STAT_NUM_NOT_MY_VBUCKETS "ep_num_not_my_vbuckets"
+
+/* Statistic: vbuckets deleted. */
+#define CHECKPOINT_ENGINE_STAT_VBUCKET_DEL "ep_vbucket_del"
+
+/* Statistic: deletions of vbuckets that were refused. */
+#define CHECKPOINT_ENGINE_STAT_VBUCKET_DEL_FAIL "ep_vbucket_del_fail"
+
+/* Statistic: longest DEL_VBUCKET, in microseconds; absent before the first. */
+#define CHECKPOINT_ENGINE_STAT_VBUCKET_DEL_MAX_WALLTIME "ep_vbucket_del_max_walltime"
+
+/* Statistic: all of them together. */
+#define CHECKPOINT_ENGINE_STAT_VBUCKET_DEL_TOTAL_WALLTIME "ep_vbucket_del_total_walltime"
+
+/* Statistic: their mean. */
+#define CHECKPOINT_ENGINE_STAT_VBUCKET_DEL_AVG_WALLTIME "ep_vbucket_del_avg_walltime"
+
+/* Statistic: values read from the disk for waiting clients. */
+#define CHECKPOINT_ENGINE_STAT_BG_FETCHED "ep_bg_fetched"
+
+/* Statistic: such reads that failed. */
+#define CHECKPOINT_ENGINE_STAT_BG_FETCH_FAILED "ep_bg_fetch_failed"
+
+/* Statistic: reads that the following times are of, in microseconds; absent before the first. */
+#define CHECKPOINT_ENGINE_STAT_BG_NUM_SAMPLES "ep_bg_num_samples"
+
+/* Statistic: shortest time until a read began. */
+#define CHECKPOINT_ENGINE_STAT_BG_MIN_WAIT "ep_bg_min_wait"
+
+/* Statistic: longest time until a read began. */
+#define CHECKPOINT_ENGINE_STAT_BG_MAX_WAIT "ep_bg_max_wait"
+
+/* Statistic: mean time until a read began. */
+#define CHECKPOINT_ENGINE_STAT_BG_WAIT_AVG "ep_bg_wait_avg"
+
+/* Statistic: time until reads began, summed. */
+#define CHECKPOINT_ENGINE_STAT_BG_WAIT "ep_bg_wait"
+
+/* Statistic: shortest read. */
+#define CHECKPOINT_ENGINE_STAT_BG_MIN_LOAD "ep_bg_min_load"
+
+/* Statistic: longest read. */
+#define CHECKPOINT_ENGINE_STAT_BG_MAX_LOAD "ep_bg_max_load"
+
+/* Statistic: mean read. */
+#define CHECKPOINT_ENGINE_STAT_BG_LOAD_AVG "ep_bg_load_avg"
+
+/* Statistic: all reads together. */
+#define CHECKPOINT_ENGINE_STAT_BG_LOAD "ep_bg_load"
+
+/* Statistic: rows asked of the store for one key each. */
+#define CHECKPOINT_ENGINE_STAT_IO_NUM_READ "ep_io_num_read"
+
+/* Statistic: keys and values read for that. */
+#define CHECKPOINT_ENGINE_STAT_IO_READ_BYTES "ep_io_read_bytes"
+
+/* Statistic: mutations written. */
+#define CHECKPOINT_ENGINE_STAT_IO_NUM_WRITE "ep_io_num_write"
+
+/* Statistic: keys and values written for that. */
+#define CHECKPOINT_ENGINE_STAT_IO_WRITE_BYTES "ep_io_write_bytes"
+
+/* Statistic: clients that wait for a pending vbucket. */
+#define CHECKPOINT_ENGINE_STAT_PENDING_OPS "ep_pending_ops"
+
+/* Statistic: clients that had to wait for one. */
+#define CHECKPOINT_ENGINE_STAT_PENDING_OPS_TOTAL "ep_pending_ops_total"
+
+/* Statistic: how many of them waited at a time, at most. */
+#define CHECKPOINT_ENGINE_STAT_PENDING_OPS_MAX "ep_pending_ops_max"
+
+/* Statistic: the longest of their waits, in microseconds. */
+#define CHECKPOINT_ENGINE_STAT_PENDING_OPS_MAX_DURATION "ep_pending_ops_max_duration"
 
 /* Statistic: whether an online update is under way. */
 #define CHECKPOINT_ENGINE_STAT_ONLINE_UPDATE "ep_onlineupdate"
@@ -137,8 +305,178 @@
 /* Statistic: how the last window ended: none, completed, reverted or lost at restart. */
 #define CHECKPOINT_ENGINE_STAT_LAST_OUTCOME "ep_onlineupdate_last_outcome"
 
+/* Statistic: things that cannot be and were met all the same; anything but 0 is a bug. */
+#define CHECKPOINT_ENGINE_STAT_DEFECTS "ep_defects"
+
 /* Statistic: calls that met a defect of the engine and were answered with an error. */
 #define CHECKPOINT_ENGINE_STAT_PANICS "ep_panics"
+
+/* Statistic by state: vbuckets in a state; `%s` is `active`, `replica` or `pending`. */
+#define CHECKPOINT_ENGINE_STAT_STATE_NUM "vb_%s_num"
+
+/* Statistic by state: their items. */
+#define CHECKPOINT_ENGINE_STAT_STATE_CURR_ITEMS "vb_%s_curr_items"
+
+/* Statistic by state: their mutations that are not durable yet. */
+#define CHECKPOINT_ENGINE_STAT_STATE_QUEUE_SIZE "vb_%s_queue_size"
+
+/* Statistic by state: memory of their tables without the items, in bytes. */
+#define CHECKPOINT_ENGINE_STAT_STATE_HT_MEMORY "vb_%s_ht_memory"
+
+/* Group of statistics: `vb_N`, the states of the vbuckets. */
+#define CHECKPOINT_ENGINE_GROUP_VBUCKET "vbucket"
+
+/* Group of statistics: `vb_N`, the states that the vbuckets had in the store at the start. */
+#define CHECKPOINT_ENGINE_GROUP_PREV_VBUCKET "prev-vbucket"
+
+/* Group of statistics: the logs of the vbuckets. */
+#define CHECKPOINT_ENGINE_GROUP_CHECKPOINT "checkpoint"
+
+/* Group of statistics: the tables of the vbuckets. */
+#define CHECKPOINT_ENGINE_GROUP_HASH "hash"
+
+/* Group of statistics: the memory statistics of the general group. */
+#define CHECKPOINT_ENGINE_GROUP_MEMORY "memory"
+
+/*
+ * Group of statistics: histograms: `NAME_FROM,TO` is how often it took FROM to less than TO
+ * microseconds.
+ */
+#define CHECKPOINT_ENGINE_GROUP_TIMINGS "timings"
+
+/* Group of statistics: what is known of a key: `key KEY [VBUCKET]`. */
+#define CHECKPOINT_ENGINE_GROUP_KEY "key"
+
+/*
+ * Group of statistics: the same and whether the disk agrees; waits for the disk: `vkey KEY
+ * [VBUCKET]`.
+ */
+#define CHECKPOINT_ENGINE_GROUP_VKEY "vkey"
+
+/* Group of statistics: the window of an online update. */
+#define CHECKPOINT_ENGINE_GROUP_ONLINE_UPDATE "onlineupdate"
+
+/* Group of statistics: the same by vbucket. */
+#define CHECKPOINT_ENGINE_GROUP_ONLINE_UPDATE_VB "onlineupdate-vb"
+
+/* Statistic of `vbucket` and `prev-vbucket`: the state of vbucket `%u`. */
+#define CHECKPOINT_ENGINE_STAT_VB "vb_%u"
+
+/*
+ * Statistic of a vbucket: state of the vbucket; in `onlineupdate-vb` its window's: `none`, `open`,
+ * `completing` or `reverting`.
+ */
+#define CHECKPOINT_ENGINE_STAT_VB_STATE "vb_%u:state"
+
+/* Statistic of a vbucket: id of the open checkpoint. */
+#define CHECKPOINT_ENGINE_STAT_VB_OPEN_CHECKPOINT_ID "vb_%u:open_checkpoint_id"
+
+/* Statistic of a vbucket: id of the one before it. */
+#define CHECKPOINT_ENGINE_STAT_VB_LAST_CLOSED_CHECKPOINT_ID "vb_%u:last_closed_checkpoint_id"
+
+/* Statistic of a vbucket: id of the last one that is durable to its end. */
+#define CHECKPOINT_ENGINE_STAT_VB_PERSISTED_CHECKPOINT_ID "vb_%u:persisted_checkpoint_id"
+
+/* Statistic of a vbucket: TAP streams that read the log. */
+#define CHECKPOINT_ENGINE_STAT_VB_NUM_TAP_CURSORS "vb_%u:num_tap_cursors"
+
+/* Statistic of a vbucket: entries in memory, starts and ends of checkpoints included. */
+#define CHECKPOINT_ENGINE_STAT_VB_NUM_CHECKPOINT_ITEMS "vb_%u:num_checkpoint_items"
+
+/* Statistic of a vbucket: checkpoints in memory. */
+#define CHECKPOINT_ENGINE_STAT_VB_NUM_CHECKPOINTS "vb_%u:num_checkpoints"
+
+/* Statistic of a vbucket: mutations that are not durable yet. */
+#define CHECKPOINT_ENGINE_STAT_VB_NUM_ITEMS_FOR_PERSISTENCE "vb_%u:num_items_for_persistence"
+
+/* Statistic of a vbucket: keys that fit the table before it grows. */
+#define CHECKPOINT_ENGINE_STAT_VB_SIZE "vb_%u:size"
+
+/* Statistic of a vbucket: locks of the table. */
+#define CHECKPOINT_ENGINE_STAT_VB_LOCKS "vb_%u:locks"
+
+/* Statistic of a vbucket: keys. */
+#define CHECKPOINT_ENGINE_STAT_VB_REPORTED "vb_%u:reported"
+
+/*
+ * Statistic of a vbucket: entries of the table; deletions that are not durable yet are among them.
+ */
+#define CHECKPOINT_ENGINE_STAT_VB_COUNTED "vb_%u:counted"
+
+/* Statistic of a vbucket: how often the table has grown. */
+#define CHECKPOINT_ENGINE_STAT_VB_RESIZED "vb_%u:resized"
+
+/* Statistic of a vbucket: memory of the table without the items, in bytes. */
+#define CHECKPOINT_ENGINE_STAT_VB_TABLE_BYTES "vb_%u:table_bytes"
+
+/* Statistic of a vbucket: keys that the window has touched. */
+#define CHECKPOINT_ENGINE_STAT_VB_TOUCHED_KEYS "vb_%u:touched_keys"
+
+/* Statistic of a vbucket: keys and values logged in the window, in bytes. */
+#define CHECKPOINT_ENGINE_STAT_VB_WINDOW_BYTES "vb_%u:window_bytes"
+
+/* Statistic of `key` and `vkey`: 1 when the latest version is not durable yet, else 0. */
+#define CHECKPOINT_ENGINE_STAT_KEY_IS_DIRTY "key_is_dirty"
+
+/* Statistic of `key` and `vkey`: expiry in Unix seconds; 0 never. */
+#define CHECKPOINT_ENGINE_STAT_KEY_EXPTIME "key_exptime"
+
+/* Statistic of `key` and `vkey`: flags as the client sent them. */
+#define CHECKPOINT_ENGINE_STAT_KEY_FLAGS "key_flags"
+
+/* Statistic of `key` and `vkey`: CAS. */
+#define CHECKPOINT_ENGINE_STAT_KEY_CAS "key_cas"
+
+/* Statistic of `key` and `vkey`: 1 when the value is in memory, else 0. */
+#define CHECKPOINT_ENGINE_STAT_KEY_IS_RESIDENT "key_is_resident"
+
+/*
+ * Statistic of `key` and `vkey`: in `vkey` only: `valid`, `dirty`, `ram_but_not_disk`,
+ * `length_mismatch`, `data_mismatch`, `flags_mismatch` or `item_deleted`.
+ */
+#define CHECKPOINT_ENGINE_STAT_KEY_VALID "key_valid"
+
+/* Statistic of `onlineupdate`: of the node: `none`, `open`, `completing` or `reverting`. */
+#define CHECKPOINT_ENGINE_STAT_WINDOW_STATE "state"
+
+/* Statistic of `onlineupdate`: age of the window. */
+#define CHECKPOINT_ENGINE_STAT_WINDOW_SECONDS_OPEN "seconds_open"
+
+/* Statistic of `onlineupdate`: keys that it has touched. */
+#define CHECKPOINT_ENGINE_STAT_WINDOW_TOUCHED_KEYS "touched_keys"
+
+/* Statistic of `onlineupdate`: keys and values logged in it, in bytes. */
+#define CHECKPOINT_ENGINE_STAT_WINDOW_BYTES "window_bytes"
+
+/* Statistic of `onlineupdate`: `disk` or `memory`: where pre-images are kept. */
+#define CHECKPOINT_ENGINE_STAT_WINDOW_UNDO "undo"
+
+/* Statistic of `onlineupdate`: how the last window ended. */
+#define CHECKPOINT_ENGINE_STAT_WINDOW_LAST_OUTCOME "last_outcome"
+
+/* Histogram of `timings`: commits. */
+#define CHECKPOINT_ENGINE_TIMING_DISK_COMMIT "disk_commit"
+
+/* Histogram of `timings`: from the wish for a value to the beginning of its read. */
+#define CHECKPOINT_ENGINE_TIMING_BG_WAIT "bg_wait"
+
+/* Histogram of `timings`: reads of values. */
+#define CHECKPOINT_ENGINE_TIMING_BG_LOAD "bg_load"
+
+/* Histogram of `timings`: clients that waited for a pending vbucket. */
+#define CHECKPOINT_ENGINE_TIMING_PENDING_OPS "pending_ops"
+
+/* Histogram of `timings`: GET_VBUCKET. */
+#define CHECKPOINT_ENGINE_TIMING_GET_VB_CMD "get_vb_cmd"
+
+/* Histogram of `timings`: SET_VBUCKET. */
+#define CHECKPOINT_ENGINE_TIMING_SET_VB_CMD "set_vb_cmd"
+
+/* Histogram of `timings`: DEL_VBUCKET. */
+#define CHECKPOINT_ENGINE_TIMING_DEL_VB_CMD "del_vb_cmd"
+
+/* Histogram of `timings`: the work of REVERT. */
+#define CHECKPOINT_ENGINE_TIMING_REVERT "online_update_revert"
 
 /*
  * Directory of the database, created if absent. Without it everything is kept in memory only

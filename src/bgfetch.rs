@@ -32,10 +32,24 @@ struct Version {
     cas: u64,
 }
 
-#[derive(Debug, Default)]
+/// A value to be fetched.
+#[derive(Debug)]
+struct Wanted {
+    version: Version,
+    /// The key-only item that stands for it.
+    item: Item,
+    since: Duration,
+}
+
+/// Another read of the store. Whoever waits for it is notified by the job itself.
+pub(crate) type Job = Box<dyn FnOnce(&dyn Store) + Send>;
+
+#[derive(Default)]
 struct Queue {
-    /// Key-only items to be fetched, oldest first.
-    wanted: VecDeque<(Version, Item)>,
+    /// Oldest first.
+    wanted: VecDeque<Wanted>,
+    /// Oldest first; they go after the fetches.
+    jobs: VecDeque<Job>,
     /// Who waits for what. A version under way stays here until it is in place.
     waiting: HashMap<Version, Vec<BlockedCookie>>,
     /// Clients whose fetch failed and who have not called again yet.
@@ -85,14 +99,25 @@ impl Fetcher {
             cas: item.cas(),
             key: item.key().into(),
         };
+        let since = self.shared.host.monotonic();
         let mut queue = self.queue.lock();
         if let Some(waiting) = queue.waiting.get_mut(&version) {
             waiting.push(cookie);
             return;
         }
         queue.waiting.insert(version.clone(), vec![cookie]);
-        queue.wanted.push_back((version, item));
+        queue.wanted.push_back(Wanted {
+            version,
+            item,
+            since,
+        });
         drop(queue);
+        self.signal.wake();
+    }
+
+    /// Has a thread of the pool do a job.
+    pub(crate) fn submit(&self, job: Job) {
+        self.queue.lock().jobs.push_back(job);
         self.signal.wake();
     }
 
@@ -110,27 +135,34 @@ impl Fetcher {
     /// The thread's work: reads until nothing is wanted.
     pub(crate) fn work(&self) {
         loop {
-            let (mut batch, resume, more) = {
+            let (mut batch, job, resume, more) = {
                 let mut queue = self.queue.lock();
                 // The other threads of the pool have their share.
                 let share = queue.wanted.len().div_ceil(2).min(BATCH_MAX);
                 let batch: Vec<_> = queue.wanted.drain(..share).collect();
+                let job = if batch.is_empty() {
+                    queue.jobs.pop_front()
+                } else {
+                    None
+                };
                 let resume = std::mem::take(&mut queue.resume);
-                (batch, resume, !queue.wanted.is_empty())
+                let more = !queue.wanted.is_empty() || !queue.jobs.is_empty();
+                (batch, job, resume, more)
             };
+            let idle = batch.is_empty() && job.is_none() && resume.is_empty();
             if more {
                 self.signal.wake();
             }
-            let idle = batch.is_empty() && resume.is_empty();
             for cookie in resume {
                 self.shared.host.notify(cookie);
             }
-            self.delay(&batch);
-            batch.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-            for (version, item) in &batch {
-                self.evictor.relieve();
-                let found = self.read(version, item);
-                self.finish(version, found);
+            self.delay(batch.len());
+            batch.sort_unstable_by(|one, other| one.version.cmp(&other.version));
+            for wanted in &batch {
+                self.serve(wanted);
+            }
+            if let Some(job) = job {
+                job(&*self.store);
             }
             if idle {
                 return;
@@ -139,11 +171,24 @@ impl Fetcher {
     }
 
     /// `bg_fetch_delay`, a test aid. A shutdown does not wait for it.
-    fn delay(&self, batch: &[(Version, Item)]) {
+    fn delay(&self, reads: usize) {
         let seconds = self.shared.settings.bg_fetch_delay.get();
-        if seconds != 0 && !batch.is_empty() {
+        if seconds != 0 && reads != 0 {
             self.signal.nap(Duration::from_secs(seconds));
         }
+    }
+
+    fn serve(&self, wanted: &Wanted) {
+        let timings = &self.shared.metrics.timings;
+        let start = self.shared.host.monotonic();
+        timings
+            .fetch_wait
+            .record(start.saturating_sub(wanted.since));
+        self.evictor.relieve();
+        let found = self.read(&wanted.version, &wanted.item);
+        let took = self.shared.host.monotonic().saturating_sub(start);
+        timings.fetch_load.record(took);
+        self.finish(&wanted.version, found);
     }
 
     fn read(&self, version: &Version, wanted: &Item) -> bool {
@@ -152,12 +197,15 @@ impl Fetcher {
         let read = self
             .store
             .get(version.vbucket, &version.key, &mut |record| {
+                let bytes = version.key.len() + record.value.len();
+                metrics.read_bytes.add(bytes as u64);
                 // Metadata in memory is what counts; a touch may not be on disk yet.
                 if record.cas == version.cas && record.value.len() == wanted.nbytes() {
                     full = Item::with_value(&version.key, &[record.value], wanted.meta());
                 }
             });
         metrics.fetched.add(1);
+        metrics.reads.add(1);
         match (read, full) {
             (Ok(_), Some(item)) => {
                 if let Some(vbucket) = self.vbuckets.get(version.vbucket) {

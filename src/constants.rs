@@ -7,6 +7,11 @@ use std::ffi::CStr;
 pub const CHECKPOINT_ENGINE_CMD_STOP_PERSISTENCE: u8 = 0x80;
 /// Starts the flusher again.
 pub const CHECKPOINT_ENGINE_CMD_START_PERSISTENCE: u8 = 0x81;
+/// Changes a parameter of the flusher, of checkpoints or of memory: the key is its name, the value
+/// a decimal number.
+pub const CHECKPOINT_ENGINE_CMD_SET_FLUSH_PARAM: u8 = 0x82;
+/// Changes a parameter of TAP, in the same form.
+pub const CHECKPOINT_ENGINE_CMD_SET_TAP_PARAM: u8 = 0x92;
 /// Sets the state of the vbucket in the header: 4 bytes of extras.
 pub const CHECKPOINT_ENGINE_CMD_SET_VBUCKET: u8 = 0x3d;
 /// Answers the state of the vbucket in the header: 4 bytes of body.
@@ -71,18 +76,125 @@ pub const CHECKPOINT_ENGINE_TAP_OPAQUE_ONLINE_UPDATE_END: u32 = 5;
 /// Code of a `TAP_OPAQUE` message: the window was reverted.
 pub const CHECKPOINT_ENGINE_TAP_OPAQUE_ONLINE_UPDATE_REVERT: u32 = 6;
 
-/// Statistic: items in active vbuckets.
-pub const CHECKPOINT_ENGINE_STAT_CURR_ITEMS: &CStr = c"curr_items";
-/// Statistic: bytes in use by the engine, counted exactly.
-pub const CHECKPOINT_ENGINE_STAT_MEM_USED: &CStr = c"mem_used";
+/// Statistic: version of this engine.
+pub const CHECKPOINT_ENGINE_STAT_VERSION: &CStr = c"ep_version";
+/// Statistic: always `featured`.
+pub const CHECKPOINT_ENGINE_STAT_STORAGE_TYPE: &CStr = c"ep_storage_type";
+/// Statistic: directory of the database; empty for a memory-only node.
+pub const CHECKPOINT_ENGINE_STAT_DBNAME: &CStr = c"ep_dbname";
+/// Statistic: whether the database was loaded at the start.
+pub const CHECKPOINT_ENGINE_STAT_WARMUP: &CStr = c"ep_warmup";
+/// Statistic: `running` or `complete`.
+pub const CHECKPOINT_ENGINE_STAT_WARMUP_THREAD: &CStr = c"ep_warmup_thread";
+/// Statistic: keys loaded at the start.
+pub const CHECKPOINT_ENGINE_STAT_WARMED_UP: &CStr = c"ep_warmed_up";
+/// Statistic: how long that took, in microseconds.
+pub const CHECKPOINT_ENGINE_STAT_WARMUP_TIME: &CStr = c"ep_warmup_time";
+/// Statistic: seconds between two runs that delete expired items; 0 never.
+pub const CHECKPOINT_ENGINE_STAT_EXP_PAGER_STIME: &CStr = c"ep_exp_pager_stime";
+/// Statistic: seconds that a named TAP producer outlives its connection.
+pub const CHECKPOINT_ENGINE_STAT_TAP_KEEPALIVE: &CStr = c"ep_tap_keepalive";
 /// Statistic: mutations that wait to be written.
 pub const CHECKPOINT_ENGINE_STAT_QUEUE_SIZE: &CStr = c"ep_queue_size";
 /// Statistic: mutations that the flusher has taken and not yet written.
 pub const CHECKPOINT_ENGINE_STAT_FLUSHER_TODO: &CStr = c"ep_flusher_todo";
-/// Statistic: what the flusher does.
+/// Statistic: the same: what is taken is one transaction.
+pub const CHECKPOINT_ENGINE_STAT_UNCOMMITTED_ITEMS: &CStr = c"ep_uncommitted_items";
+/// Statistic: mutations that are not durable yet, waiting or taken.
+pub const CHECKPOINT_ENGINE_STAT_DISKQUEUE_ITEMS: &CStr = c"ep_diskqueue_items";
+/// Statistic: `running`, `pausing` (told to stop, the last commit is under way) or `paused`.
 pub const CHECKPOINT_ENGINE_STAT_FLUSHER_STATE: &CStr = c"ep_flusher_state";
 /// Statistic: mutations written since the start.
 pub const CHECKPOINT_ENGINE_STAT_TOTAL_PERSISTED: &CStr = c"ep_total_persisted";
+/// Statistic: calls of flush_all.
+pub const CHECKPOINT_ENGINE_STAT_FLUSH_ALL: &CStr = c"ep_flush_all";
+/// Statistic: seconds that a mutation waits before it is written.
+pub const CHECKPOINT_ENGINE_STAT_MIN_DATA_AGE: &CStr = c"ep_min_data_age";
+/// Statistic: seconds after which it is written anyway.
+pub const CHECKPOINT_ENGINE_STAT_QUEUE_AGE_CAP: &CStr = c"ep_queue_age_cap";
+/// Statistic: mutations that one transaction of the flusher holds.
+pub const CHECKPOINT_ENGINE_STAT_MAX_TXN_SIZE: &CStr = c"ep_max_txn_size";
+/// Statistic: commits.
+pub const CHECKPOINT_ENGINE_STAT_COMMIT_NUM: &CStr = c"ep_commit_num";
+/// Statistic: duration of the latest commit, in milliseconds.
+pub const CHECKPOINT_ENGINE_STAT_COMMIT_TIME: &CStr = c"ep_commit_time";
+/// Statistic: duration of all commits, in milliseconds.
+pub const CHECKPOINT_ENGINE_STAT_COMMIT_TIME_TOTAL: &CStr = c"ep_commit_time_total";
+/// Statistic: commits that failed and were tried again.
+pub const CHECKPOINT_ENGINE_STAT_ITEM_COMMIT_FAILED: &CStr = c"ep_item_commit_failed";
+/// Statistic: items in active vbuckets.
+pub const CHECKPOINT_ENGINE_STAT_CURR_ITEMS: &CStr = c"curr_items";
+/// Statistic: items in active, replica and pending vbuckets.
+pub const CHECKPOINT_ENGINE_STAT_CURR_ITEMS_TOT: &CStr = c"curr_items_tot";
+/// Statistic: items found expired and deleted.
+pub const CHECKPOINT_ENGINE_STAT_EXPIRED: &CStr = c"ep_expired";
+/// Statistic: keys evicted from a memory-only node.
+pub const CHECKPOINT_ENGINE_STAT_EVICTIONS: &CStr = c"evictions";
+/// Statistic: bytes in use by the engine, counted exactly.
+pub const CHECKPOINT_ENGINE_STAT_MEM_USED: &CStr = c"mem_used";
+/// Statistic: memory quota in bytes; 2^64-1 for none.
+pub const CHECKPOINT_ENGINE_STAT_MAX_DATA_SIZE: &CStr = c"ep_max_data_size";
+/// Statistic: bytes at which eviction stops.
+pub const CHECKPOINT_ENGINE_STAT_MEM_LOW_WAT: &CStr = c"ep_mem_low_wat";
+/// Statistic: bytes at which eviction starts.
+pub const CHECKPOINT_ENGINE_STAT_MEM_HIGH_WAT: &CStr = c"ep_mem_high_wat";
+/// Statistic: writes refused for want of memory, to be tried again.
+pub const CHECKPOINT_ENGINE_STAT_TMP_OOM_ERRORS: &CStr = c"ep_tmp_oom_errors";
+/// Statistic: vbuckets.
+pub const CHECKPOINT_ENGINE_STAT_VB_TOTAL: &CStr = c"ep_vb_total";
+/// Statistic: vbuckets in state dead.
+pub const CHECKPOINT_ENGINE_STAT_VB_DEAD_NUM: &CStr = c"vb_dead_num";
+/// Statistic: operations on vbuckets that are not served here.
+pub const CHECKPOINT_ENGINE_STAT_NUM_NOT_MY_VBUCKETS: &CStr = c"ep_num_not_my_vbuckets";
+/// Statistic: vbuckets deleted.
+pub const CHECKPOINT_ENGINE_STAT_VBUCKET_DEL: &CStr = c"ep_vbucket_del";
+/// Statistic: deletions of vbuckets that were refused.
+pub const CHECKPOINT_ENGINE_STAT_VBUCKET_DEL_FAIL: &CStr = c"ep_vbucket_del_fail";
+/// Statistic: longest DEL_VBUCKET, in microseconds; absent before the first.
+pub const CHECKPOINT_ENGINE_STAT_VBUCKET_DEL_MAX_WALLTIME: &CStr = c"ep_vbucket_del_max_walltime";
+/// Statistic: all of them together.
+pub const CHECKPOINT_ENGINE_STAT_VBUCKET_DEL_TOTAL_WALLTIME: &CStr =
+    c"ep_vbucket_del_total_walltime";
+/// Statistic: their mean.
+pub const CHECKPOINT_ENGINE_STAT_VBUCKET_DEL_AVG_WALLTIME: &CStr = c"ep_vbucket_del_avg_walltime";
+/// Statistic: values read from the disk for waiting clients.
+pub const CHECKPOINT_ENGINE_STAT_BG_FETCHED: &CStr = c"ep_bg_fetched";
+/// Statistic: such reads that failed.
+pub const CHECKPOINT_ENGINE_STAT_BG_FETCH_FAILED: &CStr = c"ep_bg_fetch_failed";
+/// Statistic: reads that the following times are of, in microseconds; absent before the first.
+pub const CHECKPOINT_ENGINE_STAT_BG_NUM_SAMPLES: &CStr = c"ep_bg_num_samples";
+/// Statistic: shortest time until a read began.
+pub const CHECKPOINT_ENGINE_STAT_BG_MIN_WAIT: &CStr = c"ep_bg_min_wait";
+/// Statistic: longest time until a read began.
+pub const CHECKPOINT_ENGINE_STAT_BG_MAX_WAIT: &CStr = c"ep_bg_max_wait";
+/// Statistic: mean time until a read began.
+pub const CHECKPOINT_ENGINE_STAT_BG_WAIT_AVG: &CStr = c"ep_bg_wait_avg";
+/// Statistic: time until reads began, summed.
+pub const CHECKPOINT_ENGINE_STAT_BG_WAIT: &CStr = c"ep_bg_wait";
+/// Statistic: shortest read.
+pub const CHECKPOINT_ENGINE_STAT_BG_MIN_LOAD: &CStr = c"ep_bg_min_load";
+/// Statistic: longest read.
+pub const CHECKPOINT_ENGINE_STAT_BG_MAX_LOAD: &CStr = c"ep_bg_max_load";
+/// Statistic: mean read.
+pub const CHECKPOINT_ENGINE_STAT_BG_LOAD_AVG: &CStr = c"ep_bg_load_avg";
+/// Statistic: all reads together.
+pub const CHECKPOINT_ENGINE_STAT_BG_LOAD: &CStr = c"ep_bg_load";
+/// Statistic: rows asked of the store for one key each.
+pub const CHECKPOINT_ENGINE_STAT_IO_NUM_READ: &CStr = c"ep_io_num_read";
+/// Statistic: keys and values read for that.
+pub const CHECKPOINT_ENGINE_STAT_IO_READ_BYTES: &CStr = c"ep_io_read_bytes";
+/// Statistic: mutations written.
+pub const CHECKPOINT_ENGINE_STAT_IO_NUM_WRITE: &CStr = c"ep_io_num_write";
+/// Statistic: keys and values written for that.
+pub const CHECKPOINT_ENGINE_STAT_IO_WRITE_BYTES: &CStr = c"ep_io_write_bytes";
+/// Statistic: clients that wait for a pending vbucket.
+pub const CHECKPOINT_ENGINE_STAT_PENDING_OPS: &CStr = c"ep_pending_ops";
+/// Statistic: clients that had to wait for one.
+pub const CHECKPOINT_ENGINE_STAT_PENDING_OPS_TOTAL: &CStr = c"ep_pending_ops_total";
+/// Statistic: how many of them waited at a time, at most.
+pub const CHECKPOINT_ENGINE_STAT_PENDING_OPS_MAX: &CStr = c"ep_pending_ops_max";
+/// Statistic: the longest of their waits, in microseconds.
+pub const CHECKPOINT_ENGINE_STAT_PENDING_OPS_MAX_DURATION: &CStr = c"ep_pending_ops_max_duration";
 /// Statistic: whether an online update is under way.
 pub const CHECKPOINT_ENGINE_STAT_ONLINE_UPDATE: &CStr = c"ep_onlineupdate";
 /// Statistic: keys that reverts removed, because they had been added in the window.
@@ -93,8 +205,125 @@ pub const CHECKPOINT_ENGINE_STAT_REVERT_DELETE: &CStr = c"ep_onlineupdate_revert
 pub const CHECKPOINT_ENGINE_STAT_REVERT_UPDATE: &CStr = c"ep_onlineupdate_revert_update";
 /// Statistic: how the last window ended: none, completed, reverted or lost at restart.
 pub const CHECKPOINT_ENGINE_STAT_LAST_OUTCOME: &CStr = c"ep_onlineupdate_last_outcome";
+/// Statistic: things that cannot be and were met all the same; anything but 0 is a bug.
+pub const CHECKPOINT_ENGINE_STAT_DEFECTS: &CStr = c"ep_defects";
 /// Statistic: calls that met a defect of the engine and were answered with an error.
 pub const CHECKPOINT_ENGINE_STAT_PANICS: &CStr = c"ep_panics";
+
+/// Statistic by state: vbuckets in a state; `%s` is `active`, `replica` or `pending`.
+pub const CHECKPOINT_ENGINE_STAT_STATE_NUM: &CStr = c"vb_%s_num";
+/// Statistic by state: their items.
+pub const CHECKPOINT_ENGINE_STAT_STATE_CURR_ITEMS: &CStr = c"vb_%s_curr_items";
+/// Statistic by state: their mutations that are not durable yet.
+pub const CHECKPOINT_ENGINE_STAT_STATE_QUEUE_SIZE: &CStr = c"vb_%s_queue_size";
+/// Statistic by state: memory of their tables without the items, in bytes.
+pub const CHECKPOINT_ENGINE_STAT_STATE_HT_MEMORY: &CStr = c"vb_%s_ht_memory";
+
+/// Group of statistics: `vb_N`, the states of the vbuckets.
+pub const CHECKPOINT_ENGINE_GROUP_VBUCKET: &CStr = c"vbucket";
+/// Group of statistics: `vb_N`, the states that the vbuckets had in the store at the start.
+pub const CHECKPOINT_ENGINE_GROUP_PREV_VBUCKET: &CStr = c"prev-vbucket";
+/// Group of statistics: the logs of the vbuckets.
+pub const CHECKPOINT_ENGINE_GROUP_CHECKPOINT: &CStr = c"checkpoint";
+/// Group of statistics: the tables of the vbuckets.
+pub const CHECKPOINT_ENGINE_GROUP_HASH: &CStr = c"hash";
+/// Group of statistics: the memory statistics of the general group.
+pub const CHECKPOINT_ENGINE_GROUP_MEMORY: &CStr = c"memory";
+/// Group of statistics: histograms: `NAME_FROM,TO` is how often it took FROM to less than TO
+/// microseconds.
+pub const CHECKPOINT_ENGINE_GROUP_TIMINGS: &CStr = c"timings";
+/// Group of statistics: what is known of a key: `key KEY [VBUCKET]`.
+pub const CHECKPOINT_ENGINE_GROUP_KEY: &CStr = c"key";
+/// Group of statistics: the same and whether the disk agrees; waits for the disk: `vkey KEY
+/// [VBUCKET]`.
+pub const CHECKPOINT_ENGINE_GROUP_VKEY: &CStr = c"vkey";
+/// Group of statistics: the window of an online update.
+pub const CHECKPOINT_ENGINE_GROUP_ONLINE_UPDATE: &CStr = c"onlineupdate";
+/// Group of statistics: the same by vbucket.
+pub const CHECKPOINT_ENGINE_GROUP_ONLINE_UPDATE_VB: &CStr = c"onlineupdate-vb";
+
+/// Statistic of `vbucket` and `prev-vbucket`: the state of vbucket `%u`.
+pub const CHECKPOINT_ENGINE_STAT_VB: &CStr = c"vb_%u";
+/// Statistic of a vbucket: state of the vbucket; in `onlineupdate-vb` its window's: `none`, `open`,
+/// `completing` or `reverting`.
+pub const CHECKPOINT_ENGINE_STAT_VB_STATE: &CStr = c"vb_%u:state";
+/// Statistic of a vbucket: id of the open checkpoint.
+pub const CHECKPOINT_ENGINE_STAT_VB_OPEN_CHECKPOINT_ID: &CStr = c"vb_%u:open_checkpoint_id";
+/// Statistic of a vbucket: id of the one before it.
+pub const CHECKPOINT_ENGINE_STAT_VB_LAST_CLOSED_CHECKPOINT_ID: &CStr =
+    c"vb_%u:last_closed_checkpoint_id";
+/// Statistic of a vbucket: id of the last one that is durable to its end.
+pub const CHECKPOINT_ENGINE_STAT_VB_PERSISTED_CHECKPOINT_ID: &CStr =
+    c"vb_%u:persisted_checkpoint_id";
+/// Statistic of a vbucket: TAP streams that read the log.
+pub const CHECKPOINT_ENGINE_STAT_VB_NUM_TAP_CURSORS: &CStr = c"vb_%u:num_tap_cursors";
+/// Statistic of a vbucket: entries in memory, starts and ends of checkpoints included.
+pub const CHECKPOINT_ENGINE_STAT_VB_NUM_CHECKPOINT_ITEMS: &CStr = c"vb_%u:num_checkpoint_items";
+/// Statistic of a vbucket: checkpoints in memory.
+pub const CHECKPOINT_ENGINE_STAT_VB_NUM_CHECKPOINTS: &CStr = c"vb_%u:num_checkpoints";
+/// Statistic of a vbucket: mutations that are not durable yet.
+pub const CHECKPOINT_ENGINE_STAT_VB_NUM_ITEMS_FOR_PERSISTENCE: &CStr =
+    c"vb_%u:num_items_for_persistence";
+/// Statistic of a vbucket: keys that fit the table before it grows.
+pub const CHECKPOINT_ENGINE_STAT_VB_SIZE: &CStr = c"vb_%u:size";
+/// Statistic of a vbucket: locks of the table.
+pub const CHECKPOINT_ENGINE_STAT_VB_LOCKS: &CStr = c"vb_%u:locks";
+/// Statistic of a vbucket: keys.
+pub const CHECKPOINT_ENGINE_STAT_VB_REPORTED: &CStr = c"vb_%u:reported";
+/// Statistic of a vbucket: entries of the table; deletions that are not durable yet are among them.
+pub const CHECKPOINT_ENGINE_STAT_VB_COUNTED: &CStr = c"vb_%u:counted";
+/// Statistic of a vbucket: how often the table has grown.
+pub const CHECKPOINT_ENGINE_STAT_VB_RESIZED: &CStr = c"vb_%u:resized";
+/// Statistic of a vbucket: memory of the table without the items, in bytes.
+pub const CHECKPOINT_ENGINE_STAT_VB_TABLE_BYTES: &CStr = c"vb_%u:table_bytes";
+/// Statistic of a vbucket: keys that the window has touched.
+pub const CHECKPOINT_ENGINE_STAT_VB_TOUCHED_KEYS: &CStr = c"vb_%u:touched_keys";
+/// Statistic of a vbucket: keys and values logged in the window, in bytes.
+pub const CHECKPOINT_ENGINE_STAT_VB_WINDOW_BYTES: &CStr = c"vb_%u:window_bytes";
+
+/// Statistic of `key` and `vkey`: 1 when the latest version is not durable yet, else 0.
+pub const CHECKPOINT_ENGINE_STAT_KEY_IS_DIRTY: &CStr = c"key_is_dirty";
+/// Statistic of `key` and `vkey`: expiry in Unix seconds; 0 never.
+pub const CHECKPOINT_ENGINE_STAT_KEY_EXPTIME: &CStr = c"key_exptime";
+/// Statistic of `key` and `vkey`: flags as the client sent them.
+pub const CHECKPOINT_ENGINE_STAT_KEY_FLAGS: &CStr = c"key_flags";
+/// Statistic of `key` and `vkey`: CAS.
+pub const CHECKPOINT_ENGINE_STAT_KEY_CAS: &CStr = c"key_cas";
+/// Statistic of `key` and `vkey`: 1 when the value is in memory, else 0.
+pub const CHECKPOINT_ENGINE_STAT_KEY_IS_RESIDENT: &CStr = c"key_is_resident";
+/// Statistic of `key` and `vkey`: in `vkey` only: `valid`, `dirty`, `ram_but_not_disk`,
+/// `length_mismatch`, `data_mismatch`, `flags_mismatch` or `item_deleted`.
+pub const CHECKPOINT_ENGINE_STAT_KEY_VALID: &CStr = c"key_valid";
+
+/// Statistic of `onlineupdate`: of the node: `none`, `open`, `completing` or `reverting`.
+pub const CHECKPOINT_ENGINE_STAT_WINDOW_STATE: &CStr = c"state";
+/// Statistic of `onlineupdate`: age of the window.
+pub const CHECKPOINT_ENGINE_STAT_WINDOW_SECONDS_OPEN: &CStr = c"seconds_open";
+/// Statistic of `onlineupdate`: keys that it has touched.
+pub const CHECKPOINT_ENGINE_STAT_WINDOW_TOUCHED_KEYS: &CStr = c"touched_keys";
+/// Statistic of `onlineupdate`: keys and values logged in it, in bytes.
+pub const CHECKPOINT_ENGINE_STAT_WINDOW_BYTES: &CStr = c"window_bytes";
+/// Statistic of `onlineupdate`: `disk` or `memory`: where pre-images are kept.
+pub const CHECKPOINT_ENGINE_STAT_WINDOW_UNDO: &CStr = c"undo";
+/// Statistic of `onlineupdate`: how the last window ended.
+pub const CHECKPOINT_ENGINE_STAT_WINDOW_LAST_OUTCOME: &CStr = c"last_outcome";
+
+/// Histogram of `timings`: commits.
+pub const CHECKPOINT_ENGINE_TIMING_DISK_COMMIT: &CStr = c"disk_commit";
+/// Histogram of `timings`: from the wish for a value to the beginning of its read.
+pub const CHECKPOINT_ENGINE_TIMING_BG_WAIT: &CStr = c"bg_wait";
+/// Histogram of `timings`: reads of values.
+pub const CHECKPOINT_ENGINE_TIMING_BG_LOAD: &CStr = c"bg_load";
+/// Histogram of `timings`: clients that waited for a pending vbucket.
+pub const CHECKPOINT_ENGINE_TIMING_PENDING_OPS: &CStr = c"pending_ops";
+/// Histogram of `timings`: GET_VBUCKET.
+pub const CHECKPOINT_ENGINE_TIMING_GET_VB_CMD: &CStr = c"get_vb_cmd";
+/// Histogram of `timings`: SET_VBUCKET.
+pub const CHECKPOINT_ENGINE_TIMING_SET_VB_CMD: &CStr = c"set_vb_cmd";
+/// Histogram of `timings`: DEL_VBUCKET.
+pub const CHECKPOINT_ENGINE_TIMING_DEL_VB_CMD: &CStr = c"del_vb_cmd";
+/// Histogram of `timings`: the work of REVERT.
+pub const CHECKPOINT_ENGINE_TIMING_REVERT: &CStr = c"online_update_revert";
 
 // Configuration keys begin.
 /// Directory of the database, created if absent. Without it everything is kept in memory only

@@ -70,6 +70,28 @@ pub(crate) enum Round {
     More,
 }
 
+/// What an operator sees of the flusher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FlusherState {
+    /// Commits when there is something to commit.
+    Running,
+    /// Told to stop; the last commit is still under way.
+    Pausing,
+    /// Nothing reaches the store.
+    Paused,
+}
+
+impl FlusherState {
+    /// The word that statistics print.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Pausing => "pausing",
+            Self::Paused => "paused",
+        }
+    }
+}
+
 /// The right to move persistence cursors and to commit.
 pub(crate) struct Persister {
     store: Arc<dyn Store>,
@@ -143,6 +165,18 @@ impl Persister {
     /// Whether persistence is stopped.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
+    }
+
+    /// What the flusher does. Whoever sees it paused sees no commit afterwards: one that has not
+    /// begun by then finds persistence stopped.
+    pub(crate) fn state(&self) -> FlusherState {
+        if !self.is_stopped() {
+            FlusherState::Running
+        } else if self.progress.is_locked() {
+            FlusherState::Pausing
+        } else {
+            FlusherState::Paused
+        }
     }
 
     /// Commits one batch, unless persistence is stopped.
@@ -241,7 +275,10 @@ impl Persister {
         if batch.len() == 0 {
             return Ok(());
         }
-        batch.commit(self.durability)?;
+        self.timed(|| batch.commit(self.durability))?;
+        for part in parts {
+            self.note_written(&part.changes);
+        }
         self.shared.metrics.commits.add(1);
         self.shared.metrics.persisted.add(count as u64);
         progress.window = progress.wanted_window;
@@ -259,6 +296,28 @@ impl Persister {
                 *slot = known;
             }
         }
+    }
+
+    /// Measures a commit.
+    fn timed<T>(&self, commit: impl FnOnce() -> T) -> T {
+        let start = self.shared.host.monotonic();
+        let result = commit();
+        let took = self.shared.host.monotonic().saturating_sub(start);
+        let metrics = &self.shared.metrics;
+        metrics.timings.commit.record(took);
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        metrics.commit_micros.set(micros);
+        metrics.commit_micros_total.add(micros);
+        result
+    }
+
+    fn note_written(&self, changes: &[Change]) {
+        let items = changes.iter().filter_map(|change| change.item.as_ref());
+        let bytes: usize = items
+            .map(|item| item.key().len() + item.value().len())
+            .sum();
+        self.shared.metrics.writes.add(changes.len() as u64);
+        self.shared.metrics.written_bytes.add(bytes as u64);
     }
 
     fn sync_periodically(&self, progress: &mut Progress) -> Result<(), StoreError> {
@@ -314,16 +373,18 @@ impl Persister {
         }
         batch.set_window(window);
         // Committed and durable, or neither: an error between the two could not be taken back.
-        batch.commit(match self.durability {
+        let durability = match self.durability {
             Durability::Periodic => Durability::Sync,
             durability => durability,
-        })?;
+        };
+        self.timed(|| batch.commit(durability))?;
         progress.window = window;
         progress.wanted_window = window;
         self.learn(&mut progress, records);
         completed(vbuckets);
         for (vbucket, changes) in vbuckets.iter().zip(&windows) {
             vbucket.forget_deletions(changes);
+            self.note_written(changes);
             self.shared.metrics.persisted.add(changes.len() as u64);
         }
         self.shared.metrics.commits.add(1);

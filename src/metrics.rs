@@ -4,6 +4,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+mod histogram;
+
+pub(crate) use histogram::Histogram;
+
 /// A number that grows, or that is set.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
@@ -15,6 +19,11 @@ impl Counter {
 
     pub(crate) fn set(&self, n: u64) {
         self.0.store(n, Ordering::Relaxed);
+    }
+
+    /// Sets it to `n` if that is more.
+    pub(crate) fn raise(&self, n: u64) {
+        self.0.fetch_max(n, Ordering::Relaxed);
     }
 
     pub(crate) fn get(&self) -> u64 {
@@ -39,6 +48,10 @@ pub(crate) struct Metrics {
     pub(crate) commits: Counter,
     /// Commits that failed and were tried again.
     pub(crate) commit_failures: Counter,
+    /// Microseconds of the latest commit.
+    pub(crate) commit_micros: Counter,
+    /// Microseconds of all of them.
+    pub(crate) commit_micros_total: Counter,
     /// Changes read from the logs and not committed yet.
     pub(crate) flusher_todo: Counter,
     /// Values read from the store for a waiting client.
@@ -49,6 +62,8 @@ pub(crate) struct Metrics {
     pub(crate) evictions: Counter,
     /// Values evicted from memory.
     pub(crate) value_ejects: Counter,
+    /// EVICT_KEY for values that had to stay.
+    pub(crate) eject_failures: Counter,
     /// Times that eviction began.
     pub(crate) pager_runs: Counter,
     /// Times that all expired keys were looked for.
@@ -65,16 +80,78 @@ pub(crate) struct Metrics {
     pub(crate) warmup_micros: Counter,
     /// `flush_all` calls.
     pub(crate) flush_alls: Counter,
+    /// Clients that had to wait for a pending vbucket.
+    pub(crate) pending_ops_total: Counter,
+    /// How many of them waited at a time, at most.
+    pub(crate) pending_ops_max: Counter,
+    /// Vbuckets deleted.
+    pub(crate) vbuckets_deleted: Counter,
+    /// Deletions of vbuckets that were refused.
+    pub(crate) vbucket_deletions_refused: Counter,
+    /// Reads of the store for one key.
+    pub(crate) reads: Counter,
+    /// Keys and values that they read.
+    pub(crate) read_bytes: Counter,
+    /// Changes written to the store.
+    pub(crate) writes: Counter,
+    /// Keys and values in them.
+    pub(crate) written_bytes: Counter,
     /// Things that cannot be; each is logged or counted here instead of crashing the host.
     pub(crate) defects: Counter,
+    /// Where the time goes.
+    pub(crate) timings: Timings,
+}
+
+/// What is measured, none of it on the path of a get or a store.
+#[derive(Debug, Default)]
+pub(crate) struct Timings {
+    /// One commit to the store.
+    pub(crate) commit: Histogram,
+    /// From the wish for a value to the beginning of its read.
+    pub(crate) fetch_wait: Histogram,
+    /// One read of a value.
+    pub(crate) fetch_load: Histogram,
+    /// How long a client waited for a pending vbucket.
+    pub(crate) pending_ops: Histogram,
+    /// `GET_VBUCKET`.
+    pub(crate) get_vbucket: Histogram,
+    /// `SET_VBUCKET`.
+    pub(crate) set_vbucket: Histogram,
+    /// `DEL_VBUCKET`.
+    pub(crate) delete_vbucket: Histogram,
+    /// From REVERT to the end of its work.
+    pub(crate) revert: Histogram,
 }
 
 impl Metrics {
-    /// What `stats reset` sets to zero (ep-engine-1.7.md, 7.3); totals and online-update counters
-    /// stay.
+    /// What `stats reset` sets to zero (ep-engine-1.7.md, 7.3); totals and everything of online
+    /// update stay.
     pub(crate) fn reset(&self) {
-        for counter in [&self.fetched, &self.fetch_failures, &self.evictions] {
+        for counter in [
+            &self.fetched,
+            &self.fetch_failures,
+            &self.evictions,
+            &self.commit_micros,
+            &self.pending_ops_total,
+            &self.pending_ops_max,
+            &self.reads,
+            &self.read_bytes,
+            &self.writes,
+            &self.written_bytes,
+        ] {
             counter.set(0);
+        }
+        let timings = &self.timings;
+        for histogram in [
+            &timings.commit,
+            &timings.fetch_wait,
+            &timings.fetch_load,
+            &timings.pending_ops,
+            &timings.get_vbucket,
+            &timings.set_vbucket,
+            &timings.delete_vbucket,
+        ] {
+            histogram.reset();
         }
     }
 }

@@ -137,8 +137,11 @@ impl Evictor {
             return vbucket.could_eject(hash, key);
         }
         let ejection = vbucket.eject(hash, key);
-        if ejection == Ejection::Ejected {
-            self.shared.metrics.value_ejects.add(1);
+        let metrics = &self.shared.metrics;
+        match ejection {
+            Ejection::Ejected => metrics.value_ejects.add(1),
+            Ejection::Kept => metrics.eject_failures.add(1),
+            Ejection::Absent | Ejection::Already => {}
         }
         ejection
     }

@@ -14,6 +14,8 @@ use crate::constants::{
     CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_COMPLETE as ONLINE_UPDATE_COMPLETE,
     CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_REVERT as ONLINE_UPDATE_REVERT,
     CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_START as ONLINE_UPDATE_START,
+    CHECKPOINT_ENGINE_CMD_SET_FLUSH_PARAM as SET_FLUSH_PARAM,
+    CHECKPOINT_ENGINE_CMD_SET_TAP_PARAM as SET_TAP_PARAM,
     CHECKPOINT_ENGINE_CMD_SET_VBUCKET as SET_VBUCKET,
     CHECKPOINT_ENGINE_CMD_START_PERSISTENCE as START_PERSISTENCE,
     CHECKPOINT_ENGINE_CMD_STOP_PERSISTENCE as STOP_PERSISTENCE,
@@ -22,8 +24,11 @@ use crate::constants::{
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::host::{Cookie, Reply, Request, Response, Status};
+use crate::metrics::Histogram;
+use crate::settings::Family;
 
 mod keys;
+mod parameters;
 mod update;
 mod vbuckets;
 
@@ -38,24 +43,41 @@ pub(crate) fn execute(
     request: &Request<'_>,
     reply: &mut dyn Reply,
 ) -> Result<()> {
+    let timings = &engine.shared().metrics.timings;
     match request.opcode {
         TOUCH | GAT | GATQ => keys::touch(engine, cookie, request, reply),
         GET_LOCKED => keys::get_locked(engine, cookie, request, reply),
         UNLOCK_KEY => keys::unlock(engine, request, reply),
         EVICT_KEY => keys::evict(engine, request, reply),
-        SET_VBUCKET => vbuckets::set(engine, request, reply),
-        GET_VBUCKET => vbuckets::get(engine, request, reply),
-        DEL_VBUCKET => vbuckets::delete(engine, request, reply),
+        SET_VBUCKET => timed(engine, &timings.set_vbucket, || {
+            vbuckets::set(engine, request, reply)
+        }),
+        GET_VBUCKET => timed(engine, &timings.get_vbucket, || {
+            vbuckets::get(engine, request, reply)
+        }),
+        DEL_VBUCKET => timed(engine, &timings.delete_vbucket, || {
+            vbuckets::delete(engine, request, reply)
+        }),
         STOP_PERSISTENCE | START_PERSISTENCE => {
             engine.set_persistence(request.opcode == START_PERSISTENCE);
             answer(reply, Status::SUCCESS, b"")
         }
+        SET_FLUSH_PARAM => parameters::set(engine, Family::Flush, request, reply),
+        SET_TAP_PARAM => parameters::set(engine, Family::Tap, request, reply),
         LAST_CLOSED_CHECKPOINT => vbuckets::last_closed_checkpoint(engine, request, reply),
         ONLINE_UPDATE_START | ONLINE_UPDATE_COMPLETE | ONLINE_UPDATE_REVERT => {
             update::online_update(engine, cookie, request, reply)
         }
         _ => answer(reply, Status::UNKNOWN_COMMAND, b""),
     }
+}
+
+fn timed(engine: &Engine, histogram: &Histogram, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    let host = &engine.shared().host;
+    let start = host.monotonic();
+    let result = work();
+    histogram.record(host.monotonic().saturating_sub(start));
+    result
 }
 
 fn answer(reply: &mut dyn Reply, status: Status, body: &[u8]) -> Result<()> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::recency::Recency;
-use super::{Core, Engine, Updates, house, update};
+use super::{Core, Engine, Updates, Verified, Waiting, house, update};
 use crate::bgfetch::{self, Fetcher};
 use crate::checkpoint::Limits;
 use crate::config::{Config, OnlineUpdateUndo};
@@ -69,9 +69,7 @@ impl Engine {
         }
         let core = &self.core;
         // The fetchers, which are stopped last, notify them.
-        let waiting = std::mem::take(&mut *core.waiting.lock());
-        core.fetcher
-            .resume(waiting.into_iter().map(|(_, cookie)| cookie).collect());
+        core.resume_all();
         let mut workers = std::mem::take(&mut *self.workers.lock());
         for worker in &mut workers {
             if !worker.stop() {
@@ -197,7 +195,9 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
                     gone and the data is as it was at START";
         host.log(LogLevel::Warning, text);
     }
+    let mut previous = Vec::new();
     for Loaded { vbucket, record } in loaded {
+        previous.push((vbucket, record.state));
         if let Some(vbucket) = vbuckets.get(vbucket) {
             persister.loaded(vbucket, record);
         }
@@ -237,7 +237,9 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
         flush: Signal::new(),
         house: Signal::new(),
         flush_due: AtomicU32::new(0),
-        waiting: Mutex::default(),
+        waiting: Waiting::default(),
+        verified: Verified::default(),
+        previous,
         trash: Mutex::default(),
         config,
     }))

@@ -16,11 +16,11 @@ use parking_lot::Mutex;
 
 use crate::bgfetch::Fetcher;
 use crate::config::Config;
-use crate::flusher::Persister;
-use crate::host::{BlockedCookie, Cookie, Host};
+use crate::flusher::{FlusherState, Persister};
+use crate::host::{Cookie, Host};
 use crate::pager::Evictor;
 use crate::settings::{Family, SetError};
-use crate::types::VbucketId;
+use crate::types::{VbucketId, VbucketState};
 use crate::vbucket::{Remains, Shared, Vbucket, VbucketMap};
 use crate::worker::{Signal, Worker};
 
@@ -32,11 +32,16 @@ mod recency;
 mod tests;
 mod update;
 mod vbuckets;
+mod verify;
+mod waiting;
 
 use recency::Recency;
 use update::Updates;
 pub(crate) use update::{Outcome, UpdateError, UpdateState};
 pub(crate) use vbuckets::VbucketError;
+pub(crate) use verify::Validity;
+use verify::Verified;
+use waiting::Waiting;
 
 /// What operations and background threads share.
 pub(crate) struct Core {
@@ -57,8 +62,10 @@ pub(crate) struct Core {
     house: Arc<Signal>,
     /// When a delayed `flush_all` is due, in Unix seconds; 0 none.
     flush_due: AtomicU32,
-    // Guards the clients that wait for a pending vbucket. Lock order: last.
-    waiting: Mutex<Vec<(VbucketId, BlockedCookie)>>,
+    waiting: Waiting,
+    verified: Verified,
+    /// The vbuckets that the store had at the start, and their states.
+    previous: Vec<(VbucketId, VbucketState)>,
     // Guards what deleted vbuckets left, for the housekeeper to drop. Lock order: last.
     trash: Mutex<Vec<Remains>>,
 }
@@ -106,6 +113,23 @@ impl Engine {
         self.core.vbuckets.get(VbucketId::new(id)?)
     }
 
+    /// The state that a vbucket had in the store at the start; dead for one that it did not have.
+    pub(crate) fn previous_state(&self, id: VbucketId) -> VbucketState {
+        let previous = &self.core.previous;
+        let found = previous.iter().find(|(vbucket, _)| *vbucket == id);
+        found.map_or(VbucketState::Dead, |(_, state)| *state)
+    }
+
+    /// Clients that wait for a pending vbucket.
+    pub(crate) fn pending_ops(&self) -> usize {
+        self.core.waiting.count()
+    }
+
+    /// What the flusher does.
+    pub(crate) fn flusher_state(&self) -> FlusherState {
+        self.core.persister.state()
+    }
+
     /// Hash of a key, for a report on one.
     pub(crate) fn hash(&self, key: &[u8]) -> u32 {
         self.core.hash(key)
@@ -137,5 +161,6 @@ impl Engine {
     pub(crate) fn disconnected(&self, cookie: Cookie) {
         self.core.fetcher.take_failure(cookie);
         self.core.updates.forget(cookie);
+        self.core.verified.forget(cookie);
     }
 }

@@ -58,29 +58,6 @@ impl Core {
         }
     }
 
-    /// Parks a client until the vbucket's state changes.
-    fn wait_for(&self, vbucket: &Vbucket, cookie: Cookie) -> Error {
-        let mut waiting = self.waiting.lock();
-        waiting.push((vbucket.id(), BlockedCookie::new(cookie)));
-        drop(waiting);
-        if vbucket.state() != Some(VbucketState::Pending) {
-            // It changed meanwhile, and the one who changed it may not have seen this client.
-            self.resume_waiting(vbucket.id());
-        }
-        Error::WouldBlock
-    }
-
-    /// Has the clients notified that wait for a vbucket.
-    pub(super) fn resume_waiting(&self, vbucket: VbucketId) {
-        let mut waiting = self.waiting.lock();
-        let resumed: Vec<_> = waiting.extract_if(.., |(id, _)| *id == vbucket).collect();
-        drop(waiting);
-        if !resumed.is_empty() {
-            self.fetcher
-                .resume(resumed.into_iter().map(|(_, cookie)| cookie).collect());
-        }
-    }
-
     /// Queues a background read, unless the last one for this client just failed.
     fn fetch(&self, vbucket: &Vbucket, item: Item, cookie: Cookie) -> Error {
         if self.fetcher.take_failure(cookie) {

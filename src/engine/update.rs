@@ -259,7 +259,10 @@ impl Core {
             }
             Kind::Revert => {
                 let record = self.record_after(&job, WindowRecord::Reverted);
+                let start = self.host.monotonic();
                 self.revert_all(&vbuckets, record);
+                let took = self.host.monotonic().saturating_sub(start);
+                self.shared.metrics.timings.revert.record(took);
                 (Ok(()), Some(WindowRecord::Reverted))
             }
         };
@@ -376,11 +379,6 @@ impl Engine {
     pub(crate) fn set_persistence(&self, running: bool) {
         self.core.persister.set_stopped(!running);
         self.core.changed();
-    }
-
-    /// Whether mutations are being made durable.
-    pub(crate) fn is_persisting(&self) -> bool {
-        !self.core.persister.is_stopped()
     }
 
     /// START.

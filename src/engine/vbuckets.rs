@@ -93,6 +93,13 @@ impl Engine {
     /// # Errors
     /// `Missing`, `NotDead`, `InWindow`.
     pub(crate) fn delete_vbucket(&self, id: u16) -> Result<(), VbucketError> {
-        self.core.delete_vbucket(id)
+        let result = self.core.delete_vbucket(id);
+        let metrics = &self.shared().metrics;
+        match result {
+            Ok(()) => &metrics.vbuckets_deleted,
+            Err(_) => &metrics.vbucket_deletions_refused,
+        }
+        .add(1);
+        result
     }
 }

@@ -41,7 +41,7 @@ use locks::Locks;
 pub(crate) use map::{Remains, VbucketMap};
 pub(crate) use reader::Reader;
 pub(crate) use residency::{Ejection, Eviction, Swept, Walk};
-pub(crate) use table::Figures;
+pub(crate) use table::{Figures, STRIPES, Shape};
 use table::{Slot, Stripe, Table};
 pub(crate) use update::{
     ReadersSwitch, RevertStep, begin_complete, begin_revert, complete_failed, completed,
@@ -447,6 +447,11 @@ impl Vbucket {
     /// Number of keys. Locks one stripe after the other.
     pub(crate) fn items(&self) -> usize {
         self.figures().items
+    }
+
+    /// How its table lies. Locks one stripe after the other, for a moment each.
+    pub(crate) fn shape(&self) -> Shape {
+        self.table.shape()
     }
 
     /// What the table holds. Locks one stripe after the other.

@@ -15,7 +15,7 @@ use crate::item::Item;
 use crate::types::Seqno;
 
 /// Stripes a vbucket; 4 KiB of them when it is empty.
-const STRIPES: usize = 64;
+pub(crate) const STRIPES: usize = 64;
 const STRIPE_BITS: u32 = STRIPES.trailing_zeros();
 
 /// Mean entries in a part when the next one is split. Parts that are due hold twice as many, which
@@ -122,7 +122,7 @@ pub(crate) struct Counts {
     /// The flush up to which `live` and `evicted` are true.
     floor: Seqno,
     /// Bytes of all items that the slots refer to.
-    bytes: u64,
+    bytes: usize,
 }
 
 /// Figures of a table, or of a part of it.
@@ -133,7 +133,7 @@ pub(crate) struct Figures {
     /// Those whose value is not in memory.
     pub(crate) evicted: usize,
     /// Bytes of items: headers, keys, values.
-    pub(crate) bytes: u64,
+    pub(crate) bytes: usize,
 }
 
 impl Figures {
@@ -163,7 +163,7 @@ impl Counts {
                 self.evicted = self.evicted.wrapping_add_signed(by);
             }
         }
-        let bytes = slot.item.memory_bytes() as u64;
+        let bytes = slot.item.memory_bytes();
         self.bytes = if by < 0 {
             self.bytes.wrapping_sub(bytes)
         } else {
@@ -392,6 +392,40 @@ impl Stripe {
     }
 }
 
+/// How the slots of a table lie.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// Slots in use, also by deletions that are not durable yet.
+    pub(crate) slots: usize,
+    /// Slots that fit before a part grows.
+    pub(crate) room: usize,
+    /// Parts that were added since the table was empty.
+    pub(crate) splits: usize,
+    /// Memory of the table without its items.
+    pub(crate) bytes: usize,
+}
+
+impl Shape {
+    fn of(stripe: &Stripe) -> Self {
+        let parts = &stripe.parts;
+        let tables: usize = parts.iter().map(HashTable::allocation_size).sum();
+        Self {
+            slots: parts.iter().map(HashTable::len).sum(),
+            room: parts.iter().map(HashTable::capacity).sum(),
+            splits: parts.len().saturating_sub(1),
+            bytes: size_of::<Padded>() + parts.capacity() * size_of::<HashTable<Slot>>() + tables,
+        }
+    }
+
+    /// Adds another one to it.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.slots += other.slots;
+        self.room += other.room;
+        self.splits += other.splits;
+        self.bytes += other.bytes;
+    }
+}
+
 fn is_key(slot: &Slot, hash: u32, key: &[u8]) -> bool {
     slot.item.hash() == hash && slot.item.key() == key
 }
@@ -431,6 +465,15 @@ impl Table {
     /// One of the stripes; `None` behind the last.
     pub(crate) fn stripe(&self, index: usize) -> Option<&Mutex<Stripe>> {
         self.stripes.get(index).map(|padded| &padded.0)
+    }
+
+    /// Locks one stripe after the other.
+    pub(crate) fn shape(&self) -> Shape {
+        let mut shape = Shape::default();
+        for stripe in self.stripes() {
+            shape.add(Shape::of(&stripe.lock()));
+        }
+        shape
     }
 
     /// The stripes, to be locked one after the other.

@@ -25,6 +25,7 @@ mod store;
 mod update;
 mod update_more;
 mod vbuckets;
+mod verify;
 
 /// A client that does one thing after the other.
 const CLIENT: Cookie = Cookie::new(0x1000);

@@ -20,7 +20,7 @@ fn clients_wait_for_a_pending_vbucket_and_go_on_when_it_is_active() {
     }
     // Another vbucket resumes nobody here.
     node.activate(4);
-    assert_eq!(node.engine.core.waiting.lock().len(), cookies.len());
+    assert_eq!(node.engine.pending_ops(), cookies.len());
     node.activate(3);
     for &cookie in &cookies {
         node.host.wait(cookie);

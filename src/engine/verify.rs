@@ -1,0 +1,145 @@
+//! Whether the store holds what memory holds (`stats vkey`).
+//!
+//! The first call has a thread of the fetch pool compare the two and returns `WouldBlock`; the
+//! second one, after the notification, returns what it found.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::{Core, Engine};
+use crate::error::{Error, Result};
+use crate::host::{BlockedCookie, Cookie, LogLevel};
+use crate::item::Item;
+use crate::store::{Record, Store};
+use crate::types::VbucketId;
+use crate::vbucket::{Found, Vbucket};
+
+/// How a key in memory and its row in the store compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Validity {
+    /// They agree.
+    Valid,
+    /// The latest version is not durable yet.
+    Dirty,
+    /// The store has no row.
+    NotOnDisk,
+    /// The values differ in length.
+    Length,
+    /// The values differ.
+    Data,
+    /// The flags differ.
+    Flags,
+    /// The key was deleted meanwhile.
+    Deleted,
+}
+
+impl Validity {
+    /// The word that statistics print.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::Dirty => "dirty",
+            Self::NotOnDisk => "ram_but_not_disk",
+            Self::Length => "length_mismatch",
+            Self::Data => "data_mismatch",
+            Self::Flags => "flags_mismatch",
+            Self::Deleted => "item_deleted",
+        }
+    }
+}
+
+/// What was found for clients that have not called again yet.
+#[derive(Debug, Default)]
+pub(super) struct Verified {
+    // Guards the results. Lock order: last.
+    results: Mutex<HashMap<Cookie, Result<Validity>>>,
+}
+
+impl Verified {
+    /// The client is gone.
+    pub(super) fn forget(&self, cookie: Cookie) {
+        self.results.lock().remove(&cookie);
+    }
+}
+
+/// Compares, on a thread that may wait for the disk. What changes meanwhile is dirty.
+fn compare(vbucket: &Vbucket, item: &Item, store: &dyn Store) -> Result<Validity> {
+    if vbucket.is_dirty(item) {
+        return Ok(Validity::Dirty);
+    }
+    let mut row = Validity::NotOnDisk;
+    let read = store.get(vbucket.id(), item.key(), &mut |record| {
+        row = compare_row(item, &record);
+    });
+    if read.is_err() {
+        return Err(Error::Temporary);
+    }
+    let (Found::Hit(now) | Found::NotResident(now)) = vbucket.get(item.hash(), item.key()) else {
+        return Ok(Validity::Deleted);
+    };
+    let changed = now.cas() != item.cas() || vbucket.is_dirty(&now);
+    Ok(if changed { Validity::Dirty } else { row })
+}
+
+fn compare_row(item: &Item, record: &Record<'_>) -> Validity {
+    if record.flags != item.flags() {
+        Validity::Flags
+    } else if record.value.len() != item.nbytes() {
+        Validity::Length
+    } else if item.is_resident() && record.value != item.value() {
+        Validity::Data
+    } else {
+        Validity::Valid
+    }
+}
+
+impl Core {
+    fn verify_in_store(
+        &self,
+        id: VbucketId,
+        item: &Item,
+        cookie: BlockedCookie,
+        store: &dyn Store,
+    ) {
+        let result = match self.vbuckets.get(id) {
+            Some(vbucket) => compare(vbucket, item, store),
+            None => Ok(Validity::Deleted),
+        };
+        if result.is_err() {
+            let text = "cannot compare a key with the store, which cannot be read";
+            self.host.log(LogLevel::Warning, text);
+        }
+        let mut results = self.verified.results.lock();
+        results.insert(cookie.cookie(), result);
+        drop(results);
+        self.host.notify(cookie);
+    }
+}
+
+impl Engine {
+    /// Compares a key in memory with its row in the store. Call again after the notification.
+    ///
+    /// # Errors
+    /// `NotFound`, `NotMyVbucket`, `WouldBlock`; `Temporary` when the store cannot be read.
+    pub(crate) fn verify(&self, cookie: Cookie, key: &[u8], vbucket: u16) -> Result<Validity> {
+        let result = self.core.verified.results.lock().remove(&cookie);
+        if let Some(result) = result {
+            return result;
+        }
+        let vbucket = self.core.serving(cookie, vbucket)?;
+        let (Found::Hit(item) | Found::NotResident(item)) = vbucket.get(self.hash(key), key) else {
+            return Err(Error::NotFound);
+        };
+        let (core, id, cookie) = (
+            Arc::clone(&self.core),
+            vbucket.id(),
+            BlockedCookie::new(cookie),
+        );
+        self.core.fetcher.submit(Box::new(move |store| {
+            core.verify_in_store(id, &item, cookie, store);
+        }));
+        Err(Error::WouldBlock)
+    }
+}

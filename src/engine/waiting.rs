@@ -1,0 +1,86 @@
+//! Clients that wait for a pending vbucket. They wait until its state changes, however long.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::Core;
+use crate::error::Error;
+use crate::host::{BlockedCookie, Cookie};
+use crate::types::{VbucketId, VbucketState};
+use crate::vbucket::Vbucket;
+
+/// One of them.
+#[derive(Debug)]
+struct Client {
+    vbucket: VbucketId,
+    since: Duration,
+    cookie: BlockedCookie,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    // Guards the clients. Lock order: last.
+    clients: Mutex<Vec<Client>>,
+}
+
+impl Waiting {
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.clients.lock().len()
+    }
+
+    fn add(&self, client: Client) -> usize {
+        let mut clients = self.clients.lock();
+        clients.push(client);
+        clients.len()
+    }
+
+    fn take(&self, is_wanted: impl Fn(&Client) -> bool) -> Vec<Client> {
+        let mut clients = self.clients.lock();
+        clients.extract_if(.., |client| is_wanted(client)).collect()
+    }
+}
+
+impl Core {
+    /// Parks a client until the vbucket's state changes.
+    pub(super) fn wait_for(&self, vbucket: &Vbucket, cookie: Cookie) -> Error {
+        let count = self.waiting.add(Client {
+            vbucket: vbucket.id(),
+            since: self.host.monotonic(),
+            cookie: BlockedCookie::new(cookie),
+        });
+        let metrics = &self.shared.metrics;
+        metrics.pending_ops_total.add(1);
+        metrics.pending_ops_max.raise(count as u64);
+        if vbucket.state() != Some(VbucketState::Pending) {
+            // It changed meanwhile, and the one who changed it may not have seen this client.
+            self.resume_waiting(vbucket.id());
+        }
+        Error::WouldBlock
+    }
+
+    /// Has the clients notified that wait for a vbucket.
+    pub(super) fn resume_waiting(&self, vbucket: VbucketId) {
+        self.resume(self.waiting.take(|client| client.vbucket == vbucket));
+    }
+
+    /// Has all of them notified: the engine goes down.
+    pub(super) fn resume_all(&self) {
+        self.resume(self.waiting.take(|_| true));
+    }
+
+    fn resume(&self, clients: Vec<Client>) {
+        if clients.is_empty() {
+            return;
+        }
+        let now = self.host.monotonic();
+        let timing = &self.shared.metrics.timings.pending_ops;
+        for client in &clients {
+            timing.record(now.saturating_sub(client.since));
+        }
+        let cookies = clients.into_iter().map(|client| client.cookie);
+        self.fetcher.resume(cookies.collect());
+    }
+}

@@ -1,0 +1,271 @@
+//! The general group and `memory`.
+
+use crate::checkpoint::Log;
+use crate::engine::{Engine, UpdateState};
+use crate::ffi::alloc::used_bytes;
+use crate::host::StatSink;
+use crate::types::VbucketState;
+use crate::vbucket::{Figures, Shape, Vbucket};
+
+/// All of the general group.
+pub(super) fn all(engine: &Engine, sink: &mut dyn StatSink) {
+    let totals = Totals::new(engine);
+    node(engine, sink);
+    queue(engine, &totals, sink);
+    items(&totals, sink);
+    by_state(&totals, sink);
+    quota(engine, &totals, sink);
+    counters(engine, sink);
+    deletions(engine, sink);
+    reads(engine, sink);
+    clients(engine, sink);
+    update(engine, sink);
+}
+
+/// What the vbuckets of one state hold together.
+#[derive(Debug, Default)]
+struct Total {
+    vbuckets: usize,
+    table: Figures,
+    /// Changes ahead of the persistence cursor.
+    queued: usize,
+    shape: Shape,
+}
+
+impl Total {
+    fn add(&mut self, vbucket: &Vbucket) {
+        self.vbuckets += 1;
+        self.table.add(vbucket.figures());
+        self.queued += vbucket.with_log(Log::unpersisted);
+        self.shape.add(vbucket.shape());
+    }
+}
+
+impl Total {
+    /// Share of the keys whose value is in memory, in whole percent; of none, all.
+    fn percent_resident(&self) -> usize {
+        let resident = self.table.items.saturating_sub(self.table.evicted);
+        (resident * 100)
+            .checked_div(self.table.items)
+            .unwrap_or(100)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Totals {
+    active: Total,
+    replica: Total,
+    pending: Total,
+    dead: Total,
+}
+
+impl Totals {
+    fn new(engine: &Engine) -> Self {
+        let mut totals = Self::default();
+        for vbucket in engine.vbuckets() {
+            let total = match vbucket.state() {
+                Some(VbucketState::Active) => &mut totals.active,
+                Some(VbucketState::Replica) => &mut totals.replica,
+                Some(VbucketState::Pending) => &mut totals.pending,
+                Some(VbucketState::Dead) => &mut totals.dead,
+                None => continue,
+            };
+            total.add(vbucket);
+        }
+        totals
+    }
+
+    /// The states that serve or will, with their names.
+    fn living(&self) -> [(VbucketState, &Total); 3] {
+        [
+            (VbucketState::Active, &self.active),
+            (VbucketState::Replica, &self.replica),
+            (VbucketState::Pending, &self.pending),
+        ]
+    }
+
+    fn queued(&self) -> usize {
+        let living: usize = self.living().iter().map(|(_, total)| total.queued).sum();
+        living + self.dead.queued
+    }
+}
+
+fn node(engine: &Engine, sink: &mut dyn StatSink) {
+    let config = engine.config();
+    let settings = &engine.shared().settings;
+    sink.add("ep_version", &env!("CARGO_PKG_VERSION"));
+    sink.add("ep_storage_type", &"featured");
+    let dbname = config
+        .dbname
+        .as_deref()
+        .map(|path| path.display().to_string());
+    sink.add("ep_dbname", &dbname.as_deref().unwrap_or_default());
+    sink.add("ep_warmup", &config.warmup);
+    sink.add("ep_warmup_thread", &"complete");
+    for (name, setting) in [
+        ("ep_exp_pager_stime", &settings.exp_pager_stime),
+        ("ep_max_txn_size", &settings.max_txn_size),
+        ("ep_min_data_age", &settings.min_data_age),
+        ("ep_queue_age_cap", &settings.queue_age_cap),
+        ("ep_tap_keepalive", &settings.tap_keepalive),
+    ] {
+        sink.add(name, &setting.get());
+    }
+}
+
+fn queue(engine: &Engine, totals: &Totals, sink: &mut dyn StatSink) {
+    let todo = engine.shared().metrics.flusher_todo.get();
+    let queued = totals.queued() as u64;
+    sink.add("ep_queue_size", &queued.saturating_sub(todo));
+    sink.add("ep_flusher_todo", &todo);
+    // What the flusher has taken is one transaction.
+    sink.add("ep_uncommitted_items", &todo);
+    sink.add("ep_diskqueue_items", &queued);
+    sink.add("ep_flusher_state", &engine.flusher_state().name());
+}
+
+fn items(totals: &Totals, sink: &mut dyn StatSink) {
+    let living = totals.living();
+    let total = |count: fn(&Total) -> usize| -> usize {
+        living.iter().map(|(_, total)| count(total)).sum()
+    };
+    sink.add("curr_items", &totals.active.table.items);
+    sink.add("curr_items_tot", &total(|total| total.table.items));
+    let evicted = total(|total| total.table.evicted);
+    sink.add("ep_num_non_resident", &evicted);
+    let evicted = totals.active.table.evicted;
+    sink.add("ep_num_active_non_resident", &evicted);
+    let vbuckets = total(|total| total.vbuckets) + totals.dead.vbuckets;
+    sink.add("ep_vb_total", &vbuckets);
+    sink.add("vb_dead_num", &totals.dead.vbuckets);
+}
+
+fn by_state(totals: &Totals, sink: &mut dyn StatSink) {
+    for (state, total) in totals.living() {
+        for (name, value) in [
+            ("num", total.vbuckets),
+            ("curr_items", total.table.items),
+            ("num_non_resident", total.table.evicted),
+            ("perc_mem_resident", total.percent_resident()),
+            ("queue_size", total.queued),
+            ("ht_memory", total.shape.bytes),
+            ("itm_memory", total.table.bytes),
+        ] {
+            sink.add(&format!("vb_{}_{name}", state.name()), &value);
+        }
+    }
+}
+
+/// The group `memory`, which the general group contains.
+pub(super) fn memory(engine: &Engine, sink: &mut dyn StatSink) {
+    quota(engine, &Totals::new(engine), sink);
+}
+
+fn quota(engine: &Engine, totals: &Totals, sink: &mut dyn StatSink) {
+    let settings = &engine.shared().settings;
+    let used = used_bytes();
+    let tables = totals.living().map(|(_, total)| total.table);
+    let items: usize = tables.iter().map(|table| table.bytes).sum();
+    sink.add("mem_used", &used);
+    sink.add("ep_kv_size", &items);
+    sink.add("ep_overhead", &used.saturating_sub(items));
+    sink.add("ep_max_data_size", &settings.max_size.get());
+    sink.add("ep_mem_low_wat", &settings.mem_low_wat.get());
+    sink.add("ep_mem_high_wat", &settings.mem_high_wat.get());
+    let metrics = &engine.shared().metrics;
+    for (name, counter) in [
+        ("ep_oom_errors", &metrics.memory_exhausted),
+        ("ep_tmp_oom_errors", &metrics.memory_refusals),
+        ("ep_num_pager_runs", &metrics.pager_runs),
+        ("ep_num_value_ejects", &metrics.value_ejects),
+        ("ep_num_eject_failures", &metrics.eject_failures),
+        ("ep_num_expiry_pager_runs", &metrics.expiry_pager_runs),
+    ] {
+        sink.add(name, &counter.get());
+    }
+}
+
+fn counters(engine: &Engine, sink: &mut dyn StatSink) {
+    let metrics = &engine.shared().metrics;
+    for (name, counter) in [
+        ("ep_total_persisted", &metrics.persisted),
+        ("ep_commit_num", &metrics.commits),
+        ("ep_item_commit_failed", &metrics.commit_failures),
+        ("ep_flush_all", &metrics.flush_alls),
+        ("ep_expired", &metrics.expired),
+        ("evictions", &metrics.evictions),
+        ("ep_num_not_my_vbuckets", &metrics.not_my_vbucket),
+        ("ep_warmed_up", &metrics.warmed_up),
+        ("ep_warmup_time", &metrics.warmup_micros),
+        ("ep_bg_fetched", &metrics.fetched),
+        ("ep_bg_fetch_failed", &metrics.fetch_failures),
+        ("ep_io_num_read", &metrics.reads),
+        ("ep_io_read_bytes", &metrics.read_bytes),
+        ("ep_io_num_write", &metrics.writes),
+        ("ep_io_write_bytes", &metrics.written_bytes),
+        ("ep_defects", &metrics.defects),
+    ] {
+        sink.add(name, &counter.get());
+    }
+    sink.add("ep_commit_time", &(metrics.commit_micros.get() / 1000));
+    let total = metrics.commit_micros_total.get();
+    sink.add("ep_commit_time_total", &(total / 1000));
+}
+
+fn deletions(engine: &Engine, sink: &mut dyn StatSink) {
+    let metrics = &engine.shared().metrics;
+    sink.add("ep_vbucket_del", &metrics.vbuckets_deleted.get());
+    let refused = metrics.vbucket_deletions_refused.get();
+    sink.add("ep_vbucket_del_fail", &refused);
+    if let Some(times) = metrics.timings.delete_vbucket.summary() {
+        sink.add("ep_vbucket_del_max_walltime", &times.max);
+        sink.add("ep_vbucket_del_total_walltime", &times.total);
+        sink.add("ep_vbucket_del_avg_walltime", &times.mean);
+    }
+}
+
+/// Times of background reads, after the first one.
+fn reads(engine: &Engine, sink: &mut dyn StatSink) {
+    let timings = &engine.shared().metrics.timings;
+    let (Some(wait), Some(load)) = (timings.fetch_wait.summary(), timings.fetch_load.summary())
+    else {
+        return;
+    };
+    for (name, value) in [
+        ("ep_bg_num_samples", load.count),
+        ("ep_bg_min_wait", wait.min),
+        ("ep_bg_max_wait", wait.max),
+        ("ep_bg_wait_avg", wait.mean),
+        ("ep_bg_wait", wait.total),
+        ("ep_bg_min_load", load.min),
+        ("ep_bg_max_load", load.max),
+        ("ep_bg_load_avg", load.mean),
+        ("ep_bg_load", load.total),
+    ] {
+        sink.add(name, &value);
+    }
+}
+
+/// Clients that wait for a pending vbucket.
+fn clients(engine: &Engine, sink: &mut dyn StatSink) {
+    let metrics = &engine.shared().metrics;
+    sink.add("ep_pending_ops", &engine.pending_ops());
+    sink.add("ep_pending_ops_total", &metrics.pending_ops_total.get());
+    sink.add("ep_pending_ops_max", &metrics.pending_ops_max.get());
+    let times = metrics.timings.pending_ops.summary().unwrap_or_default();
+    sink.add("ep_pending_ops_max_duration", &times.max);
+}
+
+fn update(engine: &Engine, sink: &mut dyn StatSink) {
+    let metrics = &engine.shared().metrics;
+    let report = engine.update_report();
+    sink.add("ep_onlineupdate", &(report.state != UpdateState::None));
+    sink.add("ep_onlineupdate_last_outcome", &report.last_outcome);
+    for (name, counter) in [
+        ("ep_onlineupdate_revert_add", &metrics.revert_add),
+        ("ep_onlineupdate_revert_delete", &metrics.revert_delete),
+        ("ep_onlineupdate_revert_update", &metrics.revert_update),
+    ] {
+        sink.add(name, &counter.get());
+    }
+}

@@ -1,0 +1,65 @@
+//! Statistics, by group. Names and units are those of ep-engine 1.7 (ep-engine-1.7.md, section 7)
+//! where it has them; `include/checkpoint_engine.h` lists them all.
+//!
+//! Threads: host threads only. Nothing is counted here: everything is read from the engine. No
+//! group walks the keys, and locks are held for a few loads at a time. A group that waits for the
+//! disk writes nothing before it returns `WouldBlock` (engine-abi.md, rule 10).
+//!
+//! # What ep-engine has and this engine does not
+//! | statistics | why not |
+//! |---|---|
+//! | `ep_dbshards`, `ep_db_strategy`, `ep_store_max_*` | describe SQLite |
+//! | `ep_dbinit` | not measured: what takes long is in `ep_warmup_time` |
+//! | `ep_total_new_items`, `vb_X_ops_create`, `_update` | a row is written without a look at it |
+//! | `vb_X_ops_reject`, `ep_item_flush_failed`, `ep_item_begin_failed` | a batch fails as a whole |
+//! | `ep_flush_preempts` | reads do not wait for the flusher |
+//! | `ep_num_eject_replicas` | what holds for active vbuckets holds for replicas |
+//! | `ep_db_cleaner_status`, `ep_warmup_dups` | no read sees a void row; no row stands twice |
+//! | `ep_latency_*`, `get_cmd`, `store_cmd`, `arith_cmd` | would cost every operation a clock |
+//! | `disk_*` of `timings` but `disk_commit` | what is timed is a whole commit |
+//! | `key_dirtied`, `key_data_age`, `key_last_...` | would cost every item a time |
+//! | `*_depth`, `histo_*`, `mem_size_counted` of `hash` | no chains; no group walks the keys |
+//! | groups `dispatcher`, `restore` | no dispatcher, no restore mode |
+//! | groups `tap`, `tapagg`; other `ep_tap_*` | come with TAP |
+
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::host::{Cookie, StatSink};
+
+mod general;
+mod keys;
+#[cfg(test)]
+mod tests;
+mod timings;
+mod update;
+mod vbuckets;
+
+/// Writes a group of statistics; the empty group is the general one.
+///
+/// # Errors
+/// `NotFound` for a group that does not exist, and for a key that does not; `WouldBlock` when the
+/// client will be notified.
+pub(crate) fn stats(
+    engine: &Engine,
+    cookie: Cookie,
+    group: &[u8],
+    sink: &mut dyn StatSink,
+) -> Result<()> {
+    let group = std::str::from_utf8(group).map_err(|_| Error::NotFound)?;
+    let mut words = group.split(' ');
+    match words.next().unwrap_or_default() {
+        "" => general::all(engine, sink),
+        "memory" => general::memory(engine, sink),
+        "vbucket" => vbuckets::states(engine, sink),
+        "prev-vbucket" => vbuckets::previous_states(engine, sink),
+        "checkpoint" => vbuckets::checkpoints(engine, sink),
+        "hash" => vbuckets::tables(engine, sink),
+        "timings" => timings::all(engine, sink),
+        "onlineupdate" => update::node(engine, sink),
+        "onlineupdate-vb" => update::by_vbucket(engine, sink),
+        "key" => return keys::key(engine, words.next(), words.next(), sink),
+        "vkey" => return keys::vkey(engine, cookie, words.next(), words.next(), sink),
+        _ => return Err(Error::NotFound),
+    }
+    Ok(())
+}

@@ -1,0 +1,413 @@
+//! The groups over a running engine and a real store.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::path::Path;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use super::stats;
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::host::fake::FakeHost;
+use crate::host::{Cookie, Host, StatSink};
+use crate::types::{StoreOp, VbucketState};
+
+const CLIENT: Cookie = Cookie::new(0x1000);
+const OTHER: Cookie = Cookie::new(0x2000);
+
+#[derive(Debug, Default)]
+struct Lines(BTreeMap<String, String>);
+
+impl StatSink for Lines {
+    fn add(&mut self, key: &str, value: &dyn Display) {
+        let before = self.0.insert(key.to_owned(), value.to_string());
+        assert_eq!(before, None, "{key} comes twice");
+    }
+}
+
+/// A node over a directory that goes with it.
+struct Node {
+    host: Arc<FakeHost>,
+    engine: Engine,
+    directory: TempDir,
+}
+
+impl Node {
+    fn new() -> Self {
+        let directory = TempDir::new().unwrap();
+        let host = Arc::new(FakeHost::new());
+        Self {
+            engine: start(&host, directory.path(), ""),
+            host,
+            directory,
+        }
+    }
+
+    fn restart(&mut self, config: &str) {
+        self.engine.shutdown();
+        // The directory is locked as long as the engine has the store.
+        let memory = Config::parse("").unwrap();
+        let host = Arc::clone(&self.host) as Arc<dyn Host>;
+        self.engine = Engine::start(host, memory).unwrap();
+        self.engine = start(&self.host, self.directory.path(), config);
+    }
+
+    fn set(&self, vbucket: u16, key: &str) {
+        let item = self.engine.allocate(key.as_bytes(), 1, 7, 0).unwrap();
+        item.fill(b"v");
+        self.engine
+            .store(CLIENT, &item, StoreOp::Set, vbucket)
+            .unwrap();
+    }
+
+    fn state(&self, vbucket: u16, state: VbucketState) {
+        self.engine.set_vbucket(vbucket, state).unwrap();
+    }
+
+    fn try_group(&self, group: &str) -> Result<BTreeMap<String, String>> {
+        self.host.finish(CLIENT, || {
+            let mut lines = Lines::default();
+            let result = stats(&self.engine, CLIENT, group.as_bytes(), &mut lines);
+            if result.is_err() {
+                assert!(lines.0.is_empty(), "{group}: {result:?} after {lines:?}");
+            }
+            result.map(|()| lines.0)
+        })
+    }
+
+    fn group(&self, group: &str) -> BTreeMap<String, String> {
+        self.try_group(group).unwrap()
+    }
+
+    fn one(&self, group: &str, name: &str) -> String {
+        let lines = self.group(group);
+        let line = lines.get(name);
+        line.unwrap_or_else(|| panic!("no {name} in {lines:?}"))
+            .clone()
+    }
+
+    fn number(&self, name: &str) -> u64 {
+        self.one("", name).parse().unwrap()
+    }
+
+    fn drain(&self) {
+        self.host
+            .until("all is written", || self.number("ep_diskqueue_items") == 0);
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.engine.shutdown();
+    }
+}
+
+fn start(host: &Arc<FakeHost>, directory: &Path, config: &str) -> Engine {
+    let config = format!("dbname={};{config}", directory.display());
+    let mut engine = None;
+    // A process that another test is just spawning may hold the lock of the files for a moment.
+    host.until("the store can be opened", || {
+        let host = Arc::clone(host) as Arc<dyn Host>;
+        engine = Engine::start(host, Config::parse(&config).unwrap()).ok();
+        engine.is_some()
+    });
+    engine.unwrap()
+}
+
+/// The names that the C header promises, in its form: `%u` for a number, `%s` for a state.
+fn promised() -> BTreeSet<&'static str> {
+    let lines = include_str!("../constants.rs")
+        .split("pub const CHECKPOINT_ENGINE_")
+        .filter(|line| line.starts_with("STAT_") || line.starts_with("TIMING_"));
+    lines.map(|line| line.split('"').nth(1).unwrap()).collect()
+}
+
+fn general_form(name: &str) -> String {
+    if let Some(rest) = name.strip_prefix("vb_") {
+        for state in ["active_", "replica_", "pending_"] {
+            if let Some(rest) = rest.strip_prefix(state) {
+                return format!("vb_%s_{rest}");
+            }
+        }
+        let digits = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        if digits.len() < rest.len() {
+            return format!("vb_%u{digits}");
+        }
+    }
+    match name.rsplit_once('_') {
+        Some((histogram, bin)) if bin.contains(',') => histogram.to_owned(),
+        _ => name.to_owned(),
+    }
+}
+
+/// Does everything that makes a statistic appear.
+fn busy() -> Node {
+    let mut node = Node::new();
+    node.set(0, "key");
+    node.engine.start_update().unwrap();
+    node.set(0, "window");
+    let revert = || node.engine.revert_update(CLIENT);
+    node.host.finish(CLIENT, revert).unwrap().unwrap();
+    node.drain();
+    // Warm-up loads no value above the low-water mark.
+    node.restart("mem_low_wat=1");
+    let get = || node.engine.get(CLIENT, b"key", 0);
+    node.host.finish(CLIENT, get).unwrap();
+    node.state(1, VbucketState::Pending);
+    let waits = node.host.call(OTHER, || node.engine.get(OTHER, b"k", 1));
+    assert!(matches!(waits, Err(Error::WouldBlock)));
+    node.state(1, VbucketState::Dead);
+    node.host.wait(OTHER);
+    node.set(0, "more");
+    node.drain();
+    node
+}
+
+#[test]
+fn the_header_lists_every_statistic_and_no_other() {
+    let node = busy();
+    let timings = &node.engine.shared().metrics.timings;
+    for histogram in [
+        &timings.get_vbucket,
+        &timings.set_vbucket,
+        &timings.delete_vbucket,
+        // That of the life in which the window was.
+        &timings.revert,
+    ] {
+        histogram.record(std::time::Duration::ZERO);
+    }
+    // The boundary to C adds this one.
+    let mut found = BTreeSet::from(["ep_panics".to_owned()]);
+    for group in [
+        "",
+        "memory",
+        "vbucket",
+        "prev-vbucket",
+        "checkpoint",
+        "hash",
+        "timings",
+        "onlineupdate",
+        "onlineupdate-vb",
+        "key key",
+        "vkey key",
+    ] {
+        found.extend(node.group(group).keys().map(|name| general_form(name)));
+    }
+    let found: BTreeSet<&str> = found.iter().map(String::as_str).collect();
+    let promised = promised();
+    let differ: Vec<_> = found.symmetric_difference(&promised).collect();
+    assert!(differ.is_empty(), "{differ:?}");
+}
+
+#[test]
+fn the_general_group_counts_by_state() {
+    let node = Node::new();
+    node.engine.set_persistence(false);
+    for vbucket in 0..6 {
+        node.state(vbucket, VbucketState::Active);
+        for key in 0..=vbucket {
+            node.set(vbucket, &format!("key{key}"));
+        }
+    }
+    node.state(1, VbucketState::Replica);
+    node.state(2, VbucketState::Pending);
+    node.state(3, VbucketState::Dead);
+    for (name, value) in [
+        ("curr_items", 1 + 5 + 6),
+        ("curr_items_tot", 1 + 5 + 6 + 2 + 3),
+        ("ep_vb_total", 6),
+        ("vb_active_num", 3),
+        ("vb_replica_num", 1),
+        ("vb_pending_num", 1),
+        ("vb_dead_num", 1),
+        ("vb_active_curr_items", 12),
+        ("vb_replica_curr_items", 2),
+        ("vb_pending_curr_items", 3),
+        ("vb_active_queue_size", 12),
+        ("vb_replica_queue_size", 2),
+        ("vb_pending_queue_size", 3),
+        ("ep_diskqueue_items", 12 + 2 + 3 + 4),
+        ("ep_queue_size", 12 + 2 + 3 + 4),
+        ("ep_flusher_todo", 0),
+    ] {
+        assert_eq!(node.number(name), value, "{name}");
+    }
+    let empty_table = node.number("vb_replica_ht_memory");
+    assert!(empty_table > 64 * 64, "{empty_table}");
+    assert!(node.number("vb_active_ht_memory") > 2 * empty_table);
+}
+
+#[test]
+fn parameters_show_as_they_are_now() {
+    use crate::settings::Family;
+    let node = Node::new();
+    let settings = [
+        ("max_size", "ep_max_data_size"),
+        ("mem_low_wat", "ep_mem_low_wat"),
+        ("mem_high_wat", "ep_mem_high_wat"),
+        ("max_txn_size", "ep_max_txn_size"),
+        ("min_data_age", "ep_min_data_age"),
+        ("queue_age_cap", "ep_queue_age_cap"),
+        ("exp_pager_stime", "ep_exp_pager_stime"),
+    ];
+    for (value, (parameter, statistic)) in (100_000..).zip(settings) {
+        // In range for all of them.
+        let value = if parameter.contains("age") { 77 } else { value };
+        let text = value.to_string();
+        node.engine
+            .set_parameter(Family::Flush, parameter, &text)
+            .unwrap();
+        assert_eq!(node.number(statistic), value, "{statistic}");
+    }
+    node.engine
+        .set_parameter(Family::Tap, "tap_keepalive", "9")
+        .unwrap();
+    assert_eq!(node.number("ep_tap_keepalive"), 9);
+}
+
+#[test]
+fn the_states_before_the_restart_are_remembered() {
+    let mut node = Node::new();
+    node.state(1, VbucketState::Replica);
+    node.state(2, VbucketState::Pending);
+    node.drain();
+    node.restart("");
+    node.state(1, VbucketState::Active);
+    node.state(3, VbucketState::Active);
+    let previous = node.group("prev-vbucket");
+    let expected = [
+        ("vb_0", "active"),
+        ("vb_1", "replica"),
+        ("vb_2", "pending"),
+        ("vb_3", "dead"),
+    ];
+    let expected = expected.map(|(name, state)| (name.to_owned(), state.to_owned()));
+    assert_eq!(previous, expected.into());
+    assert_eq!(node.one("vbucket", "vb_1"), "active");
+}
+
+#[test]
+fn waiting_clients_and_deletions_are_counted() {
+    let node = Node::new();
+    node.state(1, VbucketState::Pending);
+    for cookie in [CLIENT, OTHER] {
+        let waits = node.host.call(cookie, || node.engine.get(cookie, b"k", 1));
+        assert!(matches!(waits, Err(Error::WouldBlock)));
+    }
+    let lines = || {
+        let mut lines = Lines::default();
+        stats(&node.engine, CLIENT, b"", &mut lines).unwrap();
+        let number = |name: &str| lines.0[name].parse::<u64>().unwrap();
+        (
+            number("ep_pending_ops"),
+            number("ep_pending_ops_total"),
+            number("ep_pending_ops_max"),
+            number("ep_pending_ops_max_duration"),
+        )
+    };
+    assert_eq!(lines(), (2, 2, 2, 0));
+    node.host.advance(3);
+    assert!(node.engine.delete_vbucket(1).is_err());
+    node.state(1, VbucketState::Dead);
+    assert_eq!(lines(), (0, 2, 2, 3_000_000));
+    assert_eq!(
+        node.engine
+            .shared()
+            .metrics
+            .timings
+            .pending_ops
+            .bins()
+            .next(),
+        Some((1 << 21, 1 << 22, 2))
+    );
+    node.host.wait(CLIENT);
+    node.host.wait(OTHER);
+    node.engine.delete_vbucket(1).unwrap();
+    let deletions = ["ep_vbucket_del", "ep_vbucket_del_fail"].map(|name| node.number(name));
+    assert_eq!(deletions, [1, 1]);
+}
+
+#[test]
+fn reset_keeps_totals_and_what_reverts_did() {
+    let node = busy();
+    let metrics = &node.engine.shared().metrics;
+    metrics.revert_add.add(5);
+    metrics.timings.revert.record(std::time::Duration::ZERO);
+    let before = node.group("");
+    assert!(before.contains_key("ep_bg_num_samples"));
+    assert!(node.number("ep_io_write_bytes") > 4);
+    node.engine.reset_stats();
+    let after = node.group("");
+    for name in [
+        "ep_bg_fetched",
+        "ep_io_num_read",
+        "ep_io_read_bytes",
+        "ep_io_num_write",
+        "ep_io_write_bytes",
+        "ep_pending_ops_total",
+        "ep_pending_ops_max",
+        "ep_commit_time",
+    ] {
+        assert_eq!(after[name], "0", "{name}");
+    }
+    assert!(!after.contains_key("ep_bg_num_samples"));
+    for name in [
+        "ep_total_persisted",
+        "ep_commit_num",
+        "ep_commit_time_total",
+        "ep_onlineupdate_revert_add",
+        "curr_items",
+    ] {
+        assert_eq!(after[name], before[name], "{name}");
+    }
+    let timings: Vec<String> = node.group("timings").into_keys().collect();
+    assert_eq!(timings, ["online_update_revert_0,1"]);
+}
+
+#[test]
+fn tables_are_reported_by_vbucket() {
+    let node = Node::new();
+    node.engine.set_persistence(false);
+    (0..100).for_each(|n| node.set(0, &format!("key{n}")));
+    node.engine.remove(CLIENT, b"key5", 0, 0).unwrap();
+    let lines = node.group("hash");
+    let number = |name: &str| lines[name].parse::<u64>().unwrap();
+    assert_eq!(lines["vb_0:state"], "active");
+    assert_eq!((number("vb_0:reported"), number("vb_0:counted")), (99, 100));
+    assert_eq!((number("vb_0:locks"), number("vb_0:resized")), (64, 0));
+    assert!(number("vb_0:size") >= 100);
+    assert!(number("vb_0:table_bytes") >= 64 * 64 + 100 * 16);
+}
+
+#[test]
+fn keys_are_compared_with_their_rows() {
+    let node = Node::new();
+    node.set(0, "key");
+    node.drain();
+    let lines = node.group("vkey key 0");
+    assert_eq!(lines["key_valid"], "valid");
+    assert_eq!(lines["key_is_dirty"], "0");
+    let plain = node.group("key key");
+    assert!(plain.iter().all(|(name, value)| lines[name] == *value));
+    node.engine.set_persistence(false);
+    node.set(0, "key");
+    assert_eq!(node.one("vkey key", "key_valid"), "dirty");
+    node.state(1, VbucketState::Replica);
+    for (group, error) in [
+        ("vkey missing", Error::NotFound),
+        ("key missing", Error::NotFound),
+        ("key key 1", Error::NotFound),
+        ("vkey key 1", Error::NotMyVbucket),
+        ("vkey key 9", Error::NotMyVbucket),
+        ("vkey", Error::Invalid),
+        ("key", Error::Invalid),
+        ("key key x", Error::Invalid),
+        ("dispatcher", Error::NotFound),
+        ("tap", Error::NotFound),
+    ] {
+        assert_eq!(node.try_group(group), Err(error), "{group}");
+    }
+}

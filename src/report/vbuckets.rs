@@ -1,0 +1,84 @@
+//! Groups with a line or some lines for each vbucket.
+
+use std::fmt::Display;
+
+use crate::engine::Engine;
+use crate::host::StatSink;
+use crate::types::VbucketState;
+use crate::vbucket::{STRIPES, Vbucket};
+
+/// Adds one statistic of a vbucket, by the name behind its prefix.
+type Add<'a> = dyn FnMut(&str, &dyn Display) + 'a;
+
+fn each(engine: &Engine, sink: &mut dyn StatSink, report: impl Fn(&Vbucket, &mut Add<'_>)) {
+    for vbucket in engine.vbuckets() {
+        let Some(state) = vbucket.state() else {
+            continue;
+        };
+        let id = vbucket.id();
+        let mut add = |name: &str, value: &dyn Display| {
+            sink.add(&format!("vb_{id}:{name}"), value);
+        };
+        add("state", &state.name());
+        report(vbucket, &mut add);
+    }
+}
+
+/// The group `vbucket`.
+pub(super) fn states(engine: &Engine, sink: &mut dyn StatSink) {
+    list(engine, sink, Vbucket::state);
+}
+
+/// The group `prev-vbucket`.
+pub(super) fn previous_states(engine: &Engine, sink: &mut dyn StatSink) {
+    list(engine, sink, |vbucket| {
+        Some(engine.previous_state(vbucket.id()))
+    });
+}
+
+fn list(
+    engine: &Engine,
+    sink: &mut dyn StatSink,
+    state: impl Fn(&Vbucket) -> Option<VbucketState>,
+) {
+    for vbucket in engine.vbuckets() {
+        if let Some(state) = state(vbucket) {
+            sink.add(&format!("vb_{}", vbucket.id()), &state.name());
+        }
+    }
+}
+
+/// The group `checkpoint`.
+pub(super) fn checkpoints(engine: &Engine, sink: &mut dyn StatSink) {
+    each(engine, sink, |vbucket, add| {
+        let (open, persisted, items, checkpoints, ahead) = vbucket.with_log(|log| {
+            (
+                log.open_id().get(),
+                log.persisted_id(),
+                log.entries(),
+                log.checkpoints(),
+                log.unpersisted(),
+            )
+        });
+        add("open_checkpoint_id", &open);
+        add("last_closed_checkpoint_id", &open.saturating_sub(1));
+        add("persisted_checkpoint_id", &persisted);
+        add("num_tap_cursors", &0);
+        add("num_checkpoint_items", &items);
+        add("num_checkpoints", &checkpoints);
+        add("num_items_for_persistence", &ahead);
+    });
+}
+
+/// The group `hash`.
+pub(super) fn tables(engine: &Engine, sink: &mut dyn StatSink) {
+    each(engine, sink, |vbucket, add| {
+        let shape = vbucket.shape();
+        add("size", &shape.room);
+        add("locks", &STRIPES);
+        add("reported", &vbucket.items());
+        add("counted", &shape.slots);
+        add("resized", &shape.splits);
+        add("table_bytes", &shape.bytes);
+    });
+}
