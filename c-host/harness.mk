@@ -8,7 +8,7 @@
 ENGINE ?= $(TOP)/../target/release/libcheckpoint_engine.so
 ENGINE_CFG ?=
 TEST_FLAGS ?= -q
-SUITES ?= kv vbucket update window rules lifecycle
+SUITES ?= kv vbucket update window rules lifecycle stats
 BENCH_FLAGS ?=
 
 HARNESS_SRC := $(addprefix $(TOP)/harness/,main.c runner.c suite.c child.c cookie.c wrapper.c \

@@ -165,6 +165,19 @@
     MEMORY(foreign_files_are_left_alone, "")                                                       \
     MEMORY(failed_start_leaves_no_threads, "")
 
+#define TESTS_stats(MEMORY, DISK, BOTH)                                                            \
+    BOTH(parameters_obey_their_ranges, "")                                                         \
+    BOTH(parameters_of_tap_are_apart, "")                                                          \
+    BOTH(parameters_show_in_stats, "")                                                             \
+    BOTH(parameters_refuse_malformed_requests, "")                                                 \
+    BOTH(unknown_groups_are_not_found, "")                                                         \
+    BOTH(items_are_counted_by_state, "")                                                           \
+    BOTH(groups_have_lines_for_every_vbucket, "")                                                  \
+    DISK(states_before_the_restart_are_kept, "")                                                   \
+    BOTH(keys_are_compared_with_the_disk, "")                                                      \
+    BOTH(flusher_pauses_and_goes_on, "")                                                           \
+    BOTH(reset_keeps_totals, "")
+
 #define LIST_DECLARE(test, extra)                                                                  \
     enum test_result test_##test(ENGINE_HANDLE *h, ENGINE_HANDLE_V1 *h1);
 TESTS_kv(LIST_DECLARE, LIST_DECLARE, LIST_DECLARE)
@@ -173,6 +186,7 @@ TESTS_kv(LIST_DECLARE, LIST_DECLARE, LIST_DECLARE)
             TESTS_window(LIST_DECLARE, LIST_DECLARE, LIST_DECLARE)
                 TESTS_rules(LIST_DECLARE, LIST_DECLARE, LIST_DECLARE)
                     TESTS_lifecycle(LIST_DECLARE, LIST_DECLARE, LIST_DECLARE)
+                        TESTS_stats(LIST_DECLARE, LIST_DECLARE, LIST_DECLARE)
 #undef LIST_DECLARE
 
 #endif

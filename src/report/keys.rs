@@ -7,13 +7,8 @@ use crate::types::VbucketState;
 use crate::vbucket::{Found, Vbucket};
 
 /// What is known of a key in memory.
-pub(super) fn key(
-    engine: &Engine,
-    key: Option<&str>,
-    id: Option<&str>,
-    sink: &mut dyn StatSink,
-) -> Result<()> {
-    let (key, id) = parse(key, id)?;
+pub(super) fn key(engine: &Engine, which: &[&str], sink: &mut dyn StatSink) -> Result<()> {
+    let (key, id) = parse(which)?;
     let active = |vbucket: &&Vbucket| vbucket.state() == Some(VbucketState::Active);
     let vbucket = engine.vbucket(id).filter(active).ok_or(Error::NotFound)?;
     report(engine, vbucket, key, sink)
@@ -23,11 +18,10 @@ pub(super) fn key(
 pub(super) fn vkey(
     engine: &Engine,
     cookie: Cookie,
-    key: Option<&str>,
-    id: Option<&str>,
+    which: &[&str],
     sink: &mut dyn StatSink,
 ) -> Result<()> {
-    let (key, id) = parse(key, id)?;
+    let (key, id) = parse(which)?;
     let validity = engine.verify(cookie, key.as_bytes(), id)?;
     let vbucket = engine.vbucket(id).ok_or(Error::NotMyVbucket)?;
     let gone = report(engine, vbucket, key, sink).is_err();
@@ -36,10 +30,13 @@ pub(super) fn vkey(
     Ok(())
 }
 
-fn parse<'a>(key: Option<&'a str>, id: Option<&str>) -> Result<(&'a str, u16)> {
-    let key = key.filter(|key| !key.is_empty()).ok_or(Error::Invalid)?;
-    let id = id.map_or(Ok(0), str::parse).map_err(|_| Error::Invalid)?;
-    Ok((key, id))
+/// The key and the vbucket that is meant.
+fn parse<'a>(which: &[&'a str]) -> Result<(&'a str, u16)> {
+    match *which {
+        [key] => Ok((key, 0)),
+        [key, id] => Ok((key, id.parse().map_err(|_| Error::Invalid)?)),
+        _ => Err(Error::Invalid),
+    }
 }
 
 fn report(engine: &Engine, vbucket: &Vbucket, key: &str, sink: &mut dyn StatSink) -> Result<()> {

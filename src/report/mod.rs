@@ -46,19 +46,19 @@ pub(crate) fn stats(
     sink: &mut dyn StatSink,
 ) -> Result<()> {
     let group = std::str::from_utf8(group).map_err(|_| Error::NotFound)?;
-    let mut words = group.split(' ');
-    match words.next().unwrap_or_default() {
-        "" => general::all(engine, sink),
-        "memory" => general::memory(engine, sink),
-        "vbucket" => vbuckets::states(engine, sink),
-        "prev-vbucket" => vbuckets::previous_states(engine, sink),
-        "checkpoint" => vbuckets::checkpoints(engine, sink),
-        "hash" => vbuckets::tables(engine, sink),
-        "timings" => timings::all(engine, sink),
-        "onlineupdate" => update::node(engine, sink),
-        "onlineupdate-vb" => update::by_vbucket(engine, sink),
-        "key" => return keys::key(engine, words.next(), words.next(), sink),
-        "vkey" => return keys::vkey(engine, cookie, words.next(), words.next(), sink),
+    let words: Vec<&str> = group.split_ascii_whitespace().collect();
+    match words[..] {
+        [] => general::all(engine, sink),
+        ["memory"] => general::memory(engine, sink),
+        ["vbucket"] => vbuckets::states(engine, sink),
+        ["prev-vbucket"] => vbuckets::previous_states(engine, sink),
+        ["checkpoint"] => vbuckets::checkpoints(engine, sink),
+        ["hash"] => vbuckets::tables(engine, sink),
+        ["timings"] => timings::all(engine, sink),
+        ["onlineupdate"] => update::node(engine, sink),
+        ["onlineupdate-vb"] => update::by_vbucket(engine, sink),
+        ["key", ref which @ ..] => return keys::key(engine, which, sink),
+        ["vkey", ref which @ ..] => return keys::vkey(engine, cookie, which, sink),
         _ => return Err(Error::NotFound),
     }
     Ok(())

@@ -405,6 +405,8 @@ fn keys_are_compared_with_their_rows() {
         ("vkey", Error::Invalid),
         ("key", Error::Invalid),
         ("key key x", Error::Invalid),
+        ("vkey key 0 0", Error::Invalid),
+        ("vbucket 0", Error::NotFound),
         ("dispatcher", Error::NotFound),
         ("tap", Error::NotFound),
     ] {

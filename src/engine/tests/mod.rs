@@ -15,6 +15,7 @@ use store::TestStore;
 
 mod eviction;
 mod fetch;
+mod figures;
 mod history;
 mod ids;
 mod lifecycle;
