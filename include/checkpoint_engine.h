@@ -47,6 +47,18 @@
 /* GAT that does not answer a miss. */
 #define CHECKPOINT_ENGINE_CMD_GATQ 0x1e
 
+/* Takes the value of a key out of memory, if it is on disk. */
+#define CHECKPOINT_ENGINE_CMD_EVICT_KEY 0x93
+
+/*
+ * Answers the value of a key and locks it, for the seconds in 4 bytes of extras (none or 0: the
+ * configured time); the CAS of the answer is the one that changes or unlocks the key.
+ */
+#define CHECKPOINT_ENGINE_CMD_GET_LOCKED 0x94
+
+/* Ends the lock of a key: the CAS of the header is that of the lock, in either byte order. */
+#define CHECKPOINT_ENGINE_CMD_UNLOCK_KEY 0x95
+
 /* Answers the id of the vbucket's last closed checkpoint: 8 bytes of body. */
 #define CHECKPOINT_ENGINE_CMD_LAST_CLOSED_CHECKPOINT 0x97
 
@@ -188,6 +200,12 @@
 /* Statistic: items in active, replica and pending vbuckets. */
 #define CHECKPOINT_ENGINE_STAT_CURR_ITEMS_TOT "curr_items_tot"
 
+/* Statistic: those of them whose value is not in memory. */
+#define CHECKPOINT_ENGINE_STAT_NUM_NON_RESIDENT "ep_num_non_resident"
+
+/* Statistic: items in active vbuckets whose value is not in memory. */
+#define CHECKPOINT_ENGINE_STAT_NUM_ACTIVE_NON_RESIDENT "ep_num_active_non_resident"
+
 /* Statistic: items found expired and deleted. */
 #define CHECKPOINT_ENGINE_STAT_EXPIRED "ep_expired"
 
@@ -196,6 +214,12 @@
 
 /* Statistic: bytes in use by the engine, counted exactly. */
 #define CHECKPOINT_ENGINE_STAT_MEM_USED "mem_used"
+
+/* Statistic: bytes of items: keys, values and their headers. */
+#define CHECKPOINT_ENGINE_STAT_KV_SIZE "ep_kv_size"
+
+/* Statistic: bytes in use for everything else: tables, logs, the database library. */
+#define CHECKPOINT_ENGINE_STAT_OVERHEAD "ep_overhead"
 
 /* Statistic: memory quota in bytes; 2^64-1 for none. */
 #define CHECKPOINT_ENGINE_STAT_MAX_DATA_SIZE "ep_max_data_size"
@@ -208,6 +232,21 @@
 
 /* Statistic: writes refused for want of memory, to be tried again. */
 #define CHECKPOINT_ENGINE_STAT_TMP_OOM_ERRORS "ep_tmp_oom_errors"
+
+/* Statistic: writes refused because nothing in memory can be freed. */
+#define CHECKPOINT_ENGINE_STAT_OOM_ERRORS "ep_oom_errors"
+
+/* Statistic: times that eviction began. */
+#define CHECKPOINT_ENGINE_STAT_NUM_PAGER_RUNS "ep_num_pager_runs"
+
+/* Statistic: values evicted from memory. */
+#define CHECKPOINT_ENGINE_STAT_NUM_VALUE_EJECTS "ep_num_value_ejects"
+
+/* Statistic: EVICT_KEY for values that had to stay. */
+#define CHECKPOINT_ENGINE_STAT_NUM_EJECT_FAILURES "ep_num_eject_failures"
+
+/* Statistic: times that all expired items were looked for. */
+#define CHECKPOINT_ENGINE_STAT_NUM_EXPIRY_PAGER_RUNS "ep_num_expiry_pager_runs"
 
 /* Statistic: vbuckets. */
 #define CHECKPOINT_ENGINE_STAT_VB_TOTAL "ep_vb_total"
@@ -316,6 +355,15 @@
 
 /* Statistic by state: their items. */
 #define CHECKPOINT_ENGINE_STAT_STATE_CURR_ITEMS "vb_%s_curr_items"
+
+/* Statistic by state: those of them whose value is not in memory. */
+#define CHECKPOINT_ENGINE_STAT_STATE_NUM_NON_RESIDENT "vb_%s_num_non_resident"
+
+/* Statistic by state: share of them whose value is in memory, in percent. */
+#define CHECKPOINT_ENGINE_STAT_STATE_PERC_MEM_RESIDENT "vb_%s_perc_mem_resident"
+
+/* Statistic by state: memory of the items, in bytes. */
+#define CHECKPOINT_ENGINE_STAT_STATE_ITM_MEMORY "vb_%s_itm_memory"
 
 /* Statistic by state: their mutations that are not durable yet. */
 #define CHECKPOINT_ENGINE_STAT_STATE_QUEUE_SIZE "vb_%s_queue_size"

@@ -126,12 +126,20 @@ pub const CHECKPOINT_ENGINE_STAT_ITEM_COMMIT_FAILED: &CStr = c"ep_item_commit_fa
 pub const CHECKPOINT_ENGINE_STAT_CURR_ITEMS: &CStr = c"curr_items";
 /// Statistic: items in active, replica and pending vbuckets.
 pub const CHECKPOINT_ENGINE_STAT_CURR_ITEMS_TOT: &CStr = c"curr_items_tot";
+/// Statistic: those of them whose value is not in memory.
+pub const CHECKPOINT_ENGINE_STAT_NUM_NON_RESIDENT: &CStr = c"ep_num_non_resident";
+/// Statistic: items in active vbuckets whose value is not in memory.
+pub const CHECKPOINT_ENGINE_STAT_NUM_ACTIVE_NON_RESIDENT: &CStr = c"ep_num_active_non_resident";
 /// Statistic: items found expired and deleted.
 pub const CHECKPOINT_ENGINE_STAT_EXPIRED: &CStr = c"ep_expired";
 /// Statistic: keys evicted from a memory-only node.
 pub const CHECKPOINT_ENGINE_STAT_EVICTIONS: &CStr = c"evictions";
 /// Statistic: bytes in use by the engine, counted exactly.
 pub const CHECKPOINT_ENGINE_STAT_MEM_USED: &CStr = c"mem_used";
+/// Statistic: bytes of items: keys, values and their headers.
+pub const CHECKPOINT_ENGINE_STAT_KV_SIZE: &CStr = c"ep_kv_size";
+/// Statistic: bytes in use for everything else: tables, logs, the database library.
+pub const CHECKPOINT_ENGINE_STAT_OVERHEAD: &CStr = c"ep_overhead";
 /// Statistic: memory quota in bytes; 2^64-1 for none.
 pub const CHECKPOINT_ENGINE_STAT_MAX_DATA_SIZE: &CStr = c"ep_max_data_size";
 /// Statistic: bytes at which eviction stops.
@@ -140,6 +148,16 @@ pub const CHECKPOINT_ENGINE_STAT_MEM_LOW_WAT: &CStr = c"ep_mem_low_wat";
 pub const CHECKPOINT_ENGINE_STAT_MEM_HIGH_WAT: &CStr = c"ep_mem_high_wat";
 /// Statistic: writes refused for want of memory, to be tried again.
 pub const CHECKPOINT_ENGINE_STAT_TMP_OOM_ERRORS: &CStr = c"ep_tmp_oom_errors";
+/// Statistic: writes refused because nothing in memory can be freed.
+pub const CHECKPOINT_ENGINE_STAT_OOM_ERRORS: &CStr = c"ep_oom_errors";
+/// Statistic: times that eviction began.
+pub const CHECKPOINT_ENGINE_STAT_NUM_PAGER_RUNS: &CStr = c"ep_num_pager_runs";
+/// Statistic: values evicted from memory.
+pub const CHECKPOINT_ENGINE_STAT_NUM_VALUE_EJECTS: &CStr = c"ep_num_value_ejects";
+/// Statistic: EVICT_KEY for values that had to stay.
+pub const CHECKPOINT_ENGINE_STAT_NUM_EJECT_FAILURES: &CStr = c"ep_num_eject_failures";
+/// Statistic: times that all expired items were looked for.
+pub const CHECKPOINT_ENGINE_STAT_NUM_EXPIRY_PAGER_RUNS: &CStr = c"ep_num_expiry_pager_runs";
 /// Statistic: vbuckets.
 pub const CHECKPOINT_ENGINE_STAT_VB_TOTAL: &CStr = c"ep_vb_total";
 /// Statistic: vbuckets in state dead.
@@ -214,6 +232,12 @@ pub const CHECKPOINT_ENGINE_STAT_PANICS: &CStr = c"ep_panics";
 pub const CHECKPOINT_ENGINE_STAT_STATE_NUM: &CStr = c"vb_%s_num";
 /// Statistic by state: their items.
 pub const CHECKPOINT_ENGINE_STAT_STATE_CURR_ITEMS: &CStr = c"vb_%s_curr_items";
+/// Statistic by state: those of them whose value is not in memory.
+pub const CHECKPOINT_ENGINE_STAT_STATE_NUM_NON_RESIDENT: &CStr = c"vb_%s_num_non_resident";
+/// Statistic by state: share of them whose value is in memory, in percent.
+pub const CHECKPOINT_ENGINE_STAT_STATE_PERC_MEM_RESIDENT: &CStr = c"vb_%s_perc_mem_resident";
+/// Statistic by state: memory of the items, in bytes.
+pub const CHECKPOINT_ENGINE_STAT_STATE_ITM_MEMORY: &CStr = c"vb_%s_itm_memory";
 /// Statistic by state: their mutations that are not durable yet.
 pub const CHECKPOINT_ENGINE_STAT_STATE_QUEUE_SIZE: &CStr = c"vb_%s_queue_size";
 /// Statistic by state: memory of their tables without the items, in bytes.
