@@ -218,6 +218,9 @@
 /* Statistic: bytes of items: keys, values and their headers. */
 #define CHECKPOINT_ENGINE_STAT_KV_SIZE "ep_kv_size"
 
+/* Statistic: the same with the items of dead vbuckets. */
+#define CHECKPOINT_ENGINE_STAT_TOTAL_CACHE_SIZE "ep_total_cache_size"
+
 /* Statistic: bytes in use for everything else: tables, logs, the database library. */
 #define CHECKPOINT_ENGINE_STAT_OVERHEAD "ep_overhead"
 
@@ -453,6 +456,9 @@
 
 /* Statistic of a vbucket: how often the table has grown. */
 #define CHECKPOINT_ENGINE_STAT_VB_RESIZED "vb_%u:resized"
+
+/* Statistic of a vbucket: memory of its items, in bytes. */
+#define CHECKPOINT_ENGINE_STAT_VB_MEM_SIZE "vb_%u:mem_size"
 
 /* Statistic of a vbucket: memory of the table without the items, in bytes. */
 #define CHECKPOINT_ENGINE_STAT_VB_TABLE_BYTES "vb_%u:table_bytes"

@@ -168,6 +168,7 @@ fn quota(engine: &Engine, totals: &Totals, sink: &mut dyn StatSink) {
     let items: usize = tables.iter().map(|table| table.bytes).sum();
     sink.add("mem_used", &used);
     sink.add("ep_kv_size", &items);
+    sink.add("ep_total_cache_size", &(items + totals.dead.table.bytes));
     sink.add("ep_overhead", &used.saturating_sub(items));
     sink.add("ep_max_data_size", &settings.max_size.get());
     sink.add("ep_mem_low_wat", &settings.mem_low_wat.get());
