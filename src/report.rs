@@ -86,7 +86,11 @@ fn general(engine: &Engine, sink: &mut dyn StatSink) {
         sink.add(name, &counter.get());
     }
     sink.add("ep_warmup", &config.warmup);
-    sink.add("ep_warmup_thread", &"complete");
+    let warmup = match metrics.warming_up.get() {
+        0 => "complete",
+        _ => "running",
+    };
+    sink.add("ep_warmup_thread", &warmup);
     let report = engine.update_report();
     sink.add("ep_onlineupdate", &(report.state != UpdateState::None));
     sink.add("ep_onlineupdate_last_outcome", &report.last_outcome);

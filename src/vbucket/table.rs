@@ -72,6 +72,13 @@ impl Slot {
         std::mem::replace(&mut self.item, item)
     }
 
+    /// Keeps the key-only form of the item, if it has a value that the store has too.
+    pub(crate) fn drop_value(&mut self) {
+        if self.item.is_resident() {
+            self.item = self.item.key_only();
+        }
+    }
+
     fn mark(&mut self, seqno: Seqno, deleted: bool) {
         let recent = self.word & RECENT;
         self.word = seqno.get() << 8 | recent | if deleted { DELETED } else { 0 };
@@ -139,6 +146,11 @@ fn spread(hash: u32) -> u64 {
 }
 
 impl Stripe {
+    /// Whether two hashes belong to one stripe.
+    pub(crate) fn same(left: u32, right: u32) -> bool {
+        left as usize % STRIPES == right as usize % STRIPES
+    }
+
     /// Index of the part for a hash: linear hashing over the bits above the stripe's.
     fn part(&self, hash: u32) -> usize {
         if self.parts.is_empty() {
