@@ -656,16 +656,23 @@
 #define CHECKPOINT_ENGINE_KEY_ONLINE_UPDATE_UNDO "online_update_undo"
 
 /*
- * Whether the database is loaded at start; `false` starts empty.
+ * Whether the database is loaded at start; with `false` the start is refused if it holds keys.
  * Takes one of true, false, on, off; default: true.
  */
 #define CHECKPOINT_ENGINE_KEY_WARMUP "warmup"
 
 /*
- * Whether the start waits until everything is loaded.
+ * Whether the start waits until everything is loaded; with `false` operations wait for their
+ * vbucket.
  * Takes one of true, false, on, off; default: true.
  */
 #define CHECKPOINT_ENGINE_KEY_WAITFORWARMUP "waitforwarmup"
+
+/*
+ * Whether the start is refused when the keys alone do not fit into `max_size`.
+ * Takes one of true, false, on, off; default: true.
+ */
+#define CHECKPOINT_ENGINE_KEY_FAILPARTIALWARMUP "failpartialwarmup"
 
 /*
  * How long a key is locked by `GET_LOCKED` without a time of its own.

@@ -188,10 +188,13 @@ keys! {
     durability: Durability = "sync", Legal::Words(&["sync", "periodic", "none"]), "";
     /// Where pre-images of an online update are kept: with `memory` a revert needs no disk reads.
     online_update_undo: OnlineUpdateUndo = "disk", Legal::Words(&["disk", "memory"]), "";
-    /// Whether the database is loaded at start; `false` starts empty.
+    /// Whether the database is loaded at start; with `false` the start is refused if it holds keys.
     warmup: bool = "true", SWITCH, "";
-    /// Whether the start waits until everything is loaded.
+    /// Whether the start waits until everything is loaded; with `false` operations wait for their
+    /// vbucket.
     waitforwarmup: bool = "true", SWITCH, "";
+    /// Whether the start is refused when the keys alone do not fit into `max_size`.
+    failpartialwarmup: bool = "true", SWITCH, "";
     /// How long a key is locked by `GET_LOCKED` without a time of its own.
     getl_default_timeout: u32 = "15", Legal::Range(1, 86_400), "s";
     /// Longest time for which `GET_LOCKED` may lock a key.
@@ -244,7 +247,6 @@ const IGNORED: &[&str] = &[
     "ht_size",
     "ht_locks",
     "stored_val_type",
-    "failpartialwarmup",
     "bf_resident_threshold",
     "inconsistent_slave_chk",
     "restore_mode",
@@ -261,8 +263,6 @@ const NOT_YET: &[&str] = &[
     "expiry_window",
     "min_data_age",
     "queue_age_cap",
-    "warmup",
-    "waitforwarmup",
     "sync_cmd_timeout",
     "tap_keepalive",
     "tap_noop_interval",

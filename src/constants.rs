@@ -417,12 +417,16 @@ pub const CHECKPOINT_ENGINE_KEY_DURABILITY: &CStr = c"durability";
 /// Where pre-images of an online update are kept: with `memory` a revert needs no disk reads.
 /// Takes one of disk, memory; default: disk.
 pub const CHECKPOINT_ENGINE_KEY_ONLINE_UPDATE_UNDO: &CStr = c"online_update_undo";
-/// Whether the database is loaded at start; `false` starts empty.
+/// Whether the database is loaded at start; with `false` the start is refused if it holds keys.
 /// Takes one of true, false, on, off; default: true.
 pub const CHECKPOINT_ENGINE_KEY_WARMUP: &CStr = c"warmup";
-/// Whether the start waits until everything is loaded.
+/// Whether the start waits until everything is loaded; with `false` operations wait for their
+/// vbucket.
 /// Takes one of true, false, on, off; default: true.
 pub const CHECKPOINT_ENGINE_KEY_WAITFORWARMUP: &CStr = c"waitforwarmup";
+/// Whether the start is refused when the keys alone do not fit into `max_size`.
+/// Takes one of true, false, on, off; default: true.
+pub const CHECKPOINT_ENGINE_KEY_FAILPARTIALWARMUP: &CStr = c"failpartialwarmup";
 /// How long a key is locked by `GET_LOCKED` without a time of its own.
 /// Takes a number from 1 to 86400 (s); default: 15.
 pub const CHECKPOINT_ENGINE_KEY_GETL_DEFAULT_TIMEOUT: &CStr = c"getl_default_timeout";

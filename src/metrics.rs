@@ -74,9 +74,13 @@ pub(crate) struct Metrics {
     pub(crate) memory_exhausted: Counter,
     /// Operations for a vbucket that this node does not serve.
     pub(crate) not_my_vbucket: Counter,
-    /// Keys loaded from the store at the start.
+    /// Keys loaded from the store so far.
     pub(crate) warmed_up: Counter,
-    /// How long that took, in microseconds.
+    /// How many of them with their value.
+    pub(crate) warmed_values: Counter,
+    /// 1 while keys are being loaded.
+    pub(crate) warming_up: Counter,
+    /// How long it took, in microseconds, once it has ended.
     pub(crate) warmup_micros: Counter,
     /// `flush_all` calls.
     pub(crate) flush_alls: Counter,

@@ -1,80 +1,282 @@
-//! Warm-up: loads vbucket states, keys, metadata and values from the store when the engine starts,
-//! before any client can connect.
+//! Warm-up: loads vbucket states, keys, metadata and values from the store when the engine starts.
+//!
+//! States come first. Keys come vbucket by vbucket, those that serve clients before the others:
+//! one thread reads the store and makes items of the rows, in chunks; another one puts them into
+//! the tables. Values come along while memory is below `mem_low_wat`.
+//!
+//! Threads: [`Warmup::run`] runs in the thread that starts the engine, or in a worker while other
+//! vbuckets serve clients already; it has a second thread of its own. Waits for the disk.
 
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use crate::config::Config;
 use crate::ffi::alloc::used_bytes;
 use crate::item::{Item, Meta};
 use crate::store::{Record, Store, StoreError, VbucketRecord};
-use crate::types::VbucketId;
-use crate::vbucket::{Shared, VbucketMap};
+use crate::types::{VbucketId, VbucketState};
+use crate::vbucket::{Shared, Vbucket, VbucketMap};
+use crate::worker::{Signal, Worker};
 
-/// Keys between two looks at the memory in use.
-const LOOK_KEYS: u64 = 1024;
+/// Keys that the reading thread hands over at once.
+const CHUNK_KEYS: usize = 1 << 15;
+/// Chunks that wait to be put into tables.
+const CHUNKS_AHEAD: usize = 2;
 
-/// A vbucket that was loaded.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Loaded {
-    /// Which.
-    pub(crate) vbucket: VbucketId,
-    /// What the store says of it.
-    pub(crate) record: VbucketRecord,
+/// What is to be loaded.
+pub(crate) struct Warmup {
+    store: Arc<dyn Store>,
+    vbuckets: Arc<VbucketMap>,
+    shared: Arc<Shared>,
+    hasher: RandomState,
+    todo: Vec<VbucketId>,
+    /// Whether keys that do not fit into the quota are an error.
+    must_fit: bool,
 }
 
-/// Loads everything.
+/// Keys of one vbucket on their way.
+struct Chunk {
+    vbucket: VbucketId,
+    /// With their hashes.
+    items: Vec<(u32, Item)>,
+    values: u64,
+    /// The highest CAS of the vbucket so far.
+    cas_max: u64,
+    is_last: bool,
+}
+
+/// Makes the vbuckets exist whose states the store knows; their keys are to be loaded.
 ///
 /// # Errors
 /// When the store cannot be read or is damaged; nothing was changed.
-pub(crate) fn load(
+pub(crate) fn prepare(
     store: &dyn Store,
     vbuckets: &VbucketMap,
     shared: &Shared,
-    config: &Config,
-    hasher: &RandomState,
-) -> Result<Vec<Loaded>, StoreError> {
-    let start = shared.host.monotonic();
+) -> Result<Vec<(VbucketId, VbucketRecord)>, StoreError> {
     let records = store.vbuckets()?;
-    let mut cas_max = 0;
     for &(id, record) in &records {
-        vbuckets.create(id, record.state, record.reserved.next(), 0);
-    }
-    let mut count = 0_u64;
-    let mut values = true;
-    store.scan(&mut |id, key, record| {
-        let Some(vbucket) = vbuckets.get(id) else {
-            return true;
-        };
-        if count.is_multiple_of(LOOK_KEYS) {
-            values = (used_bytes() as u64) < config.mem_low_wat;
-        }
-        count += 1;
-        cas_max = cas_max.max(record.cas);
-        if let Some(item) = item(key, &record, hasher, values) {
-            vbucket.load(item);
-        }
-        true
-    })?;
-    // Above everything that was ever given, also to writes that were lost.
-    let cas_base = shared.host.unix_nanos().max(cas_max + 1);
-    for &(id, _) in &records {
-        if let Some(vbucket) = vbuckets.get(id) {
-            vbucket.set_cas_base(cas_base);
+        let now = shared.host.unix_nanos();
+        if let Some(vbucket) = vbuckets.create(id, record.state, record.reserved.next(), now) {
+            vbucket.begin_loading();
         }
     }
-    let micros = shared.host.monotonic().saturating_sub(start).as_micros();
-    shared.metrics.warmed_up.set(count);
-    shared
-        .metrics
-        .warmup_micros
-        .set(u64::try_from(micros).unwrap_or(u64::MAX));
-    Ok(records
-        .into_iter()
-        .map(|(vbucket, record)| Loaded { vbucket, record })
-        .collect())
+    Ok(records)
 }
 
-fn item(key: &[u8], record: &Record<'_>, hasher: &RandomState, value: bool) -> Option<Item> {
+/// Whether the store holds a key of any of its vbuckets.
+///
+/// # Errors
+/// When the store cannot be read or is damaged.
+pub(crate) fn has_keys(store: &dyn Store) -> Result<bool, StoreError> {
+    for (id, _) in store.vbuckets()? {
+        let mut found = false;
+        store.scan(id, &mut |_, _| {
+            found = true;
+            false
+        })?;
+        if found {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+impl Warmup {
+    /// Of all vbuckets that are loading; it counts as running from now on.
+    pub(crate) fn new(
+        store: &Arc<dyn Store>,
+        vbuckets: &Arc<VbucketMap>,
+        shared: &Arc<Shared>,
+        hasher: &RandomState,
+        must_fit: bool,
+    ) -> Self {
+        let mut todo: Vec<&Vbucket> = vbuckets.iter().filter(|vb| vb.is_loading()).collect();
+        todo.sort_by_key(|vbucket| match vbucket.state() {
+            Some(VbucketState::Active) => 0,
+            Some(VbucketState::Pending) => 1,
+            Some(VbucketState::Replica) => 2,
+            Some(VbucketState::Dead) | None => 3,
+        });
+        shared.metrics.warming_up.set(1);
+        Self {
+            todo: todo.into_iter().map(Vbucket::id).collect(),
+            store: Arc::clone(store),
+            vbuckets: Arc::clone(vbuckets),
+            shared: Arc::clone(shared),
+            hasher: hasher.clone(),
+            must_fit,
+        }
+    }
+
+    /// Loads everything, unless `signal` says stop before that. Calls `ready` for every vbucket
+    /// whose keys are there.
+    ///
+    /// # Errors
+    /// When the store cannot be read or is damaged, or the keys do not fit. Vbuckets that were not
+    /// loaded answer with temporary failures from then on.
+    pub(crate) fn run(
+        self: &Arc<Self>,
+        signal: &Signal,
+        ready: &mut dyn FnMut(VbucketId),
+    ) -> Result<(), StoreError> {
+        let (metrics, host) = (&self.shared.metrics, &self.shared.host);
+        let start = host.monotonic();
+        let result = self.load_all(signal, ready);
+        if result.is_err() {
+            let left = self.vbuckets.iter().filter(|vb| vb.is_loading());
+            left.for_each(Vbucket::loading_failed);
+            self.todo.iter().for_each(|&id| ready(id));
+        }
+        let micros = host.monotonic().saturating_sub(start).as_micros();
+        let micros = u64::try_from(micros).unwrap_or(u64::MAX);
+        metrics.warmup_micros.set(micros);
+        metrics.warming_up.set(0);
+        result
+    }
+
+    fn load_all(
+        self: &Arc<Self>,
+        signal: &Signal,
+        ready: &mut dyn FnMut(VbucketId),
+    ) -> Result<(), StoreError> {
+        let (send, receive) = sync_channel(CHUNKS_AHEAD);
+        let own = Arc::clone(self);
+        let scan = Signal::new();
+        let mut scanner =
+            Worker::spawn("scan", &scan, move |_| own.scan_all(&send)).map_err(|error| {
+                StoreError::new(format!("cannot start the thread ce-scan: {error}"))
+            })?;
+        // When this returns the channel is closed, and with it the scanner's work.
+        let result = self.insert_all(receive, signal, ready);
+        if !scanner.stop() {
+            return Err(StoreError::new("the thread that reads the store panicked"));
+        }
+        result
+    }
+
+    /// Reads every vbucket, until nobody takes the chunks any more.
+    fn scan_all(&self, out: &SyncSender<Result<Chunk, StoreError>>) {
+        for &id in &self.todo {
+            if let Err(error) = self.scan(id, out) {
+                let _ = out.send(Err(error));
+                return;
+            }
+        }
+    }
+
+    fn scan(
+        &self,
+        id: VbucketId,
+        out: &SyncSender<Result<Chunk, StoreError>>,
+    ) -> Result<(), StoreError> {
+        let is_wanted = || self.vbuckets.get(id).is_some_and(Vbucket::is_loading);
+        let mut values = self.has_room();
+        let mut chunk = Chunk::new(id, 0);
+        let mut is_taken = true;
+        self.store.scan(id, &mut |key, record| {
+            chunk.cas_max = chunk.cas_max.max(record.cas);
+            if let Some((hash, item)) = make(key, &record, &self.hasher, values) {
+                chunk.items.push((hash, item));
+                chunk.values += u64::from(values);
+            }
+            if chunk.items.len() == CHUNK_KEYS {
+                let next = Chunk::new(id, chunk.cas_max);
+                is_taken = out.send(Ok(std::mem::replace(&mut chunk, next))).is_ok();
+                values = self.has_room();
+                return is_taken && is_wanted();
+            }
+            true
+        })?;
+        chunk.is_last = true;
+        // Nobody takes it only when nobody is interested.
+        let _ = out.send(Ok(chunk));
+        Ok(())
+    }
+
+    fn insert_all(
+        &self,
+        chunks: Receiver<Result<Chunk, StoreError>>,
+        signal: &Signal,
+        ready: &mut dyn FnMut(VbucketId),
+    ) -> Result<(), StoreError> {
+        let metrics = &self.shared.metrics;
+        let mut is_tight = false;
+        for chunk in chunks {
+            let mut chunk = chunk?;
+            if signal.is_stopped() {
+                return Ok(());
+            }
+            metrics.warmed_up.add(chunk.items.len() as u64);
+            metrics.warmed_values.add(chunk.values);
+            let vbucket = self.vbuckets.get(chunk.vbucket);
+            if let Some(vbucket) = vbucket {
+                vbucket.load(&mut chunk.items);
+            }
+            if !is_tight && !self.fits() {
+                is_tight = true;
+                self.drop_values()?;
+            } else if is_tight && self.must_fit && !self.fits() {
+                return Err(self.too_small());
+            }
+            if let Some(vbucket) = vbucket.filter(|_| chunk.is_last) {
+                vbucket.loaded(chunk.cas_max);
+                ready(chunk.vbucket);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether values are to be loaded too.
+    fn has_room(&self) -> bool {
+        (used_bytes() as u64) < self.shared.settings.mem_low_wat.get()
+    }
+
+    fn fits(&self) -> bool {
+        used_bytes() as u64 <= self.shared.settings.max_size.get()
+    }
+
+    /// The quota is used up: goes on without any values.
+    fn drop_values(&self) -> Result<(), StoreError> {
+        self.vbuckets.iter().for_each(Vbucket::drop_loaded_values);
+        self.shared.metrics.warmed_values.set(0);
+        if self.fits() {
+            return Ok(());
+        }
+        if self.must_fit {
+            return Err(self.too_small());
+        }
+        let text = "warm-up: the keys alone need more memory than max_size; they are loaded all the \
+                    same (failpartialwarmup=false), and writes get temporary failures";
+        self.shared.host.log(crate::host::LogLevel::Warning, text);
+        Ok(())
+    }
+
+    fn too_small(&self) -> StoreError {
+        StoreError::new(format!(
+            "the keys in the store do not fit into max_size={}: {} of them are loaded, without \
+             values, and take all of it; raise max_size, or give failpartialwarmup=false to start \
+             all the same; nothing was changed",
+            self.shared.settings.max_size.get(),
+            self.shared.metrics.warmed_up.get(),
+        ))
+    }
+}
+
+impl Chunk {
+    fn new(vbucket: VbucketId, cas_max: u64) -> Self {
+        Self {
+            vbucket,
+            items: Vec::with_capacity(CHUNK_KEYS),
+            values: 0,
+            cas_max,
+            is_last: false,
+        }
+    }
+}
+
+/// The item of a row, with its hash.
+fn make(key: &[u8], record: &Record<'_>, hasher: &RandomState, value: bool) -> Option<(u32, Item)> {
     #[expect(clippy::cast_possible_truncation, reason = "half of the hash is kept")]
     let hash = hasher.hash_one(key) as u32;
     let meta = Meta {
@@ -83,9 +285,10 @@ fn item(key: &[u8], record: &Record<'_>, hasher: &RandomState, value: bool) -> O
         expiry: record.expiry,
         cas: record.cas,
     };
-    if value {
+    let item = if value {
         Item::with_value(key, &[record.value], meta)
     } else {
         Item::key_only_with(key, record.value.len(), meta)
-    }
+    };
+    Some((hash, item?))
 }

@@ -21,7 +21,7 @@ use crate::store::memory::MemoryStore;
 use crate::store::{Store, WindowRecord};
 use crate::types::{CheckpointId, VbucketId, VbucketState};
 use crate::vbucket::{ReadersSwitch, Shared, Vbucket, VbucketMap};
-use crate::warmup::{self, Loaded};
+use crate::warmup::{self, Warmup};
 use crate::worker::{Signal, Worker};
 
 /// Keys and values that a checkpoint holds at most: bounds a flusher batch in bytes.
@@ -30,6 +30,10 @@ const CHECKPOINT_BYTES_MAX: usize = 32 << 20;
 const LEASE_IDS: u64 = 1024;
 /// Threads that read values from the store.
 const FETCH_THREADS: usize = 2;
+/// Why a start with `warmup=false` is refused.
+const NO_WARMUP: &str = "warmup=false, but the store holds keys, and without them in memory they \
+                         could not be served; remove warmup=false to load them, or give another \
+                         dbname or remove that directory to start empty; nothing was changed";
 /// Pause between attempts to write during shutdown.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -50,11 +54,27 @@ impl Engine {
         store: &Arc<dyn Store>,
     ) -> Result<Self, String> {
         tell(&*host, &config);
+        if !config.warmup && warmup::has_keys(&**store).map_err(|error| error.to_string())? {
+            return Err(NO_WARMUP.to_owned());
+        }
         let core = build(host, config, store)?;
+        let warmup = Warmup::new(
+            store,
+            &core.vbuckets,
+            &core.shared,
+            &core.hasher,
+            core.config.failpartialwarmup,
+        );
+        let mut warmup = Some(Arc::new(warmup));
+        if core.config.waitforwarmup {
+            let load = |warmup: Arc<Warmup>| warmup.run(&Signal::new(), &mut |_| {});
+            let result = warmup.take().map_or(Ok(()), load);
+            result.map_err(|error| error.to_string())?;
+        }
         // The window's fate, vbucket 0 and the ids that this process may give are on record before
         // anything happens.
         core.persister.round().map_err(|error| error.to_string())?;
-        let workers = spawn(&core)?;
+        let workers = spawn(&core, warmup)?;
         Ok(Self {
             core,
             workers: Mutex::new(workers),
@@ -115,6 +135,22 @@ impl Core {
                 std::thread::sleep(RETRY);
             }
         }
+    }
+}
+
+impl Core {
+    /// The thread that loads keys while clients are served.
+    fn warm_up(&self, warmup: &Arc<Warmup>, signal: &Signal) {
+        let result = warmup.run(signal, &mut |vbucket| self.resume_waiting(vbucket));
+        if let Err(error) = result {
+            let text = format!(
+                "warm-up failed: {error}; vbuckets that are not loaded answer with temporary \
+                 failures until the next start"
+            );
+            self.host.log(LogLevel::Warning, &text);
+        }
+        // What a flush_all made void while it was being loaded.
+        self.house.wake();
     }
 }
 
@@ -180,8 +216,8 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
     } else {
         window
     };
-    let loaded = warmup::load(&**store, &vbuckets, &shared, &config, &hasher)
-        .map_err(|error| error.to_string())?;
+    let records =
+        warmup::prepare(&**store, &vbuckets, &shared).map_err(|error| error.to_string())?;
     let persister = Persister::new(
         Arc::clone(store),
         Arc::clone(&vbuckets),
@@ -196,9 +232,9 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
         host.log(LogLevel::Warning, text);
     }
     let mut previous = Vec::new();
-    for Loaded { vbucket, record } in loaded {
-        previous.push((vbucket, record.state));
-        if let Some(vbucket) = vbuckets.get(vbucket) {
+    for (id, record) in records {
+        previous.push((id, record.state));
+        if let Some(vbucket) = vbuckets.get(id) {
             persister.loaded(vbucket, record);
         }
     }
@@ -247,7 +283,7 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
 
 /// Starts the threads, in the order in which they are stopped: a COMPLETE that was accepted is
 /// finished before the flusher goes, and the fetchers, which notify clients, go last.
-fn spawn(core: &Arc<Core>) -> Result<Vec<Worker>, String> {
+fn spawn(core: &Arc<Core>, warmup: Option<Arc<Warmup>>) -> Result<Vec<Worker>, String> {
     let mut workers = Vec::new();
     let mut start = |name: &str, signal: &Arc<Signal>, body: Box<dyn FnOnce(&Signal) + Send>| {
         let worker = Worker::spawn(name, signal, body);
@@ -255,6 +291,11 @@ fn spawn(core: &Arc<Core>) -> Result<Vec<Worker>, String> {
             .map(|worker| workers.push(worker))
             .map_err(|error| format!("cannot start the thread ce-{name}: {error}"))
     };
+    if let Some(warmup) = warmup {
+        let own = Arc::clone(core);
+        let body = move |signal: &Signal| own.warm_up(&warmup, signal);
+        start("warmup", &Signal::new(), Box::new(body))?;
+    }
     let own = Arc::clone(core);
     start(
         "update",

@@ -13,7 +13,7 @@ use crate::ffi::alloc::used_bytes;
 use crate::host::{BlockedCookie, Cookie};
 use crate::item::{Item, Meta};
 use crate::types::{Arithmetic, KEY_BYTES_MAX, StoreOp, UnixTime, VbucketId, VbucketState};
-use crate::vbucket::{Ejection, Found, LockRule, Vbucket, Verdict};
+use crate::vbucket::{Access, Ejection, Found, LockRule, Vbucket, Verdict};
 
 /// `exptime` values from here on are negative numbers that an ASCII client sent: as absolute times
 /// they would lie after the year 2072.
@@ -47,10 +47,10 @@ impl Core {
             self.flush_if_due();
         }
         let vbucket = VbucketId::new(vbucket).and_then(|id| self.vbuckets.get(id));
-        match vbucket.and_then(|vbucket| vbucket.state().map(|state| (vbucket, state))) {
+        match vbucket.map(|vbucket| (vbucket, vbucket.access())) {
             Some((vbucket, _)) if vbucket.is_poisoned() => Err(Error::Temporary),
-            Some((vbucket, VbucketState::Active)) => Ok(vbucket),
-            Some((vbucket, VbucketState::Pending)) => Err(self.wait_for(vbucket, cookie)),
+            Some((vbucket, Access::Serves)) => Ok(vbucket),
+            Some((vbucket, Access::Waits)) => Err(self.wait_for(vbucket, cookie)),
             _ => {
                 self.shared.metrics.not_my_vbucket.add(1);
                 Err(Error::NotMyVbucket)

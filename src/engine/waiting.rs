@@ -1,4 +1,5 @@
-//! Clients that wait for a pending vbucket. They wait until its state changes, however long.
+//! Clients that wait for a pending vbucket, or for one whose keys are not loaded yet. They wait until
+//! its state changes or they are, however long.
 
 use std::time::Duration;
 
@@ -7,8 +8,8 @@ use parking_lot::Mutex;
 use super::Core;
 use crate::error::Error;
 use crate::host::{BlockedCookie, Cookie};
-use crate::types::{VbucketId, VbucketState};
-use crate::vbucket::Vbucket;
+use crate::types::VbucketId;
+use crate::vbucket::{Access, Vbucket};
 
 /// One of them.
 #[derive(Debug)]
@@ -44,7 +45,7 @@ impl Waiting {
 }
 
 impl Core {
-    /// Parks a client until the vbucket's state changes.
+    /// Parks a client until the vbucket's state changes or its keys are loaded.
     pub(super) fn wait_for(&self, vbucket: &Vbucket, cookie: Cookie) -> Error {
         let count = self.waiting.add(Client {
             vbucket: vbucket.id(),
@@ -54,7 +55,7 @@ impl Core {
         let metrics = &self.shared.metrics;
         metrics.pending_ops_total.add(1);
         metrics.pending_ops_max.raise(count as u64);
-        if vbucket.state() != Some(VbucketState::Pending) {
+        if vbucket.is_poisoned() || vbucket.access() != Access::Waits {
             // It changed meanwhile, and the one who changed it may not have seen this client.
             self.resume_waiting(vbucket.id());
         }

@@ -101,7 +101,11 @@ fn node(engine: &Engine, sink: &mut dyn StatSink) {
         .map(|path| path.display().to_string());
     sink.add("ep_dbname", &dbname.as_deref().unwrap_or_default());
     sink.add("ep_warmup", &config.warmup);
-    sink.add("ep_warmup_thread", &"complete");
+    let warmup = match engine.shared().metrics.warming_up.get() {
+        0 => "complete",
+        _ => "running",
+    };
+    sink.add("ep_warmup_thread", &warmup);
     for (name, setting) in [
         ("ep_exp_pager_stime", &settings.exp_pager_stime),
         ("ep_max_txn_size", &settings.max_txn_size),

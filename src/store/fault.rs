@@ -245,11 +245,16 @@ impl Store for FaultStore {
 
     fn scan(
         &self,
-        visit: &mut dyn FnMut(VbucketId, &[u8], Record<'_>) -> bool,
+        vbucket: VbucketId,
+        visit: &mut dyn FnMut(&[u8], Record<'_>) -> bool,
     ) -> Result<(), StoreError> {
         let state = self.shared.lock().readable()?.clone();
-        for ((vbucket, key), record) in &state.items {
-            if !visit(*vbucket, key, record.borrow()) {
+        let own = state
+            .items
+            .iter()
+            .filter(|((owner, _), _)| *owner == vbucket);
+        for ((_, key), record) in own {
+            if !visit(key, record.borrow()) {
                 break;
             }
         }

@@ -324,19 +324,16 @@ impl Store for FjallStore {
 
     fn scan(
         &self,
-        visit: &mut dyn FnMut(VbucketId, &[u8], Record<'_>) -> bool,
+        vbucket: VbucketId,
+        visit: &mut dyn FnMut(&[u8], Record<'_>) -> bool,
     ) -> Result<(), StoreError> {
-        let iter = self.with_db(|db| Ok(db.items.iter()))?;
-        for entry in iter {
+        let prefix = codec::item_prefix(vbucket, self.generation(vbucket).current);
+        for entry in self.with_db(|db| Ok(db.items.prefix(prefix)))? {
             let (key, value) =
                 guarded(|| entry.into_inner()).map_err(|cause| self.unreadable(&cause.words))?;
-            let (vbucket, generation, key) =
-                codec::parse_item_key(&key).map_err(|defect| self.defect(defect))?;
-            if generation != self.generation(vbucket).current {
-                continue;
-            }
+            let (_, _, key) = codec::parse_item_key(&key).map_err(|defect| self.defect(defect))?;
             let record = codec::parse_item_value(&value).map_err(|defect| self.defect(defect))?;
-            if !visit(vbucket, key, record) {
+            if !visit(key, record) {
                 break;
             }
         }

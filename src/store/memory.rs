@@ -25,7 +25,8 @@ impl Store for MemoryStore {
 
     fn scan(
         &self,
-        _visit: &mut dyn FnMut(VbucketId, &[u8], Record<'_>) -> bool,
+        _vbucket: VbucketId,
+        _visit: &mut dyn FnMut(&[u8], Record<'_>) -> bool,
     ) -> Result<(), StoreError> {
         Ok(())
     }

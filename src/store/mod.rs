@@ -108,14 +108,15 @@ pub(crate) trait Store: Send + Sync {
         found: &mut dyn FnMut(Record<'_>),
     ) -> Result<bool, StoreError>;
 
-    /// Hands every key to `visit` in the order vbucket, key. Stops early when `visit` returns
-    /// false.
+    /// Hands every key of a vbucket to `visit` in order, as they stand when it begins. Stops early
+    /// when `visit` returns false.
     ///
     /// # Errors
     /// When the store cannot be read or a record is damaged.
     fn scan(
         &self,
-        visit: &mut dyn FnMut(VbucketId, &[u8], Record<'_>) -> bool,
+        vbucket: VbucketId,
+        visit: &mut dyn FnMut(&[u8], Record<'_>) -> bool,
     ) -> Result<(), StoreError>;
 
     /// The vbuckets and their states.

@@ -67,10 +67,12 @@ fn refusal(path: &Path) -> String {
 
 fn items(store: &dyn Store) -> Result<Items, StoreError> {
     let mut items = Items::new();
-    store.scan(&mut |vbucket, key, record| {
-        items.insert((vbucket, key.to_vec()), OwnedRecord::new(&record));
-        true
-    })?;
+    for vbucket in (0..).map_while(VbucketId::new) {
+        store.scan(vbucket, &mut |key, record| {
+            items.insert((vbucket, key.to_vec()), OwnedRecord::new(&record));
+            true
+        })?;
+    }
     Ok(items)
 }
 
@@ -295,12 +297,14 @@ fn behaves(store: &dyn Store) {
     assert_eq!(batch.len(), 11);
     batch.commit(Durability::Sync).unwrap();
     let mut seen = Vec::new();
-    store
-        .scan(&mut |vbucket, key, record| {
-            seen.push((vbucket, key.to_vec(), record.value.to_vec()));
-            true
-        })
-        .unwrap();
+    for vbucket in [vb(0), vb(1), vb(2), vb(300)] {
+        store
+            .scan(vbucket, &mut |key, record| {
+                seen.push((vbucket, key.to_vec(), record.value.to_vec()));
+                true
+            })
+            .unwrap();
+    }
     assert_eq!(
         seen,
         [
@@ -311,7 +315,7 @@ fn behaves(store: &dyn Store) {
     );
     let mut visits = 0;
     store
-        .scan(&mut |_, _, _| {
+        .scan(vb(1), &mut |_, _| {
             visits += 1;
             false
         })
@@ -383,7 +387,7 @@ fn the_memory_store_finds_nothing() {
             .unwrap()
     );
     store
-        .scan(&mut |_, _, _| panic!("found something"))
+        .scan(vb(1), &mut |_, _| panic!("found something"))
         .unwrap();
     assert!(store.vbuckets().unwrap().is_empty());
     assert_eq!(store.window().unwrap(), WindowRecord::None);
@@ -472,14 +476,7 @@ fn a_batch_of_half_a_million_items_is_one() {
     fill(&store, 1, 500_000, Durability::Sync);
     drop(store);
     let store = FjallStore::open(folder.path(), Options::default()).unwrap();
-    let mut count = 0;
-    store
-        .scan(&mut |_, _, _| {
-            count += 1;
-            true
-        })
-        .unwrap();
-    assert_eq!(count, 500_000);
+    assert_eq!(items(&store).unwrap().len(), 500_000);
 }
 
 /// Rows that lie in the items keyspace, whether they count or not.

@@ -58,7 +58,11 @@ impl VbucketMap {
             let log = Log::new(checkpoint, self.shared.limits, self.shared.seconds());
             // Also when the wall clock went back since an earlier one of this id was deleted.
             let cas_base = cas_base.max(ordered.cas_base);
-            *ordered = Ordered { log, cas_base };
+            *ordered = Ordered {
+                log,
+                incarnation: cas_base,
+                cas_base,
+            };
             vbucket.floor.store(0, Ordering::Release);
             vbucket.revert_floor.store(0, Ordering::Release);
             vbucket.state.store(state as u8, Ordering::Release);
@@ -75,7 +79,12 @@ impl VbucketMap {
             let log = Log::new(CheckpointId::new(0), self.shared.limits, 0);
             // Above every CAS that was given, and no incarnation again.
             let cas_base = ordered.cas_base + ordered.log.next_seqno().get();
-            std::mem::replace(&mut *ordered, Ordered { log, cas_base })
+            let empty = Ordered {
+                log,
+                incarnation: cas_base,
+                cas_base,
+            };
+            std::mem::replace(&mut *ordered, empty)
         };
         let stripes = vbucket
             .table
@@ -96,7 +105,7 @@ pub(crate) struct Remains {
 
 impl Vbucket {
     /// Takes every slot out for which `keep` returns false, one part of a stripe at a time.
-    fn sweep(&self, keep: &mut dyn FnMut(&mut Slot) -> bool) -> usize {
+    pub(super) fn sweep(&self, keep: &mut dyn FnMut(&mut Slot) -> bool) -> usize {
         let mut garbage = Vec::new();
         let mut count = 0;
         for stripe in self.table.stripes() {

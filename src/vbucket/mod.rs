@@ -27,6 +27,7 @@ use crate::settings::Settings;
 use crate::store::VbucketRecord;
 use crate::types::{CheckpointId, Seqno, UnixTime, VbucketId, VbucketState};
 
+mod load;
 mod locks;
 mod map;
 mod reader;
@@ -36,6 +37,7 @@ mod table;
 mod tests;
 mod update;
 
+pub(crate) use load::Access;
 pub(crate) use locks::LockRule;
 use locks::Locks;
 pub(crate) use map::{Remains, VbucketMap};
@@ -109,6 +111,8 @@ pub(crate) enum Verdict {
 #[repr(align(64))]
 struct Ordered {
     log: Log,
+    /// Tells this vbucket from an earlier and a later one of the same id.
+    incarnation: u64,
     /// A version's CAS is this plus its number. Above every CAS given before this vbucket began.
     cas_base: u64,
 }
@@ -116,7 +120,8 @@ struct Ordered {
 /// A vbucket. The object stays for good once made; deletion empties it.
 pub(crate) struct Vbucket {
     id: VbucketId,
-    /// A [`VbucketState`], or 0 for "does not exist". Written with the log locked.
+    /// A [`VbucketState`], or 0 for "does not exist"; with [`load::LOADING`] while its keys are not
+    /// in memory yet. Written with the log locked.
     state: AtomicU8,
     /// A mutation panicked half way: table and log may disagree.
     poisoned: AtomicBool,
@@ -162,7 +167,11 @@ impl Vbucket {
             poisoned: AtomicBool::new(false),
             table: Table::new(),
             locks: Locks::default(),
-            ordered: Mutex::new(Ordered { log, cas_base: 0 }),
+            ordered: Mutex::new(Ordered {
+                log,
+                incarnation: 0,
+                cas_base: 0,
+            }),
             floor: AtomicU64::new(0),
             revert_floor: AtomicU64::new(0),
             revert_low: AtomicU64::new(0),
@@ -178,7 +187,8 @@ impl Vbucket {
 
     /// Its state, `None` when it does not exist.
     pub(crate) fn state(&self) -> Option<VbucketState> {
-        VbucketState::from_wire(u32::from(self.state.load(Ordering::Acquire)))
+        let state = self.state.load(Ordering::Acquire) & !load::LOADING;
+        VbucketState::from_wire(u32::from(state))
     }
 
     /// Whether a defect left it in a state that cannot be trusted. Only a restart helps: the store
@@ -190,7 +200,8 @@ impl Vbucket {
     /// Changes the state of an existing vbucket.
     pub(crate) fn set_state(&self, state: VbucketState) {
         let _log = self.ordered.lock();
-        self.state.store(state as u8, Ordering::Release);
+        let loading = self.state.load(Ordering::Acquire) & load::LOADING;
+        self.state.store(state as u8 | loading, Ordering::Release);
     }
 
     fn log(&self) -> MutexGuard<'_, Ordered> {
@@ -485,13 +496,13 @@ impl Vbucket {
             checkpoint: ordered.log.persisted_id(),
             reserved: ordered.log.to_reserve(),
         };
-        Some((ordered.cas_base, record))
+        Some((ordered.incarnation, record))
     }
 
     /// Notes that the store's record of this incarnation reserves checkpoint ids up to `upto`.
     pub(crate) fn reserve(&self, incarnation: u64, upto: CheckpointId) {
         let mut ordered = self.log();
-        if ordered.cas_base == incarnation {
+        if ordered.incarnation == incarnation {
             ordered.log.reserve(upto);
         }
     }
@@ -500,11 +511,6 @@ impl Vbucket {
     pub(crate) fn finish(&self) {
         let now = self.shared.seconds();
         self.log().log.finish(now);
-    }
-
-    /// Fixes what CAS values are counted from, before the first mutation.
-    pub(crate) fn set_cas_base(&self, cas_base: u64) {
-        self.log().cas_base = cas_base;
     }
 
     /// Whether the key's latest version is not durable yet.

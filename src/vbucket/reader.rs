@@ -9,7 +9,7 @@ use crate::types::{CheckpointId, Seqno};
 impl Vbucket {
     /// Tells this vbucket from a later one of the same id.
     pub(crate) fn incarnation(&self) -> u64 {
-        self.log().cas_base
+        self.log().incarnation
     }
 
     /// Starts a read for persistence.
@@ -17,7 +17,7 @@ impl Vbucket {
         let ordered = self.log();
         Reader {
             vbucket: self,
-            incarnation: ordered.cas_base,
+            incarnation: ordered.incarnation,
             upto: ordered.log.persisted(),
         }
     }
@@ -85,7 +85,7 @@ impl<'a> Reader<'a> {
     /// Reads on; `None` when the vbucket was deleted. See [`Log::read`].
     pub(crate) fn read(&mut self, limit: usize, out: &mut Vec<Change>) -> Option<ReadEnd> {
         let ordered = self.vbucket.log();
-        if ordered.cas_base != self.incarnation {
+        if ordered.incarnation != self.incarnation {
             return None;
         }
         let end = ordered.log.read(self.upto, limit, out);
@@ -99,7 +99,7 @@ impl<'a> Reader<'a> {
         let vbucket = self.vbucket;
         let (free, window) = {
             let mut ordered = vbucket.log();
-            if ordered.cas_base != self.incarnation {
+            if ordered.incarnation != self.incarnation {
                 return;
             }
             let free = ordered.log.advance(self.upto, closed);

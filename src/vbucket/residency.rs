@@ -7,7 +7,6 @@
 
 use super::{Found, Garbage, PoisonOnPanic, Slot, Stripe, Vbucket};
 use crate::item::Item;
-use crate::types::Seqno;
 
 /// What became of an eviction candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,14 +82,6 @@ impl Vbucket {
             };
         }
         drop(key_only);
-    }
-
-    /// Adds an item that was loaded from the store; for warm-up, before clients are let in.
-    pub(crate) fn load(&self, item: Item) {
-        let hash = item.hash();
-        self.table
-            .lock(hash)
-            .insert(Slot::new(item, Seqno::ZERO, false));
     }
 
     /// Takes a version out of memory altogether, for the memory-only store: unless it was read

@@ -191,6 +191,11 @@ fn spread(hash: u32) -> u64 {
 }
 
 impl Stripe {
+    /// Whether two hashes belong to one stripe.
+    pub(crate) fn same(left: u32, right: u32) -> bool {
+        left as usize % STRIPES == right as usize % STRIPES
+    }
+
     /// Index of the part for a hash: linear hashing over the bits above the stripe's.
     fn part(&self, hash: u32) -> usize {
         if self.parts.is_empty() {

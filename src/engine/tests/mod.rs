@@ -27,6 +27,7 @@ mod update;
 mod update_more;
 mod vbuckets;
 mod verify;
+mod warmup;
 
 /// A client that does one thing after the other.
 const CLIENT: Cookie = Cookie::new(0x1000);
@@ -92,6 +93,16 @@ impl Node {
     /// What would be there if the machine had died now. This one goes on.
     fn after_a_crash(&self) -> Self {
         Self::over(Arc::new(self.host.fork()), self.store.crash(), &self.config)
+    }
+
+    /// A crash when everything that may be written is.
+    fn crash_after_a_write(self) -> Self {
+        self.write();
+        let node = self.crash();
+        let metrics = &node.engine.shared().metrics;
+        node.host
+            .until("all is loaded", || metrics.warming_up.get() == 0);
+        node
     }
 
     fn crash(self) -> Self {
@@ -214,6 +225,7 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.store.hold_commits(false);
         self.store.hold_reads(false);
+        self.store.hold_scan(None);
         self.engine.shutdown();
         if !std::thread::panicking() {
             self.host.check();

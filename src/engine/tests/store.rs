@@ -16,7 +16,9 @@ type Act = Box<dyn FnOnce() + Send>;
 struct Gates {
     hold_commits: bool,
     hold_reads: bool,
-    /// Commits and reads that wait now.
+    /// The vbucket whose scan waits at each key.
+    held_scan: Option<VbucketId>,
+    /// Commits, reads and scans that wait now.
     held: usize,
     reads: usize,
     syncs_fail: bool,
@@ -64,11 +66,17 @@ impl TestStore {
         self.shared.changed.notify_all();
     }
 
+    /// Has a scan of that vbucket wait at its next key.
+    pub(super) fn hold_scan(&self, vbucket: Option<VbucketId>) {
+        self.shared.gates.lock().held_scan = vbucket;
+        self.shared.changed.notify_all();
+    }
+
     pub(super) fn fail_syncs(&self, fail: bool) {
         self.shared.gates.lock().syncs_fail = fail;
     }
 
-    /// Commits and reads that are being held.
+    /// Commits, reads and scans that are being held.
     pub(super) fn held(&self) -> usize {
         self.shared.gates.lock().held
     }
@@ -129,9 +137,13 @@ impl Store for TestStore {
 
     fn scan(
         &self,
-        visit: &mut dyn FnMut(VbucketId, &[u8], Record<'_>) -> bool,
+        vbucket: VbucketId,
+        visit: &mut dyn FnMut(&[u8], Record<'_>) -> bool,
     ) -> Result<(), StoreError> {
-        self.faults.scan(visit)
+        self.faults.scan(vbucket, &mut |key, record| {
+            self.wait(|gates| gates.held_scan == Some(vbucket));
+            visit(key, record)
+        })
     }
 
     fn vbuckets(&self) -> Result<Vec<(VbucketId, VbucketRecord)>, StoreError> {
