@@ -143,6 +143,9 @@
 /* Statistic: keys loaded at the start. */
 #define CHECKPOINT_ENGINE_STAT_WARMED_UP "ep_warmed_up"
 
+/* Statistic: how many of them with their value. */
+#define CHECKPOINT_ENGINE_STAT_WARMED_UP_VALUES "ep_warmed_up_values"
+
 /* Statistic: how long that took, in microseconds. */
 #define CHECKPOINT_ENGINE_STAT_WARMUP_TIME "ep_warmup_time"
 

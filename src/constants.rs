@@ -88,6 +88,8 @@ pub const CHECKPOINT_ENGINE_STAT_WARMUP: &CStr = c"ep_warmup";
 pub const CHECKPOINT_ENGINE_STAT_WARMUP_THREAD: &CStr = c"ep_warmup_thread";
 /// Statistic: keys loaded at the start.
 pub const CHECKPOINT_ENGINE_STAT_WARMED_UP: &CStr = c"ep_warmed_up";
+/// Statistic: how many of them with their value.
+pub const CHECKPOINT_ENGINE_STAT_WARMED_UP_VALUES: &CStr = c"ep_warmed_up_values";
 /// Statistic: how long that took, in microseconds.
 pub const CHECKPOINT_ENGINE_STAT_WARMUP_TIME: &CStr = c"ep_warmup_time";
 /// Statistic: seconds between two runs that delete expired items; 0 never.

@@ -201,6 +201,7 @@ fn counters(engine: &Engine, sink: &mut dyn StatSink) {
         ("evictions", &metrics.evictions),
         ("ep_num_not_my_vbuckets", &metrics.not_my_vbucket),
         ("ep_warmed_up", &metrics.warmed_up),
+        ("ep_warmed_up_values", &metrics.warmed_values),
         ("ep_warmup_time", &metrics.warmup_micros),
         ("ep_bg_fetched", &metrics.fetched),
         ("ep_bg_fetch_failed", &metrics.fetch_failures),
