@@ -1,5 +1,6 @@
-//! Housekeeping: delayed flushes, the age of checkpoints, slots that a flush left behind, what a
-//! deleted vbucket left. Woken by the flusher after a commit and by whoever leaves work.
+//! Housekeeping: delayed flushes, the age of checkpoints, cursors that hold too much memory, slots
+//! that a flush left behind, what a deleted vbucket left. Woken by the flusher after a commit and
+//! by whoever leaves work.
 
 use std::time::Duration;
 
@@ -7,17 +8,16 @@ use super::Core;
 use crate::types::VbucketState;
 use crate::worker::{Signal, Wake};
 
-/// How often ages are looked at while there is something that ages.
-const TICK: Duration = Duration::from_secs(5);
 /// While a delayed flush is due.
 const FLUSH_TICK: Duration = Duration::from_secs(1);
 
 /// The housekeeper's thread. Sleeps without a timer on an idle node.
 pub(super) fn run(core: &Core, signal: &Signal) {
+    let period = Duration::from_secs(u64::from(core.config.chk_remover_stime));
     let mut ageing = true;
     loop {
         let tick = match core.flush_due() {
-            0 if ageing => Some(TICK),
+            0 if ageing => Some(period),
             0 => None,
             _ => Some(FLUSH_TICK),
         };
@@ -33,6 +33,9 @@ pub(super) fn run(core: &Core, signal: &Signal) {
                 ageing |= vbucket.close_if_old();
             }
             vbucket.sweep_flushed();
+            ageing |= vbucket.held_back() > 0;
         }
+        core.drop_slow_cursors();
+        core.shared.metrics.remover_runs.add(1);
     }
 }

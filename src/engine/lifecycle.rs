@@ -9,7 +9,6 @@ use parking_lot::Mutex;
 use super::recency::Recency;
 use super::{Core, Engine, Updates, house, update};
 use crate::bgfetch::{self, Fetcher};
-use crate::checkpoint::Limits;
 use crate::config::{Config, OnlineUpdateUndo};
 use crate::flusher::{self, Persister, Round};
 use crate::host::{Host, LogLevel};
@@ -23,8 +22,6 @@ use crate::vbucket::{ReadersSwitch, Shared, VbucketMap};
 use crate::warmup::{self, Loaded};
 use crate::worker::{Signal, Worker};
 
-/// Keys and values that a checkpoint holds at most: bounds a flusher batch in bytes.
-const CHECKPOINT_BYTES_MAX: usize = 32 << 20;
 /// Threads that read values from the store.
 const FETCH_THREADS: usize = 2;
 /// Pause between attempts to write during shutdown.
@@ -152,11 +149,7 @@ fn share(host: &Arc<dyn Host>, config: &Config, store: &dyn Store) -> Shared {
         metrics: Metrics::default(),
         switch: ReadersSwitch::default(),
         settings: Settings::new(config),
-        limits: Limits {
-            items_max: config.chk_max_items,
-            bytes_max: CHECKPOINT_BYTES_MAX,
-            period: config.chk_period,
-        },
+        flush: Signal::new(),
         keep_pre_images: in_memory || !store.keeps_values(),
     }
 }
@@ -217,7 +210,6 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
         updates: Updates::new(fate, Signal::new()),
         recency: quota.map(Recency::new),
         hasher,
-        flush: Signal::new(),
         house: Signal::new(),
         flush_due: AtomicU32::new(0),
         waiting: Mutex::default(),
@@ -246,7 +238,7 @@ fn spawn(core: &Arc<Core>) -> Result<Vec<Worker>, String> {
     let flush = move |signal: &Signal| {
         flusher::run(&own.persister, &*own.host, &own.house, signal);
     };
-    start("flush", &core.flush, Box::new(flush))?;
+    start("flush", &core.shared.flush, Box::new(flush))?;
     let own = Arc::clone(core);
     start(
         "house",

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::checkpoint::{Entry, Limits, Log, Op, PreImage, Prior};
+use crate::checkpoint::{Entry, Log, Op, PreImage, Prior};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::item::Item;
@@ -26,7 +26,14 @@ use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::store::VbucketRecord;
 use crate::types::{CheckpointId, Seqno, UnixTime, VbucketId, VbucketState};
+use crate::worker::Signal;
 
+mod checkpoints;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "TAP, which reads by named cursors, comes later")
+)]
+mod cursor;
 mod map;
 mod reader;
 mod table;
@@ -52,8 +59,8 @@ pub(crate) struct Shared {
     pub(crate) switch: ReadersSwitch,
     /// What may change at run time.
     pub(crate) settings: Settings,
-    /// When a checkpoint is closed.
-    pub(crate) limits: Limits,
+    /// Wakes the flusher.
+    pub(crate) flush: Arc<Signal>,
     /// Whether pre-images keep their value although it is on disk, or because no disk has it.
     pub(crate) keep_pre_images: bool,
 }
@@ -146,7 +153,7 @@ struct Garbage {
 
 impl Vbucket {
     fn missing(id: VbucketId, shared: Arc<Shared>) -> Self {
-        let log = Log::new(CheckpointId::new(0), shared.limits, 0);
+        let log = Log::new(CheckpointId::new(0), 0);
         Self {
             id,
             state: AtomicU8::new(0),
@@ -286,7 +293,9 @@ impl Vbucket {
             Some(slot) => garbage.item = Some(slot.set(item, seqno, op == Op::Delete, counts)),
             None => stripe.insert(Slot::new(item, seqno, false)),
         }
-        ordered.log.close_if_due(|| self.shared.seconds());
+        ordered
+            .log
+            .close_if_due(&self.shared.limits(), || self.shared.seconds());
         Ok(cas)
     }
 
@@ -354,6 +363,8 @@ impl Vbucket {
     ) {
         self.shared.metrics.expired.add(1);
         self.delete(stripe, ordered, hash, key, garbage);
+        // A read is not followed by a wake-up, nor is a mutation that then fails.
+        self.shared.flush.wake();
     }
 
     /// Puts a key back to what it was before a window that is being reverted.
@@ -474,12 +485,6 @@ impl Vbucket {
         garbage.entry = ordered.log.forget(seqno);
         garbage.slot = stripe.remove(hash, key);
         Eviction::Evicted
-    }
-
-    /// Closes the open checkpoint if it is old. Returns whether there is one that ages.
-    pub(crate) fn close_if_old(&self) -> bool {
-        let now = self.shared.seconds();
-        self.log().log.close_if_old(now)
     }
 
     /// Works on the log alone. `work` must be short.

@@ -19,6 +19,7 @@ mod lifecycle;
 mod memory;
 mod ops;
 mod store;
+mod streams;
 mod update;
 mod update_more;
 mod vbuckets;
