@@ -604,13 +604,14 @@
 #define CHECKPOINT_ENGINE_KEY_CHK_PERIOD "chk_period"
 
 /*
- * Checkpoints that a vbucket keeps for cursors that come back.
+ * With this many checkpoints in memory the open one grows, whatever its size in keys and its
+ * age.
  * Takes a number from 2 to 5 (checkpoints); default: 2.
  */
 #define CHECKPOINT_ENGINE_KEY_MAX_CHECKPOINTS "max_checkpoints"
 
 /*
- * Time between two runs that free checkpoints.
+ * Time between two looks at the age of checkpoints and at the memory that streams hold.
  * Takes a number from 1 to 3600 (s); default: 5.
  */
 #define CHECKPOINT_ENGINE_KEY_CHK_REMOVER_STIME "chk_remover_stime"
@@ -622,7 +623,8 @@
 #define CHECKPOINT_ENGINE_KEY_EXP_PAGER_STIME "exp_pager_stime"
 
 /*
- * Items that expire within this time are not written to disk.
+ * Without effect: an item is written although it is about to expire, so that the store always
+ * holds a state that the vbucket was in. Its row goes when the item does.
  * Takes a number from 0 to 86400 (s); default: 3.
  */
 #define CHECKPOINT_ENGINE_KEY_EXPIRY_WINDOW "expiry_window"
@@ -634,13 +636,14 @@
 #define CHECKPOINT_ENGINE_KEY_MAX_TXN_SIZE "max_txn_size"
 
 /*
- * Items that changed more recently are not written yet.
+ * Changes are written this long after the first of them, together with the younger ones that
+ * came meanwhile. START, COMPLETE and a shutdown do not wait for it.
  * Takes a number from 0 to 86400 (s); default: 0.
  */
 #define CHECKPOINT_ENGINE_KEY_MIN_DATA_AGE "min_data_age"
 
 /*
- * Items that waited this long are written although `min_data_age` says no.
+ * Changes are written after this time at the latest, whatever `min_data_age` says.
  * Takes a number from 0 to 86400 (s); default: 900.
  */
 #define CHECKPOINT_ENGINE_KEY_QUEUE_AGE_CAP "queue_age_cap"

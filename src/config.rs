@@ -169,19 +169,22 @@ keys! {
     chk_max_items: usize = "5000", Legal::Range(100, 500_000), "keys";
     /// The open checkpoint is closed when it is this old.
     chk_period: u32 = "600", Legal::Range(60, 3600), "s";
-    /// Checkpoints that a vbucket keeps for cursors that come back.
+    /// With this many checkpoints in memory the open one grows, whatever its size in keys and its
+    /// age.
     max_checkpoints: usize = "2", Legal::Range(2, 5), "checkpoints";
-    /// Time between two runs that free checkpoints.
+    /// Time between two looks at the age of checkpoints and at the memory that streams hold.
     chk_remover_stime: u32 = "5", Legal::Range(1, 3600), "s";
     /// Time between two runs that delete expired items; 0 never.
     exp_pager_stime: u32 = "3600", Legal::Range(0, 31_536_000), "s";
-    /// Items that expire within this time are not written to disk.
+    /// Without effect: an item is written although it is about to expire, so that the store always
+    /// holds a state that the vbucket was in. Its row goes when the item does.
     expiry_window: u32 = "3", Legal::Range(0, 86_400), "s";
     /// Mutations that one transaction of the flusher holds.
     max_txn_size: usize = "10000", Legal::Range(1, 10_000_000), "items";
-    /// Items that changed more recently are not written yet.
+    /// Changes are written this long after the first of them, together with the younger ones that
+    /// came meanwhile. START, COMPLETE and a shutdown do not wait for it.
     min_data_age: u32 = "0", Legal::Range(0, 86_400), "s";
-    /// Items that waited this long are written although `min_data_age` says no.
+    /// Changes are written after this time at the latest, whatever `min_data_age` says.
     queue_age_cap: u32 = "900", Legal::Range(0, 86_400), "s";
     /// How hard a commit is pushed to the disk: `sync` survives a power failure, `periodic` loses
     /// about a second then, `none` leaves it to the kernel.
@@ -256,13 +259,11 @@ const IGNORED: &[&str] = &[
     "preallocate",
 ];
 
+/// Keys that are checked and have no effect; their documentation says why.
+const WITHOUT_EFFECT: &[&str] = &["expiry_window"];
+
 /// Keys that are checked but have no effect in this version.
 const NOT_YET: &[&str] = &[
-    "max_checkpoints",
-    "chk_remover_stime",
-    "expiry_window",
-    "min_data_age",
-    "queue_age_cap",
     "sync_cmd_timeout",
     "tap_keepalive",
     "tap_noop_interval",
@@ -491,7 +492,8 @@ impl Reader {
             return Ok(());
         }
         let key = self.set(name, value)?;
-        if let Some(ignored) = NOT_YET.iter().find(|ignored| **ignored == key) {
+        let mut without_effect = WITHOUT_EFFECT.iter().chain(NOT_YET);
+        if let Some(ignored) = without_effect.find(|ignored| **ignored == key) {
             self.config.ignored.push(ignored);
         }
         if self.given.contains(&key) {

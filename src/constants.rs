@@ -391,25 +391,28 @@ pub const CHECKPOINT_ENGINE_KEY_CHK_MAX_ITEMS: &CStr = c"chk_max_items";
 /// The open checkpoint is closed when it is this old.
 /// Takes a number from 60 to 3600 (s); default: 600.
 pub const CHECKPOINT_ENGINE_KEY_CHK_PERIOD: &CStr = c"chk_period";
-/// Checkpoints that a vbucket keeps for cursors that come back.
+/// With this many checkpoints in memory the open one grows, whatever its size in keys and its
+/// age.
 /// Takes a number from 2 to 5 (checkpoints); default: 2.
 pub const CHECKPOINT_ENGINE_KEY_MAX_CHECKPOINTS: &CStr = c"max_checkpoints";
-/// Time between two runs that free checkpoints.
+/// Time between two looks at the age of checkpoints and at the memory that streams hold.
 /// Takes a number from 1 to 3600 (s); default: 5.
 pub const CHECKPOINT_ENGINE_KEY_CHK_REMOVER_STIME: &CStr = c"chk_remover_stime";
 /// Time between two runs that delete expired items; 0 never.
 /// Takes a number from 0 to 31536000 (s); default: 3600.
 pub const CHECKPOINT_ENGINE_KEY_EXP_PAGER_STIME: &CStr = c"exp_pager_stime";
-/// Items that expire within this time are not written to disk.
+/// Without effect: an item is written although it is about to expire, so that the store always
+/// holds a state that the vbucket was in. Its row goes when the item does.
 /// Takes a number from 0 to 86400 (s); default: 3.
 pub const CHECKPOINT_ENGINE_KEY_EXPIRY_WINDOW: &CStr = c"expiry_window";
 /// Mutations that one transaction of the flusher holds.
 /// Takes a number from 1 to 10000000 (items); default: 10000.
 pub const CHECKPOINT_ENGINE_KEY_MAX_TXN_SIZE: &CStr = c"max_txn_size";
-/// Items that changed more recently are not written yet.
+/// Changes are written this long after the first of them, together with the younger ones that
+/// came meanwhile. START, COMPLETE and a shutdown do not wait for it.
 /// Takes a number from 0 to 86400 (s); default: 0.
 pub const CHECKPOINT_ENGINE_KEY_MIN_DATA_AGE: &CStr = c"min_data_age";
-/// Items that waited this long are written although `min_data_age` says no.
+/// Changes are written after this time at the latest, whatever `min_data_age` says.
 /// Takes a number from 0 to 86400 (s); default: 900.
 pub const CHECKPOINT_ENGINE_KEY_QUEUE_AGE_CAP: &CStr = c"queue_age_cap";
 /// How hard a commit is pushed to the disk: `sync` survives a power failure, `periodic` loses

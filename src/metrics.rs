@@ -54,6 +54,14 @@ pub(crate) struct Metrics {
     pub(crate) commit_micros_total: Counter,
     /// Changes read from the logs and not committed yet.
     pub(crate) flusher_todo: Counter,
+    /// Mutations that vbuckets had logged which were deleted since.
+    pub(crate) enqueued_by_deleted: Counter,
+    /// Cursors of streams that were dropped because they held back too much memory.
+    pub(crate) cursors_dropped: Counter,
+    /// Times that the housekeeper looked for checkpoints to close and cursors to drop.
+    pub(crate) remover_runs: Counter,
+    /// Changes in checkpoints that were freed.
+    pub(crate) checkpoint_items_removed: Counter,
     /// Values read from the store for a waiting client.
     pub(crate) fetched: Counter,
     /// Reads of the store that failed.

@@ -165,8 +165,8 @@ impl Evictor {
     }
 }
 
-/// The pager's thread. Wakes `flush` when only values are left that the store does not have.
-pub(crate) fn run(evictor: &Evictor, flush: &Signal, signal: &Signal) {
+/// The pager's thread.
+pub(crate) fn run(evictor: &Evictor, signal: &Signal) {
     let host = &evictor.shared.host;
     // Since when laps have found nothing to free, and nothing that waits for the store.
     let mut fruitless = None;
@@ -179,6 +179,10 @@ pub(crate) fn run(evictor: &Evictor, flush: &Signal, signal: &Signal) {
             continue;
         }
         evictor.shared.metrics.pager_runs.add(1);
+        // What stands in an open checkpoint would be held by it.
+        for vbucket in evictor.vbuckets.iter() {
+            vbucket.close_for_memory();
+        }
         let mut began = host.monotonic();
         while evictor.is_above_low() && !signal.is_stopped() {
             let Some(lap) = evictor.step() else { continue };
@@ -188,7 +192,7 @@ pub(crate) fn run(evictor: &Evictor, flush: &Signal, signal: &Signal) {
                 fruitless = Some(since);
                 let exhausted = now.saturating_sub(since) >= EXHAUSTED_AFTER;
                 evictor.exhausted.store(exhausted, Ordering::Relaxed);
-                flush.wake();
+                evictor.shared.flush.wake();
                 // Looking again costs as much as this time; nothing is gained by haste.
                 if signal.nap(now.saturating_sub(began).max(PAUSE_MIN)) {
                     return;

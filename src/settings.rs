@@ -67,9 +67,9 @@ pub(crate) struct Settings {
     pub(crate) mem_high_wat: Setting,
     /// Mutations that one transaction of the flusher holds.
     pub(crate) max_txn_size: Setting,
-    /// Seconds that a mutation waits before it is written.
+    /// Seconds between the first change that waits and the batch with it and all younger ones.
     pub(crate) min_data_age: Setting,
-    /// Seconds after which it is written although `min_data_age` says no.
+    /// The same at most, whatever `min_data_age` says.
     pub(crate) queue_age_cap: Setting,
     /// Seconds by which every read of a value from the store is delayed: a test aid.
     pub(crate) bg_fetch_delay: Setting,

@@ -46,6 +46,11 @@ impl Op {
     pub(crate) const fn is_mutation(self) -> bool {
         matches!(self, Self::Set | Self::Delete)
     }
+
+    /// Whether the entry changes what the vbucket holds.
+    pub(crate) const fn is_change(self) -> bool {
+        matches!(self, Self::Set | Self::Delete | Self::Flush)
+    }
 }
 
 /// What a key was just before START.

@@ -20,7 +20,7 @@ impl Log {
     }
 
     /// Whether a limit may close the open checkpoint: what a window still needs is left alone.
-    pub(super) fn may_close(&self) -> bool {
+    pub(super) fn may_give_id(&self) -> bool {
         self.spare() > u64::from(self.window.is_some())
     }
 
@@ -36,8 +36,8 @@ impl Log {
 
     /// Up to which id the next record of the vbucket is to reserve.
     pub(crate) fn to_reserve(&self) -> CheckpointId {
-        if self.spare() < self.limits.lease / 2 {
-            CheckpointId::new(self.next_id.get().saturating_add(self.limits.lease))
+        if self.spare() < self.lease / 2 {
+            CheckpointId::new(self.next_id.get().saturating_add(self.lease))
         } else {
             self.reserved
         }
@@ -58,6 +58,6 @@ impl Log {
         // What is open now and empty goes on after the restart.
         let unused = 1 + u64::from(is_normal);
         self.reserved = CheckpointId::new(self.next_id.get().saturating_sub(unused));
-        self.limits.lease = 0;
+        self.lease = 0;
     }
 }

@@ -1,13 +1,18 @@
-//! The log of one vbucket: every mutation in order, cut into checkpoints, with the position up to
-//! which it was persisted and, between START and COMPLETE or REVERT, the window.
+//! The log of one vbucket: every mutation in order, cut into checkpoints, with the cursors of those
+//! who read it and, between START and COMPLETE or REVERT, the window.
 //!
 //! Purpose: the flusher, TAP and online update all read this one sequence. Positions are sequence
 //! numbers and counts are derived from the entries, so that tombstones, removed checkpoints and
 //! reverts leave nothing to adjust.
 //!
 //! Invariants: entries ascend; at most one checkpoint is open, the last; checkpoint ids ascend and
-//! are never given twice; a key has at most one live entry in the open checkpoint; in a window's
-//! checkpoint every mutation carries the key's pre-image.
+//! are never given twice; in a window's checkpoint every mutation carries the key's pre-image. A
+//! key has one live entry in the open checkpoint, and an older one beside it only when the hash
+//! table forgot the key in between: its deletion had become durable, or a flush had made it void
+//! and it was swept. That does no harm: readers meet the older one first.
+//!
+//! Limits: the caller says when a checkpoint is full. A closed one is freed as soon as no cursor is
+//! at or before its end; what slow cursors hold back is counted, and the slowest can be dropped.
 //!
 //! Threads and locks: none here. `vbucket` guards a log by one mutex; no clock and no I/O.
 
@@ -17,6 +22,7 @@ use std::time::Duration;
 use crate::item::Item;
 use crate::types::{CheckpointId, Seqno};
 
+mod cursor;
 mod entry;
 mod lease;
 mod segment;
@@ -24,6 +30,8 @@ mod segment;
 mod tests;
 mod window;
 
+use cursor::Cursor;
+pub(crate) use cursor::{Begin, Begun, Change, ReadEnd, View};
 pub(crate) use entry::{Entry, Op, PreImage};
 use segment::Segments;
 pub(crate) use window::{Phase, Window};
@@ -33,12 +41,12 @@ pub(crate) use window::{Phase, Window};
 pub(crate) struct Limits {
     /// Mutations.
     pub(crate) items_max: usize,
-    /// Bytes of keys and values: bounds one flusher batch.
-    pub(crate) bytes_max: usize,
     /// Age in seconds (by any clock that does not go back) of one that holds a mutation.
     pub(crate) period: u32,
-    /// Ids that are reserved ahead in the store; `u64::MAX` when nothing outlives the process.
-    pub(crate) lease: u64,
+    /// With this many checkpoints in memory the open one grows, and neither of the above closes it.
+    pub(crate) checkpoints_max: usize,
+    /// Bytes of keys and values: closes it in any case, because it bounds one flusher batch.
+    pub(crate) bytes_max: usize,
 }
 
 /// What a checkpoint is to the flusher.
@@ -86,28 +94,15 @@ pub(crate) struct Prior<'a> {
     pub(crate) keep_value: bool,
 }
 
-/// One entry as a reader gets it.
-#[derive(Debug)]
-pub(crate) struct Change {
-    /// Position.
-    pub(crate) seqno: Seqno,
-    /// Set, delete or flush.
-    pub(crate) op: Op,
-    /// The item of a set or delete.
-    pub(crate) item: Option<Item>,
-}
-
-/// Where a read for persistence ended.
+/// How the open checkpoint stands to its greatest age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ReadEnd {
-    /// Everything up to here was read.
-    pub(crate) upto: Seqno,
-    /// The changes up to here make a state that the vbucket really was in: a batch may end here.
-    pub(crate) consistent: bool,
-    /// Nothing more can be read at present.
-    pub(crate) exhausted: bool,
-    /// The last checkpoint that was read to its end.
-    pub(crate) closed: Option<CheckpointId>,
+pub(crate) enum Ageing {
+    /// It is empty, or a window.
+    None,
+    /// It grows older.
+    Ages,
+    /// It was closed.
+    Closed,
 }
 
 /// The log.
@@ -116,33 +111,40 @@ pub(crate) struct Log {
     closed: VecDeque<Checkpoint>,
     open: Checkpoint,
     next_id: CheckpointId,
-    /// Ids up to here may be given.
+    /// Ids up to here may be given, and so many are reserved ahead.
     reserved: CheckpointId,
+    lease: u64,
     last: Seqno,
+    /// Entries so far that are about no key.
+    marks: u64,
     /// The persistence cursor: everything up to here is durable, or reverted and skipped.
     persisted: Seqno,
     /// The latest closed checkpoint that is durable.
     persisted_id: CheckpointId,
+    /// The other cursors.
+    cursors: Vec<Cursor>,
     /// Position of the latest `flush_all`: keys whose latest entry is before it are gone.
     floor: Seqno,
     window: Option<Window>,
-    limits: Limits,
 }
 
 impl Log {
-    /// A log whose first checkpoint has the given id. Nothing of it is in the store yet.
-    pub(crate) fn new(id: CheckpointId, limits: Limits, now: u32) -> Self {
+    /// A log whose first checkpoint has the given id. Nothing of it is in the store yet; `lease` ids
+    /// are reserved there ahead, `u64::MAX` when nothing outlives the process.
+    pub(crate) fn new(id: CheckpointId, lease: u64, now: u32) -> Self {
         let mut log = Self {
             closed: VecDeque::new(),
             open: Checkpoint::new(id, Seqno::new(1), now),
             next_id: id.next(),
-            reserved: CheckpointId::new(id.get().saturating_add(limits.lease)),
+            reserved: CheckpointId::new(id.get().saturating_add(lease)),
+            lease,
             last: Seqno::ZERO,
+            marks: 0,
             persisted: Seqno::ZERO,
             persisted_id: CheckpointId::new(id.get().saturating_sub(1)),
+            cursors: Vec::new(),
             floor: Seqno::ZERO,
             window: None,
-            limits,
         };
         log.push_meta(Op::CheckpointStart);
         log
@@ -150,6 +152,7 @@ impl Log {
 
     fn push_meta(&mut self, op: Op) -> Seqno {
         self.last = self.last.next();
+        self.marks += 1;
         self.open.entries.push(Entry::new(self.last, op, None));
         self.last
     }
@@ -184,15 +187,9 @@ impl Log {
         self.all().map(|checkpoint| checkpoint.entries.live()).sum()
     }
 
-    /// Live entries ahead of the persistence cursor that will be written at some time: those of a
-    /// reverted window never will.
-    pub(crate) fn unpersisted(&self) -> usize {
-        let ahead = self
-            .all()
-            .filter(|checkpoint| checkpoint.kind != Kind::Reverted);
-        ahead
-            .map(|checkpoint| checkpoint.mutations_after(self.persisted))
-            .sum()
+    /// Mutations of one key that were ever logged, superseded ones included.
+    pub(crate) fn logged(&self) -> u64 {
+        self.last.get() - self.marks
     }
 
     fn all(&self) -> impl DoubleEndedIterator<Item = &Checkpoint> {
@@ -247,26 +244,49 @@ impl Log {
         self.floor
     }
 
-    /// Closes the open checkpoint when one of the limits is reached.
-    pub(crate) fn close_if_due(&mut self, now: impl FnOnce() -> u32) {
+    /// Closes the open checkpoint when it is full.
+    pub(crate) fn close_if_due(&mut self, limits: &Limits, now: impl FnOnce() -> u32) {
         let open = &self.open;
-        let full = open.mutations >= self.limits.items_max || open.bytes >= self.limits.bytes_max;
-        if full && open.kind == Kind::Normal && self.may_close() {
+        let full = open.mutations >= limits.items_max && self.may_close(limits);
+        let due = full || open.bytes >= limits.bytes_max;
+        if due && open.kind == Kind::Normal && self.may_give_id() {
             self.rotate(now());
         }
     }
 
     /// Closes the open checkpoint when it has reached its age. For a timer: an operation does not
     /// read the clock for this.
-    /// Returns whether the open checkpoint is one that ages.
-    pub(crate) fn close_if_old(&mut self, now: u32) -> bool {
-        let ages = self.open.kind == Kind::Normal && self.open.mutations > 0;
-        let due = now.saturating_sub(self.open.created) >= self.limits.period;
-        if ages && due && self.may_close() {
-            self.rotate(now);
-            return false;
+    pub(crate) fn close_if_old(&mut self, limits: &Limits, now: u32) -> Ageing {
+        if self.open.kind != Kind::Normal || self.open.mutations == 0 {
+            return Ageing::None;
         }
-        ages
+        let old = now.saturating_sub(self.open.created) >= limits.period;
+        if old && self.may_close(limits) && self.may_give_id() {
+            self.rotate(now);
+            return Ageing::Closed;
+        }
+        Ageing::Ages
+    }
+
+    fn may_close(&self, limits: &Limits) -> bool {
+        self.checkpoints() < limits.checkpoints_max
+    }
+
+    /// Closes the open checkpoint when every cursor has passed something in it: once all have
+    /// passed the rest too, nothing of it holds a value in memory. For when memory is short.
+    pub(crate) fn close_for_memory(&mut self, now: u32) -> bool {
+        let passed = self.needed();
+        let mut first = None;
+        self.open.entries.visit_after(Seqno::ZERO, &mut |entry| {
+            first = entry.op().is_mutation().then(|| entry.seqno());
+            first.is_none()
+        });
+        let closes = self.open.kind == Kind::Normal && first.is_some_and(|first| first <= passed);
+        if closes && self.may_give_id() {
+            self.rotate(now);
+            return true;
+        }
+        false
     }
 
     /// Closes the open checkpoint and opens the next. Returns the closed one's last number.
@@ -290,84 +310,6 @@ impl Log {
             .partition_point(|checkpoint| checkpoint.first <= seqno);
         self.closed.get_mut(index.checked_sub(1)?)
     }
-
-    /// Reads changes behind `after` that may be persisted, oldest first, about `limit` at most (one
-    /// call; call again with the end of the last until `consistent`). Windows that are open or
-    /// completing stop the read; reverted ones are skipped.
-    pub(crate) fn read(&self, after: Seqno, limit: usize, out: &mut Vec<Change>) -> ReadEnd {
-        let mut end = ReadEnd {
-            upto: after,
-            consistent: true,
-            exhausted: true,
-            closed: None,
-        };
-        let full = out.len().saturating_add(limit);
-        for checkpoint in self
-            .all()
-            .filter(|c| c.last.is_none_or(|last| last > after))
-        {
-            match checkpoint.kind {
-                Kind::Window | Kind::Completing => return end,
-                Kind::Reverted => {}
-                Kind::Normal => {
-                    let whole = checkpoint.entries.visit_after(end.upto, &mut |entry| {
-                        end.upto = entry.seqno();
-                        out.extend(change(entry));
-                        out.len() < full
-                    });
-                    let at_end = end.upto >= checkpoint.last.unwrap_or(self.last);
-                    if !whole && !at_end {
-                        return ReadEnd {
-                            consistent: false,
-                            exhausted: false,
-                            ..end
-                        };
-                    }
-                }
-            }
-            end.upto = checkpoint.last.unwrap_or(self.last);
-            end.closed = checkpoint.last.map(|_| checkpoint.id).or(end.closed);
-            if out.len() >= full && checkpoint.last.is_some() {
-                return ReadEnd {
-                    exhausted: false,
-                    ..end
-                };
-            }
-        }
-        end
-    }
-
-    /// The persistence cursor.
-    pub(crate) fn persisted(&self) -> Seqno {
-        self.persisted
-    }
-
-    /// Moves the persistence cursor after a durable commit, and returns the checkpoints that nobody
-    /// needs any more.
-    pub(crate) fn advance(&mut self, upto: Seqno, closed: Option<CheckpointId>) -> Vec<Checkpoint> {
-        self.persisted = self.persisted.max(upto);
-        if let Some(id) = closed {
-            self.persisted_id = self.persisted_id.max(id);
-        }
-        let reverting = self
-            .window
-            .as_ref()
-            .map_or(Seqno::new(u64::MAX), |window| window.barrier);
-        let needed = self.persisted.min(reverting);
-        let free = self
-            .closed
-            .partition_point(|c| c.last.is_some_and(|last| last <= needed));
-        self.closed.drain(..free).collect()
-    }
-}
-
-fn change(entry: &Entry) -> Option<Change> {
-    let op = entry.op();
-    (op.is_mutation() || op == Op::Flush).then(|| Change {
-        seqno: entry.seqno(),
-        op,
-        item: entry.item.clone(),
-    })
 }
 
 impl Checkpoint {
@@ -390,22 +332,6 @@ impl Checkpoint {
         self.mutations -= 1;
         self.bytes -= entry.item.as_ref().map_or(0, Item::memory_bytes);
         Some(entry)
-    }
-
-    /// Live mutations behind a position. A whole checkpoint knows its number; a part is counted.
-    fn mutations_after(&self, after: Seqno) -> usize {
-        if self.last.is_some_and(|last| last <= after) {
-            return 0;
-        }
-        if after < self.first {
-            return self.mutations + self.flushes;
-        }
-        let mut count = 0;
-        self.entries.visit_after(after, &mut |entry| {
-            count += usize::from(entry.op().is_mutation() || entry.op() == Op::Flush);
-            true
-        });
-        count
     }
 }
 

@@ -7,7 +7,10 @@ use proptest::test_runner::{Config, RngSeed};
 use proptest::{collection, prop_oneof, proptest};
 
 use super::segment::Segments;
-use super::{Change, Checkpoint, Entry, Limits, Log, Op, Phase, PreImage, Prior};
+use super::{
+    Ageing, Begin, Change, Checkpoint, Entry, Limits, Log, Op, Phase, PreImage, Prior, ReadEnd,
+    View,
+};
 use crate::item::{Item, Meta};
 use crate::types::{CheckpointId, Seqno};
 
@@ -15,9 +18,9 @@ mod model;
 
 const LIMITS: Limits = Limits {
     items_max: 1_000_000,
-    bytes_max: usize::MAX,
     period: 600,
-    lease: u64::MAX,
+    checkpoints_max: usize::MAX,
+    bytes_max: usize::MAX,
 };
 
 /// What a test looks at in an entry.
@@ -56,7 +59,7 @@ fn item_of(key: u8, version: u32) -> Item {
 }
 
 fn log() -> Log {
-    Log::new(CheckpointId::new(1), LIMITS, 0)
+    Log::new(CheckpointId::new(1), u64::MAX, 0)
 }
 
 fn set(log: &mut Log, key: u8, version: u32, prior: Option<(Seqno, &Item)>) -> Seqno {
@@ -84,6 +87,18 @@ fn versions(changes: &[Change]) -> Vec<u64> {
         .iter()
         .filter_map(|change| Some(change.item.as_ref()?.cas()))
         .collect()
+}
+
+/// Everything that may be written behind a position.
+fn read_all(log: &Log, after: Seqno) -> (Vec<Change>, ReadEnd) {
+    let mut changes = Vec::new();
+    let mut end = log.read(View::Store, after, usize::MAX, &mut changes);
+    while !end.exhausted {
+        let closed = end.closed;
+        end = log.read(View::Store, end.upto, usize::MAX, &mut changes);
+        end.closed = end.closed.or(closed);
+    }
+    (changes, end)
 }
 
 fn pre_image(log: &mut Log, seqno: Seqno) -> Option<PreImage> {
@@ -161,17 +176,16 @@ fn flushes_without_end_cost_one_entry() {
 fn a_window_obeys_no_limit_and_the_checkpoint_behind_it_does() {
     let limits = Limits {
         items_max: 2,
-        bytes_max: usize::MAX,
         period: 5,
-        lease: u64::MAX,
+        ..LIMITS
     };
-    let mut log = Log::new(CheckpointId::new(7), limits, 0);
+    let mut log = Log::new(CheckpointId::new(7), u64::MAX, 0);
     open(&mut log);
     for key in 0..10 {
         set(&mut log, key, 1, None);
-        log.close_if_due(|| 100);
+        log.close_if_due(&limits, || 100);
     }
-    assert!(!log.close_if_old(1_000_000));
+    assert_eq!(log.close_if_old(&limits, 1_000_000), Ageing::None);
     assert_eq!(
         (log.checkpoints(), log.open_id()),
         (2, CheckpointId::new(8))
@@ -179,7 +193,7 @@ fn a_window_obeys_no_limit_and_the_checkpoint_behind_it_does() {
     assert!(log.begin_complete(0));
     for key in 0..4 {
         set(&mut log, key, 2, None);
-        log.close_if_due(|| 100);
+        log.close_if_due(&limits, || 100);
     }
     assert_eq!(
         (log.checkpoints(), log.open_id()),
@@ -191,23 +205,23 @@ fn a_window_obeys_no_limit_and_the_checkpoint_behind_it_does() {
 fn a_full_or_an_old_checkpoint_is_closed_and_an_empty_one_is_not() {
     let limits = Limits {
         items_max: 100,
-        bytes_max: 3 * item_of(1, 1).memory_bytes(),
         period: 5,
-        lease: u64::MAX,
+        bytes_max: 3 * item_of(1, 1).memory_bytes(),
+        ..LIMITS
     };
-    let mut log = Log::new(CheckpointId::new(1), limits, 10);
-    assert!(!log.close_if_old(1_000));
+    let mut log = Log::new(CheckpointId::new(1), u64::MAX, 10);
+    assert_eq!(log.close_if_old(&limits, 1_000), Ageing::None);
     set(&mut log, 1, 1, None);
-    assert!(log.close_if_old(14));
+    assert_eq!(log.close_if_old(&limits, 14), Ageing::Ages);
     assert_eq!(log.open_id(), CheckpointId::new(1));
-    assert!(!log.close_if_old(15));
+    assert_eq!(log.close_if_old(&limits, 15), Ageing::Closed);
     assert_eq!(log.open_id(), CheckpointId::new(2));
     for key in 1..=3 {
-        log.close_if_due(|| 15);
+        log.close_if_due(&limits, || 15);
         assert_eq!(log.open_id(), CheckpointId::new(2));
         set(&mut log, key, 1, None);
     }
-    log.close_if_due(|| 15);
+    log.close_if_due(&limits, || 15);
     assert_eq!(log.open_id(), CheckpointId::new(3));
 }
 
@@ -244,7 +258,7 @@ fn a_failed_complete_merges_what_came_later_into_the_window() {
         items_max: 2,
         ..LIMITS
     };
-    let mut log = Log::new(CheckpointId::new(1), limits, 0);
+    let mut log = Log::new(CheckpointId::new(1), u64::MAX, 0);
     let before = set(&mut log, 9, 1, None);
     open(&mut log);
     let nine = item_of(9, 1);
@@ -254,7 +268,7 @@ fn a_failed_complete_merges_what_came_later_into_the_window() {
     let third = set(&mut log, 9, 3, Some((second, &nine)));
     for key in 1..=4 {
         set(&mut log, key, 1, None);
-        log.close_if_due(|| 0);
+        log.close_if_due(&limits, || 0);
     }
     log.flush();
     assert_eq!(log.checkpoints(), 5);
@@ -351,8 +365,7 @@ fn a_flush_in_the_window_counts_no_longer_after_the_revert() {
     assert_eq!(log.floor(), inside);
     assert!(log.begin_revert(0));
     assert_eq!(log.floor(), before);
-    let mut changes = Vec::new();
-    let end = log.read(Seqno::ZERO, usize::MAX, &mut changes);
+    let (changes, end) = read_all(&log, Seqno::ZERO);
     let flushes = changes.iter().filter(|change| change.op == Op::Flush);
     assert_eq!(
         (flushes.count(), end.exhausted, end.consistent),
@@ -392,8 +405,7 @@ fn a_reverted_window_is_freed_when_it_is_through_and_not_before() {
     open(&mut log);
     let at = set(&mut log, 1, 1, None);
     assert!(log.begin_revert(0));
-    let mut changes = Vec::new();
-    let end = log.read(Seqno::ZERO, 100, &mut changes);
+    let (changes, end) = read_all(&log, Seqno::ZERO);
     assert!(changes.is_empty() && end.upto == log.last);
     assert_eq!(log.advance(end.upto, end.closed).len(), 1);
     assert!(
@@ -416,9 +428,7 @@ fn nothing_of_a_window_is_forgotten_to_make_room() {
             .is_some_and(|entry| entry.seqno() == before)
     );
     assert!(log.forget(before).is_none());
-    let mut changes = Vec::new();
-    log.read(Seqno::ZERO, 100, &mut changes);
-    assert!(changes.is_empty());
+    assert!(read_all(&log, Seqno::ZERO).0.is_empty());
 }
 
 #[derive(Clone, Debug)]
@@ -546,4 +556,141 @@ fn a_segment_goes_when_its_last_entry_goes_at_every_edge() {
             assert_eq!(numbers(&segments, Seqno::ZERO), [count + 1]);
         }
     }
+}
+
+#[test]
+fn with_enough_checkpoints_only_bytes_close_the_open_one() {
+    let limits = Limits {
+        items_max: 2,
+        period: 5,
+        checkpoints_max: 2,
+        bytes_max: 6 * item_of(1, 1).memory_bytes(),
+    };
+    let mut log = log();
+    for key in 1..=7 {
+        set(&mut log, key, 1, None);
+        log.close_if_due(&limits, || 0);
+    }
+    assert_eq!(log.close_if_old(&limits, 1_000), Ageing::Ages);
+    assert_eq!((log.checkpoints(), log.open.mutations), (2, 5));
+    set(&mut log, 8, 1, None);
+    log.close_if_due(&limits, || 0);
+    assert_eq!((log.checkpoints(), log.open.mutations), (3, 0));
+    // Once the flusher is through, the first two limits count again.
+    let (changes, end) = read_all(&log, Seqno::ZERO);
+    drop(log.advance(end.upto, end.closed));
+    assert_eq!((changes.len(), log.checkpoints()), (8, 1));
+    set(&mut log, 1, 2, None);
+    set(&mut log, 2, 2, None);
+    log.close_if_due(&limits, || 0);
+    assert_eq!((log.checkpoints(), log.logged()), (2, 10));
+}
+
+#[test]
+fn what_was_logged_is_counted_whatever_became_of_it() {
+    let mut log = log();
+    let one = item_of(1, 1);
+    let mut at = set(&mut log, 1, 1, None);
+    for _ in 0..9 {
+        at = set(&mut log, 1, 1, Some((at, &one)));
+    }
+    log.flush();
+    open(&mut log);
+    set(&mut log, 2, 1, None);
+    assert!(log.begin_revert(0));
+    drop(log.reverted());
+    let (_, end) = read_all(&log, Seqno::ZERO);
+    drop(log.advance(end.upto, end.closed));
+    assert_eq!((log.logged(), log.unpersisted()), (11, 0));
+}
+
+/// Marks and keys that a stream is given behind a position.
+fn stream(log: &Log, after: Seqno) -> Vec<(Op, Option<u8>)> {
+    let mut changes = Vec::new();
+    let mut end = log.read(View::Stream, after, 1, &mut changes);
+    while !end.exhausted {
+        end = log.read(View::Stream, end.upto, 1, &mut changes);
+    }
+    let key = |change: &Change| change.item.as_ref().map(|item| item.key()[0]);
+    changes
+        .iter()
+        .map(|change| (change.op, key(change)))
+        .collect()
+}
+
+#[test]
+fn a_stream_that_begins_in_a_window_begins_with_its_start() {
+    let mut log = log();
+    set(&mut log, 1, 1, None);
+    open(&mut log);
+    set(&mut log, 2, 1, None);
+    let at = log.register(b"s", Begin::Open).at;
+    let mut expected = vec![
+        (Op::CheckpointStart, None),
+        (Op::UpdateStart, None),
+        (Op::Set, Some(2)),
+    ];
+    assert_eq!(stream(&log, at), expected);
+    assert!(log.begin_complete(0));
+    set(&mut log, 3, 1, None);
+    // The end has to wait until the store has it, and so has what follows.
+    assert_eq!((stream(&log, at), log.remaining(at)), (expected.clone(), 2));
+    drop(log.advance(log.window().unwrap().barrier, None));
+    drop(log.completed());
+    expected.extend([
+        (Op::UpdateEnd, None),
+        (Op::CheckpointEnd, None),
+        (Op::CheckpointStart, None),
+        (Op::Set, Some(3)),
+    ]);
+    assert_eq!(stream(&log, at), expected);
+}
+
+#[test]
+fn a_stream_is_given_the_marks_of_a_reverted_window_and_no_change_of_it() {
+    let mut log = log();
+    let at = log.register(b"s", Begin::Oldest).at;
+    open(&mut log);
+    set(&mut log, 1, 1, None);
+    assert!(log.begin_revert(0));
+    set(&mut log, 2, 1, None);
+    let marks: Vec<Op> = stream(&log, at).iter().map(|(op, _)| *op).collect();
+    let expected = [
+        Op::CheckpointStart,
+        Op::CheckpointEnd,
+        Op::CheckpointStart,
+        Op::UpdateStart,
+        Op::UpdateRevert,
+        Op::CheckpointEnd,
+        Op::CheckpointStart,
+        Op::Set,
+    ];
+    assert_eq!((marks.as_slice(), log.remaining(at)), (&expected[..], 1));
+}
+
+#[test]
+fn a_cursor_goes_forward_only_and_not_beyond_the_log() {
+    let mut log = log();
+    let at = set(&mut log, 1, 1, None);
+    let last = set(&mut log, 2, 1, None);
+    log.register(b"s", Begin::Open);
+    drop(log.move_cursor(b"s", at));
+    drop(log.move_cursor(b"s", Seqno::ZERO));
+    assert_eq!(log.cursor(b"s"), Some(at));
+    drop(log.move_cursor(b"s", Seqno::new(1_000)));
+    assert_eq!((log.cursor(b"s"), log.cursor(b"t")), (Some(last), None));
+}
+
+#[test]
+fn ten_thousand_windows_leave_no_memory_behind() {
+    let mut log = log();
+    for _ in 0..10_000 {
+        open(&mut log);
+        assert!(log.begin_revert(0));
+        drop(log.reverted());
+        let (_, end) = read_all(&log, log.persisted());
+        drop(log.advance(end.upto, end.closed));
+    }
+    assert_eq!((log.checkpoints(), log.entries()), (1, 1));
+    assert!(log.closed.capacity() < 16);
 }

@@ -6,9 +6,12 @@
 
 use std::time::Duration;
 
-use super::{Change, Checkpoint, Kind, Log, Op, PreImage, Prior, WindowReport, change};
+use super::{Change, Checkpoint, Kind, Log, Op, PreImage, Prior, WindowReport};
 use crate::item::Item;
 use crate::types::{CheckpointId, Seqno};
+
+/// Behind every position.
+const LAST: Seqno = Seqno::new(u64::MAX);
 
 /// Where a window stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,8 +155,8 @@ impl Log {
         true
     }
 
-    /// The changes of the window that is completing or reverting, behind `after`, at most `limit`.
-    /// Returns the position to go on from, or `None` at the end.
+    /// The changes of the window that is completing or reverting, behind `after`; looks at `limit`
+    /// entries at most. Returns the position to go on from, or `None` at the end.
     pub(crate) fn read_window(
         &self,
         after: Seqno,
@@ -165,7 +168,7 @@ impl Log {
             .closed
             .iter()
             .find(|checkpoint| checkpoint.first > barrier)?;
-        window.read_some(after, limit, out)
+        window.collect(Op::is_change, (after, LAST), limit, out)
     }
 
     /// The same for the open checkpoint.
@@ -175,7 +178,7 @@ impl Log {
         limit: usize,
         out: &mut Vec<Change>,
     ) -> Option<Seqno> {
-        self.open.read_some(after, limit, out)
+        self.open.collect(Op::is_change, (after, LAST), limit, out)
     }
 
     /// The commit of a completing window succeeded: it is an ordinary, durable checkpoint now.
@@ -236,14 +239,13 @@ impl Log {
         window && latest > seqno && self.open.remove(seqno).is_some()
     }
 
-    /// The window was opened in vain: its changes are ordinary ones.
-    pub(crate) fn dissolve_window(&mut self) {
-        if self
-            .window
-            .is_some_and(|window| window.phase == Phase::Open)
-        {
+    /// The window was opened in vain: its changes are ordinary ones. Streams are told that it ends
+    /// and stays.
+    pub(crate) fn dissolve_window(&mut self, now: u32) {
+        if self.end_window(Op::UpdateEnd, Kind::Normal, now, |end| Phase::Completing {
+            end,
+        }) {
             self.window = None;
-            self.open.kind = Kind::Normal;
         }
     }
 
@@ -286,19 +288,5 @@ impl Log {
             touched: checkpoint.mutations,
             bytes: checkpoint.bytes,
         })
-    }
-}
-
-impl Checkpoint {
-    /// Reads changes behind `after`, at most `limit`; where to go on, or `None` at the end.
-    fn read_some(&self, after: Seqno, limit: usize, out: &mut Vec<Change>) -> Option<Seqno> {
-        let full = out.len().saturating_add(limit);
-        let mut upto = after;
-        let whole = self.entries.visit_after(after, &mut |entry| {
-            upto = entry.seqno();
-            out.extend(change(entry));
-            out.len() < full
-        });
-        (!whole).then_some(upto)
     }
 }

@@ -1,6 +1,6 @@
-//! Housekeeping: delayed flushes, the age of checkpoints, keys that have expired, slots that a flush
-//! left behind, what a deleted vbucket left. Woken by the flusher after a commit and by whoever
-//! leaves work.
+//! Housekeeping: delayed flushes, the age of checkpoints, cursors that hold too much memory, keys
+//! that have expired, slots that a flush left behind, what a deleted vbucket left. Woken by the
+//! flusher after a commit and by whoever leaves work.
 
 use std::time::Duration;
 
@@ -9,18 +9,17 @@ use crate::types::VbucketState;
 use crate::vbucket::{Vbucket, Walk};
 use crate::worker::{Signal, Wake};
 
-/// How often ages are looked at while there is something that ages.
-const TICK: Duration = Duration::from_secs(5);
 /// While a delayed flush is due.
 const FLUSH_TICK: Duration = Duration::from_secs(1);
 
 /// The housekeeper's thread. On an idle node it sleeps until keys are to be looked for that have
 /// expired.
 pub(super) fn run(core: &Core, signal: &Signal) {
+    let period = Duration::from_secs(u64::from(core.config.chk_remover_stime));
     let mut ageing = true;
     let mut looked = core.host.monotonic();
     loop {
-        let ages = ageing.then_some(TICK);
+        let ages = ageing.then_some(period);
         let flush = (core.flush_due() != 0).then_some(FLUSH_TICK);
         let expiry = core.until_expiry_pager(looked);
         let tick = [ages, flush, expiry].into_iter().flatten().min();
@@ -36,7 +35,10 @@ pub(super) fn run(core: &Core, signal: &Signal) {
                 ageing |= vbucket.close_if_old();
             }
             vbucket.sweep_flushed();
+            ageing |= vbucket.held_back() > 0;
         }
+        core.drop_slow_cursors();
+        core.shared.metrics.remover_runs.add(1);
         if core.until_expiry_pager(looked) == Some(Duration::ZERO) {
             core.expire(signal);
             looked = core.host.monotonic();

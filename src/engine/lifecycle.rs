@@ -9,7 +9,6 @@ use parking_lot::Mutex;
 use super::recency::Recency;
 use super::{Core, Engine, Updates, Verified, Waiting, house, update};
 use crate::bgfetch::{self, Fetcher};
-use crate::checkpoint::Limits;
 use crate::config::{Config, OnlineUpdateUndo};
 use crate::flusher::{self, Persister, Round};
 use crate::host::{Host, LogLevel};
@@ -24,8 +23,6 @@ use crate::vbucket::{ReadersSwitch, Shared, Vbucket, VbucketMap};
 use crate::warmup::{self, Warmup};
 use crate::worker::{Signal, Worker};
 
-/// Keys and values that a checkpoint holds at most: bounds a flusher batch in bytes.
-const CHECKPOINT_BYTES_MAX: usize = 32 << 20;
 /// Ids of checkpoints that are reserved ahead in the store.
 const LEASE_IDS: u64 = 1024;
 /// Threads that read values from the store.
@@ -192,16 +189,12 @@ fn share(host: &Arc<dyn Host>, config: &Config, store: &dyn Store) -> Shared {
         metrics: Metrics::default(),
         switch: ReadersSwitch::default(),
         settings: Settings::new(config),
-        limits: Limits {
-            items_max: config.chk_max_items,
-            bytes_max: CHECKPOINT_BYTES_MAX,
-            period: config.chk_period,
-            lease: if store.keeps_values() {
-                LEASE_IDS
-            } else {
-                u64::MAX
-            },
+        lease: if store.keeps_values() {
+            LEASE_IDS
+        } else {
+            u64::MAX
         },
+        flush: Signal::new(),
         keep_pre_images: in_memory || !store.keeps_values(),
     }
 }
@@ -270,7 +263,6 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
         updates: Updates::new(fate, Signal::new()),
         recency: limited.then(Recency::default),
         hasher,
-        flush: Signal::new(),
         house: Signal::new(),
         flush_due: AtomicU32::new(0),
         waiting: Waiting::default(),
@@ -306,7 +298,7 @@ fn spawn(core: &Arc<Core>, warmup: Option<Arc<Warmup>>) -> Result<Vec<Worker>, S
     let flush = move |signal: &Signal| {
         flusher::run(&own.persister, &*own.host, &own.house, signal);
     };
-    start("flush", &core.flush, Box::new(flush))?;
+    start("flush", &core.shared.flush, Box::new(flush))?;
     let own = Arc::clone(core);
     start(
         "house",
@@ -314,7 +306,7 @@ fn spawn(core: &Arc<Core>, warmup: Option<Arc<Warmup>>) -> Result<Vec<Worker>, S
         Box::new(move |signal| house::run(&own, signal)),
     )?;
     let own = Arc::clone(core);
-    let evict = move |signal: &Signal| pager::run(&own.evictor, &own.flush, signal);
+    let evict = move |signal: &Signal| pager::run(&own.evictor, signal);
     start("pager", core.evictor.signal(), Box::new(evict))?;
     for number in 0..FETCH_THREADS {
         let own = Arc::clone(core);

@@ -28,6 +28,7 @@ mod house;
 mod lifecycle;
 mod ops;
 mod recency;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod update;
@@ -56,8 +57,6 @@ pub(crate) struct Core {
     recency: Option<Recency>,
     /// Seeds the hash of keys, so that nobody can choose keys that collide.
     hasher: RandomState,
-    /// Wakes the flusher.
-    flush: Arc<Signal>,
     /// Wakes the housekeeper.
     house: Arc<Signal>,
     /// When a delayed `flush_all` is due, in Unix seconds; 0 none.
@@ -80,7 +79,7 @@ impl Core {
 
     /// Has the changes of the log written.
     fn changed(&self) {
-        self.flush.wake();
+        self.shared.flush.wake();
     }
 }
 

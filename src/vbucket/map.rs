@@ -55,7 +55,7 @@ impl VbucketMap {
         let vbucket = slot.get_or_init(|| Vbucket::missing(id, Arc::clone(&self.shared)));
         {
             let mut ordered = vbucket.ordered.lock();
-            let log = Log::new(checkpoint, self.shared.limits, self.shared.seconds());
+            let log = Log::new(checkpoint, self.shared.lease, self.shared.seconds());
             // Also when the wall clock went back since an earlier one of this id was deleted.
             let cas_base = cas_base.max(ordered.cas_base);
             *ordered = Ordered {
@@ -76,7 +76,9 @@ impl VbucketMap {
         let log = {
             let mut ordered = vbucket.ordered.lock();
             vbucket.state.store(0, Ordering::Release);
-            let log = Log::new(CheckpointId::new(0), self.shared.limits, 0);
+            let log = Log::new(CheckpointId::new(0), self.shared.lease, 0);
+            let logged = &self.shared.metrics.enqueued_by_deleted;
+            logged.add(ordered.log.logged());
             // Above every CAS that was given, and no incarnation again.
             let cas_base = ordered.cas_base + ordered.log.next_seqno().get();
             let empty = Ordered {

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::checkpoint::{Entry, Limits, Log, Op, PreImage, Prior};
+use crate::checkpoint::{Entry, Log, Op, PreImage, Prior};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::item::Item;
@@ -26,7 +26,14 @@ use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::store::VbucketRecord;
 use crate::types::{CheckpointId, Seqno, UnixTime, VbucketId, VbucketState};
+use crate::worker::Signal;
 
+mod checkpoints;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "TAP, which reads by named cursors, comes later")
+)]
+mod cursor;
 mod load;
 mod locks;
 mod map;
@@ -60,8 +67,10 @@ pub(crate) struct Shared {
     pub(crate) switch: ReadersSwitch,
     /// What may change at run time.
     pub(crate) settings: Settings,
-    /// When a checkpoint is closed.
-    pub(crate) limits: Limits,
+    /// Wakes the flusher.
+    pub(crate) flush: Arc<Signal>,
+    /// Ids of checkpoints that are reserved ahead in the store; `u64::MAX` without one.
+    pub(crate) lease: u64,
     /// Whether pre-images keep their value although it is on disk, or because no disk has it.
     pub(crate) keep_pre_images: bool,
 }
@@ -160,7 +169,7 @@ struct Garbage {
 
 impl Vbucket {
     fn missing(id: VbucketId, shared: Arc<Shared>) -> Self {
-        let log = Log::new(CheckpointId::new(0), shared.limits, 0);
+        let log = Log::new(CheckpointId::new(0), shared.lease, 0);
         Self {
             id,
             state: AtomicU8::new(0),
@@ -334,7 +343,9 @@ impl Vbucket {
         if let Some(until) = lock {
             self.take_lock(&mut stripe, hash, key, until);
         }
-        ordered.log.close_if_due(|| self.shared.seconds());
+        ordered
+            .log
+            .close_if_due(&self.shared.limits(), || self.shared.seconds());
         Ok(cas)
     }
 
@@ -402,6 +413,8 @@ impl Vbucket {
     ) {
         self.shared.metrics.expired.add(1);
         self.delete(stripe, ordered, hash, key, garbage);
+        // A read is not followed by a wake-up, nor is a mutation that then fails.
+        self.shared.flush.wake();
     }
 
     /// Puts a key back to what it was before a window that is being reverted.
@@ -475,12 +488,6 @@ impl Vbucket {
             figures.add(stripe.figures());
         }
         figures
-    }
-
-    /// Closes the open checkpoint if it is old. Returns whether there is one that ages.
-    pub(crate) fn close_if_old(&self) -> bool {
-        let now = self.shared.seconds();
-        self.log().log.close_if_old(now)
     }
 
     /// Works on the log alone. `work` must be short.

@@ -2,7 +2,7 @@
 //! has made a part of it durable.
 
 use super::Vbucket;
-use crate::checkpoint::{Change, Op, ReadEnd};
+use crate::checkpoint::{Change, Op, ReadEnd, View};
 use crate::item::Item;
 use crate::types::{CheckpointId, Seqno};
 
@@ -88,7 +88,7 @@ impl<'a> Reader<'a> {
         if ordered.incarnation != self.incarnation {
             return None;
         }
-        let end = ordered.log.read(self.upto, limit, out);
+        let end = ordered.log.read(View::Store, self.upto, limit, out);
         self.upto = end.upto;
         Some(end)
     }
@@ -105,6 +105,7 @@ impl<'a> Reader<'a> {
             let free = ordered.log.advance(self.upto, closed);
             (free, ordered.log.window().is_some())
         };
+        vbucket.release(&free);
         drop(free);
         let evict = window && !vbucket.shared.keep_pre_images;
         vbucket.forget_deletions(changes);

@@ -194,7 +194,9 @@ impl Vbucket {
         let mut ordered = self.log();
         if self.state().is_some() {
             self.settle(&mut stripe, &mut ordered, hash, key, &mut garbage);
-            ordered.log.close_if_due(|| self.shared.seconds());
+            ordered
+                .log
+                .close_if_due(&self.shared.limits(), || self.shared.seconds());
         }
     }
 

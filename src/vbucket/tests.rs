@@ -12,7 +12,7 @@ use super::{
     Eviction, Found, Shared, Vbucket, VbucketMap, Verdict, begin_complete, begin_revert,
     complete_failed, completed, open_windows,
 };
-use crate::checkpoint::{Change, Limits, Log, Op, Phase};
+use crate::checkpoint::{Change, Log, Op, Phase};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::host::Host;
@@ -21,7 +21,9 @@ use crate::item::{Item, Meta};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::types::{CheckpointId, Seqno, VbucketId, VbucketState};
+use crate::worker::Signal;
 
+mod cursors;
 mod model;
 mod threads;
 
@@ -66,13 +68,12 @@ impl Node {
             host: Arc::clone(&host) as Arc<dyn Host>,
             metrics: Metrics::default(),
             switch: super::ReadersSwitch::default(),
-            settings: Settings::new(&Config::default()),
-            limits: Limits {
-                items_max: 8,
-                bytes_max: 1 << 20,
-                period: 600,
-                lease: u64::MAX,
-            },
+            settings: Settings::new(&Config {
+                chk_max_items: 8,
+                ..Config::default()
+            }),
+            lease: u64::MAX,
+            flush: Signal::new(),
             keep_pre_images,
         });
         let map = Arc::new(VbucketMap::new(Arc::clone(&shared)));

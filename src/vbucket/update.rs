@@ -137,7 +137,7 @@ pub(crate) fn begin_revert(vbuckets: &[&Vbucket], now: Duration) -> bool {
 pub(crate) fn completed(vbuckets: &[&Vbucket]) {
     for vbucket in vbuckets {
         let free = vbucket.log().log.completed();
-        drop(free);
+        vbucket.release(&free);
     }
 }
 
@@ -154,7 +154,8 @@ impl Vbucket {
 
     /// Ends a window that was opened in case a COMPLETE on other vbuckets fails, and it did not.
     pub(crate) fn dissolve_window(&self) {
-        self.log().log.dissolve_window();
+        let now = self.shared.seconds();
+        self.log().log.dissolve_window(now);
     }
 
     /// Figures of the window.
@@ -199,7 +200,7 @@ impl Vbucket {
             self.revert_low.store(0, Ordering::Release);
             free
         };
-        drop(free);
+        self.release(&free);
         // A flush_all of the window has been taken back: its keys count again.
         for stripe in self.table.stripes() {
             stripe.lock().recount(self.floor());

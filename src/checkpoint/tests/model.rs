@@ -8,20 +8,23 @@ use proptest::strategy::{Just, Strategy};
 use proptest::test_runner::{Config, RngSeed};
 use proptest::{collection, prop_oneof, proptest};
 
-use super::item_of;
-use crate::checkpoint::{Change, Kind, Limits, Log, Op, Phase, PreImage, Prior};
+use super::{item_of, read_all};
+use crate::checkpoint::{Begin, Change, Kind, Limits, Log, Op, Phase, PreImage, Prior, View};
 use crate::item::Item;
 use crate::types::{CheckpointId, Seqno};
 
 mod check;
+mod streams;
+
+use streams::Stream;
 
 /// Keys in play: few, so that they meet.
 const KEYS: u8 = 6;
 const LIMITS: Limits = Limits {
     items_max: 5,
-    bytes_max: 400,
     period: 10,
-    lease: u64::MAX,
+    checkpoints_max: 3,
+    bytes_max: 400,
 };
 
 /// Version of each key that exists.
@@ -44,6 +47,13 @@ enum Step {
     Commit,
     Age,
     Sweep,
+    Dissolve,
+    Squeeze,
+    Register(u8, Begin),
+    Stream(u8, usize),
+    Acknowledge(u8),
+    Drop(u8),
+    DropSlowest,
 }
 
 #[derive(Debug)]
@@ -80,6 +90,7 @@ struct World {
     history: BTreeMap<Seqno, State>,
     durable: State,
     reading: Option<Reading>,
+    streams: BTreeMap<u8, Stream>,
     held: Option<Held>,
     /// Where the search for duplicates after a failed COMPLETE stands.
     burying: Option<Seqno>,
@@ -109,13 +120,14 @@ fn apply(changes: &[Change], to: &mut State) {
 impl World {
     fn new() -> Self {
         Self {
-            log: Log::new(CheckpointId::new(1), LIMITS, 0),
+            log: Log::new(CheckpointId::new(1), u64::MAX, 0),
             table: BTreeMap::new(),
             version: 0,
             state: State::new(),
             history: BTreeMap::from([(Seqno::ZERO, State::new())]),
             durable: State::new(),
             reading: None,
+            streams: BTreeMap::new(),
             held: None,
             burying: None,
             void: Vec::new(),
@@ -188,14 +200,14 @@ impl World {
         } else {
             self.state.insert(key, self.version);
         }
+        self.note();
         let in_window = self.log.open.kind != Kind::Normal;
         let id = self.log.open_id();
-        self.log.close_if_due(|| self.now);
+        self.log.close_if_due(&LIMITS, || self.now);
         assert!(
             !in_window || id == self.log.open_id(),
             "a window is one checkpoint"
         );
-        self.note();
     }
 
     fn restore(&mut self, key: u8) {
@@ -365,7 +377,9 @@ impl World {
             consistent: false,
         });
         let known = reading.changes.len();
-        let end = self.log.read(reading.upto, limit, &mut reading.changes);
+        let end = self
+            .log
+            .read(View::Store, reading.upto, limit, &mut reading.changes);
         let mut before = reading.upto;
         for change in &reading.changes[known..] {
             assert!(change.seqno > before && change.seqno <= end.upto);
@@ -383,9 +397,7 @@ impl World {
         let closed = ends.rfind(|(last, _)| *last > reading.upto && *last <= end.upto);
         assert_eq!(end.closed, closed.map(|(_, id)| id));
         if end.exhausted {
-            let mut more = Vec::new();
-            self.log.read(end.upto, usize::MAX, &mut more);
-            assert!(more.is_empty());
+            assert!(read_all(&self.log, end.upto).0.is_empty());
         }
         reading.upto = end.upto;
         reading.closed = end.closed.or(reading.closed);
@@ -404,7 +416,8 @@ impl World {
             return;
         };
         apply(&reading.changes, &mut self.durable);
-        drop(self.log.advance(reading.upto, reading.closed));
+        let free = self.log.advance(reading.upto, reading.closed);
+        self.check_freed(&free);
         assert_eq!(self.log.persisted(), reading.upto);
         self.forget_deletions(&reading.changes);
         for change in &reading.changes {
@@ -461,15 +474,29 @@ impl World {
             Step::Commit => self.commit(),
             Step::Age => {
                 self.now += 7;
-                self.log.close_if_old(self.now);
+                self.log.close_if_old(&LIMITS, self.now);
             }
             Step::Sweep => self.sweep(),
+            Step::Dissolve => self.dissolve(),
+            Step::Squeeze => self.squeeze(),
+            Step::Register(name, begin) => self.register(name, begin),
+            Step::Stream(name, limit) => self.stream(name, limit),
+            Step::Acknowledge(name) => self.acknowledge(name),
+            Step::Drop(name) => self.drop_stream(name),
+            Step::DropSlowest => self.drop_slowest(),
         }
     }
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let key = 0..KEYS;
+    let name = 0..3_u8;
+    let begin = prop_oneof![
+        Just(Begin::Resume),
+        Just(Begin::Oldest),
+        Just(Begin::Open),
+        (1..12_u64).prop_map(|id| Begin::Checkpoint(CheckpointId::new(id))),
+    ];
     prop_oneof![
         12 => key.clone().prop_map(Step::Set),
         6 => key.clone().prop_map(Step::Delete),
@@ -486,6 +513,13 @@ fn step() -> impl Strategy<Value = Step> {
         4 => Just(Step::Commit),
         1 => Just(Step::Age),
         1 => Just(Step::Sweep),
+        1 => Just(Step::Dissolve),
+        1 => Just(Step::Squeeze),
+        3 => (name.clone(), begin).prop_map(|(name, begin)| Step::Register(name, begin)),
+        12 => (name.clone(), 1..7_usize).prop_map(|(name, limit)| Step::Stream(name, limit)),
+        4 => name.clone().prop_map(Step::Acknowledge),
+        1 => name.prop_map(Step::Drop),
+        1 => Just(Step::DropSlowest),
     ]
 }
 
@@ -497,7 +531,7 @@ proptest! {
     })]
 
     #[test]
-    fn the_log_does_what_the_model_does(steps in collection::vec(step(), 1..250)) {
+    fn the_log_does_what_the_model_does(steps in collection::vec(step(), 1..400)) {
         let mut world = World::new();
         for step in &steps {
             world.step(step);

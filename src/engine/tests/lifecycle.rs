@@ -129,7 +129,7 @@ fn what_was_not_durable_is_gone_after_a_crash_and_whole_batches_stay() {
 
 #[test]
 fn ids_of_checkpoints_go_on_after_a_restart() {
-    let node = Node::with("chk_max_items=100");
+    let node = Node::with("chk_max_items=100;max_checkpoints=5");
     for key in 0..250 {
         node.set(0, &key.to_string(), "v");
     }

@@ -23,6 +23,7 @@ mod locks;
 mod memory;
 mod ops;
 mod store;
+mod streams;
 mod update;
 mod update_more;
 mod vbuckets;

@@ -1,7 +1,7 @@
 //! What must hold after every step.
 
 use super::{KEYS, World};
-use crate::checkpoint::tests::{item_of, live_entries};
+use crate::checkpoint::tests::{item_of, live_entries, read_all};
 use crate::checkpoint::{Kind, Op, Phase, PreImage};
 use crate::types::Seqno;
 
@@ -11,6 +11,7 @@ impl World {
         self.check_ids();
         self.check_counts();
         self.check_pre_images();
+        self.check_streams();
         let floor = self.log.floor();
         for key in (0..KEYS).filter(|&key| !self.is_unsettled(key)) {
             let slot = self
@@ -81,12 +82,7 @@ impl World {
         });
         assert_eq!(log.unpersisted(), ahead.count());
         if !matches!(self.phase(), Some(Phase::Open | Phase::Completing { .. })) {
-            let mut changes = Vec::new();
-            assert!(
-                log.read(log.persisted(), usize::MAX, &mut changes)
-                    .exhausted
-            );
-            assert_eq!(log.unpersisted(), changes.len());
+            assert_eq!(log.unpersisted(), read_all(log, log.persisted()).0.len());
         }
         let live: usize = log
             .all()

@@ -1,0 +1,360 @@
+//! Readers of the log: the cursor of persistence and the named ones of streams to replicas.
+//!
+//! A cursor is a name and a position. One function reads on from a position, [`Log::read`], for
+//! whoever it is; what was read is behind a cursor only when the cursor is moved there, so a reader
+//! that fails half way reads again. What lies ahead is counted from the entries.
+
+use super::{Checkpoint, Entry, Kind, Log, Op};
+use crate::item::Item;
+use crate::types::{CheckpointId, Seqno};
+
+/// Whom a read is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum View {
+    /// Persistence: the changes that may be written. A window that is open or completing stops it,
+    /// one that was reverted is skipped.
+    Store,
+    /// A stream to a replica: changes and marks, also of the open window. Before the mark of a
+    /// COMPLETE it waits until that is committed. Of a reverted window it gets the marks only: the
+    /// changes that it has not read yet are to have no effect.
+    Stream,
+}
+
+/// One entry as a reader gets it.
+#[derive(Debug)]
+pub(crate) struct Change {
+    /// Position.
+    pub(crate) seqno: Seqno,
+    /// What happened; marks for streams only.
+    pub(crate) op: Op,
+    /// The item of a set or delete.
+    pub(crate) item: Option<Item>,
+    /// The checkpoint it stands in.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for TAP, which comes later"))]
+    pub(crate) checkpoint: CheckpointId,
+}
+
+/// Where a read ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ReadEnd {
+    /// Everything up to here was read.
+    pub(crate) upto: Seqno,
+    /// The changes up to here make a state that the vbucket really was in: a batch may end here.
+    pub(crate) consistent: bool,
+    /// Nothing more can be read at present.
+    pub(crate) exhausted: bool,
+    /// The checkpoint that was read to its end.
+    pub(crate) closed: Option<CheckpointId>,
+}
+
+/// Where a stream wants to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(test), expect(dead_code, reason = "for TAP, which comes later"))]
+pub(crate) enum Begin {
+    /// Where its cursor stands.
+    Resume,
+    /// With this checkpoint; where its cursor stands if that is in it.
+    Checkpoint(CheckpointId),
+    /// With the oldest checkpoint in memory.
+    Oldest,
+    /// With the open checkpoint. While a window is open or completing, with the window's: a replica
+    /// has to know it to be able to take it back.
+    Open,
+}
+
+/// Where a stream begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Begun {
+    /// Its cursor.
+    pub(crate) at: Seqno,
+    /// The checkpoint from which it reads next.
+    pub(crate) checkpoint: CheckpointId,
+    /// Whether that is what was wanted. If not, it begins as with [`Begin::Open`], and has to be
+    /// given the state before that checkpoint first.
+    pub(crate) found: bool,
+}
+
+/// The position of one stream: it needs everything behind it.
+#[derive(Debug)]
+pub(super) struct Cursor {
+    name: Box<[u8]>,
+    at: Seqno,
+}
+
+impl Log {
+    /// Reads on behind `after` in one checkpoint, oldest entry first. Looks at `limit` entries at
+    /// most: call again with the end of the last call, until it is consistent or exhausted.
+    pub(crate) fn read(
+        &self,
+        view: View,
+        after: Seqno,
+        limit: usize,
+        out: &mut Vec<Change>,
+    ) -> ReadEnd {
+        let mut end = ReadEnd {
+            upto: after,
+            consistent: true,
+            exhausted: true,
+            closed: None,
+        };
+        let mut ahead = self.ahead(after);
+        let Some((checkpoint, readable)) = ahead
+            .next()
+            .map(|checkpoint| (checkpoint, checkpoint.readable(view, self.last)))
+            .filter(|(_, readable)| *readable > after)
+        else {
+            return end;
+        };
+        let stopped = checkpoint
+            .wanted(view)
+            .and_then(|wanted| checkpoint.collect(wanted, (after, readable), limit, out));
+        if let Some(upto) = stopped {
+            return ReadEnd {
+                upto,
+                consistent: false,
+                exhausted: false,
+                closed: None,
+            };
+        }
+        end.upto = readable;
+        if checkpoint.last == Some(readable) {
+            end.closed = Some(checkpoint.id);
+            end.exhausted = ahead
+                .next()
+                .is_none_or(|next| next.readable(view, self.last) <= readable);
+        }
+        end
+    }
+
+    /// The checkpoints that are not wholly before or at a position.
+    fn ahead(&self, after: Seqno) -> impl Iterator<Item = &Checkpoint> {
+        let from = self
+            .closed
+            .partition_point(|c| c.last.is_some_and(|last| last <= after));
+        let open = std::iter::once(&self.open);
+        self.closed.range(from..).chain(open)
+    }
+
+    /// Live changes behind a position that a reader there will be given at some time: those of a
+    /// reverted window never will.
+    pub(crate) fn remaining(&self, after: Seqno) -> usize {
+        self.ahead(after)
+            .filter(|checkpoint| checkpoint.kind != Kind::Reverted)
+            .map(|checkpoint| checkpoint.changes_after(after))
+            .sum()
+    }
+
+    /// The same for the persistence cursor.
+    pub(crate) fn unpersisted(&self) -> usize {
+        self.remaining(self.persisted)
+    }
+
+    /// The persistence cursor.
+    pub(crate) fn persisted(&self) -> Seqno {
+        self.persisted
+    }
+
+    /// Moves the persistence cursor after a durable commit, and returns the checkpoints that nobody
+    /// needs any more.
+    pub(crate) fn advance(&mut self, upto: Seqno, closed: Option<CheckpointId>) -> Vec<Checkpoint> {
+        self.persisted = self.persisted.max(upto);
+        if let Some(id) = closed {
+            self.persisted_id = self.persisted_id.max(id);
+        }
+        self.free()
+    }
+
+    /// Takes out the checkpoints that nobody needs any more.
+    pub(crate) fn free(&mut self) -> Vec<Checkpoint> {
+        let needed = self.needed();
+        let free = self
+            .closed
+            .partition_point(|c| c.last.is_some_and(|last| last <= needed));
+        self.closed.drain(..free).collect()
+    }
+
+    /// Neither persistence nor a revert needs anything up to here.
+    fn settled(&self) -> Seqno {
+        let window = self.window.map(|window| window.barrier);
+        self.persisted.min(window.unwrap_or(self.persisted))
+    }
+
+    /// Nobody needs anything up to here.
+    pub(super) fn needed(&self) -> Seqno {
+        let settled = self.settled();
+        let slowest = self.slowest().map(|cursor| cursor.at);
+        settled.min(slowest.unwrap_or(settled))
+    }
+
+    fn slowest(&self) -> Option<&Cursor> {
+        self.cursors.iter().min_by_key(|cursor| cursor.at)
+    }
+
+    /// Number of named cursors.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the report"))]
+    pub(crate) fn cursors(&self) -> usize {
+        self.cursors.len()
+    }
+
+    /// Position of a named cursor; none when it was dropped: its stream has to begin anew.
+    pub(crate) fn cursor(&self, name: &[u8]) -> Option<Seqno> {
+        let cursor = self.cursors.iter().find(|cursor| *cursor.name == *name);
+        cursor.map(|cursor| cursor.at)
+    }
+
+    /// Makes a cursor, or moves the one of that name.
+    pub(crate) fn register(&mut self, name: &[u8], from: Begin) -> Begun {
+        let present = self.cursor(name);
+        let found = match from {
+            Begin::Resume => present,
+            Begin::Checkpoint(id) => {
+                let checkpoint = self.all().find(|checkpoint| checkpoint.id == id);
+                checkpoint
+                    .filter(|checkpoint| checkpoint.first <= self.base().first)
+                    .map(|checkpoint| {
+                        let inside = present.filter(|&at| checkpoint.holds(at));
+                        inside.unwrap_or(checkpoint.before())
+                    })
+            }
+            Begin::Oldest => self.all().next().map(Checkpoint::before),
+            Begin::Open => Some(self.base().before()),
+        };
+        let at = found.unwrap_or(self.base().before());
+        self.cursors.retain(|cursor| *cursor.name != *name);
+        let name = name.into();
+        self.cursors.push(Cursor { name, at });
+        let next = self.ahead(at).next().unwrap_or(&self.open);
+        Begun {
+            at,
+            checkpoint: next.id,
+            found: found.is_some(),
+        }
+    }
+
+    /// The checkpoint with which a stream begins that has the state before it: none behind a window
+    /// whose fate is open.
+    fn base(&self) -> &Checkpoint {
+        let undecided = |c: &&Checkpoint| matches!(c.kind, Kind::Window | Kind::Completing);
+        self.all().find(undecided).unwrap_or(&self.open)
+    }
+
+    /// Moves a cursor forward to what its stream was given for good, and returns the checkpoints
+    /// that nobody needs any more.
+    pub(crate) fn move_cursor(&mut self, name: &[u8], to: Seqno) -> Vec<Checkpoint> {
+        let last = self.last;
+        let mut cursors = self.cursors.iter_mut();
+        if let Some(cursor) = cursors.find(|cursor| *cursor.name == *name) {
+            cursor.at = cursor.at.max(to.min(last));
+        }
+        self.free()
+    }
+
+    /// Drops a cursor, and returns the checkpoints that nobody needs any more.
+    pub(crate) fn drop_cursor(&mut self, name: &[u8]) -> Vec<Checkpoint> {
+        self.cursors.retain(|cursor| *cursor.name != *name);
+        self.free()
+    }
+
+    /// Bytes of keys and values in closed checkpoints that only named cursors hold back.
+    pub(crate) fn held_back(&self) -> usize {
+        let settled = self.settled();
+        let held = self
+            .closed
+            .iter()
+            .take_while(|c| c.last.is_some_and(|last| last <= settled));
+        held.map(|checkpoint| checkpoint.bytes).sum()
+    }
+
+    /// Drops the cursor that is furthest behind. Returns its name and what nobody needs any more.
+    pub(crate) fn drop_slowest(&mut self) -> Option<(Box<[u8]>, Vec<Checkpoint>)> {
+        let name = self.slowest()?.name.clone();
+        let free = self.drop_cursor(&name);
+        Some((name, free))
+    }
+}
+
+impl Checkpoint {
+    /// Position just before it.
+    fn before(&self) -> Seqno {
+        Seqno::new(self.first.get() - 1)
+    }
+
+    /// Whether a cursor at this position reads on in it, and not before.
+    fn holds(&self, at: Seqno) -> bool {
+        at >= self.before() && self.last.is_none_or(|last| at < last)
+    }
+
+    /// The last position that may be read at present; `last` is the log's.
+    fn readable(&self, view: View, last: Seqno) -> Seqno {
+        let end = self.last.unwrap_or(last);
+        match (view, self.kind) {
+            (View::Store, Kind::Window | Kind::Completing) => self.before(),
+            // Its last two entries are the mark of COMPLETE and the checkpoint end.
+            (View::Stream, Kind::Completing) => Seqno::new(end.get() - 2),
+            _ => end,
+        }
+    }
+
+    /// Which of its entries a reader gets; none when it need not be looked into.
+    fn wanted(&self, view: View) -> Option<fn(Op) -> bool> {
+        match (view, self.kind) {
+            (View::Store, Kind::Reverted) => None,
+            (View::Store, _) => Some(Op::is_change),
+            (View::Stream, Kind::Reverted) => Some(|op| !op.is_change()),
+            (View::Stream, _) => Some(|_| true),
+        }
+    }
+
+    /// Reads what is wanted behind the first up to the second position, and looks at `limit`
+    /// entries at most. Returns where to go on, or `None` at the end.
+    pub(super) fn collect(
+        &self,
+        wanted: fn(Op) -> bool,
+        (after, end): (Seqno, Seqno),
+        limit: usize,
+        out: &mut Vec<Change>,
+    ) -> Option<Seqno> {
+        let mut upto = after;
+        let mut left = limit;
+        self.entries.visit_after(after, &mut |entry| {
+            let looks = left > 0 && entry.seqno() <= end;
+            if looks {
+                left -= 1;
+                upto = entry.seqno();
+                out.extend(wanted(entry.op()).then(|| self.change(entry)));
+            }
+            looks
+        });
+        (left == 0 && upto < end).then_some(upto)
+    }
+
+    fn change(&self, entry: &Entry) -> Change {
+        Change {
+            seqno: entry.seqno(),
+            op: entry.op(),
+            item: entry.item.clone(),
+            checkpoint: self.id,
+        }
+    }
+
+    /// Live changes behind a position. A whole checkpoint knows its number; a part is counted.
+    fn changes_after(&self, after: Seqno) -> usize {
+        if self.last.is_some_and(|last| last <= after) {
+            return 0;
+        }
+        if after < self.first {
+            return self.mutations + self.flushes;
+        }
+        let mut count = 0;
+        self.entries.visit_after(after, &mut |entry| {
+            count += usize::from(entry.op().is_change());
+            true
+        });
+        count
+    }
+
+    /// Live changes.
+    pub(crate) fn changes(&self) -> usize {
+        self.mutations + self.flushes
+    }
+}

@@ -1,0 +1,73 @@
+//! What slow streams may hold in memory.
+
+use super::Node;
+use crate::checkpoint::{Begin, Log};
+use crate::host::LogLevel;
+use crate::settings::Family;
+use crate::types::Seqno;
+
+fn held(node: &Node) -> usize {
+    node.engine
+        .vbuckets()
+        .map(crate::vbucket::Vbucket::held_back)
+        .sum()
+}
+
+#[test]
+fn streams_hold_an_eighth_of_the_quota_and_less_while_memory_is_short() {
+    let node = Node::new();
+    let core = &node.engine.core;
+    assert_eq!(core.held_bytes_max(usize::MAX), u64::MAX / 8);
+    let settings = &node.engine.shared().settings;
+    settings.set(Family::Flush, "max_size", "64000").unwrap();
+    assert_eq!(core.held_bytes_max(48_000), 8_000);
+    assert_eq!(core.held_bytes_max(48_001), 1_000);
+}
+
+#[test]
+fn the_slowest_stream_is_dropped_where_most_is_held_until_the_rest_fits() {
+    let node = Node::with_vbuckets(2);
+    for id in 0..2 {
+        let vbucket = node.engine.vbucket(id).unwrap();
+        vbucket.register_cursor(b"one", Begin::Open).unwrap();
+        node.set(id, "k", &"v".repeat(1_000 * (2 - usize::from(id))));
+    }
+    node.start().unwrap();
+    node.revert().unwrap();
+    node.write();
+    let all = held(&node);
+    node.engine.core.drop_slow_cursors();
+    assert_eq!(held(&node), all, "without a quota nothing is dropped");
+    // Just too little, whichever share counts; the smaller one is left with nothing to drop then.
+    let quota = (all as u64 - 1) * 8;
+    let settings = &node.engine.shared().settings;
+    settings
+        .set(Family::Flush, "max_size", &quota.to_string())
+        .unwrap();
+    node.engine.core.drop_slow_cursors();
+    let lost = |id| {
+        let vbucket = node.engine.vbucket(id).unwrap();
+        vbucket.cursor_remaining(b"one", Seqno::ZERO).is_none()
+    };
+    assert!(lost(0) && held(&node) < all);
+    let text = "the stream one of vbucket 0 was too slow";
+    assert!(node.host.has_logged(LogLevel::Warning, text));
+}
+
+#[test]
+fn ten_thousand_updates_of_an_idle_node_leave_nothing_in_memory() {
+    let node = Node::new();
+    node.set(0, "k", "v");
+    for _ in 0..10_000 {
+        node.start().unwrap();
+        node.revert().unwrap();
+    }
+    node.write();
+    let vbucket = node.engine.vbucket(0).unwrap();
+    let (checkpoints, entries) = vbucket.with_log(|log| (log.checkpoints(), log.entries()));
+    assert_eq!(
+        (checkpoints, entries, vbucket.with_log(Log::unpersisted)),
+        (1, 1, 0)
+    );
+    assert_eq!(node.engine.update_report().touched, 0);
+}

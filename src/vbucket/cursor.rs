@@ -1,0 +1,60 @@
+//! The named cursors of a vbucket's log, for streams to replicas.
+//!
+//! A stream registers its cursor, reads behind the last position that it was given, and moves the
+//! cursor up to what its replica has acknowledged. Whatever it finds no cursor for is lost to it:
+//! the vbucket was deleted, or the cursor was dropped because it held back too much memory. It then
+//! registers again and gives its replica the whole state (a backfill).
+//!
+//! Threads: any. Nothing here waits for the disk or calls the host.
+
+use super::Vbucket;
+use crate::checkpoint::{Begin, Begun, Change, ReadEnd, View};
+use crate::types::Seqno;
+
+impl Vbucket {
+    /// Makes a stream's cursor, or moves the one of that name; `None` when the vbucket does not
+    /// exist.
+    pub(crate) fn register_cursor(&self, name: &[u8], from: Begin) -> Option<Begun> {
+        let (begun, free) = {
+            let mut ordered = self.log();
+            self.state()?;
+            let begun = ordered.log.register(name, from);
+            (begun, ordered.log.free())
+        };
+        self.release(&free);
+        Some(begun)
+    }
+
+    /// Reads on for a stream behind `after`, or behind its cursor if that is further; see
+    /// [`Log::read`](crate::checkpoint::Log::read). `None` when the cursor is lost.
+    pub(crate) fn read_cursor(
+        &self,
+        name: &[u8],
+        after: Seqno,
+        limit: usize,
+        out: &mut Vec<Change>,
+    ) -> Option<ReadEnd> {
+        let ordered = self.log();
+        let after = ordered.log.cursor(name)?.max(after);
+        Some(ordered.log.read(View::Stream, after, limit, out))
+    }
+
+    /// Changes that a stream is still to be given behind `after`; `None` when the cursor is lost.
+    pub(crate) fn cursor_remaining(&self, name: &[u8], after: Seqno) -> Option<usize> {
+        let ordered = self.log();
+        let after = ordered.log.cursor(name)?.max(after);
+        Some(ordered.log.remaining(after))
+    }
+
+    /// Moves a cursor forward: its stream needs nothing up to there any more.
+    pub(crate) fn move_cursor(&self, name: &[u8], to: Seqno) {
+        let free = self.log().log.move_cursor(name, to);
+        self.release(&free);
+    }
+
+    /// Drops a stream's cursor.
+    pub(crate) fn drop_cursor(&self, name: &[u8]) {
+        let free = self.log().log.drop_cursor(name);
+        self.release(&free);
+    }
+}

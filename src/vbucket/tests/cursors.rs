@@ -1,0 +1,114 @@
+//! Streams' cursors on a vbucket, and what they do to its memory.
+
+use super::{Node, hash, put};
+use crate::checkpoint::{Begin, Log};
+use crate::types::{Seqno, VbucketState};
+use crate::vbucket::Vbucket;
+
+fn fill(vbucket: &Vbucket, keys: std::ops::Range<u32>) {
+    for key in keys {
+        put(vbucket, &key.to_be_bytes(), b"value");
+    }
+}
+
+/// Everything that a stream is given behind a position: where it ends, and how many changes.
+fn read(vbucket: &Vbucket, name: &[u8], mut after: Seqno) -> Option<(Seqno, usize)> {
+    let mut changes = Vec::new();
+    loop {
+        let end = vbucket.read_cursor(name, after, 10, &mut changes)?;
+        after = end.upto;
+        if end.exhausted {
+            changes.retain(|change| change.op.is_change());
+            return Some((after, changes.len()));
+        }
+    }
+}
+
+#[test]
+fn what_a_stream_has_not_acknowledged_stays_and_then_goes() {
+    let node = Node::new(1, false);
+    let vbucket = node.vbucket(0);
+    let begun = vbucket.register_cursor(b"s", Begin::Oldest).unwrap();
+    fill(vbucket, 0..20);
+    node.flush();
+    assert!(vbucket.held_back() > 0);
+    let (upto, count) = read(vbucket, b"s", begun.at).unwrap();
+    assert_eq!(
+        (count, vbucket.cursor_remaining(b"s", begun.at)),
+        (20, Some(20))
+    );
+    // It is given all of it again as long as it has acknowledged nothing.
+    assert_eq!(read(vbucket, b"s", Seqno::ZERO), Some((upto, 20)));
+    let removed = &node.shared.metrics.checkpoint_items_removed;
+    assert_eq!(removed.get(), 0);
+    vbucket.move_cursor(b"s", upto);
+    assert_eq!(
+        (vbucket.held_back(), vbucket.with_log(Log::checkpoints)),
+        (0, 1)
+    );
+    assert_eq!(
+        (removed.get(), vbucket.cursor_remaining(b"s", upto)),
+        (8, Some(0))
+    );
+    fill(vbucket, 0..20);
+    node.flush();
+    assert!(vbucket.held_back() > 0);
+    vbucket.drop_cursor(b"s");
+    assert_eq!(
+        (vbucket.held_back(), vbucket.with_log(Log::cursors)),
+        (0, 0)
+    );
+}
+
+#[test]
+fn a_key_that_is_written_again_is_given_again() {
+    let node = Node::new(1, false);
+    let vbucket = node.vbucket(0);
+    let begun = vbucket.register_cursor(b"s", Begin::Open).unwrap();
+    fill(vbucket, 0..3);
+    let (upto, count) = read(vbucket, b"s", begun.at).unwrap();
+    fill(vbucket, 1..2);
+    assert_eq!((count, vbucket.cursor_remaining(b"s", upto)), (3, Some(1)));
+    assert_eq!(read(vbucket, b"s", upto).unwrap().1, 1);
+    assert_eq!(read(vbucket, b"s", begun.at).unwrap().1, 3);
+}
+
+#[test]
+fn a_cursor_goes_with_its_vbucket_and_the_slowest_when_it_is_dropped() {
+    let node = Node::new(1, false);
+    let vbucket = node.vbucket(0);
+    let begun = vbucket.register_cursor(b"slow", Begin::Oldest).unwrap();
+    vbucket.register_cursor(b"fast", Begin::Open).unwrap();
+    fill(vbucket, 0..20);
+    let (upto, _) = read(vbucket, b"fast", begun.at).unwrap();
+    vbucket.move_cursor(b"fast", upto);
+    assert_eq!(vbucket.drop_slowest_cursor().as_deref(), Some(&b"slow"[..]));
+    assert_eq!(read(vbucket, b"slow", begun.at), None);
+    assert_eq!(vbucket.cursor_remaining(b"slow", begun.at), None);
+    assert_eq!(node.shared.metrics.cursors_dropped.get(), 1);
+    vbucket.set_state(VbucketState::Dead);
+    drop(node.map.delete(vbucket));
+    assert_eq!(read(vbucket, b"fast", upto), None);
+    assert_eq!(vbucket.register_cursor(b"fast", Begin::Open), None);
+    assert_eq!(node.shared.metrics.enqueued_by_deleted.get(), 20);
+    assert!(vbucket.drop_slowest_cursor().is_none());
+}
+
+#[test]
+fn a_checkpoint_closed_for_memory_lets_go_of_its_items() {
+    let node = Node::new(1, false);
+    let vbucket = node.vbucket(0);
+    fill(vbucket, 0..5);
+    assert!(!vbucket.close_for_memory(), "nothing is persisted yet");
+    node.flush();
+    let key = 3_u32.to_be_bytes();
+    let super::Found::Hit(item) = vbucket.get(hash(&key), &key) else {
+        panic!("lost");
+    };
+    // This test, the table and the log hold it.
+    assert_eq!(item.references(), 3);
+    assert!(vbucket.close_for_memory());
+    node.flush();
+    assert_eq!(item.references(), 2);
+    assert!(!vbucket.close_for_memory(), "it is empty");
+}
