@@ -170,6 +170,18 @@
 /* Statistic: `running`, `pausing` (told to stop, the last commit is under way) or `paused`. */
 #define CHECKPOINT_ENGINE_STAT_FLUSHER_STATE "ep_flusher_state"
 
+/*
+ * Statistic: mutations logged since the start, also those that a later one replaced before they
+ * were written.
+ */
+#define CHECKPOINT_ENGINE_STAT_TOTAL_ENQUEUED "ep_total_enqueued"
+
+/* Statistic: the same. */
+#define CHECKPOINT_ENGINE_STAT_DISKQUEUE_FILL "ep_diskqueue_fill"
+
+/* Statistic: the same as `ep_total_persisted`. */
+#define CHECKPOINT_ENGINE_STAT_DISKQUEUE_DRAIN "ep_diskqueue_drain"
+
 /* Statistic: mutations written since the start. */
 #define CHECKPOINT_ENGINE_STAT_TOTAL_PERSISTED "ep_total_persisted"
 
@@ -196,6 +208,15 @@
 
 /* Statistic: commits that failed and were tried again. */
 #define CHECKPOINT_ENGINE_STAT_ITEM_COMMIT_FAILED "ep_item_commit_failed"
+
+/* Statistic: times that old checkpoints were looked for. */
+#define CHECKPOINT_ENGINE_STAT_NUM_CHECKPOINT_REMOVER_RUNS "ep_num_checkpoint_remover_runs"
+
+/* Statistic: changes in checkpoints that were freed. */
+#define CHECKPOINT_ENGINE_STAT_ITEMS_RM_FROM_CHECKPOINTS "ep_items_rm_from_checkpoints"
+
+/* Statistic: streams that were dropped because they held back too much memory. */
+#define CHECKPOINT_ENGINE_STAT_CURSORS_DROPPED "ep_cursors_dropped"
 
 /* Statistic: items in active vbuckets. */
 #define CHECKPOINT_ENGINE_STAT_CURR_ITEMS "curr_items"

@@ -106,6 +106,13 @@ pub const CHECKPOINT_ENGINE_STAT_UNCOMMITTED_ITEMS: &CStr = c"ep_uncommitted_ite
 pub const CHECKPOINT_ENGINE_STAT_DISKQUEUE_ITEMS: &CStr = c"ep_diskqueue_items";
 /// Statistic: `running`, `pausing` (told to stop, the last commit is under way) or `paused`.
 pub const CHECKPOINT_ENGINE_STAT_FLUSHER_STATE: &CStr = c"ep_flusher_state";
+/// Statistic: mutations logged since the start, also those that a later one replaced before they
+/// were written.
+pub const CHECKPOINT_ENGINE_STAT_TOTAL_ENQUEUED: &CStr = c"ep_total_enqueued";
+/// Statistic: the same.
+pub const CHECKPOINT_ENGINE_STAT_DISKQUEUE_FILL: &CStr = c"ep_diskqueue_fill";
+/// Statistic: the same as `ep_total_persisted`.
+pub const CHECKPOINT_ENGINE_STAT_DISKQUEUE_DRAIN: &CStr = c"ep_diskqueue_drain";
 /// Statistic: mutations written since the start.
 pub const CHECKPOINT_ENGINE_STAT_TOTAL_PERSISTED: &CStr = c"ep_total_persisted";
 /// Statistic: calls of flush_all.
@@ -124,6 +131,13 @@ pub const CHECKPOINT_ENGINE_STAT_COMMIT_TIME: &CStr = c"ep_commit_time";
 pub const CHECKPOINT_ENGINE_STAT_COMMIT_TIME_TOTAL: &CStr = c"ep_commit_time_total";
 /// Statistic: commits that failed and were tried again.
 pub const CHECKPOINT_ENGINE_STAT_ITEM_COMMIT_FAILED: &CStr = c"ep_item_commit_failed";
+/// Statistic: times that old checkpoints were looked for.
+pub const CHECKPOINT_ENGINE_STAT_NUM_CHECKPOINT_REMOVER_RUNS: &CStr =
+    c"ep_num_checkpoint_remover_runs";
+/// Statistic: changes in checkpoints that were freed.
+pub const CHECKPOINT_ENGINE_STAT_ITEMS_RM_FROM_CHECKPOINTS: &CStr = c"ep_items_rm_from_checkpoints";
+/// Statistic: streams that were dropped because they held back too much memory.
+pub const CHECKPOINT_ENGINE_STAT_CURSORS_DROPPED: &CStr = c"ep_cursors_dropped";
 /// Statistic: items in active vbuckets.
 pub const CHECKPOINT_ENGINE_STAT_CURR_ITEMS: &CStr = c"curr_items";
 /// Statistic: items in active, replica and pending vbuckets.

@@ -147,6 +147,8 @@ impl Metrics {
             &self.eject_failures,
             &self.pager_runs,
             &self.expiry_pager_runs,
+            &self.remover_runs,
+            &self.checkpoint_items_removed,
             &self.commit_micros,
             &self.pending_ops_total,
             &self.pending_ops_max,

@@ -191,7 +191,6 @@ impl Log {
     }
 
     /// Number of named cursors.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the report"))]
     pub(crate) fn cursors(&self) -> usize {
         self.cursors.len()
     }

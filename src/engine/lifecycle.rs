@@ -224,9 +224,8 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
                     gone and the data is as it was at START";
         host.log(LogLevel::Warning, text);
     }
-    let mut previous = Vec::new();
+    let previous = records.iter().map(|(id, it)| (*id, it.state)).collect();
     for (id, record) in records {
-        previous.push((id, record.state));
         if let Some(vbucket) = vbuckets.get(id) {
             persister.loaded(vbucket, record);
         }

@@ -1,6 +1,5 @@
 //! The general group and `memory`.
 
-use crate::checkpoint::Log;
 use crate::engine::{Engine, UpdateState};
 use crate::ffi::alloc::used_bytes;
 use crate::host::StatSink;
@@ -29,6 +28,8 @@ struct Total {
     table: Figures,
     /// Changes ahead of the persistence cursor.
     queued: usize,
+    /// Changes that were ever logged.
+    logged: u64,
     shape: Shape,
 }
 
@@ -36,7 +37,9 @@ impl Total {
     fn add(&mut self, vbucket: &Vbucket) {
         self.vbuckets += 1;
         self.table.add(vbucket.figures());
-        self.queued += vbucket.with_log(Log::unpersisted);
+        let (queued, logged) = vbucket.with_log(|log| (log.unpersisted(), log.logged()));
+        self.queued += queued;
+        self.logged += logged;
         self.shape.add(vbucket.shape());
     }
 }
@@ -88,6 +91,11 @@ impl Totals {
         let living: usize = self.living().iter().map(|(_, total)| total.queued).sum();
         living + self.dead.queued
     }
+
+    fn logged(&self) -> u64 {
+        let living: u64 = self.living().iter().map(|(_, total)| total.logged).sum();
+        living + self.dead.logged
+    }
 }
 
 fn node(engine: &Engine, sink: &mut dyn StatSink) {
@@ -118,7 +126,8 @@ fn node(engine: &Engine, sink: &mut dyn StatSink) {
 }
 
 fn queue(engine: &Engine, totals: &Totals, sink: &mut dyn StatSink) {
-    let todo = engine.shared().metrics.flusher_todo.get();
+    let metrics = &engine.shared().metrics;
+    let todo = metrics.flusher_todo.get();
     let queued = totals.queued() as u64;
     sink.add("ep_queue_size", &queued.saturating_sub(todo));
     sink.add("ep_flusher_todo", &todo);
@@ -126,6 +135,10 @@ fn queue(engine: &Engine, totals: &Totals, sink: &mut dyn StatSink) {
     sink.add("ep_uncommitted_items", &todo);
     sink.add("ep_diskqueue_items", &queued);
     sink.add("ep_flusher_state", &engine.flusher_state().name());
+    let enqueued = totals.logged() + metrics.enqueued_by_deleted.get();
+    sink.add("ep_total_enqueued", &enqueued);
+    sink.add("ep_diskqueue_fill", &enqueued);
+    sink.add("ep_diskqueue_drain", &metrics.persisted.get());
 }
 
 fn items(totals: &Totals, sink: &mut dyn StatSink) {
@@ -209,6 +222,12 @@ fn counters(engine: &Engine, sink: &mut dyn StatSink) {
         ("ep_io_read_bytes", &metrics.read_bytes),
         ("ep_io_num_write", &metrics.writes),
         ("ep_io_write_bytes", &metrics.written_bytes),
+        ("ep_num_checkpoint_remover_runs", &metrics.remover_runs),
+        (
+            "ep_items_rm_from_checkpoints",
+            &metrics.checkpoint_items_removed,
+        ),
+        ("ep_cursors_dropped", &metrics.cursors_dropped),
         ("ep_defects", &metrics.defects),
     ] {
         sink.add(name, &counter.get());

@@ -14,6 +14,7 @@
 //! | `vb_X_ops_reject`, `ep_item_flush_failed`, `ep_item_begin_failed` | a batch fails as a whole |
 //! | `ep_flush_preempts` | reads do not wait for the flusher |
 //! | `ep_value_size` | keys and values are one allocation: `ep_kv_size` |
+//! | `vb_X_queue_*` but `_size`; `ep_diskqueue_memory`, `_pending` | counted for the whole node |
 //! | `vb_X_eject` | counted for the whole node: `ep_num_value_ejects` |
 //! | `ep_num_eject_replicas` | what holds for active vbuckets holds for replicas |
 //! | `ep_db_cleaner_status` | no read sees a void row, however late it goes |

@@ -215,6 +215,11 @@ fn the_general_group_counts_by_state() {
     node.state(1, VbucketState::Replica);
     node.state(2, VbucketState::Pending);
     node.state(3, VbucketState::Dead);
+    // What a deleted vbucket had logged stays in the sums.
+    node.state(9, VbucketState::Active);
+    node.set(9, "gone");
+    node.state(9, VbucketState::Dead);
+    node.engine.delete_vbucket(9).unwrap();
     for (name, value) in [
         ("curr_items", 1 + 5 + 6),
         ("curr_items_tot", 1 + 5 + 6 + 2 + 3),
@@ -232,6 +237,9 @@ fn the_general_group_counts_by_state() {
         ("ep_diskqueue_items", 12 + 2 + 3 + 4),
         ("ep_queue_size", 12 + 2 + 3 + 4),
         ("ep_flusher_todo", 0),
+        ("ep_total_enqueued", 12 + 2 + 3 + 4 + 1),
+        ("ep_total_persisted", 0),
+        ("ep_diskqueue_drain", 0),
     ] {
         assert_eq!(node.number(name), value, "{name}");
     }

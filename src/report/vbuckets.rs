@@ -51,10 +51,11 @@ fn list(
 /// The group `checkpoint`.
 pub(super) fn checkpoints(engine: &Engine, sink: &mut dyn StatSink) {
     each(engine, sink, |vbucket, add| {
-        let (open, persisted, items, checkpoints, ahead) = vbucket.with_log(|log| {
+        let (open, persisted, cursors, items, checkpoints, ahead) = vbucket.with_log(|log| {
             (
                 log.open_id().get(),
                 log.persisted_id(),
+                log.cursors(),
                 log.entries(),
                 log.checkpoints(),
                 log.unpersisted(),
@@ -63,7 +64,7 @@ pub(super) fn checkpoints(engine: &Engine, sink: &mut dyn StatSink) {
         add("open_checkpoint_id", &open);
         add("last_closed_checkpoint_id", &open.saturating_sub(1));
         add("persisted_checkpoint_id", &persisted);
-        add("num_tap_cursors", &0);
+        add("num_tap_cursors", &cursors);
         add("num_checkpoint_items", &items);
         add("num_checkpoints", &checkpoints);
         add("num_items_for_persistence", &ahead);

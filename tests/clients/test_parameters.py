@@ -109,6 +109,21 @@ class Parameters(OperatorTest):
                 answer = self.status(self.set_param(name, value), status)
                 self.assertEqual(answer.value, text)
 
+    def test_smaller_checkpoints_close_earlier(self):
+        def rounds():
+            """How many checkpoints closed while 150 keys were written three times."""
+            before = self.number("vb_0:open_checkpoint_id", b"checkpoint")
+            for _ in range(3):
+                self.set_keys("key", 150)
+                self.host.drained(self.link)
+            return self.number("vb_0:open_checkpoint_id", b"checkpoint") - before
+
+        self.assertEqual(rounds(), 0)
+        self.status(self.set_param("chk_max_items", 100), SUCCESS)
+        self.assertGreaterEqual(rounds(), 3)
+        self.status(self.set_param("chk_max_items", 5000), SUCCESS)
+        self.assertLessEqual(rounds(), 1)
+
     def test_a_command_with_extras_is_refused_and_the_connection_lives(self):
         answer = self.link.call(SET_FLUSH_PARAM, b"min_data_age", b"\0\0\0\1", b"1")
         self.assertGreater(len(self.status(answer, EINVAL).value), 20)
