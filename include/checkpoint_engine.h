@@ -143,6 +143,9 @@
 /* Statistic: keys loaded at the start. */
 #define CHECKPOINT_ENGINE_STAT_WARMED_UP "ep_warmed_up"
 
+/* Statistic: how many of them with their value. */
+#define CHECKPOINT_ENGINE_STAT_WARMED_UP_VALUES "ep_warmed_up_values"
+
 /* Statistic: how long that took, in microseconds. */
 #define CHECKPOINT_ENGINE_STAT_WARMUP_TIME "ep_warmup_time"
 
@@ -217,6 +220,9 @@
 
 /* Statistic: bytes of items: keys, values and their headers. */
 #define CHECKPOINT_ENGINE_STAT_KV_SIZE "ep_kv_size"
+
+/* Statistic: the same with the items of dead vbuckets. */
+#define CHECKPOINT_ENGINE_STAT_TOTAL_CACHE_SIZE "ep_total_cache_size"
 
 /* Statistic: bytes in use for everything else: tables, logs, the database library. */
 #define CHECKPOINT_ENGINE_STAT_OVERHEAD "ep_overhead"
@@ -453,6 +459,9 @@
 
 /* Statistic of a vbucket: how often the table has grown. */
 #define CHECKPOINT_ENGINE_STAT_VB_RESIZED "vb_%u:resized"
+
+/* Statistic of a vbucket: memory of its items, in bytes. */
+#define CHECKPOINT_ENGINE_STAT_VB_MEM_SIZE "vb_%u:mem_size"
 
 /* Statistic of a vbucket: memory of the table without the items, in bytes. */
 #define CHECKPOINT_ENGINE_STAT_VB_TABLE_BYTES "vb_%u:table_bytes"

@@ -88,6 +88,8 @@ pub const CHECKPOINT_ENGINE_STAT_WARMUP: &CStr = c"ep_warmup";
 pub const CHECKPOINT_ENGINE_STAT_WARMUP_THREAD: &CStr = c"ep_warmup_thread";
 /// Statistic: keys loaded at the start.
 pub const CHECKPOINT_ENGINE_STAT_WARMED_UP: &CStr = c"ep_warmed_up";
+/// Statistic: how many of them with their value.
+pub const CHECKPOINT_ENGINE_STAT_WARMED_UP_VALUES: &CStr = c"ep_warmed_up_values";
 /// Statistic: how long that took, in microseconds.
 pub const CHECKPOINT_ENGINE_STAT_WARMUP_TIME: &CStr = c"ep_warmup_time";
 /// Statistic: seconds between two runs that delete expired items; 0 never.
@@ -138,6 +140,8 @@ pub const CHECKPOINT_ENGINE_STAT_EVICTIONS: &CStr = c"evictions";
 pub const CHECKPOINT_ENGINE_STAT_MEM_USED: &CStr = c"mem_used";
 /// Statistic: bytes of items: keys, values and their headers.
 pub const CHECKPOINT_ENGINE_STAT_KV_SIZE: &CStr = c"ep_kv_size";
+/// Statistic: the same with the items of dead vbuckets.
+pub const CHECKPOINT_ENGINE_STAT_TOTAL_CACHE_SIZE: &CStr = c"ep_total_cache_size";
 /// Statistic: bytes in use for everything else: tables, logs, the database library.
 pub const CHECKPOINT_ENGINE_STAT_OVERHEAD: &CStr = c"ep_overhead";
 /// Statistic: memory quota in bytes; 2^64-1 for none.
@@ -298,6 +302,8 @@ pub const CHECKPOINT_ENGINE_STAT_VB_REPORTED: &CStr = c"vb_%u:reported";
 pub const CHECKPOINT_ENGINE_STAT_VB_COUNTED: &CStr = c"vb_%u:counted";
 /// Statistic of a vbucket: how often the table has grown.
 pub const CHECKPOINT_ENGINE_STAT_VB_RESIZED: &CStr = c"vb_%u:resized";
+/// Statistic of a vbucket: memory of its items, in bytes.
+pub const CHECKPOINT_ENGINE_STAT_VB_MEM_SIZE: &CStr = c"vb_%u:mem_size";
 /// Statistic of a vbucket: memory of the table without the items, in bytes.
 pub const CHECKPOINT_ENGINE_STAT_VB_TABLE_BYTES: &CStr = c"vb_%u:table_bytes";
 /// Statistic of a vbucket: keys that the window has touched.

@@ -172,6 +172,7 @@ fn quota(engine: &Engine, totals: &Totals, sink: &mut dyn StatSink) {
     let items: usize = tables.iter().map(|table| table.bytes).sum();
     sink.add("mem_used", &used);
     sink.add("ep_kv_size", &items);
+    sink.add("ep_total_cache_size", &(items + totals.dead.table.bytes));
     sink.add("ep_overhead", &used.saturating_sub(items));
     sink.add("ep_max_data_size", &settings.max_size.get());
     sink.add("ep_mem_low_wat", &settings.mem_low_wat.get());
@@ -200,6 +201,7 @@ fn counters(engine: &Engine, sink: &mut dyn StatSink) {
         ("evictions", &metrics.evictions),
         ("ep_num_not_my_vbuckets", &metrics.not_my_vbucket),
         ("ep_warmed_up", &metrics.warmed_up),
+        ("ep_warmed_up_values", &metrics.warmed_values),
         ("ep_warmup_time", &metrics.warmup_micros),
         ("ep_bg_fetched", &metrics.fetched),
         ("ep_bg_fetch_failed", &metrics.fetch_failures),

@@ -14,8 +14,10 @@
 //! | `vb_X_ops_reject`, `ep_item_flush_failed`, `ep_item_begin_failed` | a batch fails as a whole |
 //! | `ep_flush_preempts` | reads do not wait for the flusher |
 //! | `ep_value_size` | keys and values are one allocation: `ep_kv_size` |
+//! | `vb_X_eject` | counted for the whole node: `ep_num_value_ejects` |
 //! | `ep_num_eject_replicas` | what holds for active vbuckets holds for replicas |
-//! | `ep_db_cleaner_status`, `ep_warmup_dups` | no read sees a void row; no row stands twice |
+//! | `ep_db_cleaner_status` | no read sees a void row, however late it goes |
+//! | `ep_warmup_dups`, `ep_warmup_oom` | no row stands twice; no key is left out |
 //! | `ep_latency_*`, `get_cmd`, `store_cmd`, `arith_cmd` | would cost every operation a clock |
 //! | `disk_*` of `timings` but `disk_commit` | what is timed is a whole commit |
 //! | `key_dirtied`, `key_data_age`, `key_last_...` | would cost every item a time |

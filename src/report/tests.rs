@@ -238,6 +238,19 @@ fn the_general_group_counts_by_state() {
     let empty_table = node.number("vb_replica_ht_memory");
     assert!(empty_table > 64 * 64, "{empty_table}");
     assert!(node.number("vb_active_ht_memory") > 2 * empty_table);
+    let lines = node.group("");
+    let number = |name: &str| lines[name].parse::<u64>().unwrap();
+    let items = ["active", "replica", "pending"]
+        .map(|state| number(&format!("vb_{state}_itm_memory")))
+        .iter()
+        .sum();
+    assert_eq!(number("ep_kv_size"), items);
+    assert_eq!(
+        number("mem_used"),
+        number("ep_kv_size") + number("ep_overhead")
+    );
+    // Items of one size: 17 of them live, 4 in the dead vbucket.
+    assert_eq!(number("ep_total_cache_size"), items / 17 * 21);
 }
 
 #[test]
@@ -379,6 +392,7 @@ fn tables_are_reported_by_vbucket() {
     assert_eq!((number("vb_0:reported"), number("vb_0:counted")), (99, 100));
     assert_eq!((number("vb_0:locks"), number("vb_0:resized")), (64, 0));
     assert!(number("vb_0:size") >= 100);
+    assert!(number("vb_0:mem_size") >= 99 * 5);
     assert!(number("vb_0:table_bytes") >= 64 * 64 + 100 * 16);
 }
 

@@ -79,6 +79,7 @@ pub(super) fn tables(engine: &Engine, sink: &mut dyn StatSink) {
         add("reported", &vbucket.items());
         add("counted", &shape.slots);
         add("resized", &shape.splits);
+        add("mem_size", &vbucket.figures().bytes);
         add("table_bytes", &shape.bytes);
     });
 }

@@ -3,6 +3,7 @@
 use super::{CLIENT, Node};
 use crate::error::Error;
 use crate::flusher::FlusherState;
+use crate::metrics::Counter;
 use crate::types::VbucketState;
 
 #[test]
@@ -93,5 +94,5 @@ fn reverts_are_timed_and_deletions_counted() {
         &metrics.vbuckets_deleted,
         &metrics.vbucket_deletions_refused,
     ];
-    assert_eq!(counters.map(|counter| counter.get()), [1, 1]);
+    assert_eq!(counters.map(Counter::get), [1, 1]);
 }
