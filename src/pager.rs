@@ -6,6 +6,8 @@
 //! was read since the hand came by last is spared once. Only values that the store has are taken;
 //! keys and metadata stay.
 //!
+//! When no value can go, the store is asked to give back what it holds of recent changes.
+//!
 //! Threads: host threads ask whether there is room, and wake the pager; they never evict.
 
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::ffi::alloc::used_bytes;
+use crate::store::Store;
 use crate::types::{VBUCKETS_MAX, VbucketId};
 use crate::vbucket::{Ejection, Shared, Swept, Vbucket, VbucketMap, Walk};
 use crate::worker::{Signal, Wake};
@@ -44,8 +47,7 @@ pub(crate) struct Evictor {
     shared: Arc<Shared>,
     /// Share of the quota above which writes are refused.
     threshold: f64,
-    /// Whether there is a store to read values back from.
-    can_evict: bool,
+    store: Arc<dyn Store>,
     // Guards the place of the walk. Lock order: before one stripe.
     hand: Mutex<Hand>,
     /// Nothing can be freed, now or once it is durable.
@@ -54,19 +56,19 @@ pub(crate) struct Evictor {
 }
 
 impl Evictor {
-    /// For the values in `vbuckets`. `threshold` is the share of the quota above which there is no
+    /// For the values in `vbuckets` that `store` has. `threshold` is the share of the quota above which there is no
     /// room for writes.
     pub(crate) fn new(
         vbuckets: Arc<VbucketMap>,
         shared: Arc<Shared>,
+        store: Arc<dyn Store>,
         threshold: f64,
-        can_evict: bool,
     ) -> Self {
         Self {
             vbuckets,
             shared,
             threshold,
-            can_evict,
+            store,
             hand: Mutex::default(),
             exhausted: AtomicBool::new(false),
             signal: Signal::new(),
@@ -110,6 +112,11 @@ impl Evictor {
         self.exhausted.load(Ordering::Relaxed) || quota < QUOTA_BYTES_MIN
     }
 
+    /// Whether there is a store to read values back from.
+    fn can_evict(&self) -> bool {
+        self.store.keeps_values()
+    }
+
     fn is_above_high(&self) -> bool {
         used_bytes() as u64 > self.shared.settings.mem_high_wat.get()
     }
@@ -120,7 +127,7 @@ impl Evictor {
 
     /// Before a value is brought in: does a part of the pager's work if that is behind.
     pub(crate) fn relieve(&self) {
-        if !self.can_evict || !self.is_above_high() {
+        if !self.can_evict() || !self.is_above_high() {
             return;
         }
         self.signal.wake();
@@ -133,7 +140,7 @@ impl Evictor {
 
     /// Takes the value of one key out of memory.
     pub(crate) fn eject(&self, vbucket: &Vbucket, hash: u32, key: &[u8]) -> Ejection {
-        if !self.can_evict {
+        if !self.can_evict() {
             return vbucket.could_eject(hash, key);
         }
         let ejection = vbucket.eject(hash, key);
@@ -174,7 +181,7 @@ pub(crate) fn run(evictor: &Evictor, signal: &Signal) {
         if !evictor.is_above_high() {
             continue;
         }
-        if !evictor.can_evict {
+        if !evictor.can_evict() {
             evictor.exhausted.store(true, Ordering::Relaxed);
             continue;
         }
@@ -193,6 +200,7 @@ pub(crate) fn run(evictor: &Evictor, signal: &Signal) {
                 let exhausted = now.saturating_sub(since) >= EXHAUSTED_AFTER;
                 evictor.exhausted.store(exhausted, Ordering::Relaxed);
                 evictor.shared.flush.wake();
+                evictor.store.settle();
                 // Looking again costs as much as this time; nothing is gained by haste.
                 if signal.nap(now.saturating_sub(began).max(PAUSE_MIN)) {
                     return;

@@ -18,8 +18,10 @@ use crate::types::{VbucketId, VbucketState};
 use crate::vbucket::{Shared, Vbucket, VbucketMap};
 use crate::worker::{Signal, Worker};
 
-/// Keys that the reading thread hands over at once.
-const CHUNK_KEYS: usize = 1 << 15;
+/// Keys, and bytes of keys and values, that the reading thread hands over at once. Many, so that
+/// several of them meet in one part of a table.
+const CHUNK_KEYS: usize = 1 << 17;
+const CHUNK_BYTES: usize = 16 << 20;
 /// Chunks that wait to be put into tables.
 const CHUNKS_AHEAD: usize = 2;
 
@@ -173,6 +175,7 @@ impl Warmup {
         let is_wanted = || self.vbuckets.get(id).is_some_and(Vbucket::is_loading);
         let mut values = self.has_room();
         let mut chunk = Chunk::new(id, 0);
+        let mut bytes = 0;
         let mut is_taken = true;
         self.store.scan(id, &mut |key, record| {
             chunk.cas_max = chunk.cas_max.max(record.cas);
@@ -180,7 +183,9 @@ impl Warmup {
                 chunk.items.push((hash, item));
                 chunk.values += u64::from(values);
             }
-            if chunk.items.len() == CHUNK_KEYS {
+            bytes += key.len() + if values { record.value.len() } else { 0 };
+            if chunk.items.len() == CHUNK_KEYS || bytes >= CHUNK_BYTES {
+                bytes = 0;
                 let next = Chunk::new(id, chunk.cas_max);
                 is_taken = out.send(Ok(std::mem::replace(&mut chunk, next))).is_ok();
                 values = self.has_room();
@@ -246,8 +251,8 @@ impl Warmup {
         if self.must_fit {
             return Err(self.too_small());
         }
-        let text = "warm-up: the keys alone need more memory than max_size; they are loaded all the \
-                    same (failpartialwarmup=false), and writes get temporary failures";
+        let text = "warm-up: the keys alone need more memory than max_size; they are loaded all \
+                    the same (failpartialwarmup=false), and writes get temporary failures";
         self.shared.host.log(crate::host::LogLevel::Warning, text);
         Ok(())
     }
@@ -267,7 +272,7 @@ impl Chunk {
     fn new(vbucket: VbucketId, cas_max: u64) -> Self {
         Self {
             vbucket,
-            items: Vec::with_capacity(CHUNK_KEYS),
+            items: Vec::new(),
             values: 0,
             cas_max,
             is_last: false,

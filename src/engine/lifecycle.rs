@@ -242,8 +242,8 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
     let evictor = Arc::new(Evictor::new(
         Arc::clone(&vbuckets),
         Arc::clone(&shared),
+        Arc::clone(store),
         config.mutation_mem_threshold,
-        store.keeps_values(),
     ));
     let fetcher = Fetcher::new(
         Arc::clone(store),

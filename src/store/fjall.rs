@@ -426,6 +426,9 @@ impl Drop for FjallStore {
             return;
         };
         let last = self.writer.get_mut().last.number;
+        if !self.failed.load(Ordering::Acquire) && guarded(|| db.write_out(SETTLE_BYTES)).is_err() {
+            self.failed.store(true, Ordering::Release);
+        }
         let closed = db.close();
         if !self.failed.load(Ordering::Acquire) {
             if let (true, Ok(bytes)) = (closed, journal::size(&self.home.database())) {

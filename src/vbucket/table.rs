@@ -261,8 +261,8 @@ impl Stripe {
             return;
         };
         let (mut stay, mut go) = (HashTable::new(), HashTable::new());
-        stay.reserve(old.len() / 2, rehash);
-        go.reserve(old.len() / 2, rehash);
+        stay.reserve(old.len(), rehash);
+        go.reserve(old.len(), rehash);
         for slot in old {
             let hash = slot.item.hash();
             let to = (hash >> STRIPE_BITS) as usize & bit;

@@ -48,7 +48,10 @@ fn an_id_is_never_given_twice_whenever_the_node_crashes() {
 #[test]
 fn a_restart_in_good_order_skips_no_id() {
     let node = Node::with("chk_max_items=100");
-    close(&node, 2);
+    for _ in 0..2 {
+        close(&node, 1);
+        node.write();
+    }
     node.set(0, "one more", "v");
     assert_eq!(open_id(&node, 0), CheckpointId::new(3));
     let node = node.restart();
@@ -93,16 +96,19 @@ fn a_window_that_came_back_after_a_failed_complete_takes_its_ids_along() {
 }
 
 #[test]
-fn without_reserved_ids_checkpoints_grow_and_no_window_begins() {
-    let node = Node::with("chk_max_items=100");
+fn without_reserved_ids_no_window_begins() {
+    let node = Node::new();
     node.write();
     let before = open_id(&node, 0);
     node.engine.set_persistence(false);
-    close(&node, 1100);
+    while node.start().is_ok() {
+        node.revert().unwrap();
+    }
     let last = open_id(&node, 0);
-    assert!(last > before, "{last}");
+    assert!(last.get() > before.get() + 100, "{last}");
     let record = node.store.faults().state().vbuckets[&id(0)];
-    assert_eq!(last, record.reserved);
+    assert!(last <= record.reserved);
+    assert!(last.get() + 3 > record.reserved.get(), "some are left over");
     let Err(UpdateError::Failed(text)) = node.start() else {
         panic!("ids were given that are not reserved");
     };
