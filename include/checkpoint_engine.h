@@ -786,7 +786,8 @@
 #define CHECKPOINT_ENGINE_KEY_SHUTDOWN_TIMEOUT "shutdown_timeout"
 
 /*
- * Memory that the database library may use for its cache of blocks.
+ * Memory that the database library may use for its cache of blocks; never more than a
+ * sixteenth of `max_size`. Its tables of recent changes take up to an eighth besides.
  * Takes a number from 0 to 1099511627776 (bytes); default: 67108864.
  */
 #define CHECKPOINT_ENGINE_KEY_STORE_CACHE_SIZE "store_cache_size"

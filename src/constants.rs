@@ -489,7 +489,8 @@ pub const CHECKPOINT_ENGINE_KEY_TAP_ACK_INITIAL_SEQUENCE_NUMBER: &CStr =
 /// How long a shutdown may go on writing before it gives up.
 /// Takes a number from 1 to 86400 (s); default: 60.
 pub const CHECKPOINT_ENGINE_KEY_SHUTDOWN_TIMEOUT: &CStr = c"shutdown_timeout";
-/// Memory that the database library may use for its cache of blocks.
+/// Memory that the database library may use for its cache of blocks; never more than a
+/// sixteenth of `max_size`. Its tables of recent changes take up to an eighth besides.
 /// Takes a number from 0 to 1099511627776 (bytes); default: 67108864.
 pub const CHECKPOINT_ENGINE_KEY_STORE_CACHE_SIZE: &CStr = c"store_cache_size";
 /// Configuration key: another name of `max_size`.
