@@ -4,6 +4,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::Mutex;
+
 /// A number that grows, or that is set.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
@@ -22,6 +24,50 @@ impl Counter {
     }
 }
 
+/// A figure that is measured again and again.
+#[derive(Debug, Default)]
+pub(crate) struct Gauge {
+    /// The latest.
+    pub(crate) last: Counter,
+    /// Their sum.
+    pub(crate) total: Counter,
+    /// The largest.
+    pub(crate) max: Counter,
+}
+
+impl Gauge {
+    pub(crate) fn note(&self, value: impl TryInto<u64>) {
+        let value = value.try_into().unwrap_or(u64::MAX);
+        self.last.set(value);
+        self.total.add(value);
+        self.max.0.fetch_max(value, Ordering::Relaxed);
+    }
+
+    /// Forgets the latest and the largest; the sum stays.
+    fn reset(&self) {
+        self.last.set(0);
+        self.max.set(0);
+    }
+}
+
+/// A sentence that is replaced as a whole; empty when there is nothing to say.
+#[derive(Debug, Default)]
+pub(crate) struct Text(
+    // Guards the sentence. Lock order: last.
+    Mutex<String>,
+);
+
+impl Text {
+    pub(crate) fn set(&self, text: String) {
+        *self.0.lock() = text;
+    }
+
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the report"))]
+    pub(crate) fn get(&self) -> String {
+        self.0.lock().clone()
+    }
+}
+
 /// All of them.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
@@ -35,10 +81,32 @@ pub(crate) struct Metrics {
     pub(crate) revert_update: Counter,
     /// Changes committed to the store.
     pub(crate) persisted: Counter,
+    /// Rows that commits wrote, and rows that they deleted.
+    pub(crate) rows_put: Counter,
+    /// See above.
+    pub(crate) rows_deleted: Counter,
     /// Commits.
     pub(crate) commits: Counter,
+    /// How long one takes, in microseconds.
+    pub(crate) commit_micros: Gauge,
+    /// How long it takes until nothing is left to write, in microseconds.
+    pub(crate) flush_micros: Gauge,
+    /// How long the oldest change of a batch had waited when it was durable, in seconds.
+    pub(crate) age_seconds: Gauge,
+    /// Times that the flusher waited because changes were younger than `min_data_age`.
+    pub(crate) too_young: Counter,
+    /// Times that it wrote because of `queue_age_cap`, which was shorter.
+    pub(crate) too_old: Counter,
     /// Commits that failed and were tried again.
     pub(crate) commit_failures: Counter,
+    /// Changes in them.
+    pub(crate) flush_failures: Counter,
+    /// Batches that the store did not begin.
+    pub(crate) begin_failures: Counter,
+    /// Why the store could not be written the last time it was tried.
+    pub(crate) store_error: Text,
+    /// Pause before the next attempt, in milliseconds; 0 when all is well.
+    pub(crate) retry_millis: Counter,
     /// Changes read from the logs and not committed yet.
     pub(crate) flusher_todo: Counter,
     /// Mutations that vbuckets had logged which were deleted since.
@@ -73,8 +141,19 @@ impl Metrics {
     /// What `stats reset` sets to zero (ep-engine-1.7.md, 7.3); totals and online-update counters
     /// stay.
     pub(crate) fn reset(&self) {
-        for counter in [&self.fetched, &self.fetch_failures, &self.evictions] {
+        for counter in [
+            &self.fetched,
+            &self.fetch_failures,
+            &self.evictions,
+            &self.too_young,
+            &self.too_old,
+            &self.remover_runs,
+            &self.checkpoint_items_removed,
+        ] {
             counter.set(0);
+        }
+        for gauge in [&self.commit_micros, &self.flush_micros, &self.age_seconds] {
+            gauge.reset();
         }
     }
 }

@@ -47,7 +47,7 @@ impl Engine {
         let core = build(host, config, store)?;
         let workers = spawn(&core)?;
         // What warm-up changed (the window's fate, vbucket 0) is written now.
-        core.changed();
+        core.changed_at_once();
         Ok(Self {
             core,
             workers: Mutex::new(workers),
@@ -236,7 +236,7 @@ fn spawn(core: &Arc<Core>) -> Result<Vec<Worker>, String> {
     )?;
     let own = Arc::clone(core);
     let flush = move |signal: &Signal| {
-        flusher::run(&own.persister, &*own.host, &own.house, signal);
+        flusher::run(&own.persister, &own.house, signal);
     };
     start("flush", &core.shared.flush, Box::new(flush))?;
     let own = Arc::clone(core);

@@ -44,7 +44,7 @@ impl Core {
         }
         drop(gate);
         self.resume_waiting(id);
-        self.changed();
+        self.changed_at_once();
         Ok(())
     }
 
@@ -63,7 +63,7 @@ impl Core {
         self.trash.lock().push(remains);
         self.house.wake();
         self.resume_waiting(id);
-        self.changed();
+        self.changed_at_once();
         Ok(())
     }
 }

@@ -41,6 +41,7 @@ mod table;
 mod tests;
 mod update;
 
+pub(crate) use checkpoints::CHECKPOINT_BYTES_MAX;
 pub(crate) use map::{Remains, VbucketMap};
 pub(crate) use reader::Reader;
 use table::{Slot, Stripe, Table};

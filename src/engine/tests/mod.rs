@@ -14,6 +14,7 @@ use crate::types::{StoreOp, VbucketId, VbucketState};
 use store::TestStore;
 
 mod fetch;
+mod flusher;
 mod history;
 mod lifecycle;
 mod memory;
