@@ -206,6 +206,48 @@
 /* Statistic: duration of all commits, in milliseconds. */
 #define CHECKPOINT_ENGINE_STAT_COMMIT_TIME_TOTAL "ep_commit_time_total"
 
+/* Statistic: duration of the latest flush, until nothing was left to write, in seconds. */
+#define CHECKPOINT_ENGINE_STAT_FLUSH_DURATION "ep_flush_duration"
+
+/* Statistic: duration of all flushes, in seconds. */
+#define CHECKPOINT_ENGINE_STAT_FLUSH_DURATION_TOTAL "ep_flush_duration_total"
+
+/* Statistic: duration of the longest flush, in seconds. */
+#define CHECKPOINT_ENGINE_STAT_FLUSH_DURATION_HIGHWAT "ep_flush_duration_highwat"
+
+/* Statistic: how long the oldest mutation of the latest commit had waited, in seconds. */
+#define CHECKPOINT_ENGINE_STAT_STORAGE_AGE "ep_storage_age"
+
+/* Statistic: the longest such wait, in seconds. */
+#define CHECKPOINT_ENGINE_STAT_STORAGE_AGE_HIGHWAT "ep_storage_age_highwat"
+
+/* Statistic: the same as `ep_storage_age`: a mutation that is superseded keeps its age. */
+#define CHECKPOINT_ENGINE_STAT_DATA_AGE "ep_data_age"
+
+/* Statistic: the same as `ep_storage_age_highwat`. */
+#define CHECKPOINT_ENGINE_STAT_DATA_AGE_HIGHWAT "ep_data_age_highwat"
+
+/* Statistic: times that the flusher waited because of `min_data_age`. */
+#define CHECKPOINT_ENGINE_STAT_TOO_YOUNG "ep_too_young"
+
+/* Statistic: times that it wrote because of `queue_age_cap`. */
+#define CHECKPOINT_ENGINE_STAT_TOO_OLD "ep_too_old"
+
+/* Statistic: rows that were deleted from the store. */
+#define CHECKPOINT_ENGINE_STAT_TOTAL_DEL_ITEMS "ep_total_del_items"
+
+/* Statistic: mutations in commits that failed. */
+#define CHECKPOINT_ENGINE_STAT_ITEM_FLUSH_FAILED "ep_item_flush_failed"
+
+/* Statistic: commits that the store did not begin. */
+#define CHECKPOINT_ENGINE_STAT_ITEM_BEGIN_FAILED "ep_item_begin_failed"
+
+/* Statistic: pause before the next attempt, in milliseconds; 0 when the store can be written. */
+#define CHECKPOINT_ENGINE_STAT_STORE_RETRY "ep_store_retry"
+
+/* Statistic: why the store could not be written; empty when it can. */
+#define CHECKPOINT_ENGINE_STAT_STORE_LAST_ERROR "ep_store_last_error"
+
 /* Statistic: commits that failed and were tried again. */
 #define CHECKPOINT_ENGINE_STAT_ITEM_COMMIT_FAILED "ep_item_commit_failed"
 

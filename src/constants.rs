@@ -129,6 +129,34 @@ pub const CHECKPOINT_ENGINE_STAT_COMMIT_NUM: &CStr = c"ep_commit_num";
 pub const CHECKPOINT_ENGINE_STAT_COMMIT_TIME: &CStr = c"ep_commit_time";
 /// Statistic: duration of all commits, in milliseconds.
 pub const CHECKPOINT_ENGINE_STAT_COMMIT_TIME_TOTAL: &CStr = c"ep_commit_time_total";
+/// Statistic: duration of the latest flush, until nothing was left to write, in seconds.
+pub const CHECKPOINT_ENGINE_STAT_FLUSH_DURATION: &CStr = c"ep_flush_duration";
+/// Statistic: duration of all flushes, in seconds.
+pub const CHECKPOINT_ENGINE_STAT_FLUSH_DURATION_TOTAL: &CStr = c"ep_flush_duration_total";
+/// Statistic: duration of the longest flush, in seconds.
+pub const CHECKPOINT_ENGINE_STAT_FLUSH_DURATION_HIGHWAT: &CStr = c"ep_flush_duration_highwat";
+/// Statistic: how long the oldest mutation of the latest commit had waited, in seconds.
+pub const CHECKPOINT_ENGINE_STAT_STORAGE_AGE: &CStr = c"ep_storage_age";
+/// Statistic: the longest such wait, in seconds.
+pub const CHECKPOINT_ENGINE_STAT_STORAGE_AGE_HIGHWAT: &CStr = c"ep_storage_age_highwat";
+/// Statistic: the same as `ep_storage_age`: a mutation that is superseded keeps its age.
+pub const CHECKPOINT_ENGINE_STAT_DATA_AGE: &CStr = c"ep_data_age";
+/// Statistic: the same as `ep_storage_age_highwat`.
+pub const CHECKPOINT_ENGINE_STAT_DATA_AGE_HIGHWAT: &CStr = c"ep_data_age_highwat";
+/// Statistic: times that the flusher waited because of `min_data_age`.
+pub const CHECKPOINT_ENGINE_STAT_TOO_YOUNG: &CStr = c"ep_too_young";
+/// Statistic: times that it wrote because of `queue_age_cap`.
+pub const CHECKPOINT_ENGINE_STAT_TOO_OLD: &CStr = c"ep_too_old";
+/// Statistic: rows that were deleted from the store.
+pub const CHECKPOINT_ENGINE_STAT_TOTAL_DEL_ITEMS: &CStr = c"ep_total_del_items";
+/// Statistic: mutations in commits that failed.
+pub const CHECKPOINT_ENGINE_STAT_ITEM_FLUSH_FAILED: &CStr = c"ep_item_flush_failed";
+/// Statistic: commits that the store did not begin.
+pub const CHECKPOINT_ENGINE_STAT_ITEM_BEGIN_FAILED: &CStr = c"ep_item_begin_failed";
+/// Statistic: pause before the next attempt, in milliseconds; 0 when the store can be written.
+pub const CHECKPOINT_ENGINE_STAT_STORE_RETRY: &CStr = c"ep_store_retry";
+/// Statistic: why the store could not be written; empty when it can.
+pub const CHECKPOINT_ENGINE_STAT_STORE_LAST_ERROR: &CStr = c"ep_store_last_error";
 /// Statistic: commits that failed and were tried again.
 pub const CHECKPOINT_ENGINE_STAT_ITEM_COMMIT_FAILED: &CStr = c"ep_item_commit_failed";
 /// Statistic: times that old checkpoints were looked for.

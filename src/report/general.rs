@@ -15,6 +15,7 @@ pub(super) fn all(engine: &Engine, sink: &mut dyn StatSink) {
     by_state(&totals, sink);
     quota(engine, &totals, sink);
     counters(engine, sink);
+    flushing(engine, sink);
     deletions(engine, sink);
     reads(engine, sink);
     clients(engine, sink);
@@ -232,9 +233,38 @@ fn counters(engine: &Engine, sink: &mut dyn StatSink) {
     ] {
         sink.add(name, &counter.get());
     }
-    sink.add("ep_commit_time", &(metrics.commit_micros.get() / 1000));
-    let total = metrics.commit_micros_total.get();
-    sink.add("ep_commit_time_total", &(total / 1000));
+}
+
+/// How the flusher fares.
+fn flushing(engine: &Engine, sink: &mut dyn StatSink) {
+    const MILLISECOND: u64 = 1000;
+    const SECOND: u64 = 1_000_000;
+    let metrics = &engine.shared().metrics;
+    let (commit, flush, age) = (
+        &metrics.commit_micros,
+        &metrics.flush_micros,
+        &metrics.age_seconds,
+    );
+    for (name, value) in [
+        ("ep_commit_time", commit.last.get() / MILLISECOND),
+        ("ep_commit_time_total", commit.total.get() / MILLISECOND),
+        ("ep_flush_duration", flush.last.get() / SECOND),
+        ("ep_flush_duration_total", flush.total.get() / SECOND),
+        ("ep_flush_duration_highwat", flush.max.get() / SECOND),
+        ("ep_storage_age", age.last.get()),
+        ("ep_storage_age_highwat", age.max.get()),
+        ("ep_data_age", age.last.get()),
+        ("ep_data_age_highwat", age.max.get()),
+        ("ep_too_young", metrics.too_young.get()),
+        ("ep_too_old", metrics.too_old.get()),
+        ("ep_total_del_items", metrics.rows_deleted.get()),
+        ("ep_item_flush_failed", metrics.flush_failures.get()),
+        ("ep_item_begin_failed", metrics.begin_failures.get()),
+        ("ep_store_retry", metrics.retry_millis.get()),
+    ] {
+        sink.add(name, &value);
+    }
+    sink.add("ep_store_last_error", &metrics.store_error.get());
 }
 
 fn deletions(engine: &Engine, sink: &mut dyn StatSink) {
