@@ -24,6 +24,11 @@ use crate::worker::{Signal, Wake};
 /// Values that a thread reads before it looks at the queue again.
 const BATCH_MAX: usize = 32;
 
+/// Values kept for clients that have not come back for them.
+const SERVED_MAX: usize = 1024;
+/// The share of the quota that they may take: one part in so many.
+const SERVED_SHARE: u64 = 64;
+
 /// A version of a key: the vbucket and the CAS say which. In the order of the store.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Version {
@@ -41,6 +46,38 @@ struct Wanted {
     since: Duration,
 }
 
+/// Values that were brought in for clients which may be slower than eviction: without this, one that
+/// comes back late would have to wait again, for ever when memory is short.
+#[derive(Debug, Default)]
+struct Served {
+    items: HashMap<Version, Item>,
+    /// Oldest first; some were taken already.
+    order: VecDeque<Version>,
+    bytes: u64,
+}
+
+impl Served {
+    fn put(&mut self, version: &Version, item: Item, bytes_max: u64) {
+        self.bytes += item.memory_bytes() as u64;
+        if let Some(old) = self.items.insert(version.clone(), item) {
+            self.bytes -= old.memory_bytes() as u64;
+        }
+        self.order.push_back(version.clone());
+        while self.order.len() > SERVED_MAX || self.order.len() > 1 && self.bytes > bytes_max {
+            let Some(oldest) = self.order.pop_front() else {
+                return;
+            };
+            self.take(&oldest);
+        }
+    }
+
+    fn take(&mut self, version: &Version) -> Option<Item> {
+        let item = self.items.remove(version)?;
+        self.bytes -= item.memory_bytes() as u64;
+        Some(item)
+    }
+}
+
 /// Another read of the store. Whoever waits for it is notified by the job itself.
 pub(crate) type Job = Box<dyn FnOnce(&dyn Store) + Send>;
 
@@ -52,6 +89,7 @@ struct Queue {
     jobs: VecDeque<Job>,
     /// Who waits for what. A version under way stays here until it is in place.
     waiting: HashMap<Version, Vec<BlockedCookie>>,
+    served: Served,
     /// Clients whose fetch failed and who have not called again yet.
     failed: HashSet<Cookie>,
     /// Cookies to be notified for another reason than a fetch.
@@ -92,8 +130,9 @@ impl Fetcher {
         &self.signal
     }
 
-    /// Queues a read of the value that a key-only item stands for. The caller returns `WouldBlock`.
-    pub(crate) fn fetch(&self, vbucket: VbucketId, item: Item, cookie: BlockedCookie) {
+    /// The item with its value that a key-only one stands for, if it was brought in just now;
+    /// otherwise queues a read, and the caller returns `WouldBlock`.
+    pub(crate) fn fetch(&self, vbucket: VbucketId, item: Item, cookie: Cookie) -> Option<Item> {
         let version = Version {
             vbucket,
             cas: item.cas(),
@@ -101,9 +140,14 @@ impl Fetcher {
         };
         let since = self.shared.host.monotonic();
         let mut queue = self.queue.lock();
+        let served = queue.served.take(&version);
+        if let Some(full) = served.filter(|full| full.meta() == item.meta()) {
+            return Some(full);
+        }
+        let cookie = BlockedCookie::new(cookie);
         if let Some(waiting) = queue.waiting.get_mut(&version) {
             waiting.push(cookie);
-            return;
+            return None;
         }
         queue.waiting.insert(version.clone(), vec![cookie]);
         queue.wanted.push_back(Wanted {
@@ -113,6 +157,7 @@ impl Fetcher {
         });
         drop(queue);
         self.signal.wake();
+        None
     }
 
     /// Has a thread of the pool do a job.
@@ -210,6 +255,11 @@ impl Fetcher {
             (Ok(_), Some(item)) => {
                 if let Some(vbucket) = self.vbuckets.get(version.vbucket) {
                     vbucket.fill(&item);
+                }
+                let quota = self.shared.settings.max_size.get();
+                if quota != u64::MAX {
+                    let served = &mut self.queue.lock().served;
+                    served.put(version, item, quota / SERVED_SHARE);
                 }
                 return true;
             }

@@ -4,13 +4,14 @@
 //! from the old one: that is copied with no lock held, and put in place only if the old one is
 //! still there.
 
+use std::cell::Cell;
 use std::sync::atomic::Ordering;
 
 use super::{Core, Engine};
 use crate::config::ITEM_BYTES_MAX;
 use crate::error::{Error, Result};
 use crate::ffi::alloc::used_bytes;
-use crate::host::{BlockedCookie, Cookie};
+use crate::host::Cookie;
 use crate::item::{Item, Meta};
 use crate::types::{Arithmetic, KEY_BYTES_MAX, StoreOp, UnixTime, VbucketId, VbucketState};
 use crate::vbucket::{Access, Ejection, Found, LockRule, Vbucket, Verdict};
@@ -59,13 +60,15 @@ impl Core {
     }
 
     /// Queues a background read, unless the last one for this client just failed.
-    fn fetch(&self, vbucket: &Vbucket, item: Item, cookie: Cookie) -> Error {
+    /// The item with its value if that was brought in just now and has gone again.
+    fn fetch(&self, vbucket: &Vbucket, item: Item, cookie: Cookie) -> Result<Item> {
         if self.fetcher.take_failure(cookie) {
-            return Error::Disconnect;
+            return Err(Error::Disconnect);
         }
-        self.fetcher
-            .fetch(vbucket.id(), item, BlockedCookie::new(cookie));
-        Error::WouldBlock
+        let full = self.fetcher.fetch(vbucket.id(), item, cookie);
+        let full = full.ok_or(Error::WouldBlock)?;
+        vbucket.fill(&full);
+        Ok(full)
     }
 
     /// The vbucket, if it is active; for commands that never wait for it to become so.
@@ -107,7 +110,7 @@ impl Core {
         match vbucket.get(hash, key) {
             Found::Hit(item) | Found::Locked(item) => Ok(item),
             Found::Miss => Err(Error::NotFound),
-            Found::NotResident(item) => Err(self.fetch(vbucket, item, cookie)),
+            Found::NotResident(item) => self.fetch(vbucket, item, cookie),
         }
     }
 
@@ -182,7 +185,7 @@ impl Engine {
         match vbucket.get(core.hash(key), key) {
             Found::Hit(item) => Ok(item),
             Found::Miss => Err(Error::NotFound),
-            Found::NotResident(item) => Err(core.fetch(vbucket, item, cookie)),
+            Found::NotResident(item) => core.fetch(vbucket, item, cookie),
             Found::Locked(item) => masked(&item),
         }
     }
@@ -268,9 +271,9 @@ impl Engine {
         core.admit(NUMBER_ITEM_BYTES)?;
         let hash = core.hash(key);
         let expiry = core.expiry(arithmetic.exptime);
-        let mut evicted = None;
+        let evicted = Cell::new(None);
         let mut done = None;
-        let result = vbucket.mutate(hash, key, &mut |present| {
+        let mut decide = |present: Option<&Item>| {
             let (value, meta) = match present {
                 None if !arithmetic.create => return Err(Error::NotFound),
                 None => (
@@ -283,7 +286,7 @@ impl Engine {
                     },
                 ),
                 Some(item) if !item.is_resident() => {
-                    evicted = Some(item.clone());
+                    evicted.set(Some(item.clone()));
                     return Err(Error::WouldBlock);
                 }
                 Some(item) => {
@@ -295,16 +298,17 @@ impl Engine {
             let item = item.ok_or(Error::TooBig)?;
             done = Some((value, item.clone()));
             Ok(Verdict::Put(item))
-        });
-        match (result, evicted, done) {
-            (Ok(cas), _, Some((value, item))) => {
-                core.stored(vbucket, &item);
-                Ok((value, cas))
-            }
-            (_, Some(item), _) => Err(core.fetch(vbucket, item, cookie)),
-            (Err(error), ..) => Err(error),
-            (Ok(_), ..) => Err(Error::Internal),
-        }
+        };
+        let cas = loop {
+            let result = vbucket.mutate(hash, key, &mut decide);
+            match evicted.take() {
+                Some(item) => core.fetch(vbucket, item, cookie)?,
+                None => break result?,
+            };
+        };
+        let (value, item) = done.ok_or(Error::Internal)?;
+        core.stored(vbucket, &item);
+        Ok((value, cas))
     }
 
     /// Changes a key's expiry; its CAS stays. Returns the item with the new expiry.

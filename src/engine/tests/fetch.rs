@@ -7,6 +7,7 @@ use crate::host::{Cookie, LogLevel};
 use crate::settings::Family;
 use crate::store::Store as _;
 use crate::types::{Arithmetic, StoreOp, VbucketState};
+use crate::vbucket::Ejection;
 
 const OTHER: Cookie = Cookie::new(0x5000);
 
@@ -282,4 +283,29 @@ fn the_delay_of_fetches_does_not_hold_a_shutdown_up() {
     assert!(matches!(waits, Err(Error::WouldBlock)));
     node.engine.shutdown();
     assert_eq!(node.host.notifications(OTHER), 1);
+}
+
+#[test]
+fn a_value_that_goes_again_before_its_client_comes_back_is_not_read_twice() {
+    let node = Node::with("max_size=1t");
+    let long = "a value that is worth evicting";
+    node.set(0, "k", long);
+    node.write();
+    for _ in 0..3 {
+        let reads = node.store.reads();
+        assert_eq!(node.engine.evict(b"k", 0), Ok(Ejection::Ejected));
+        let waits = node.host.call(OTHER, || node.engine.get(OTHER, b"k", 0));
+        assert!(matches!(waits, Err(Error::WouldBlock)));
+        node.host.wait(OTHER);
+        assert_eq!(node.engine.evict(b"k", 0), Ok(Ejection::Ejected));
+        let item = node.host.call(OTHER, || node.engine.get(OTHER, b"k", 0));
+        assert_eq!(text(&item.unwrap()), long);
+        assert_eq!(node.store.reads(), reads + 1);
+    }
+    // Another version is read anew, and the old one is nobody's answer.
+    node.set(0, "k", "a newer value that is worth evicting");
+    node.write();
+    assert_eq!(node.engine.evict(b"k", 0), Ok(Ejection::Ejected));
+    let newer = node.get(0, "k").unwrap();
+    assert!(newer.starts_with("a newer"), "{newer}");
 }
