@@ -185,6 +185,9 @@
 /* Statistic: mutations written since the start. */
 #define CHECKPOINT_ENGINE_STAT_TOTAL_PERSISTED "ep_total_persisted"
 
+/* Statistic: deletions among them. */
+#define CHECKPOINT_ENGINE_STAT_TOTAL_DEL_ITEMS "ep_total_del_items"
+
 /* Statistic: calls of flush_all. */
 #define CHECKPOINT_ENGINE_STAT_FLUSH_ALL "ep_flush_all"
 
@@ -206,8 +209,47 @@
 /* Statistic: duration of all commits, in milliseconds. */
 #define CHECKPOINT_ENGINE_STAT_COMMIT_TIME_TOTAL "ep_commit_time_total"
 
+/* Statistic: seconds that it took last until nothing was left to write. */
+#define CHECKPOINT_ENGINE_STAT_FLUSH_DURATION "ep_flush_duration"
+
+/* Statistic: seconds that it took altogether. */
+#define CHECKPOINT_ENGINE_STAT_FLUSH_DURATION_TOTAL "ep_flush_duration_total"
+
+/* Statistic: seconds that it took at most. */
+#define CHECKPOINT_ENGINE_STAT_FLUSH_DURATION_HIGHWAT "ep_flush_duration_highwat"
+
+/* Statistic: seconds that the oldest mutation of the latest commit had waited. */
+#define CHECKPOINT_ENGINE_STAT_STORAGE_AGE "ep_storage_age"
+
+/* Statistic: the most seconds that one has waited. */
+#define CHECKPOINT_ENGINE_STAT_STORAGE_AGE_HIGHWAT "ep_storage_age_highwat"
+
+/* Statistic: the same as `ep_storage_age`. */
+#define CHECKPOINT_ENGINE_STAT_DATA_AGE "ep_data_age"
+
+/* Statistic: the same as `ep_storage_age_highwat`. */
+#define CHECKPOINT_ENGINE_STAT_DATA_AGE_HIGHWAT "ep_data_age_highwat"
+
+/* Statistic: times that the flusher waited for `min_data_age`. */
+#define CHECKPOINT_ENGINE_STAT_TOO_YOUNG "ep_too_young"
+
+/* Statistic: times that it did not, because of `queue_age_cap`. */
+#define CHECKPOINT_ENGINE_STAT_TOO_OLD "ep_too_old"
+
 /* Statistic: commits that failed and were tried again. */
 #define CHECKPOINT_ENGINE_STAT_ITEM_COMMIT_FAILED "ep_item_commit_failed"
+
+/* Statistic: mutations in them. */
+#define CHECKPOINT_ENGINE_STAT_ITEM_FLUSH_FAILED "ep_item_flush_failed"
+
+/* Statistic: commits that the store did not begin. */
+#define CHECKPOINT_ENGINE_STAT_ITEM_BEGIN_FAILED "ep_item_begin_failed"
+
+/* Statistic: why the store could not be written the last time; empty when it could. */
+#define CHECKPOINT_ENGINE_STAT_STORE_ERROR "ep_store_error"
+
+/* Statistic: milliseconds until it is tried again after a failure; 0 when all is well. */
+#define CHECKPOINT_ENGINE_STAT_STORE_RETRY_TIME "ep_store_retry_time"
 
 /* Statistic: times that old checkpoints were looked for. */
 #define CHECKPOINT_ENGINE_STAT_NUM_CHECKPOINT_REMOVER_RUNS "ep_num_checkpoint_remover_runs"

@@ -115,6 +115,8 @@ pub const CHECKPOINT_ENGINE_STAT_DISKQUEUE_FILL: &CStr = c"ep_diskqueue_fill";
 pub const CHECKPOINT_ENGINE_STAT_DISKQUEUE_DRAIN: &CStr = c"ep_diskqueue_drain";
 /// Statistic: mutations written since the start.
 pub const CHECKPOINT_ENGINE_STAT_TOTAL_PERSISTED: &CStr = c"ep_total_persisted";
+/// Statistic: deletions among them.
+pub const CHECKPOINT_ENGINE_STAT_TOTAL_DEL_ITEMS: &CStr = c"ep_total_del_items";
 /// Statistic: calls of flush_all.
 pub const CHECKPOINT_ENGINE_STAT_FLUSH_ALL: &CStr = c"ep_flush_all";
 /// Statistic: seconds that a mutation waits before it is written.
@@ -129,8 +131,34 @@ pub const CHECKPOINT_ENGINE_STAT_COMMIT_NUM: &CStr = c"ep_commit_num";
 pub const CHECKPOINT_ENGINE_STAT_COMMIT_TIME: &CStr = c"ep_commit_time";
 /// Statistic: duration of all commits, in milliseconds.
 pub const CHECKPOINT_ENGINE_STAT_COMMIT_TIME_TOTAL: &CStr = c"ep_commit_time_total";
+/// Statistic: seconds that it took last until nothing was left to write.
+pub const CHECKPOINT_ENGINE_STAT_FLUSH_DURATION: &CStr = c"ep_flush_duration";
+/// Statistic: seconds that it took altogether.
+pub const CHECKPOINT_ENGINE_STAT_FLUSH_DURATION_TOTAL: &CStr = c"ep_flush_duration_total";
+/// Statistic: seconds that it took at most.
+pub const CHECKPOINT_ENGINE_STAT_FLUSH_DURATION_HIGHWAT: &CStr = c"ep_flush_duration_highwat";
+/// Statistic: seconds that the oldest mutation of the latest commit had waited.
+pub const CHECKPOINT_ENGINE_STAT_STORAGE_AGE: &CStr = c"ep_storage_age";
+/// Statistic: the most seconds that one has waited.
+pub const CHECKPOINT_ENGINE_STAT_STORAGE_AGE_HIGHWAT: &CStr = c"ep_storage_age_highwat";
+/// Statistic: the same as `ep_storage_age`.
+pub const CHECKPOINT_ENGINE_STAT_DATA_AGE: &CStr = c"ep_data_age";
+/// Statistic: the same as `ep_storage_age_highwat`.
+pub const CHECKPOINT_ENGINE_STAT_DATA_AGE_HIGHWAT: &CStr = c"ep_data_age_highwat";
+/// Statistic: times that the flusher waited for `min_data_age`.
+pub const CHECKPOINT_ENGINE_STAT_TOO_YOUNG: &CStr = c"ep_too_young";
+/// Statistic: times that it did not, because of `queue_age_cap`.
+pub const CHECKPOINT_ENGINE_STAT_TOO_OLD: &CStr = c"ep_too_old";
 /// Statistic: commits that failed and were tried again.
 pub const CHECKPOINT_ENGINE_STAT_ITEM_COMMIT_FAILED: &CStr = c"ep_item_commit_failed";
+/// Statistic: mutations in them.
+pub const CHECKPOINT_ENGINE_STAT_ITEM_FLUSH_FAILED: &CStr = c"ep_item_flush_failed";
+/// Statistic: commits that the store did not begin.
+pub const CHECKPOINT_ENGINE_STAT_ITEM_BEGIN_FAILED: &CStr = c"ep_item_begin_failed";
+/// Statistic: why the store could not be written the last time; empty when it could.
+pub const CHECKPOINT_ENGINE_STAT_STORE_ERROR: &CStr = c"ep_store_error";
+/// Statistic: milliseconds until it is tried again after a failure; 0 when all is well.
+pub const CHECKPOINT_ENGINE_STAT_STORE_RETRY_TIME: &CStr = c"ep_store_retry_time";
 /// Statistic: times that old checkpoints were looked for.
 pub const CHECKPOINT_ENGINE_STAT_NUM_CHECKPOINT_REMOVER_RUNS: &CStr =
     c"ep_num_checkpoint_remover_runs";

@@ -4,35 +4,33 @@
 //! always holds a state that each vbucket really was in (online-update.md, invariant 3). Nothing of
 //! an open window is read; COMPLETE commits it through [`Persister::complete`].
 //!
+//! Limits: a batch takes changes until it has `max_txn_size` of them or [`BATCH_BYTES_MAX`], and
+//! then goes on to the end of the checkpoint that it is in, which bounds it.
+//!
 //! Threads: one worker runs [`run`]; COMPLETE and REVERT call the other methods from theirs. All of
 //! them wait for the disk; host threads never come here.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::checkpoint::{Change, Log, Op, Phase};
+use crate::checkpoint::{Change, Log, Phase};
 use crate::config::Durability;
-use crate::ffi::alloc::give_back;
-use crate::host::{Host, LogLevel};
-use crate::item::Item;
-use crate::store::{Batch, Record, Store, StoreError, VbucketRecord, WindowRecord};
-use crate::types::{CheckpointId, Seqno, VBUCKETS_MAX, VbucketId};
-use crate::vbucket::{Reader, Shared, Vbucket, VbucketMap, completed};
-use crate::worker::{Signal, Wake};
+use crate::store::{Batch, Store, StoreError, VbucketRecord, WindowRecord};
+use crate::types::{Seqno, VBUCKETS_MAX, VbucketId};
+use crate::vbucket::{CHECKPOINT_BYTES_MAX, Shared, Vbucket, VbucketMap, completed};
 
-/// Entries read from a log under one lock.
-const READ_ENTRIES: usize = 512;
-/// Time that mutations gather before a small batch is committed.
-const GATHER: Duration = Duration::from_millis(10);
-/// First and longest pause after a failed commit.
-const RETRY_MIN: Duration = Duration::from_millis(100);
-const RETRY_MAX: Duration = Duration::from_secs(10);
-/// Time without mutations after which the store gives memory back.
-const SETTLE_AFTER: Duration = Duration::from_millis(500);
+mod batch;
+mod thread;
+
+use batch::{Part, Room, Rows, fill, put_record, put_standing, read};
+pub(crate) use thread::run;
+
+/// Keys and values after which a batch takes no further checkpoint.
+const BATCH_BYTES_MAX: usize = CHECKPOINT_BYTES_MAX;
 /// How often `durability=periodic` syncs.
 const SYNC_PERIOD: Duration = Duration::from_secs(1);
 
@@ -103,15 +101,12 @@ pub(crate) struct Persister {
     progress: Mutex<Progress>,
     /// STOP_PERSISTENCE: commits wait for START_PERSISTENCE, or for the shutdown.
     stopped: AtomicBool,
+    /// When the flusher was woken for what it writes, in seconds of the monotonic clock.
+    woken: AtomicU64,
+    /// What is to be written is not to wait for its age.
+    pressed: AtomicBool,
     // Guards one word. Lock order: last.
     wanted_window: Mutex<Option<WindowRecord>>,
-}
-
-/// Changes of one vbucket in a batch.
-struct Part<'a> {
-    reader: Reader<'a>,
-    closed: Option<CheckpointId>,
-    changes: Vec<Change>,
 }
 
 impl Persister {
@@ -137,6 +132,8 @@ impl Persister {
             durability,
             progress: Mutex::new(progress),
             stopped: AtomicBool::new(false),
+            woken: AtomicU64::new(0),
+            pressed: AtomicBool::new(false),
             wanted_window: Mutex::new(None),
         }
     }
@@ -155,6 +152,12 @@ impl Persister {
     /// Asks for a window record to be written with the next batch. Takes no time.
     pub(crate) fn want_window(&self, window: WindowRecord) {
         *self.wanted_window.lock() = Some(window);
+    }
+
+    /// Has the next batch written without regard to its age; the caller wakes and hurries the
+    /// flusher.
+    pub(crate) fn press(&self) {
+        self.pressed.store(true, Ordering::Release);
     }
 
     /// STOP_PERSISTENCE and START_PERSISTENCE. A commit that is under way is finished.
@@ -188,23 +191,50 @@ impl Persister {
         if self.is_stopped() {
             return Ok(Round::Idle);
         }
-        self.round_locked(&mut progress, self.shared.settings.max_txn_size.count())
+        self.round_locked(&mut progress)
     }
 
-    fn round_locked(&self, progress: &mut Progress, items: usize) -> Result<Round, StoreError> {
+    fn round_locked(&self, progress: &mut Progress) -> Result<Round, StoreError> {
         let wanted = self.wanted_window.lock().take();
         progress.wanted_window = wanted.unwrap_or(progress.wanted_window);
-        let (parts, more) = self.collect(progress, items);
+        let (parts, more) = self.collect(progress);
         let count: usize = parts.iter().map(|part| part.changes.len()).sum();
         self.shared.metrics.flusher_todo.set(count as u64);
         let result = self.commit(progress, &parts, count);
         self.shared.metrics.flusher_todo.set(0);
-        result?;
-        for part in &parts {
-            part.reader.committed(part.closed, &part.changes);
-        }
-        self.sync_periodically(progress)?;
+        let result = result.and_then(|()| {
+            for part in &parts {
+                part.reader.committed(part.closed, &part.changes);
+            }
+            self.note_age(&parts);
+            self.sync_periodically(progress)
+        });
+        self.noted(result)?;
         Ok(if more { Round::More } else { Round::Idle })
+    }
+
+    /// Tells reports what the store said last.
+    fn noted(&self, result: Result<(), StoreError>) -> Result<(), StoreError> {
+        let error = result.as_ref().err().map(ToString::to_string);
+        self.shared
+            .metrics
+            .store_error
+            .set(error.unwrap_or_default());
+        result
+    }
+
+    /// How long the oldest change of a batch has waited. It came when the flusher was woken, or
+    /// later if its checkpoint is younger.
+    fn note_age(&self, parts: &[Part<'_>]) {
+        let written = parts.iter().filter(|part| !part.changes.is_empty());
+        if let Some(begun) = written.map(|part| part.reader.begun()).min() {
+            let begun = u64::from(begun).max(self.woken.load(Ordering::Relaxed));
+            let now = self.shared.host.monotonic().as_secs();
+            self.shared
+                .metrics
+                .age_seconds
+                .note(now.saturating_sub(begun));
+        }
     }
 
     /// Deletes some rows that are void; for idle times. Returns whether there may be more.
@@ -216,21 +246,20 @@ impl Persister {
         Ok(!self.is_stopped() && self.store.purge()?)
     }
 
-    /// Reads from the logs until about `items` changes are together.
-    fn collect(&self, progress: &mut Progress, items: usize) -> (Vec<Part<'_>>, bool) {
+    /// Reads from the logs until a batch is together.
+    fn collect(&self, progress: &mut Progress) -> (Vec<Part<'_>>, bool) {
         let vbuckets: Vec<&Vbucket> = self.vbuckets.iter().collect();
         let mut parts = Vec::new();
-        let mut room = items;
+        let mut room = Room::new(self.shared.settings.max_txn_size.count(), BATCH_BYTES_MAX);
         let mut more = false;
         let turn = progress.turn % vbuckets.len().max(1);
         for vbucket in vbuckets.iter().skip(turn).chain(vbuckets.iter().take(turn)) {
-            if room == 0 {
+            if room.is_full() {
                 more = true;
                 break;
             }
             progress.turn += 1;
-            if let Some((part, exhausted)) = read(vbucket, room) {
-                room = room.saturating_sub(part.changes.len());
+            if let Some((part, exhausted)) = read(vbucket, &mut room) {
                 more |= !exhausted;
                 parts.push(part);
             }
@@ -241,13 +270,49 @@ impl Persister {
         (parts, more)
     }
 
+    fn begin(&self) -> Result<Box<dyn Batch + '_>, StoreError> {
+        let batch = self.store.batch();
+        if batch.is_err() {
+            self.shared.metrics.begin_failures.add(1);
+        }
+        batch
+    }
+
+    /// Commits a batch with so many changes, of which `rows` say what they do to the store.
+    fn finish(
+        &self,
+        batch: Box<dyn Batch + '_>,
+        durability: Durability,
+        (count, rows): (usize, Rows),
+    ) -> Result<(), StoreError> {
+        let metrics = &self.shared.metrics;
+        let begun = self.shared.host.monotonic();
+        let result = batch.commit(durability);
+        if result.is_ok() {
+            let took = self.shared.host.monotonic().saturating_sub(begun);
+            metrics.commit_micros.note(took.as_micros());
+            metrics.timings.commit.record(took);
+            metrics.commits.add(1);
+            metrics.persisted.add(count as u64);
+            metrics.rows_put.add(rows.put);
+            metrics.rows_deleted.add(rows.deleted);
+            metrics.writes.add(rows.put + rows.deleted);
+            metrics.written_bytes.add(rows.bytes);
+        } else {
+            metrics.commit_failures.add(1);
+            metrics.flush_failures.add(count as u64);
+        }
+        result
+    }
+
     fn commit(
         &self,
         progress: &mut Progress,
         parts: &[Part<'_>],
         count: usize,
     ) -> Result<(), StoreError> {
-        let mut batch = self.store.batch()?;
+        let mut batch = self.begin()?;
+        let mut rows = Rows::default();
         let mut written = HashMap::new();
         for part in parts {
             let (id, incarnation) = (part.reader.vbucket().id(), part.reader.incarnation());
@@ -255,7 +320,7 @@ impl Persister {
                 // Its first rows: none of an earlier vbucket of this id may stay.
                 batch.clear(id);
             }
-            fill(&mut *batch, id, &part.changes);
+            fill(&mut *batch, id, &part.changes, &mut rows);
             written.insert(id, (incarnation, part.closed));
         }
         let mut news = Vec::new();
@@ -275,12 +340,7 @@ impl Persister {
         if batch.len() == 0 {
             return Ok(());
         }
-        self.timed(|| batch.commit(self.durability))?;
-        for part in parts {
-            self.note_written(&part.changes);
-        }
-        self.shared.metrics.commits.add(1);
-        self.shared.metrics.persisted.add(count as u64);
+        self.finish(batch, self.durability, (count, rows))?;
         progress.window = progress.wanted_window;
         self.learn(progress, news);
         Ok(())
@@ -296,28 +356,6 @@ impl Persister {
                 *slot = known;
             }
         }
-    }
-
-    /// Measures a commit.
-    fn timed<T>(&self, commit: impl FnOnce() -> T) -> T {
-        let start = self.shared.host.monotonic();
-        let result = commit();
-        let took = self.shared.host.monotonic().saturating_sub(start);
-        let metrics = &self.shared.metrics;
-        metrics.timings.commit.record(took);
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        metrics.commit_micros.set(micros);
-        metrics.commit_micros_total.add(micros);
-        result
-    }
-
-    fn note_written(&self, changes: &[Change]) {
-        let items = changes.iter().filter_map(|change| change.item.as_ref());
-        let bytes: usize = items
-            .map(|item| item.key().len() + item.value().len())
-            .sum();
-        self.shared.metrics.writes.add(changes.len() as u64);
-        self.shared.metrics.written_bytes.add(bytes as u64);
     }
 
     fn sync_periodically(&self, progress: &mut Progress) -> Result<(), StoreError> {
@@ -356,15 +394,24 @@ impl Persister {
                 "persistence is stopped; send START_PERSISTENCE (0x81)",
             ));
         }
-        while self.round_locked(&mut progress, self.shared.settings.max_txn_size.count())?
-            == Round::More
-        {}
-        let mut batch = self.store.batch()?;
+        while self.round_locked(&mut progress)? == Round::More {}
+        let result = self.complete_locked(&mut progress, vbuckets, window);
+        self.noted(result)
+    }
+
+    fn complete_locked(
+        &self,
+        progress: &mut Progress,
+        vbuckets: &[&Vbucket],
+        window: WindowRecord,
+    ) -> Result<(), StoreError> {
+        let mut batch = self.begin()?;
+        let mut rows = Rows::default();
         let mut records = Vec::new();
         let mut windows = Vec::new();
         for vbucket in vbuckets {
             let changes = window_changes(vbucket);
-            fill(&mut *batch, vbucket.id(), &changes);
+            fill(&mut *batch, vbucket.id(), &changes, &mut rows);
             let id = vbucket.with_log(Log::window_id);
             if let Some(id) = id {
                 records.extend(put_record(&mut *batch, vbucket, id));
@@ -377,119 +424,16 @@ impl Persister {
             Durability::Periodic => Durability::Sync,
             durability => durability,
         };
-        self.timed(|| batch.commit(durability))?;
+        let count = windows.iter().map(Vec::len).sum();
+        self.finish(batch, durability, (count, rows))?;
         progress.window = window;
         progress.wanted_window = window;
-        self.learn(&mut progress, records);
+        self.learn(progress, records);
         completed(vbuckets);
         for (vbucket, changes) in vbuckets.iter().zip(&windows) {
             vbucket.forget_deletions(changes);
-            self.note_written(changes);
-            self.shared.metrics.persisted.add(changes.len() as u64);
         }
-        self.shared.metrics.commits.add(1);
         Ok(())
-    }
-}
-
-/// Brings the store's record of one id up to date, behind the rows that the batch has for it:
-/// `written` says of which incarnation they are. Returns what the store knows then, if it is news.
-fn put_standing(
-    batch: &mut dyn Batch,
-    progress: &Progress,
-    id: VbucketId,
-    standing: Option<(u64, VbucketRecord)>,
-    written: Option<&(u64, Option<CheckpointId>)>,
-) -> Option<(VbucketId, Option<Known>)> {
-    let known = progress.known.get(id.index()).copied().flatten();
-    let rows = written.map(|(incarnation, _)| *incarnation);
-    let rows = rows.or(known.map(|known| known.incarnation));
-    match standing {
-        Some((incarnation, mut record)) if rows.is_none_or(|rows| rows == incarnation) => {
-            let closed = written.and_then(|(_, closed)| *closed);
-            record.checkpoint = record.checkpoint.max(closed.unwrap_or_default());
-            let now = Known {
-                incarnation,
-                record,
-            };
-            if known == Some(now) {
-                return None;
-            }
-            if rows.is_none() {
-                batch.clear(id);
-            }
-            batch.set_vbucket(id, &record);
-            Some((id, Some(now)))
-        }
-        // Deleted, perhaps after its rows were read, and perhaps made again: that one's turn is the
-        // next round.
-        _ if rows.is_some() => {
-            batch.clear(id);
-            batch.remove_vbucket(id);
-            Some((id, None))
-        }
-        _ => None,
-    }
-}
-
-/// Adds the record of a vbucket whose checkpoint `checkpoint` is durable with this batch.
-fn put_record(
-    batch: &mut dyn Batch,
-    vbucket: &Vbucket,
-    checkpoint: CheckpointId,
-) -> Option<(VbucketId, Option<Known>)> {
-    let (incarnation, mut record) = vbucket.standing()?;
-    record.checkpoint = record.checkpoint.max(checkpoint);
-    batch.set_vbucket(vbucket.id(), &record);
-    let known = Known {
-        incarnation,
-        record,
-    };
-    Some((vbucket.id(), Some(known)))
-}
-
-/// Puts changes into a batch, in order.
-fn fill(batch: &mut dyn Batch, vbucket: VbucketId, changes: &[Change]) {
-    // What a later flush in the same batch makes void need not be written.
-    let flush = changes.iter().rposition(|change| change.op == Op::Flush);
-    if flush.is_some() {
-        batch.clear(vbucket);
-    }
-    let first = flush.map_or(0, |index| index + 1);
-    for change in changes.iter().skip(first) {
-        let Some(item) = &change.item else { continue };
-        match change.op {
-            Op::Set => batch.put(vbucket, item.key(), &record(item)),
-            Op::Delete => batch.delete(vbucket, item.key()),
-            _ => {}
-        }
-    }
-}
-
-fn record(item: &Item) -> Record<'_> {
-    Record {
-        flags: item.flags(),
-        expiry: item.expiry(),
-        cas: item.cas(),
-        value: item.value(),
-    }
-}
-
-/// Reads one vbucket's log up to a consistent end; `None` when there is nothing to do for it.
-fn read(vbucket: &Vbucket, room: usize) -> Option<(Part<'_>, bool)> {
-    let mut part = Part {
-        reader: vbucket.reader(),
-        closed: None,
-        changes: Vec::new(),
-    };
-    let start = part.reader.upto();
-    loop {
-        let end = part.reader.read(READ_ENTRIES, &mut part.changes)?;
-        part.closed = end.closed.or(part.closed);
-        if end.consistent && (end.exhausted || part.changes.len() >= room) {
-            let moved = part.reader.upto() > start;
-            return moved.then_some((part, end.exhausted));
-        }
     }
 }
 
@@ -503,62 +447,4 @@ fn window_changes(vbucket: &Vbucket) -> Vec<Change> {
         after = vbucket.read_window(from, &mut changes);
     }
     changes
-}
-
-/// The flusher's thread. Wakes `after` when something was committed.
-pub(crate) fn run(persister: &Persister, host: &dyn Host, after: &Signal, signal: &Signal) {
-    let mut pause = RETRY_MIN;
-    let mut complaint = String::new();
-    let mut settle_after = None;
-    loop {
-        match signal.wait(settle_after.take()) {
-            Wake::Stop => return,
-            Wake::Timeout => {
-                settle_after = persister.settle().then_some(SETTLE_AFTER);
-                if settle_after.is_none() {
-                    give_back();
-                }
-                continue;
-            }
-            Wake::Work => settle_after = Some(SETTLE_AFTER),
-        }
-        if signal.nap(GATHER) {
-            return;
-        }
-        loop {
-            let round = persister.round();
-            if round.is_ok() {
-                pause = RETRY_MIN;
-                if !complaint.is_empty() {
-                    host.log(LogLevel::Info, "the store can be written again");
-                    complaint.clear();
-                }
-            }
-            match round {
-                Ok(Round::More) if signal.is_stopped() => return,
-                Ok(Round::More) => {}
-                Ok(Round::Idle) => match persister.purge() {
-                    Ok(true) if signal.is_stopped() => return,
-                    Ok(true) => {}
-                    // An error shows at the next commit.
-                    Ok(false) | Err(_) => {
-                        after.wake();
-                        break;
-                    }
-                },
-                Err(error) => {
-                    let text = error.to_string();
-                    if text != complaint {
-                        host.log(LogLevel::Warning, &format!("cannot persist: {text}"));
-                        complaint = text;
-                    }
-                    persister.shared.metrics.commit_failures.add(1);
-                    if signal.nap(pause) {
-                        return;
-                    }
-                    pause = (pause * 2).min(RETRY_MAX);
-                }
-            }
-        }
-    }
 }

@@ -4,6 +4,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::Mutex;
+
 mod histogram;
 
 pub(crate) use histogram::Histogram;
@@ -31,6 +33,49 @@ impl Counter {
     }
 }
 
+/// A figure that is measured again and again.
+#[derive(Debug, Default)]
+pub(crate) struct Gauge {
+    /// The latest.
+    pub(crate) last: Counter,
+    /// Their sum.
+    pub(crate) total: Counter,
+    /// The largest.
+    pub(crate) max: Counter,
+}
+
+impl Gauge {
+    pub(crate) fn note(&self, value: impl TryInto<u64>) {
+        let value = value.try_into().unwrap_or(u64::MAX);
+        self.last.set(value);
+        self.total.add(value);
+        self.max.raise(value);
+    }
+
+    /// Forgets the latest and the largest; the sum stays.
+    fn reset(&self) {
+        self.last.set(0);
+        self.max.set(0);
+    }
+}
+
+/// A sentence that is replaced as a whole; empty when there is nothing to say.
+#[derive(Debug, Default)]
+pub(crate) struct Text(
+    // Guards the sentence. Lock order: last.
+    Mutex<String>,
+);
+
+impl Text {
+    pub(crate) fn set(&self, text: String) {
+        *self.0.lock() = text;
+    }
+
+    pub(crate) fn get(&self) -> String {
+        self.0.lock().clone()
+    }
+}
+
 /// All of them.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
@@ -44,14 +89,32 @@ pub(crate) struct Metrics {
     pub(crate) revert_update: Counter,
     /// Changes committed to the store.
     pub(crate) persisted: Counter,
+    /// Rows that commits wrote, and rows that they deleted.
+    pub(crate) rows_put: Counter,
+    /// See above.
+    pub(crate) rows_deleted: Counter,
     /// Commits.
     pub(crate) commits: Counter,
+    /// How long one takes, in microseconds.
+    pub(crate) commit_micros: Gauge,
+    /// How long it takes until nothing is left to write, in microseconds.
+    pub(crate) flush_micros: Gauge,
+    /// How long the oldest change of a batch had waited when it was durable, in seconds.
+    pub(crate) age_seconds: Gauge,
+    /// Times that the flusher waited because changes were younger than `min_data_age`.
+    pub(crate) too_young: Counter,
+    /// Times that it wrote because of `queue_age_cap`, which was shorter.
+    pub(crate) too_old: Counter,
     /// Commits that failed and were tried again.
     pub(crate) commit_failures: Counter,
-    /// Microseconds of the latest commit.
-    pub(crate) commit_micros: Counter,
-    /// Microseconds of all of them.
-    pub(crate) commit_micros_total: Counter,
+    /// Changes in them.
+    pub(crate) flush_failures: Counter,
+    /// Batches that the store did not begin.
+    pub(crate) begin_failures: Counter,
+    /// Why the store could not be written the last time it was tried.
+    pub(crate) store_error: Text,
+    /// Pause before the next attempt, in milliseconds; 0 when all is well.
+    pub(crate) retry_millis: Counter,
     /// Changes read from the logs and not committed yet.
     pub(crate) flusher_todo: Counter,
     /// Mutations that vbuckets had logged which were deleted since.
@@ -143,13 +206,14 @@ impl Metrics {
             &self.fetched,
             &self.fetch_failures,
             &self.evictions,
+            &self.too_young,
+            &self.too_old,
             &self.value_ejects,
             &self.eject_failures,
             &self.pager_runs,
             &self.expiry_pager_runs,
             &self.remover_runs,
             &self.checkpoint_items_removed,
-            &self.commit_micros,
             &self.pending_ops_total,
             &self.pending_ops_max,
             &self.reads,
@@ -158,6 +222,9 @@ impl Metrics {
             &self.written_bytes,
         ] {
             counter.set(0);
+        }
+        for gauge in [&self.commit_micros, &self.flush_micros, &self.age_seconds] {
+            gauge.reset();
         }
         let timings = &self.timings;
         for histogram in [

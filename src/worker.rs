@@ -23,6 +23,7 @@ pub(crate) enum Wake {
 #[derive(Debug, Default)]
 struct State {
     work: bool,
+    hurry: bool,
     stop: bool,
 }
 
@@ -32,7 +33,7 @@ struct State {
 pub(crate) struct Signal {
     /// Set while a wake-up is on its way that the worker has not taken yet.
     raised: AtomicBool,
-    // Guards the two flags below it. Last in the lock order: nothing is locked under it.
+    // Guards the flags in it. Last in the lock order: nothing is locked under it.
     state: Mutex<State>,
     changed: Condvar, // Goes with `state`, which it guards the changes of.
 }
@@ -84,6 +85,23 @@ impl Signal {
                 .wait_while_for(&mut state, |state| !state.stop, time);
         }
         state.stop
+    }
+
+    /// Sleeps for the time whatever work comes, and less when the worker is hurried; true when it
+    /// is to stop.
+    pub(crate) fn linger(&self, time: Duration) -> bool {
+        let mut state = self.state.lock();
+        let _ = self
+            .changed
+            .wait_while_for(&mut state, |state| !state.stop && !state.hurry, time);
+        state.hurry = false;
+        state.stop
+    }
+
+    /// Ends a [`Self::linger`], or the next one.
+    pub(crate) fn hurry(&self) {
+        self.state.lock().hurry = true;
+        self.changed.notify_all();
     }
 
     /// Whether the worker is to stop.

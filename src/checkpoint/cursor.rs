@@ -135,6 +135,11 @@ impl Log {
         self.closed.range(from..).chain(open)
     }
 
+    /// When the checkpoint began that a reader at a position goes on in.
+    pub(crate) fn begun_after(&self, after: Seqno) -> u32 {
+        self.ahead(after).next().unwrap_or(&self.open).created
+    }
+
     /// Live changes behind a position that a reader there will be given at some time: those of a
     /// reverted window never will.
     pub(crate) fn remaining(&self, after: Seqno) -> usize {

@@ -295,7 +295,7 @@ fn spawn(core: &Arc<Core>, warmup: Option<Arc<Warmup>>) -> Result<Vec<Worker>, S
     )?;
     let own = Arc::clone(core);
     let flush = move |signal: &Signal| {
-        flusher::run(&own.persister, &*own.host, &own.house, signal);
+        flusher::run(&own.persister, &own.house, signal);
     };
     start("flush", &core.shared.flush, Box::new(flush))?;
     let own = Arc::clone(core);

@@ -81,6 +81,13 @@ impl Core {
     fn changed(&self) {
         self.shared.flush.wake();
     }
+
+    /// The same at once, without regard to `min_data_age`.
+    fn changed_at_once(&self) {
+        self.persister.press();
+        self.shared.flush.wake();
+        self.shared.flush.hurry();
+    }
 }
 
 /// A running engine.
@@ -147,7 +154,7 @@ impl Engine {
         self.core.shared.settings.set(family, name, text)?;
         // Whoever waits by the old value looks again.
         self.core.house.wake();
-        self.core.changed();
+        self.core.shared.flush.hurry();
         Ok(())
     }
 

@@ -202,7 +202,8 @@ impl Core {
         }
         self.persister.want_window(WindowRecord::Open);
         drop(gate);
-        self.changed();
+        // What lies before the barrier is not to wait for its age.
+        self.changed_at_once();
         Ok(())
     }
 

@@ -50,7 +50,7 @@ impl Core {
         }
         drop(gate);
         self.resume_waiting(id);
-        self.changed();
+        self.changed_at_once();
         Ok(())
     }
 
@@ -69,7 +69,7 @@ impl Core {
         self.trash.lock().push(remains);
         self.house.wake();
         self.resume_waiting(id);
-        self.changed();
+        self.changed_at_once();
         Ok(())
     }
 }

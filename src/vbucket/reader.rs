@@ -19,6 +19,7 @@ impl Vbucket {
             vbucket: self,
             incarnation: ordered.incarnation,
             upto: ordered.log.persisted(),
+            begun: ordered.log.begun_after(ordered.log.persisted()),
         }
     }
 
@@ -64,6 +65,7 @@ pub(crate) struct Reader<'a> {
     /// The vbucket as it was when the reader was made, and not a later one of the same id.
     incarnation: u64,
     upto: Seqno,
+    begun: u32,
 }
 
 impl<'a> Reader<'a> {
@@ -75,6 +77,11 @@ impl<'a> Reader<'a> {
     /// Tells the vbucket that is read from a later one of the same id.
     pub(crate) fn incarnation(&self) -> u64 {
         self.incarnation
+    }
+
+    /// When the checkpoint began in which it begins to read, in seconds of the monotonic clock.
+    pub(crate) fn begun(&self) -> u32 {
+        self.begun
     }
 
     /// What was read so far.

@@ -16,6 +16,7 @@ use store::TestStore;
 mod eviction;
 mod fetch;
 mod figures;
+mod flusher;
 mod history;
 mod ids;
 mod lifecycle;

@@ -1,9 +1,12 @@
 //! Streams' cursors on a vbucket, and what they do to its memory.
 
-use super::{Node, hash, put};
+use std::time::Duration;
+
+use super::{Node, hash, put, put_until, remove};
 use crate::checkpoint::{Begin, Log};
 use crate::types::{Seqno, VbucketState};
 use crate::vbucket::Vbucket;
+use crate::worker::Wake;
 
 fn fill(vbucket: &Vbucket, keys: std::ops::Range<u32>) {
     for key in keys {
@@ -111,4 +114,30 @@ fn a_checkpoint_closed_for_memory_lets_go_of_its_items() {
     node.flush();
     assert_eq!(item.references(), 2);
     assert!(!vbucket.close_for_memory(), "it is empty");
+}
+
+#[test]
+fn whoever_logs_or_closes_something_unasked_wakes_the_flusher() {
+    let node = Node::new(1, false);
+    let vbucket = node.vbucket(0);
+    let woken = || node.shared.flush.wait(Some(Duration::ZERO)) == Wake::Work;
+    put_until(vbucket, b"read", b"v", node.host.unix() + 1);
+    put_until(vbucket, b"fail", b"v", node.host.unix() + 1);
+    node.flush();
+    node.host.advance(3);
+    assert!(!woken(), "the caller of a mutation does that");
+    assert!(matches!(
+        vbucket.get(hash(b"read"), b"read"),
+        super::Found::Miss
+    ));
+    assert!(woken());
+    assert!(remove(vbucket, b"fail").is_err());
+    assert!(woken());
+    assert_eq!(vbucket.with_log(Log::unpersisted), 2);
+    node.host.advance(600);
+    assert!(!vbucket.close_if_old() && woken());
+    put(vbucket, b"k", b"v");
+    node.flush();
+    assert!(vbucket.close_if_old() && !woken());
+    assert!(vbucket.close_for_memory() && woken());
 }

@@ -1,0 +1,183 @@
+//! When the flusher writes, how much at a time, and what it says about it.
+
+use super::Node;
+use crate::checkpoint::Log;
+use crate::metrics::Metrics;
+use crate::settings::Family;
+use crate::store::WindowRecord;
+use crate::store::fault::Change;
+
+fn metrics(node: &Node) -> &Metrics {
+    &node.engine.shared().metrics
+}
+
+/// Puts of each commit from the given one on that has any.
+fn puts(node: &Node, from: usize) -> Vec<usize> {
+    let commits = node.store.faults().history();
+    let count = |changes: &[Change]| {
+        let is_put = |change: &&Change| matches!(change, Change::Put(..));
+        changes.iter().filter(is_put).count()
+    };
+    let counts = commits[from..].iter().map(|commit| count(&commit.changes));
+    counts.filter(|count| *count > 0).collect()
+}
+
+/// Writes a key and waits until the flusher waits for its age.
+fn write_young(node: &Node, value: &str) {
+    node.set(0, "k", value);
+    let before = metrics(node).too_young.get();
+    node.host.until("the flusher waits", || {
+        // Perhaps it did already, for an earlier change.
+        node.engine.shared().flush.hurry();
+        metrics(node).too_young.get() > before
+    });
+    assert_ne!(node.stored(0, "k").as_deref(), Some(value));
+}
+
+fn until_stored(node: &Node, value: &str) {
+    node.host
+        .until(value, || node.stored(0, "k").as_deref() == Some(value));
+}
+
+/// A node whose flusher has written all there was, and that waits for the age of what comes.
+fn patient() -> Node {
+    let node = Node::with("min_data_age=100");
+    node.host.until("the start is written", || {
+        metrics(&node).remover_runs.get() > 0
+    });
+    node
+}
+
+#[test]
+fn changes_wait_for_their_age() {
+    let node = patient();
+    write_young(&node, "first");
+    node.host.advance(99);
+    let before = metrics(&node).too_young.get();
+    node.engine.shared().flush.hurry();
+    node.host
+        .until("it looks", || metrics(&node).too_young.get() > before);
+    assert_eq!(node.stored(0, "k"), None);
+    node.host.advance(1);
+    node.engine.shared().flush.hurry();
+    until_stored(&node, "first");
+    assert_eq!(metrics(&node).too_old.get(), 0);
+}
+
+#[test]
+fn the_cap_a_lower_setting_and_a_start_cut_the_wait_short() {
+    let node = patient();
+    let set = |name: &str, value: &str| {
+        node.engine
+            .set_parameter(Family::Flush, name, value)
+            .unwrap();
+    };
+    write_young(&node, "start");
+    node.start().unwrap();
+    until_stored(&node, "start");
+    node.revert().unwrap();
+    node.host.until("the revert is written", || {
+        let vbucket = node.engine.vbucket(0).unwrap();
+        vbucket.with_log(Log::checkpoints) == 1
+    });
+    write_young(&node, "cap");
+    set("queue_age_cap", "0");
+    until_stored(&node, "cap");
+    node.host
+        .until("it was too old", || metrics(&node).too_old.get() > 0);
+    set("queue_age_cap", "900");
+    write_young(&node, "lower");
+    set("min_data_age", "0");
+    until_stored(&node, "lower");
+}
+
+#[test]
+fn a_complete_and_a_shutdown_do_not_wait() {
+    let node = patient();
+    node.start().unwrap();
+    node.host.until("START is written", || {
+        node.store.faults().state().window == Some(WindowRecord::Open)
+    });
+    node.set(0, "k", "inside");
+    node.complete().unwrap();
+    assert_eq!(node.stored(0, "k").as_deref(), Some("inside"));
+    write_young(&node, "last");
+    let node = node.restart();
+    assert_eq!(node.stored(0, "k").as_deref(), Some("last"));
+}
+
+#[test]
+fn a_batch_ends_with_the_checkpoint_in_which_it_is_full() {
+    let node = Node::with("chk_max_items=100;max_checkpoints=5;max_txn_size=150");
+    node.write();
+    node.store.hold_commits(true);
+    let before = node.store.faults().history().len();
+    node.set(0, "k", "v");
+    node.host
+        .until("the flusher commits", || node.store.held() > 0);
+    for key in 0..450 {
+        node.set(0, &key.to_string(), "v");
+    }
+    node.store.hold_commits(false);
+    node.write();
+    assert_eq!(puts(&node, before), [1, 199, 200, 51]);
+}
+
+#[test]
+fn a_commit_is_measured_and_counted() {
+    let node = Node::new();
+    node.set(0, "k", "v");
+    node.write();
+    node.set(0, "l", "v");
+    node.remove(0, "k").unwrap();
+    node.write();
+    let figures = metrics(&node);
+    node.host
+        .until("all cycles have ended", || figures.remover_runs.get() > 0);
+    let (put, deleted) = (figures.rows_put.get(), figures.rows_deleted.get());
+    // The first version of a key may have been superseded before it was written.
+    assert!(put == 2 && deleted == 1, "{put} {deleted}");
+    node.store.hold_commits(true);
+    node.set(0, "m", "v");
+    node.host
+        .until("the flusher commits", || node.store.held() > 0);
+    node.host.advance(7);
+    node.store.hold_commits(false);
+    node.host
+        .until("it is measured", || figures.flush_micros.max.get() > 0);
+    for gauge in [&figures.commit_micros, &figures.flush_micros] {
+        let all = (gauge.last.get(), gauge.total.get(), gauge.max.get());
+        assert_eq!(all, (7_000_000, 7_000_000, 7_000_000));
+    }
+    assert_eq!(figures.age_seconds.max.get(), 7);
+    figures.reset();
+    assert_eq!(
+        (
+            figures.commit_micros.max.get(),
+            figures.age_seconds.last.get()
+        ),
+        (0, 0)
+    );
+    assert_eq!(figures.commit_micros.total.get(), 7_000_000);
+}
+
+#[test]
+fn a_store_that_fails_is_told_until_it_is_well() {
+    let node = Node::new();
+    node.write();
+    node.store.faults().fail_commits(true);
+    node.set(0, "k", "v");
+    let figures = metrics(&node);
+    node.host
+        .until("it tries again", || figures.retry_millis.get() >= 200);
+    assert!(!figures.store_error.get().is_empty());
+    assert!(figures.commit_failures.get() >= 2 && figures.flush_failures.get() >= 2);
+    node.store.faults().fail_commits(false);
+    node.host
+        .until("it is well", || figures.retry_millis.get() == 0);
+    assert_eq!(figures.store_error.get(), "");
+    assert_eq!(
+        (node.stored(0, "k").as_deref(), figures.begin_failures.get()),
+        (Some("v"), 0)
+    );
+}

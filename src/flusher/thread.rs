@@ -1,0 +1,118 @@
+//! The flusher's thread: when a batch is written, and what happens when the store cannot.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::{Persister, Round};
+use crate::ffi::alloc::give_back;
+use crate::host::LogLevel;
+use crate::worker::{Signal, Wake};
+
+/// Time that mutations gather before a small batch is committed.
+const GATHER: Duration = Duration::from_millis(10);
+/// First and longest pause after a failed commit.
+const RETRY_MIN: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(10);
+/// Time without mutations after which the store gives memory back.
+const SETTLE_AFTER: Duration = Duration::from_millis(500);
+
+/// The flusher's thread. Wakes `after` when something was committed.
+pub(crate) fn run(persister: &Persister, after: &Signal, signal: &Signal) {
+    let mut settle_after = None;
+    loop {
+        match signal.wait(settle_after.take()) {
+            Wake::Stop => return,
+            Wake::Timeout => {
+                settle_after = persister.settle().then_some(SETTLE_AFTER);
+                if settle_after.is_none() {
+                    give_back();
+                }
+                continue;
+            }
+            Wake::Work => settle_after = Some(SETTLE_AFTER),
+        }
+        if persister.ripen(signal) || persister.flush(signal) {
+            return;
+        }
+        after.wake();
+    }
+}
+
+impl Persister {
+    /// Waits until the changes that woke the flusher are old enough. Returns whether it is to stop.
+    fn ripen(&self, signal: &Signal) -> bool {
+        let (settings, metrics) = (&self.shared.settings, &self.shared.metrics);
+        let woken = self.shared.host.monotonic();
+        self.woken.store(woken.as_secs(), Ordering::Relaxed);
+        if signal.nap(GATHER) {
+            return true;
+        }
+        loop {
+            let (wanted, cap) = (settings.min_data_age.get(), settings.queue_age_cap.get());
+            let age = self.shared.host.monotonic().saturating_sub(woken);
+            let left = Duration::from_secs(wanted.min(cap)).saturating_sub(age);
+            if self.pressed.swap(false, Ordering::AcqRel) || left.is_zero() {
+                if wanted > cap && left.is_zero() {
+                    metrics.too_old.add(1);
+                }
+                return false;
+            }
+            metrics.too_young.add(1);
+            if signal.linger(left) {
+                return true;
+            }
+        }
+    }
+
+    /// Writes until nothing is left. Returns whether the flusher is to stop.
+    fn flush(&self, signal: &Signal) -> bool {
+        let begun = self.shared.host.monotonic();
+        let mut pause = RETRY_MIN;
+        let mut complaint = String::new();
+        loop {
+            // An error of the purge shows at the next commit.
+            let more = match self.round() {
+                Ok(round) => {
+                    self.recovered(&mut complaint);
+                    pause = RETRY_MIN;
+                    round == Round::More || self.purge().unwrap_or(false)
+                }
+                Err(error) => {
+                    self.complain(&mut complaint, error.to_string(), pause);
+                    if signal.nap(pause) {
+                        return true;
+                    }
+                    pause = (pause * 2).min(RETRY_MAX);
+                    continue;
+                }
+            };
+            if !more {
+                let took = self.shared.host.monotonic().saturating_sub(begun);
+                self.shared.metrics.flush_micros.note(took.as_micros());
+                return false;
+            }
+            if signal.is_stopped() {
+                return true;
+            }
+        }
+    }
+
+    fn complain(&self, complaint: &mut String, text: String, pause: Duration) {
+        if text != *complaint {
+            let told = format!("cannot persist: {text}");
+            self.shared.host.log(LogLevel::Warning, &told);
+            *complaint = text;
+        }
+        let millis = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+        self.shared.metrics.retry_millis.set(millis);
+    }
+
+    fn recovered(&self, complaint: &mut String) {
+        if !complaint.is_empty() {
+            let told = "the store can be written again";
+            self.shared.host.log(LogLevel::Info, told);
+            complaint.clear();
+            self.shared.metrics.retry_millis.set(0);
+        }
+    }
+}
