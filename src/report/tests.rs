@@ -489,7 +489,10 @@ fn figures_of_the_flusher_have_their_names() {
     }
     assert!(node.number("ep_flush_duration_total") >= 5);
     for (name, counter) in counters {
-        assert_eq!(node.number(name), counter.get(), "{name}");
+        // The housekeeper may be at work.
+        let least = counter.get();
+        let shown = node.number(name);
+        assert!((least..=counter.get()).contains(&shown), "{name}: {shown}");
     }
     assert_eq!(node.one("", "ep_store_error"), "no space");
 }
