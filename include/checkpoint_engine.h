@@ -185,9 +185,6 @@
 /* Statistic: mutations written since the start. */
 #define CHECKPOINT_ENGINE_STAT_TOTAL_PERSISTED "ep_total_persisted"
 
-/* Statistic: deletions among them. */
-#define CHECKPOINT_ENGINE_STAT_TOTAL_DEL_ITEMS "ep_total_del_items"
-
 /* Statistic: calls of flush_all. */
 #define CHECKPOINT_ENGINE_STAT_FLUSH_ALL "ep_flush_all"
 
@@ -209,47 +206,50 @@
 /* Statistic: duration of all commits, in milliseconds. */
 #define CHECKPOINT_ENGINE_STAT_COMMIT_TIME_TOTAL "ep_commit_time_total"
 
-/* Statistic: seconds that it took last until nothing was left to write. */
+/* Statistic: duration of the latest flush, until nothing was left to write, in seconds. */
 #define CHECKPOINT_ENGINE_STAT_FLUSH_DURATION "ep_flush_duration"
 
-/* Statistic: seconds that it took altogether. */
+/* Statistic: duration of all flushes, in seconds. */
 #define CHECKPOINT_ENGINE_STAT_FLUSH_DURATION_TOTAL "ep_flush_duration_total"
 
-/* Statistic: seconds that it took at most. */
+/* Statistic: duration of the longest flush, in seconds. */
 #define CHECKPOINT_ENGINE_STAT_FLUSH_DURATION_HIGHWAT "ep_flush_duration_highwat"
 
-/* Statistic: seconds that the oldest mutation of the latest commit had waited. */
+/* Statistic: how long the oldest mutation of the latest commit had waited, in seconds. */
 #define CHECKPOINT_ENGINE_STAT_STORAGE_AGE "ep_storage_age"
 
-/* Statistic: the most seconds that one has waited. */
+/* Statistic: the longest such wait, in seconds. */
 #define CHECKPOINT_ENGINE_STAT_STORAGE_AGE_HIGHWAT "ep_storage_age_highwat"
 
-/* Statistic: the same as `ep_storage_age`. */
+/* Statistic: the same as `ep_storage_age`: a mutation that is superseded keeps its age. */
 #define CHECKPOINT_ENGINE_STAT_DATA_AGE "ep_data_age"
 
 /* Statistic: the same as `ep_storage_age_highwat`. */
 #define CHECKPOINT_ENGINE_STAT_DATA_AGE_HIGHWAT "ep_data_age_highwat"
 
-/* Statistic: times that the flusher waited for `min_data_age`. */
+/* Statistic: times that the flusher waited because of `min_data_age`. */
 #define CHECKPOINT_ENGINE_STAT_TOO_YOUNG "ep_too_young"
 
-/* Statistic: times that it did not, because of `queue_age_cap`. */
+/* Statistic: times that it wrote because of `queue_age_cap`. */
 #define CHECKPOINT_ENGINE_STAT_TOO_OLD "ep_too_old"
 
-/* Statistic: commits that failed and were tried again. */
-#define CHECKPOINT_ENGINE_STAT_ITEM_COMMIT_FAILED "ep_item_commit_failed"
+/* Statistic: rows that were deleted from the store. */
+#define CHECKPOINT_ENGINE_STAT_TOTAL_DEL_ITEMS "ep_total_del_items"
 
-/* Statistic: mutations in them. */
+/* Statistic: mutations in commits that failed. */
 #define CHECKPOINT_ENGINE_STAT_ITEM_FLUSH_FAILED "ep_item_flush_failed"
 
 /* Statistic: commits that the store did not begin. */
 #define CHECKPOINT_ENGINE_STAT_ITEM_BEGIN_FAILED "ep_item_begin_failed"
 
-/* Statistic: why the store could not be written the last time; empty when it could. */
-#define CHECKPOINT_ENGINE_STAT_STORE_ERROR "ep_store_error"
+/* Statistic: pause before the next attempt, in milliseconds; 0 when the store can be written. */
+#define CHECKPOINT_ENGINE_STAT_STORE_RETRY "ep_store_retry"
 
-/* Statistic: milliseconds until it is tried again after a failure; 0 when all is well. */
-#define CHECKPOINT_ENGINE_STAT_STORE_RETRY_TIME "ep_store_retry_time"
+/* Statistic: why the store could not be written; empty when it can. */
+#define CHECKPOINT_ENGINE_STAT_STORE_LAST_ERROR "ep_store_last_error"
+
+/* Statistic: commits that failed and were tried again. */
+#define CHECKPOINT_ENGINE_STAT_ITEM_COMMIT_FAILED "ep_item_commit_failed"
 
 /* Statistic: times that old checkpoints were looked for. */
 #define CHECKPOINT_ENGINE_STAT_NUM_CHECKPOINT_REMOVER_RUNS "ep_num_checkpoint_remover_runs"
@@ -828,7 +828,8 @@
 #define CHECKPOINT_ENGINE_KEY_SHUTDOWN_TIMEOUT "shutdown_timeout"
 
 /*
- * Memory that the database library may use for its cache of blocks.
+ * Memory that the database library may use for its cache of blocks; never more than a
+ * sixteenth of `max_size`. Its tables of recent changes take up to an eighth besides.
  * Takes a number from 0 to 1099511627776 (bytes); default: 67108864.
  */
 #define CHECKPOINT_ENGINE_KEY_STORE_CACHE_SIZE "store_cache_size"

@@ -226,7 +226,8 @@ keys! {
     tap_ack_initial_sequence_number: u32 = "1", Legal::Range(0, 0xffff_ffff), "";
     /// How long a shutdown may go on writing before it gives up.
     shutdown_timeout: u32 = "60", Legal::Range(1, 86_400), "s";
-    /// Memory that the database library may use for its cache of blocks.
+    /// Memory that the database library may use for its cache of blocks; never more than a
+    /// sixteenth of `max_size`. Its tables of recent changes take up to an eighth besides.
     store_cache_size: u64 = "67108864", Legal::Range(0, 1 << 40), "bytes";
 }
 

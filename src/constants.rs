@@ -115,8 +115,6 @@ pub const CHECKPOINT_ENGINE_STAT_DISKQUEUE_FILL: &CStr = c"ep_diskqueue_fill";
 pub const CHECKPOINT_ENGINE_STAT_DISKQUEUE_DRAIN: &CStr = c"ep_diskqueue_drain";
 /// Statistic: mutations written since the start.
 pub const CHECKPOINT_ENGINE_STAT_TOTAL_PERSISTED: &CStr = c"ep_total_persisted";
-/// Statistic: deletions among them.
-pub const CHECKPOINT_ENGINE_STAT_TOTAL_DEL_ITEMS: &CStr = c"ep_total_del_items";
 /// Statistic: calls of flush_all.
 pub const CHECKPOINT_ENGINE_STAT_FLUSH_ALL: &CStr = c"ep_flush_all";
 /// Statistic: seconds that a mutation waits before it is written.
@@ -131,34 +129,36 @@ pub const CHECKPOINT_ENGINE_STAT_COMMIT_NUM: &CStr = c"ep_commit_num";
 pub const CHECKPOINT_ENGINE_STAT_COMMIT_TIME: &CStr = c"ep_commit_time";
 /// Statistic: duration of all commits, in milliseconds.
 pub const CHECKPOINT_ENGINE_STAT_COMMIT_TIME_TOTAL: &CStr = c"ep_commit_time_total";
-/// Statistic: seconds that it took last until nothing was left to write.
+/// Statistic: duration of the latest flush, until nothing was left to write, in seconds.
 pub const CHECKPOINT_ENGINE_STAT_FLUSH_DURATION: &CStr = c"ep_flush_duration";
-/// Statistic: seconds that it took altogether.
+/// Statistic: duration of all flushes, in seconds.
 pub const CHECKPOINT_ENGINE_STAT_FLUSH_DURATION_TOTAL: &CStr = c"ep_flush_duration_total";
-/// Statistic: seconds that it took at most.
+/// Statistic: duration of the longest flush, in seconds.
 pub const CHECKPOINT_ENGINE_STAT_FLUSH_DURATION_HIGHWAT: &CStr = c"ep_flush_duration_highwat";
-/// Statistic: seconds that the oldest mutation of the latest commit had waited.
+/// Statistic: how long the oldest mutation of the latest commit had waited, in seconds.
 pub const CHECKPOINT_ENGINE_STAT_STORAGE_AGE: &CStr = c"ep_storage_age";
-/// Statistic: the most seconds that one has waited.
+/// Statistic: the longest such wait, in seconds.
 pub const CHECKPOINT_ENGINE_STAT_STORAGE_AGE_HIGHWAT: &CStr = c"ep_storage_age_highwat";
-/// Statistic: the same as `ep_storage_age`.
+/// Statistic: the same as `ep_storage_age`: a mutation that is superseded keeps its age.
 pub const CHECKPOINT_ENGINE_STAT_DATA_AGE: &CStr = c"ep_data_age";
 /// Statistic: the same as `ep_storage_age_highwat`.
 pub const CHECKPOINT_ENGINE_STAT_DATA_AGE_HIGHWAT: &CStr = c"ep_data_age_highwat";
-/// Statistic: times that the flusher waited for `min_data_age`.
+/// Statistic: times that the flusher waited because of `min_data_age`.
 pub const CHECKPOINT_ENGINE_STAT_TOO_YOUNG: &CStr = c"ep_too_young";
-/// Statistic: times that it did not, because of `queue_age_cap`.
+/// Statistic: times that it wrote because of `queue_age_cap`.
 pub const CHECKPOINT_ENGINE_STAT_TOO_OLD: &CStr = c"ep_too_old";
-/// Statistic: commits that failed and were tried again.
-pub const CHECKPOINT_ENGINE_STAT_ITEM_COMMIT_FAILED: &CStr = c"ep_item_commit_failed";
-/// Statistic: mutations in them.
+/// Statistic: rows that were deleted from the store.
+pub const CHECKPOINT_ENGINE_STAT_TOTAL_DEL_ITEMS: &CStr = c"ep_total_del_items";
+/// Statistic: mutations in commits that failed.
 pub const CHECKPOINT_ENGINE_STAT_ITEM_FLUSH_FAILED: &CStr = c"ep_item_flush_failed";
 /// Statistic: commits that the store did not begin.
 pub const CHECKPOINT_ENGINE_STAT_ITEM_BEGIN_FAILED: &CStr = c"ep_item_begin_failed";
-/// Statistic: why the store could not be written the last time; empty when it could.
-pub const CHECKPOINT_ENGINE_STAT_STORE_ERROR: &CStr = c"ep_store_error";
-/// Statistic: milliseconds until it is tried again after a failure; 0 when all is well.
-pub const CHECKPOINT_ENGINE_STAT_STORE_RETRY_TIME: &CStr = c"ep_store_retry_time";
+/// Statistic: pause before the next attempt, in milliseconds; 0 when the store can be written.
+pub const CHECKPOINT_ENGINE_STAT_STORE_RETRY: &CStr = c"ep_store_retry";
+/// Statistic: why the store could not be written; empty when it can.
+pub const CHECKPOINT_ENGINE_STAT_STORE_LAST_ERROR: &CStr = c"ep_store_last_error";
+/// Statistic: commits that failed and were tried again.
+pub const CHECKPOINT_ENGINE_STAT_ITEM_COMMIT_FAILED: &CStr = c"ep_item_commit_failed";
 /// Statistic: times that old checkpoints were looked for.
 pub const CHECKPOINT_ENGINE_STAT_NUM_CHECKPOINT_REMOVER_RUNS: &CStr =
     c"ep_num_checkpoint_remover_runs";
@@ -517,7 +517,8 @@ pub const CHECKPOINT_ENGINE_KEY_TAP_ACK_INITIAL_SEQUENCE_NUMBER: &CStr =
 /// How long a shutdown may go on writing before it gives up.
 /// Takes a number from 1 to 86400 (s); default: 60.
 pub const CHECKPOINT_ENGINE_KEY_SHUTDOWN_TIMEOUT: &CStr = c"shutdown_timeout";
-/// Memory that the database library may use for its cache of blocks.
+/// Memory that the database library may use for its cache of blocks; never more than a
+/// sixteenth of `max_size`. Its tables of recent changes take up to an eighth besides.
 /// Takes a number from 0 to 1099511627776 (bytes); default: 67108864.
 pub const CHECKPOINT_ENGINE_KEY_STORE_CACHE_SIZE: &CStr = c"store_cache_size";
 /// Configuration key: another name of `max_size`.

@@ -294,7 +294,6 @@ impl Persister {
             metrics.timings.commit.record(took);
             metrics.commits.add(1);
             metrics.persisted.add(count as u64);
-            metrics.rows_put.add(rows.put);
             metrics.rows_deleted.add(rows.deleted);
             metrics.writes.add(rows.put + rows.deleted);
             metrics.written_bytes.add(rows.bytes);

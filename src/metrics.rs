@@ -89,9 +89,7 @@ pub(crate) struct Metrics {
     pub(crate) revert_update: Counter,
     /// Changes committed to the store.
     pub(crate) persisted: Counter,
-    /// Rows that commits wrote, and rows that they deleted.
-    pub(crate) rows_put: Counter,
-    /// See above.
+    /// Rows that commits deleted.
     pub(crate) rows_deleted: Counter,
     /// Commits.
     pub(crate) commits: Counter,
@@ -206,12 +204,12 @@ impl Metrics {
             &self.fetched,
             &self.fetch_failures,
             &self.evictions,
-            &self.too_young,
-            &self.too_old,
             &self.value_ejects,
             &self.eject_failures,
             &self.pager_runs,
             &self.expiry_pager_runs,
+            &self.too_young,
+            &self.too_old,
             &self.remover_runs,
             &self.checkpoint_items_removed,
             &self.pending_ops_total,

@@ -27,6 +27,8 @@ use crate::worker::{Signal, Worker};
 const LEASE_IDS: u64 = 1024;
 /// Threads that read values from the store.
 const FETCH_THREADS: usize = 2;
+/// Smaller memtables would make more tables than can be merged.
+const MEMTABLE_BYTES_MIN: u64 = 1 << 20;
 /// Why a start with `warmup=false` is refused.
 const NO_WARMUP: &str = "warmup=false, but the store holds keys, and without them in memory they \
                          could not be served; remove warmup=false to load them, or give another \
@@ -155,12 +157,25 @@ fn open_store(config: &Config) -> Result<Arc<dyn Store>, String> {
     let Some(path) = &config.dbname else {
         return Ok(Arc::new(MemoryStore));
     };
-    let options = Options {
-        cache_bytes: config.store_cache_size,
-        ..Options::default()
-    };
-    let store = FjallStore::open(path, options).map_err(|error| error.to_string())?;
+    let store = FjallStore::open(path, options(config)).map_err(|error| error.to_string())?;
     Ok(Arc::new(store))
+}
+
+/// What the store may take of the memory, which all counts in the quota: a sixteenth for its cache,
+/// and for its memtables, of which there are up to four, an eighth.
+fn options(config: &Config) -> Options {
+    let Options {
+        memtable_bytes,
+        verify_bytes,
+        ..
+    } = Options::default();
+    Options {
+        cache_bytes: config.store_cache_size.min(config.max_size / 16),
+        memtable_bytes: memtable_bytes
+            .min(config.max_size / 32)
+            .max(MEMTABLE_BYTES_MIN),
+        verify_bytes,
+    }
 }
 
 /// Tells the operator what is remarkable about the configuration.
@@ -319,4 +334,26 @@ fn spawn(core: &Arc<Core>, warmup: Option<Arc<Warmup>>) -> Result<Vec<Worker>, S
         )?;
     }
     Ok(workers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_quota_leaves_the_store_a_share_of_it() {
+        for (quota, cache, memtable) in [
+            (0, 64 << 20, 64 << 20),
+            (4 << 30, 64 << 20, 64 << 20),
+            (64 << 20, 4 << 20, 2 << 20),
+            (1 << 20, 64 << 10, 1 << 20),
+        ] {
+            let config = Config::parse(&format!("max_size={quota}")).unwrap();
+            let options = options(&config);
+            let found = (options.cache_bytes, options.memtable_bytes);
+            assert_eq!(found, (cache, memtable), "{quota}");
+        }
+        let config = Config::parse("max_size=1048576;store_cache_size=100").unwrap();
+        assert_eq!(options(&config).cache_bytes, 100);
+    }
 }

@@ -47,7 +47,7 @@ impl Room {
 pub(super) struct Rows {
     pub(super) put: u64,
     pub(super) deleted: u64,
-    /// Keys and values.
+    /// Of keys and values.
     pub(super) bytes: u64,
 }
 
@@ -189,8 +189,8 @@ mod tests {
             switch: ReadersSwitch::default(),
             settings: Settings::new(&config),
             flush: Signal::new(),
-            keep_pre_images: false,
             lease: u64::MAX,
+            keep_pre_images: false,
         }));
         let id = VbucketId::new(0).unwrap();
         let vbucket = map.create(id, VbucketState::Active, CheckpointId::new(1), 0);

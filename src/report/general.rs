@@ -14,8 +14,8 @@ pub(super) fn all(engine: &Engine, sink: &mut dyn StatSink) {
     items(&totals, sink);
     by_state(&totals, sink);
     quota(engine, &totals, sink);
-    flushing(engine, sink);
     counters(engine, sink);
+    flushing(engine, sink);
     deletions(engine, sink);
     reads(engine, sink);
     clients(engine, sink);
@@ -207,6 +207,9 @@ fn quota(engine: &Engine, totals: &Totals, sink: &mut dyn StatSink) {
 fn counters(engine: &Engine, sink: &mut dyn StatSink) {
     let metrics = &engine.shared().metrics;
     for (name, counter) in [
+        ("ep_total_persisted", &metrics.persisted),
+        ("ep_commit_num", &metrics.commits),
+        ("ep_item_commit_failed", &metrics.commit_failures),
         ("ep_flush_all", &metrics.flush_alls),
         ("ep_expired", &metrics.expired),
         ("evictions", &metrics.evictions),
@@ -232,37 +235,36 @@ fn counters(engine: &Engine, sink: &mut dyn StatSink) {
     }
 }
 
-/// How the flusher gets on: times, ages and failures.
+/// How the flusher fares.
 fn flushing(engine: &Engine, sink: &mut dyn StatSink) {
-    const MILLI: u64 = 1_000;
+    const MILLISECOND: u64 = 1000;
     const SECOND: u64 = 1_000_000;
     let metrics = &engine.shared().metrics;
-    let (commit, flush) = (&metrics.commit_micros, &metrics.flush_micros);
-    let age = &metrics.age_seconds;
+    let (commit, flush, age) = (
+        &metrics.commit_micros,
+        &metrics.flush_micros,
+        &metrics.age_seconds,
+    );
     for (name, value) in [
-        ("ep_commit_num", metrics.commits.get()),
-        ("ep_commit_time", commit.last.get() / MILLI),
-        ("ep_commit_time_total", commit.total.get() / MILLI),
+        ("ep_commit_time", commit.last.get() / MILLISECOND),
+        ("ep_commit_time_total", commit.total.get() / MILLISECOND),
         ("ep_flush_duration", flush.last.get() / SECOND),
         ("ep_flush_duration_total", flush.total.get() / SECOND),
         ("ep_flush_duration_highwat", flush.max.get() / SECOND),
-        // An item is as old as its change.
         ("ep_storage_age", age.last.get()),
         ("ep_storage_age_highwat", age.max.get()),
         ("ep_data_age", age.last.get()),
         ("ep_data_age_highwat", age.max.get()),
         ("ep_too_young", metrics.too_young.get()),
         ("ep_too_old", metrics.too_old.get()),
-        ("ep_total_persisted", metrics.persisted.get()),
         ("ep_total_del_items", metrics.rows_deleted.get()),
-        ("ep_item_commit_failed", metrics.commit_failures.get()),
         ("ep_item_flush_failed", metrics.flush_failures.get()),
         ("ep_item_begin_failed", metrics.begin_failures.get()),
-        ("ep_store_retry_time", metrics.retry_millis.get()),
+        ("ep_store_retry", metrics.retry_millis.get()),
     ] {
         sink.add(name, &value);
     }
-    sink.add("ep_store_error", &metrics.store_error.get());
+    sink.add("ep_store_last_error", &metrics.store_error.get());
 }
 
 fn deletions(engine: &Engine, sink: &mut dyn StatSink) {

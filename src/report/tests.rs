@@ -463,7 +463,7 @@ fn figures_of_the_flusher_have_their_names() {
         ("ep_item_commit_failed", &metrics.commit_failures),
         ("ep_item_flush_failed", &metrics.flush_failures),
         ("ep_item_begin_failed", &metrics.begin_failures),
-        ("ep_store_retry_time", &metrics.retry_millis),
+        ("ep_store_retry", &metrics.retry_millis),
         ("ep_num_checkpoint_remover_runs", &metrics.remover_runs),
         (
             "ep_items_rm_from_checkpoints",
@@ -494,5 +494,5 @@ fn figures_of_the_flusher_have_their_names() {
         let shown = node.number(name);
         assert!((least..=counter.get()).contains(&shown), "{name}: {shown}");
     }
-    assert_eq!(node.one("", "ep_store_error"), "no space");
+    assert_eq!(node.one("", "ep_store_last_error"), "no space");
 }
