@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | 0 | `types`, `constants` | ids and units; what the C header offers as constants |
 //! | 1 | `error`, `config`, `metrics` | vocabulary |
-//! | 2 | `settings`, `host`, `item`, `ffi` | what may change at run time, ports to the host, the counted item, the allocator |
+//! | 2 | `settings`, `host`, `item`, `ffi` | settings, ports to the host, the item, the allocator |
 //! | 3 | `worker`, `checkpoint`, `store` | threads, the log of a vbucket, the database |
 //! | 4 | `vbucket` | hash table and log in agreement |
 //! | 5 | `flusher`, `pager`, `warmup` | what moves data between memory and disk |

@@ -49,7 +49,7 @@ impl Gauge {
         let value = value.try_into().unwrap_or(u64::MAX);
         self.last.set(value);
         self.total.add(value);
-        self.max.0.fetch_max(value, Ordering::Relaxed);
+        self.max.raise(value);
     }
 
     /// Forgets the latest and the largest; the sum stays.

@@ -56,8 +56,8 @@ pub(crate) struct Evictor {
 }
 
 impl Evictor {
-    /// For the values in `vbuckets` that `store` has. `threshold` is the share of the quota above which there is no
-    /// room for writes.
+    /// For the values in `vbuckets` that `store` has. `threshold` is the share of the quota above
+    /// which there is no room for writes.
     pub(crate) fn new(
         vbuckets: Arc<VbucketMap>,
         shared: Arc<Shared>,

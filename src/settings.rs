@@ -107,8 +107,8 @@ impl Settings {
         }
     }
 
-    /// Changes the parameter `name` to the decimal number in `text`. (ep-engine took text that is no
-    /// number for 0; here it is refused.)
+    /// Changes the parameter `name` to the decimal number in `text`. (ep-engine took text that is
+    /// no number for 0; here it is refused.)
     ///
     /// # Errors
     /// Nothing was changed.

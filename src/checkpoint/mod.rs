@@ -129,8 +129,8 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// A log whose first checkpoint has the given id. Nothing of it is in the store yet; `lease` ids
-    /// are reserved there ahead, `u64::MAX` when nothing outlives the process.
+    /// A log whose first checkpoint has the given id. Nothing of it is in the store yet; `lease`
+    /// ids are reserved there ahead, `u64::MAX` when nothing outlives the process.
     pub(crate) fn new(id: CheckpointId, lease: u64, now: u32) -> Self {
         let mut log = Self {
             closed: VecDeque::new(),

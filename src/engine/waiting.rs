@@ -1,5 +1,5 @@
-//! Clients that wait for a pending vbucket, or for one whose keys are not loaded yet. They wait until
-//! its state changes or they are, however long.
+//! Clients that wait for a pending vbucket, or for one whose keys are not loaded yet. They wait
+//! until its state changes or they are, however long.
 
 use std::time::Duration;
 

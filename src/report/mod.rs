@@ -11,7 +11,7 @@
 //! | `ep_dbshards`, `ep_db_strategy`, `ep_store_max_*` | describe SQLite |
 //! | `ep_dbinit` | not measured: what takes long is in `ep_warmup_time` |
 //! | `ep_total_new_items`, `vb_X_ops_create`, `_update` | a row is written without a look at it |
-//! | `vb_X_ops_reject` | a batch fails as a whole: `ep_item_flush_failed` |
+//! | `vb_X_ops_delete`, `vb_X_ops_reject` | counted for the whole node, failures by batch |
 //! | `ep_flush_preempts` | reads do not wait for the flusher |
 //! | `ep_value_size` | keys and values are one allocation: `ep_kv_size` |
 //! | `vb_X_queue_*` but `_size`; `ep_diskqueue_memory`, `_pending` | counted for the whole node |

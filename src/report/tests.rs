@@ -435,3 +435,64 @@ fn keys_are_compared_with_their_rows() {
         assert_eq!(node.try_group(group), Err(error), "{group}");
     }
 }
+
+#[test]
+fn figures_of_the_flusher_have_their_names() {
+    let node = Node::new();
+    node.engine.set_persistence(false);
+    node.host.until("the last commit is done", || {
+        node.one("", "ep_flusher_state") == "paused"
+    });
+    let metrics = &node.engine.shared().metrics;
+    let before = node.number("ep_commit_time_total");
+    for value in [7_000, 5_000] {
+        metrics.commit_micros.note(value * 1_000_u64);
+    }
+    for value in [3, 2] {
+        metrics.flush_micros.note(value * 1_000_000_u64);
+    }
+    for value in [9_u64, 4] {
+        metrics.age_seconds.note(value);
+    }
+    let counters = [
+        ("ep_too_young", &metrics.too_young),
+        ("ep_too_old", &metrics.too_old),
+        ("ep_total_del_items", &metrics.rows_deleted),
+        ("ep_total_persisted", &metrics.persisted),
+        ("ep_diskqueue_drain", &metrics.persisted),
+        ("ep_item_commit_failed", &metrics.commit_failures),
+        ("ep_item_flush_failed", &metrics.flush_failures),
+        ("ep_item_begin_failed", &metrics.begin_failures),
+        ("ep_store_retry", &metrics.retry_millis),
+        ("ep_num_checkpoint_remover_runs", &metrics.remover_runs),
+        (
+            "ep_items_rm_from_checkpoints",
+            &metrics.checkpoint_items_removed,
+        ),
+        ("ep_cursors_dropped", &metrics.cursors_dropped),
+    ];
+    for (value, (_, counter)) in (100..).zip(counters) {
+        counter.set(value);
+    }
+    metrics.store_error.set("no space".to_owned());
+    for (name, value) in [
+        ("ep_commit_time", 5_000),
+        ("ep_commit_time_total", before + 12_000),
+        ("ep_flush_duration", 2),
+        ("ep_flush_duration_highwat", 3),
+        ("ep_storage_age", 4),
+        ("ep_data_age", 4),
+        ("ep_storage_age_highwat", 9),
+        ("ep_data_age_highwat", 9),
+    ] {
+        assert_eq!(node.number(name), value, "{name}");
+    }
+    assert!(node.number("ep_flush_duration_total") >= 5);
+    for (name, counter) in counters {
+        // The housekeeper may be at work.
+        let least = counter.get();
+        let shown = node.number(name);
+        assert!((least..=counter.get()).contains(&shown), "{name}: {shown}");
+    }
+    assert_eq!(node.one("", "ep_store_last_error"), "no space");
+}

@@ -73,7 +73,7 @@ class Client(threading.Thread):
             self.link.close()
 
     def write(self, changes):
-        """Sends (opcode, key, value) until all have succeeded: a temporary failure is no failure."""
+        """Sends (opcode, key, value) until all have succeeded; a temporary failure is none."""
         end = time.monotonic() + PATIENCE_SECONDS
         while changes:
             answers = self.link.pipeline(
