@@ -1,5 +1,5 @@
-"""kill -9 around the deletion of a vbucket: it is there as a whole or not at all, and its keys never
-come back under a new vbucket of its id."""
+"""kill -9 around the deletion of a vbucket: it is there as a whole or not at all, and its keys
+never come back under a new vbucket of its id."""
 
 import os
 import struct
