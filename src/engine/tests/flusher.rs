@@ -1,6 +1,6 @@
 //! When the flusher writes, how much at a time, and what it says about it.
 
-use super::Node;
+use super::{Node, id};
 use crate::checkpoint::Log;
 use crate::metrics::Metrics;
 use crate::settings::Family;
@@ -104,6 +104,15 @@ fn a_complete_and_a_shutdown_do_not_wait() {
     write_young(&node, "last");
     let node = node.restart();
     assert_eq!(node.stored(0, "k").as_deref(), Some("last"));
+}
+
+#[test]
+fn a_vbucket_state_does_not_wait_for_the_age_of_changes() {
+    let node = patient();
+    node.activate(7);
+    node.host.until("it is written", || {
+        node.store.faults().state().vbuckets.contains_key(&id(7))
+    });
 }
 
 #[test]
