@@ -4,7 +4,7 @@
 //! always holds a state that each vbucket really was in (online-update.md, invariant 3). Nothing of
 //! an open window is read; COMPLETE commits it through [`Persister::complete`].
 //!
-//! Limits: a batch takes changes until it has `max_txn_size` of them or [`BATCH_BYTES_MAX`], and
+//! Limits: a batch takes changes until it has `max_txn_size` of them or [`Shared::checkpoint_bytes_max`], and
 //! then goes on to the end of the checkpoint that it is in, which bounds it.
 //!
 //! Threads: one worker runs [`run`]; COMPLETE and REVERT call the other methods from theirs. All of
@@ -21,7 +21,7 @@ use crate::checkpoint::{Change, Log, Phase};
 use crate::config::Durability;
 use crate::store::{Batch, Store, StoreError, VbucketRecord, WindowRecord};
 use crate::types::{Seqno, VBUCKETS_MAX, VbucketId};
-use crate::vbucket::{CHECKPOINT_BYTES_MAX, Shared, Vbucket, VbucketMap, completed};
+use crate::vbucket::{Shared, Vbucket, VbucketMap, completed};
 
 mod batch;
 mod thread;
@@ -29,8 +29,6 @@ mod thread;
 use batch::{Part, Room, Rows, fill, put_record, put_standing, read};
 pub(crate) use thread::run;
 
-/// Keys and values after which a batch takes no further checkpoint.
-const BATCH_BYTES_MAX: usize = CHECKPOINT_BYTES_MAX;
 /// How often `durability=periodic` syncs.
 const SYNC_PERIOD: Duration = Duration::from_secs(1);
 
@@ -250,7 +248,10 @@ impl Persister {
     fn collect(&self, progress: &mut Progress) -> (Vec<Part<'_>>, bool) {
         let vbuckets: Vec<&Vbucket> = self.vbuckets.iter().collect();
         let mut parts = Vec::new();
-        let mut room = Room::new(self.shared.settings.max_txn_size.count(), BATCH_BYTES_MAX);
+        let mut room = Room::new(
+            self.shared.settings.max_txn_size.count(),
+            self.shared.checkpoint_bytes_max(),
+        );
         let mut more = false;
         let turn = progress.turn % vbuckets.len().max(1);
         for vbucket in vbuckets.iter().skip(turn).chain(vbuckets.iter().take(turn)) {

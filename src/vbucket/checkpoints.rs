@@ -6,8 +6,10 @@
 use super::{Shared, Vbucket};
 use crate::checkpoint::{Ageing, Checkpoint, Limits, Log};
 
-/// Keys and values that a checkpoint holds at most: bounds a flusher batch in bytes.
-pub(crate) const CHECKPOINT_BYTES_MAX: usize = 32 << 20;
+/// Keys and values that a checkpoint holds at most, and the share of the quota that it takes at
+/// most, one part in so many. Bounds a flusher batch in bytes, which is copied for the store.
+const CHECKPOINT_BYTES_MAX: usize = 32 << 20;
+const CHECKPOINT_SHARE: usize = 32;
 
 impl Shared {
     /// When a checkpoint is closed, as of now.
@@ -16,8 +18,15 @@ impl Shared {
             items_max: self.settings.chk_max_items.count(),
             period: self.settings.chk_period.seconds(),
             checkpoints_max: self.settings.max_checkpoints.count(),
-            bytes_max: CHECKPOINT_BYTES_MAX,
+            bytes_max: self.checkpoint_bytes_max(),
         }
+    }
+
+    /// Bytes of items at which a checkpoint is closed in any case, and at which a batch for the
+    /// store is full.
+    pub(crate) fn checkpoint_bytes_max(&self) -> usize {
+        let share = self.settings.max_size.count() / CHECKPOINT_SHARE;
+        share.min(CHECKPOINT_BYTES_MAX)
     }
 }
 

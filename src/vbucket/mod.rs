@@ -44,7 +44,6 @@ mod table;
 mod tests;
 mod update;
 
-pub(crate) use checkpoints::CHECKPOINT_BYTES_MAX;
 pub(crate) use load::Access;
 pub(crate) use locks::LockRule;
 use locks::Locks;

@@ -1,7 +1,7 @@
 """Data three times the memory quota: all of it can be written, changed and read, also after a
 restart; no write fails hard, and the memory in use stays under the quota.
 
-MEMORY_QUOTA is the quota in MiB (default 64).
+MEMORY_QUOTA is the quota in MiB (default 32).
 """
 
 import os
@@ -13,7 +13,7 @@ import unittest
 import server
 import wire
 
-QUOTA = int(os.environ.get("MEMORY_QUOTA", "64")) << 20
+QUOTA = int(os.environ.get("MEMORY_QUOTA", "32")) << 20
 VALUE = 1000
 TIMES = 3
 COUNT = QUOTA * TIMES // VALUE
