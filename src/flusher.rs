@@ -4,15 +4,16 @@
 //! always holds a state that each vbucket really was in (online-update.md, invariant 3). Nothing of
 //! an open window is read; COMPLETE commits it through [`Persister::complete`].
 //!
-//! Limits: a batch takes changes until it has `max_txn_size` of them or [`Shared::checkpoint_bytes_max`], and
-//! then goes on to the end of the checkpoint that it is in, which bounds it.
+//! Limits: a batch takes changes until it has `max_txn_size` of them or
+//! [`Shared::checkpoint_bytes_max`], and then goes on to the end of the checkpoint that it is in,
+//! which bounds it.
 //!
 //! Threads: one worker runs [`run`]; COMPLETE and REVERT call the other methods from theirs. All of
 //! them wait for the disk; host threads never come here.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -20,7 +21,7 @@ use parking_lot::Mutex;
 use crate::checkpoint::{Change, Log, Phase};
 use crate::config::Durability;
 use crate::store::{Batch, Store, StoreError, VbucketRecord, WindowRecord};
-use crate::types::{Seqno, VBUCKETS_MAX, VbucketId};
+use crate::types::{Seqno, UnixTime, VBUCKETS_MAX, VbucketId};
 use crate::vbucket::{Shared, Vbucket, VbucketMap, completed};
 
 mod batch;
@@ -45,6 +46,8 @@ struct Progress {
     known: Vec<Option<Known>>,
     window: WindowRecord,
     wanted_window: WindowRecord,
+    flush_due: UnixTime,
+    wanted_flush_due: UnixTime,
     /// Where the next batch begins to collect, so that every vbucket has its turn.
     turn: usize,
     synced: Duration,
@@ -105,6 +108,8 @@ pub(crate) struct Persister {
     pressed: AtomicBool,
     // Guards one word. Lock order: last.
     wanted_window: Mutex<Option<WindowRecord>>,
+    /// When a delayed `flush_all` is due, in Unix seconds; 0 for none.
+    wanted_flush_due: AtomicU32,
 }
 
 impl Persister {
@@ -115,11 +120,14 @@ impl Persister {
         shared: Arc<Shared>,
         durability: Durability,
         window: WindowRecord,
+        flush_due: UnixTime,
     ) -> Self {
         let progress = Progress {
             known: vec![None; VBUCKETS_MAX],
             window,
             wanted_window: window,
+            flush_due,
+            wanted_flush_due: flush_due,
             turn: 0,
             synced: Duration::ZERO,
         };
@@ -133,6 +141,7 @@ impl Persister {
             woken: AtomicU64::new(0),
             pressed: AtomicBool::new(false),
             wanted_window: Mutex::new(None),
+            wanted_flush_due: AtomicU32::new(flush_due),
         }
     }
 
@@ -150,6 +159,12 @@ impl Persister {
     /// Asks for a window record to be written with the next batch. Takes no time.
     pub(crate) fn want_window(&self, window: WindowRecord) {
         *self.wanted_window.lock() = Some(window);
+    }
+
+    /// Asks for the time of a delayed `flush_all` to be recorded, 0 for none; not in a window, whose
+    /// end decides whether there was one. Takes no time.
+    pub(crate) fn want_flush_due(&self, due: UnixTime) {
+        self.wanted_flush_due.store(due, Ordering::Release);
     }
 
     /// Has the next batch written without regard to its age; the caller wakes and hurries the
@@ -195,6 +210,10 @@ impl Persister {
     fn round_locked(&self, progress: &mut Progress) -> Result<Round, StoreError> {
         let wanted = self.wanted_window.lock().take();
         progress.wanted_window = wanted.unwrap_or(progress.wanted_window);
+        if progress.wanted_window != WindowRecord::Open {
+            // Before the logs are read: they hold the flush when this says that none is due.
+            progress.wanted_flush_due = self.wanted_flush_due.load(Ordering::Acquire);
+        }
         let (parts, more) = self.collect(progress);
         let count: usize = parts.iter().map(|part| part.changes.len()).sum();
         self.shared.metrics.flusher_todo.set(count as u64);
@@ -337,11 +356,15 @@ impl Persister {
         if progress.window != progress.wanted_window {
             batch.set_window(progress.wanted_window);
         }
+        if progress.flush_due != progress.wanted_flush_due {
+            batch.set_flush_due(progress.wanted_flush_due);
+        }
         if batch.len() == 0 {
             return Ok(());
         }
         self.finish(batch, self.durability, (count, rows))?;
         progress.window = progress.wanted_window;
+        progress.flush_due = progress.wanted_flush_due;
         self.learn(progress, news);
         Ok(())
     }

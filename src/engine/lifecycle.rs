@@ -226,12 +226,14 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
     };
     let records =
         warmup::prepare(&**store, &vbuckets, &shared).map_err(|error| error.to_string())?;
+    let flush_due = store.flush_due().map_err(|error| error.to_string())?;
     let persister = Persister::new(
         Arc::clone(store),
         Arc::clone(&vbuckets),
         Arc::clone(&shared),
         config.durability,
         window,
+        flush_due,
     );
     if fate != window {
         persister.want_window(fate);
@@ -278,7 +280,7 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
         recency: limited.then(Recency::default),
         hasher,
         house: Signal::new(),
-        flush_due: AtomicU32::new(0),
+        flush_due: AtomicU32::new(flush_due),
         waiting: Waiting::default(),
         verified: Verified::default(),
         previous,

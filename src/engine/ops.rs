@@ -413,6 +413,8 @@ impl Engine {
         let due = core.host.abstime(core.host.realtime(when));
         let due = UnixTime::try_from(due.max(1)).unwrap_or(UnixTime::MAX);
         core.flush_due.store(due, Ordering::Release);
+        core.persister.want_flush_due(due);
+        core.changed();
         core.house.wake();
         core.flush_if_due();
         Ok(())
@@ -471,6 +473,9 @@ impl Core {
                 .is_ok()
         {
             self.flush_all();
+            // In this order: a crash between the two flushes again and never forgets to.
+            self.persister.want_flush_due(0);
+            self.changed();
         }
     }
 

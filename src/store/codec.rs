@@ -5,7 +5,7 @@
 //! holds the four bytes of the wire in memory order, and they are stored in that order.
 
 use super::{Record, VbucketRecord, WindowRecord};
-use crate::types::{CheckpointId, VbucketId, VbucketState};
+use crate::types::{CheckpointId, UnixTime, VbucketId, VbucketState};
 
 /// Version of the whole store: layout of the directory, keyspaces and keys. A program opens this
 /// version and every older one, never a newer one.
@@ -30,6 +30,8 @@ pub(crate) const BATCH_VALUE_BYTES: u32 = 1 + 8 + 8;
 pub(crate) const META_FORMAT: &[u8] = b"f";
 /// Key of the window record in the meta keyspace.
 pub(crate) const META_WINDOW: &[u8] = b"w";
+/// Key of the time of a delayed flush in the meta keyspace.
+pub(crate) const META_FLUSH_DUE: &[u8] = b"d";
 /// Key of the batch number in the meta keyspace.
 pub(crate) const META_BATCH: [u8; 1] = *b"b";
 /// First byte of the keys of vbucket records in the meta keyspace.
@@ -194,6 +196,19 @@ pub(crate) fn parse_window_value(bytes: &[u8]) -> Result<WindowRecord, Defect> {
         [4] => Ok(WindowRecord::Lost),
         _ => Err(Defect("the window's record holds an unknown state")),
     }
+}
+
+/// The record of a delayed flush.
+pub(crate) fn flush_due_value(due: UnixTime) -> [u8; 5] {
+    let [a, b, c, d] = due.to_be_bytes();
+    [RECORD_VERSION, a, b, c, d]
+}
+
+/// Reads the record of a delayed flush.
+pub(crate) fn parse_flush_due_value(bytes: &[u8]) -> Result<UnixTime, Defect> {
+    let due = <[u8; 4]>::try_from(record_body(bytes)?);
+    let due = due.map_err(|_| Defect("the time of a delayed flush has the wrong length"))?;
+    Ok(UnixTime::from_be_bytes(due))
 }
 
 /// The record of a batch's number.

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::{Batch, Record, Store, StoreError, VbucketRecord, WindowRecord};
 use crate::config::Durability;
-use crate::types::VbucketId;
+use crate::types::{UnixTime, VbucketId};
 
 /// A [`Record`] that owns its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +58,8 @@ pub(crate) enum Change {
     RemoveVbucket(VbucketId),
     /// [`Batch::set_window`].
     SetWindow(WindowRecord),
+    /// [`Batch::set_flush_due`].
+    SetFlushDue(UnixTime),
     /// [`Batch::clear`].
     Clear(VbucketId),
 }
@@ -82,6 +84,8 @@ pub(crate) struct State {
     pub(crate) vbuckets: BTreeMap<VbucketId, VbucketRecord>,
     /// The window record, if there ever was one.
     pub(crate) window: Option<WindowRecord>,
+    /// When a delayed flush is due; 0 for none.
+    pub(crate) flush_due: UnixTime,
 }
 
 impl State {
@@ -100,6 +104,7 @@ impl State {
                 self.vbuckets.remove(vbucket);
             }
             Change::SetWindow(window) => self.window = Some(*window),
+            Change::SetFlushDue(due) => self.flush_due = *due,
             Change::Clear(vbucket) => self.items.retain(|(owner, _), _| owner != vbucket),
         }
     }
@@ -274,6 +279,10 @@ impl Store for FaultStore {
         Ok(shared.readable()?.window.unwrap_or(WindowRecord::None))
     }
 
+    fn flush_due(&self) -> Result<UnixTime, StoreError> {
+        Ok(self.shared.lock().readable()?.flush_due)
+    }
+
     fn purge(&self) -> Result<bool, StoreError> {
         Ok(false)
     }
@@ -326,6 +335,10 @@ impl Batch for FaultBatch<'_> {
 
     fn set_window(&mut self, window: WindowRecord) {
         self.changes.push(Change::SetWindow(window));
+    }
+
+    fn set_flush_due(&mut self, due: UnixTime) {
+        self.changes.push(Change::SetFlushDue(due));
     }
 
     fn len(&self) -> usize {

@@ -347,3 +347,64 @@ fn operations_on_a_vbucket_that_is_not_served_are_refused() {
     }
     assert_eq!(node.engine.shared().metrics.not_my_vbucket.get(), 15);
 }
+
+#[test]
+fn a_delayed_flush_outlives_the_process_that_was_told() {
+    let flush = |node: &Node| {
+        let flush = || node.engine.flush(CLIENT, 10);
+        node.host.call(CLIENT, flush).unwrap();
+        node.write();
+    };
+    for crash in [false, true] {
+        let node = Node::new();
+        node.set(0, "k", "v");
+        flush(&node);
+        let node = if crash { node.crash() } else { node.restart() };
+        assert_eq!(node.get(0, "k").as_deref(), Some("v"));
+        node.host.advance(10);
+        assert_eq!(node.get(0, "k"), None);
+        node.set(0, "k", "after");
+        node.write();
+        let node = node.crash();
+        assert_eq!(node.get(0, "k").as_deref(), Some("after"), "it came once");
+    }
+    // It comes while nobody is there.
+    let node = Node::new();
+    node.set(0, "k", "v");
+    flush(&node);
+    node.host.advance(20);
+    assert_eq!(node.crash().get(0, "k"), None);
+}
+
+#[test]
+fn a_delayed_flush_of_a_window_is_taken_back_with_it_and_one_from_before_is_not_forgotten() {
+    let flush = |node: &Node| {
+        let flush = || node.engine.flush(CLIENT, 10);
+        node.host.call(CLIENT, flush).unwrap();
+    };
+    let node = Node::new();
+    node.set(0, "k", "v");
+    node.start().unwrap();
+    flush(&node);
+    node.write();
+    // Told in a window that was lost.
+    let lost = node.after_a_crash();
+    lost.host.advance(20);
+    assert_eq!(lost.get(0, "k").as_deref(), Some("v"));
+    node.host.advance(10);
+    assert_eq!(node.get(0, "k"), None);
+    node.revert().unwrap();
+    assert_eq!(node.get(0, "k").as_deref(), Some("v"));
+    assert_eq!(node.crash().get(0, "k").as_deref(), Some("v"));
+    // Told before the window, due in it: a crash takes the flush back, and it comes again.
+    let node = Node::new();
+    node.set(0, "k", "v");
+    flush(&node);
+    node.write();
+    node.start().unwrap();
+    node.write();
+    node.host.advance(10);
+    assert_eq!(node.get(0, "k"), None);
+    node.write();
+    assert_eq!(node.crash().get(0, "k"), None);
+}
