@@ -19,9 +19,13 @@ use crate::vbucket::{Shared, Vbucket, VbucketMap};
 use crate::worker::{Signal, Worker};
 
 /// Keys, and bytes of keys and values, that the reading thread hands over at once. Many, so that
-/// several of them meet in one part of a table.
+/// several of them meet in one part of a table; with a small quota fewer, because memory is looked
+/// at once a chunk.
 const CHUNK_KEYS: usize = 1 << 17;
-const CHUNK_BYTES: usize = 16 << 20;
+const CHUNK_BYTES_MAX: usize = 16 << 20;
+const CHUNK_BYTES_MIN: usize = 64 << 10;
+/// Chunks that fit below `mem_low_wat` at least.
+const CHUNKS_IN_QUOTA: usize = 32;
 /// Chunks that wait to be put into tables.
 const CHUNKS_AHEAD: usize = 2;
 
@@ -175,6 +179,8 @@ impl Warmup {
         let is_wanted = || self.vbuckets.get(id).is_some_and(Vbucket::is_loading);
         let mut values = self.has_room();
         let mut chunk = Chunk::new(id, 0);
+        let share = self.shared.settings.mem_low_wat.count() / CHUNKS_IN_QUOTA;
+        let bytes_max = share.clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX);
         let mut bytes = 0;
         let mut is_taken = true;
         self.store.scan(id, &mut |key, record| {
@@ -184,7 +190,7 @@ impl Warmup {
                 chunk.values += u64::from(values);
             }
             bytes += key.len() + if values { record.value.len() } else { 0 };
-            if chunk.items.len() == CHUNK_KEYS || bytes >= CHUNK_BYTES {
+            if chunk.items.len() == CHUNK_KEYS || bytes >= bytes_max {
                 bytes = 0;
                 let next = Chunk::new(id, chunk.cas_max);
                 is_taken = out.send(Ok(std::mem::replace(&mut chunk, next))).is_ok();
