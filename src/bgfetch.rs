@@ -46,8 +46,8 @@ struct Wanted {
     since: Duration,
 }
 
-/// Values that were brought in for clients which may be slower than eviction: without this, one that
-/// comes back late would have to wait again, for ever when memory is short.
+/// Values that were brought in for clients which may be slower than eviction: without this, one
+/// that comes back late would have to wait again, for ever when memory is short.
 #[derive(Debug, Default)]
 struct Served {
     items: HashMap<Version, Item>,

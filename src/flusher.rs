@@ -161,8 +161,8 @@ impl Persister {
         *self.wanted_window.lock() = Some(window);
     }
 
-    /// Asks for the time of a delayed `flush_all` to be recorded, 0 for none; not in a window, whose
-    /// end decides whether there was one. Takes no time.
+    /// Asks for the time of a delayed `flush_all` to be recorded, 0 for none; not in a window, the
+    /// end of which decides whether there was one. Takes no time.
     pub(crate) fn want_flush_due(&self, due: UnixTime) {
         self.wanted_flush_due.store(due, Ordering::Release);
     }

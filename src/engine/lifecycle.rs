@@ -247,14 +247,8 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
             persister.loaded(vbucket, record);
         }
     }
-    let first = VbucketId::new(0).filter(|&id| config.vb0 && vbuckets.get(id).is_none());
-    if let Some(id) = first {
-        vbuckets.create(
-            id,
-            VbucketState::Active,
-            CheckpointId::new(1),
-            host.unix_nanos(),
-        );
+    if config.vb0 {
+        make_first(&vbuckets, &*host);
     }
     let evictor = Arc::new(Evictor::new(
         Arc::clone(&vbuckets),
@@ -287,6 +281,14 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
         trash: Mutex::default(),
         config,
     }))
+}
+
+/// Makes vbucket 0 of a node that has none.
+fn make_first(vbuckets: &VbucketMap, host: &dyn Host) {
+    if let Some(id) = VbucketId::new(0).filter(|&id| vbuckets.get(id).is_none()) {
+        let first = CheckpointId::new(1);
+        vbuckets.create(id, VbucketState::Active, first, host.unix_nanos());
+    }
 }
 
 /// Starts the threads, in the order in which they are stopped: a COMPLETE that was accepted is
