@@ -223,9 +223,20 @@ impl Log {
         (!ended).then_some(upto)
     }
 
-    /// Keys that a revert under way has still to remove, and to bring back.
+    /// The latest flush, and the one that a revert would come back to.
+    pub(crate) fn floors(&self) -> (Seqno, Seqno) {
+        (
+            self.floor,
+            self.window.map_or(self.floor, |window| window.floor),
+        )
+    }
+
+    /// Keys that a revert under way has still to remove, and to bring back. A `flush_all` since then
+    /// deletes both.
     pub(crate) fn unreverted(&self) -> (usize, usize) {
-        let reverting = self.window.filter(|w| matches!(w.phase, Phase::Reverting { .. }));
+        let reverting = self.window.filter(|window| {
+            matches!(window.phase, Phase::Reverting { .. }) && window.floor == self.floor
+        });
         let window = reverting.and_then(|w| self.all().find(|c| c.first > w.barrier));
         let tally = window.map_or_else(Tally::default, |c| c.touches.by_operation());
         (tally.added, tally.deleted)

@@ -52,7 +52,7 @@ pub(crate) struct Window {
     /// When it was opened, by the monotonic clock.
     pub(crate) opened: Duration,
     /// The latest `flush_all` before START.
-    floor: Seqno,
+    pub(super) floor: Seqno,
     /// The latest one when the window's end was accepted.
     pub(super) flushed: Seqno,
     /// Keys that COMPLETE has read.
@@ -319,7 +319,10 @@ impl Log {
     ) -> Option<Seqno> {
         let barrier = self.window?.barrier;
         let persisted = self.persisted;
-        let mut checkpoints = self.closed.iter_mut().chain(std::iter::once(&mut self.open));
+        let mut checkpoints = self
+            .closed
+            .iter_mut()
+            .chain(std::iter::once(&mut self.open));
         let window = checkpoints.find(|checkpoint| checkpoint.first > barrier)?;
         let mut seqnos = Vec::new();
         let ended = window.entries.visit_after(after, &mut |entry| {

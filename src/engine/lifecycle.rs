@@ -14,6 +14,7 @@ use crate::flusher::{self, Persister, Round};
 use crate::host::{Host, LogLevel};
 use crate::metrics::Metrics;
 use crate::pager::{self, Evictor};
+use crate::rewarm::{self, Rewarm};
 use crate::settings::Settings;
 use crate::store::fjall::{FjallStore, Options};
 use crate::store::memory::MemoryStore;
@@ -262,6 +263,12 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
         Arc::clone(&shared),
         Arc::clone(&evictor),
     );
+    let rewarm = Rewarm::new(
+        Arc::clone(store),
+        Arc::clone(&vbuckets),
+        Arc::clone(&shared),
+        Arc::clone(&evictor),
+    );
     let limited = !store.keeps_values() && config.max_size != u64::MAX;
     Ok(Arc::new(Core {
         host,
@@ -270,6 +277,7 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
         persister: Arc::new(persister),
         fetcher: Arc::new(fetcher),
         evictor,
+        rewarm: Arc::new(rewarm),
         updates: Updates::new(fate, Signal::new()),
         recency: limited.then(Recency::default),
         hasher,
@@ -323,6 +331,9 @@ fn spawn(core: &Arc<Core>, warmup: Option<Arc<Warmup>>) -> Result<Vec<Worker>, S
         &core.house,
         Box::new(move |signal| house::run(&own, signal)),
     )?;
+    let own = Arc::clone(core);
+    let warm = move |signal: &Signal| rewarm::run(&own.rewarm, signal);
+    start("rewarm", core.rewarm.signal(), Box::new(warm))?;
     let own = Arc::clone(core);
     let evict = move |signal: &Signal| pager::run(&own.evictor, signal);
     start("pager", core.evictor.signal(), Box::new(evict))?;

@@ -2,7 +2,7 @@
 //!
 //! Threads: host threads call the operations; they wait for a stripe or a log at most, never for
 //! the disk. Background: `ce-flush`, `ce-fetch-N`, `ce-pager` (eviction), `ce-update` (COMPLETE and
-//! REVERT) and `ce-house` (timers); while keys are being loaded `ce-warmup` and `ce-scan`. All are
+//! REVERT), `ce-rewarm` and `ce-house` (timers); while keys are being loaded `ce-warmup` and `ce-scan`. All are
 //! joined by [`Engine::shutdown`].
 //!
 //! Lock order, outermost first: the gate of online update (`update.rs`), the right to commit
@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::flusher::{FlusherState, Persister};
 use crate::host::{Cookie, Host};
 use crate::pager::Evictor;
+use crate::rewarm::Rewarm;
 use crate::settings::{Family, SetError};
 use crate::types::{VbucketId, VbucketState};
 use crate::vbucket::{Remains, Shared, Vbucket, VbucketMap};
@@ -55,6 +56,7 @@ pub(crate) struct Core {
     persister: Arc<Persister>,
     fetcher: Arc<Fetcher>,
     evictor: Arc<Evictor>,
+    rewarm: Arc<Rewarm>,
     updates: Updates,
     recency: Option<Recency>,
     /// Seeds the hash of keys, so that nobody can choose keys that collide.
