@@ -14,7 +14,7 @@ use crate::host::{BlockedCookie, Cookie, LogLevel};
 use crate::item::Item;
 use crate::store::{Record, Store};
 use crate::types::VbucketId;
-use crate::vbucket::{Found, Vbucket};
+use crate::vbucket::Vbucket;
 
 /// How a key in memory and its row in the store compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +76,7 @@ fn compare(vbucket: &Vbucket, item: &Item, store: &dyn Store) -> Result<Validity
     if read.is_err() {
         return Err(Error::Temporary);
     }
-    let (Found::Hit(now) | Found::NotResident(now)) = vbucket.get(item.hash(), item.key()) else {
+    let Some(now) = vbucket.get(item.hash(), item.key()).item() else {
         return Ok(Validity::Deleted);
     };
     let changed = now.cas() != item.cas() || vbucket.is_dirty(&now);
@@ -129,9 +129,8 @@ impl Engine {
             return result;
         }
         let vbucket = self.core.serving(cookie, vbucket)?;
-        let (Found::Hit(item) | Found::NotResident(item)) = vbucket.get(self.hash(key), key) else {
-            return Err(Error::NotFound);
-        };
+        let found = vbucket.get(self.hash(key), key).item();
+        let item = found.ok_or(Error::NotFound)?;
         let (core, id, cookie) = (
             Arc::clone(&self.core),
             vbucket.id(),
