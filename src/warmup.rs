@@ -164,18 +164,23 @@ impl Warmup {
     /// Reads every vbucket, until nobody takes the chunks any more.
     fn scan_all(&self, out: &SyncSender<Result<Chunk, StoreError>>) {
         for &id in &self.todo {
-            if let Err(error) = self.scan(id, out) {
-                let _ = out.send(Err(error));
-                return;
+            match self.scan(id, out) {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => {
+                    let _ = out.send(Err(error));
+                    return;
+                }
             }
         }
     }
 
+    /// Reads one vbucket. Returns whether the chunks are taken.
     fn scan(
         &self,
         id: VbucketId,
         out: &SyncSender<Result<Chunk, StoreError>>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let is_wanted = || self.vbuckets.get(id).is_some_and(Vbucket::is_loading);
         let mut values = self.has_room();
         let mut chunk = Chunk::new(id, 0);
@@ -200,9 +205,7 @@ impl Warmup {
             true
         })?;
         chunk.is_last = true;
-        // Nobody takes it only when nobody is interested.
-        let _ = out.send(Ok(chunk));
-        Ok(())
+        Ok(is_taken && out.send(Ok(chunk)).is_ok())
     }
 
     fn insert_all(
