@@ -215,7 +215,7 @@ impl Warmup {
         ready: &mut dyn FnMut(VbucketId),
     ) -> Result<(), StoreError> {
         let metrics = &self.shared.metrics;
-        let mut is_tight = false;
+        let mut may_fit = true;
         for chunk in chunks {
             let mut chunk = chunk?;
             if signal.is_stopped() {
@@ -227,11 +227,8 @@ impl Warmup {
             if let Some(vbucket) = vbucket {
                 vbucket.load(&mut chunk.items);
             }
-            if !is_tight && !self.fits() {
-                is_tight = true;
-                self.drop_values()?;
-            } else if is_tight && self.must_fit && !self.fits() {
-                return Err(self.too_small());
+            if may_fit && !self.fits() {
+                may_fit = self.drop_values()?;
             }
             if let Some(vbucket) = vbucket.filter(|_| chunk.is_last) {
                 vbucket.loaded(chunk.cas_max);
@@ -250,12 +247,12 @@ impl Warmup {
         used_bytes() as u64 <= self.shared.settings.max_size.get()
     }
 
-    /// The quota is used up: goes on without any values.
-    fn drop_values(&self) -> Result<(), StoreError> {
+    /// The quota is used up: drops the values that were loaded. Returns whether the keys fit.
+    fn drop_values(&self) -> Result<bool, StoreError> {
         self.vbuckets.iter().for_each(Vbucket::drop_loaded_values);
         self.shared.metrics.warmed_values.set(0);
         if self.fits() {
-            return Ok(());
+            return Ok(true);
         }
         if self.must_fit {
             return Err(self.too_small());
@@ -263,7 +260,7 @@ impl Warmup {
         let text = "warm-up: the keys alone need more memory than max_size; they are loaded all \
                     the same (failpartialwarmup=false), and writes get temporary failures";
         self.shared.host.log(crate::host::LogLevel::Warning, text);
-        Ok(())
+        Ok(false)
     }
 
     fn too_small(&self) -> StoreError {
