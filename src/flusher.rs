@@ -396,14 +396,16 @@ impl Persister {
         Ok(())
     }
 
-    /// For idle times: syncs what a timer would sync, and lets the store give memory back. Returns
-    /// whether it is to be called again.
+    /// Syncs what a timer would sync, before a wait. Returns false when the store cannot: the next
+    /// commit meets the same error and says so.
+    fn sync_before_wait(&self) -> bool {
+        self.durability != Durability::Periodic || self.store.sync().is_ok()
+    }
+
+    /// For idle times: syncs, and lets the store give memory back. Returns whether it is to be
+    /// called again.
     fn settle(&self) -> bool {
-        if self.durability == Durability::Periodic && self.store.sync().is_err() {
-            // The next commit meets the same error and says so.
-            return false;
-        }
-        self.store.settle()
+        self.sync_before_wait() && self.store.settle()
     }
 
     /// COMPLETE: makes the windows of all `vbuckets` durable in one atomic commit, after everything

@@ -59,6 +59,8 @@ impl Persister {
                 }
                 return false;
             }
+            // A timer does not come while this waits.
+            self.sync_before_wait();
             metrics.too_young.add(1);
             if signal.linger(left) {
                 return true;

@@ -217,8 +217,9 @@ fn a_stop_is_not_taken_for_a_recovery() {
     // Only now: a node whose store fails cannot be shut down.
     assert!(!too_early);
     node.engine.set_persistence(true);
-    node.host.until("it is well", is_well);
-    assert_eq!(figures.retry_millis.get(), 0);
+    node.host.until("it is well", || {
+        is_well() && figures.retry_millis.get() == 0
+    });
 }
 
 #[test]
@@ -234,4 +235,19 @@ fn what_was_accepted_is_written_whatever_the_quota_becomes() {
         node.stored(0, "k").as_deref() == Some("v")
     });
     set("1000000").unwrap();
+}
+
+#[test]
+fn what_was_committed_is_synced_while_younger_changes_wait() {
+    let node = Node::with("min_data_age=100;durability=periodic");
+    node.host.until("the start is written", || {
+        metrics(&node).remover_runs.get() > 0
+    });
+    node.set(0, "k", "first");
+    node.activate(7);
+    until_stored(&node, "first");
+    write_young(&node, "second");
+    let synced = node.store.faults().crash().state();
+    let row = synced.items.get(&(id(0), b"k".to_vec()));
+    assert_eq!(row.unwrap().value, b"first");
 }
