@@ -265,6 +265,14 @@ impl Vbucket {
         found
     }
 
+    /// The item of a key as it stands, locked or without its value or not.
+    pub(crate) fn peek(&self, hash: u32, key: &[u8]) -> Option<Item> {
+        match self.get(hash, key) {
+            Found::Hit(item) | Found::Locked(item) | Found::NotResident(item) => Some(item),
+            Found::Miss => None,
+        }
+    }
+
     /// [`Self::change`] as most operations do it: a locked key is refused with `Temporary`.
     ///
     /// # Errors
