@@ -3,12 +3,12 @@
 //! The commands are accepted under one gate, so that two operators get exactly one winner; the work
 //! of COMPLETE and REVERT is done by the thread `ce-update`, which then notifies the client.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
+use super::answers::Answers;
 use super::{Core, Engine};
 use crate::checkpoint::Phase;
 use crate::error::{Error, Result};
@@ -102,8 +102,7 @@ pub(super) struct Updates {
     // Guards who may begin what; also held while a vbucket is created, changed or deleted. Lock
     // order: outermost.
     gate: Mutex<Gate>,
-    // Guards the results that clients have not fetched yet. Lock order: last.
-    results: Mutex<HashMap<Cookie, Outcome>>,
+    results: Answers<Outcome>,
     signal: Arc<Signal>,
 }
 
@@ -120,7 +119,7 @@ impl Updates {
         };
         Self {
             gate: Mutex::new(gate),
-            results: Mutex::default(),
+            results: Answers::default(),
             signal,
         }
     }
@@ -137,7 +136,7 @@ impl Updates {
 
     /// A client has gone.
     pub(super) fn forget(&self, cookie: Cookie) {
-        self.results.lock().remove(&cookie);
+        self.results.take(cookie);
     }
 }
 
@@ -212,8 +211,7 @@ impl Core {
     /// COMPLETE or REVERT: the first call begins it and returns `WouldBlock`; the second one, after
     /// the notification, returns how it went.
     fn end_update(&self, kind: Kind, cookie: Cookie) -> Result<Outcome> {
-        let outcome = self.updates.results.lock().remove(&cookie);
-        if let Some(outcome) = outcome {
+        if let Some(outcome) = self.updates.results.take(cookie) {
             return Ok(outcome);
         }
         let mut gate = self.updates.gate.lock();
@@ -285,10 +283,7 @@ impl Core {
         // The cursors may go on.
         self.changed();
         self.house.wake();
-        self.updates
-            .results
-            .lock()
-            .insert(job.cookie.cookie(), outcome);
+        self.updates.results.put(job.cookie.cookie(), outcome);
         self.host.notify(job.cookie);
     }
 

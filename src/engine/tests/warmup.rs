@@ -126,7 +126,7 @@ fn a_vbucket_deleted_while_it_is_loading_never_gets_its_old_keys() {
         let node = warming(filled(), 1);
         check_waits(&node, 1);
         node.engine.set_vbucket(1, VbucketState::Dead).unwrap();
-        node.engine.delete_vbucket(1).unwrap();
+        node.engine.core.delete_vbucket(1).unwrap();
         node.host.wait(CLIENT);
         if again {
             node.activate(1);
