@@ -172,7 +172,7 @@ impl Engine {
 
     /// A connection has gone: forgets what was kept for it. May be called more than once.
     pub(crate) fn disconnected(&self, cookie: Cookie) {
-        self.core.fetcher.take_failure(cookie);
+        self.core.fetcher.forget(cookie);
         self.core.updates.forget(cookie);
         self.core.verified.take(cookie);
         self.core.deletions.take(cookie);

@@ -14,7 +14,7 @@ use crate::checkpoint::Phase;
 use crate::error::{Error, Result};
 use crate::host::{BlockedCookie, Cookie, LogLevel};
 use crate::store::WindowRecord;
-use crate::types::{Seqno, VbucketId, VbucketState};
+use crate::types::{Seqno, UnixTime, VbucketId, VbucketState};
 use crate::vbucket::{
     RevertStep, Vbucket, begin_complete, begin_revert, complete_failed, open_windows,
 };
@@ -82,6 +82,8 @@ enum Kind {
 struct Job {
     kind: Kind,
     vbuckets: Vec<VbucketId>,
+    /// When a delayed `flush_all` was due as the windows ended.
+    flush_due: UnixTime,
     cookie: BlockedCookie,
 }
 
@@ -218,6 +220,8 @@ impl Core {
         }
         let vbuckets = self.open();
         let now = self.host.monotonic();
+        // Before: a flush that is done by then lies in the windows.
+        let flush_due = self.persister.wanted_flush_due();
         let begun = !vbuckets.is_empty()
             && match kind {
                 Kind::Complete => begin_complete(&vbuckets, now),
@@ -235,6 +239,7 @@ impl Core {
         gate.queued = Some(Job {
             kind,
             vbuckets,
+            flush_due,
             cookie: BlockedCookie::new(cookie),
         });
         drop(gate);
@@ -251,7 +256,7 @@ impl Core {
         let (outcome, last) = match job.kind {
             Kind::Complete => {
                 let record = self.record_after(&job, WindowRecord::Completed);
-                match self.persister.complete(&vbuckets, record) {
+                match self.persister.complete(&vbuckets, record, job.flush_due) {
                     Ok(()) => (Ok(()), Some(WindowRecord::Completed)),
                     Err(error) => (Err(self.reopen(&vbuckets, &error.to_string())), None),
                 }

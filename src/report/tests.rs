@@ -419,6 +419,15 @@ fn keys_are_compared_with_their_rows() {
     assert_eq!(lines["key_is_dirty"], "0");
     let plain = node.group("key key");
     assert!(plain.iter().all(|(name, value)| lines[name] == *value));
+    let lock = || node.engine.get_locked(CLIENT, b"key", 15, 0);
+    node.host.finish(CLIENT, lock).unwrap();
+    node.drain();
+    assert_eq!(node.one("key key", "key_is_resident"), "1");
+    let locked = node.group("vkey key");
+    assert_eq!(locked["key_valid"], "valid");
+    node.engine
+        .unlock(b"key", locked["key_cas"].parse().unwrap(), 0)
+        .unwrap();
     node.engine.set_persistence(false);
     node.set(0, "key");
     assert_eq!(node.one("vkey key", "key_valid"), "dirty");
