@@ -59,7 +59,7 @@ fn compare(vbucket: &Vbucket, item: &Item, store: &dyn Store) -> Result<Validity
     if read.is_err() {
         return Err(Error::Temporary);
     }
-    let Some(now) = vbucket.peek(item.hash(), item.key()) else {
+    let Some(now) = vbucket.get(item.hash(), item.key()).item() else {
         return Ok(Validity::Deleted);
     };
     let changed = now.cas() != item.cas() || vbucket.is_dirty(&now);
@@ -109,7 +109,8 @@ impl Engine {
             return result;
         }
         let vbucket = self.core.serving(cookie, vbucket)?;
-        let item = vbucket.peek(self.hash(key), key).ok_or(Error::NotFound)?;
+        let found = vbucket.get(self.hash(key), key).item();
+        let item = found.ok_or(Error::NotFound)?;
         let (core, id, cookie) = (
             Arc::clone(&self.core),
             vbucket.id(),

@@ -41,7 +41,8 @@ fn parse<'a>(which: &[&'a str]) -> Result<(&'a str, u16)> {
 
 fn report(engine: &Engine, vbucket: &Vbucket, key: &str, sink: &mut dyn StatSink) -> Result<()> {
     let hash = engine.hash(key.as_bytes());
-    let item = vbucket.peek(hash, key.as_bytes()).ok_or(Error::NotFound)?;
+    let found = vbucket.get(hash, key.as_bytes()).item();
+    let item = found.ok_or(Error::NotFound)?;
     sink.add("key_is_dirty", &u8::from(vbucket.is_dirty(&item)));
     sink.add("key_exptime", &item.expiry());
     // As a number, in the order of the bytes that the client sent.

@@ -106,6 +106,16 @@ pub(crate) enum Found {
     NotResident(Item),
 }
 
+impl Found {
+    /// The key's item, in whatever form it is in memory.
+    pub(crate) fn item(self) -> Option<Item> {
+        match self {
+            Self::Hit(item) | Self::Locked(item) | Self::NotResident(item) => Some(item),
+            Self::Miss => None,
+        }
+    }
+}
+
 /// What a mutation does to its key.
 #[derive(Debug)]
 pub(crate) enum Verdict {
@@ -266,14 +276,6 @@ impl Vbucket {
             return self.found_locked(found);
         }
         found
-    }
-
-    /// The item of a key as it stands, locked or without its value or not.
-    pub(crate) fn peek(&self, hash: u32, key: &[u8]) -> Option<Item> {
-        match self.get(hash, key) {
-            Found::Hit(item) | Found::Locked(item) | Found::NotResident(item) => Some(item),
-            Found::Miss => None,
-        }
     }
 
     /// [`Self::change`] as most operations do it: a locked key is refused with `Temporary`.

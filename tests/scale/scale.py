@@ -3,8 +3,8 @@
 
     python3 tests/scale/scale.py [--keys 10000000] [--value 100] [--clients 2] [--config TEXT]
 
-Prints times, memory and disk; ends with status 1 if one value is wrong or missing. CHECKPOINT_ENGINE
-and CHECKPOINT_HOST choose the library and the host, as for the tests.
+Prints times, memory and disk; ends with status 1 if one value is wrong or missing.
+CHECKPOINT_ENGINE and CHECKPOINT_HOST choose the library and the host, as for the tests.
 """
 
 import argparse
