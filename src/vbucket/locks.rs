@@ -111,9 +111,11 @@ impl Vbucket {
         }
     }
 
-    /// Whether a key is locked now.
+    /// Whether a key is locked now, wherever its value is.
     pub(crate) fn is_locked(&self, hash: u32, key: &[u8]) -> bool {
-        matches!(self.get(hash, key), Found::Locked(_))
+        let mut stripe = self.table.lock(hash);
+        let held = self.locks.until(key) >= self.shared.unix_now();
+        held && stripe.find(hash, key).is_some_and(|slot| slot.is_locked())
     }
 
     /// Ends the lock of a key.
