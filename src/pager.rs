@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 
 use crate::ffi::alloc::used_bytes;
 use crate::store::Store;
-use crate::types::{Seqno, VBUCKETS_MAX, VbucketId};
+use crate::types::{Seqno, VBUCKETS_MAX, VbucketId, VbucketState};
 use crate::vbucket::{Ejection, Shared, Swept, Vbucket, VbucketMap, Walk};
 use crate::worker::{Signal, Wake};
 
@@ -194,8 +194,9 @@ impl Evictor {
 /// The pager's thread.
 pub(crate) fn run(evictor: &Evictor, signal: &Signal) {
     let host = &evictor.shared.host;
-    // Since when laps have found nothing to free, and nothing that waits for the store.
-    let mut fruitless = None;
+    // Since when laps have found nothing to free and nothing that waits for the store, and the last
+    // of them.
+    let mut fruitless: Option<(Duration, Duration)> = None;
     while signal.wait(None) != Wake::Stop {
         if !evictor.is_above_high() {
             continue;
@@ -207,7 +208,10 @@ pub(crate) fn run(evictor: &Evictor, signal: &Signal) {
         evictor.shared.metrics.pager_runs.add(1);
         // What stands in an open checkpoint would be held by it.
         for vbucket in evictor.vbuckets.iter() {
-            vbucket.close_for_memory();
+            // A replica's checkpoints are closed by its master.
+            if vbucket.state() == Some(VbucketState::Active) {
+                vbucket.close_for_memory();
+            }
         }
         evictor.evict_pre_images(signal);
         let mut began = host.monotonic();
@@ -215,8 +219,11 @@ pub(crate) fn run(evictor: &Evictor, signal: &Signal) {
             let Some(lap) = evictor.step() else { continue };
             let now = host.monotonic();
             if lap.taken == 0 && lap.spared == 0 {
-                let since = fruitless.filter(|_| lap.dirty == 0).unwrap_or(now);
-                fruitless = Some(since);
+                let stands = |&(_, last): &(Duration, Duration)| {
+                    lap.dirty == 0 && now.saturating_sub(last) < EXHAUSTED_AFTER
+                };
+                let since = fruitless.filter(stands).map_or(now, |(since, _)| since);
+                fruitless = Some((since, now));
                 let exhausted = now.saturating_sub(since) >= EXHAUSTED_AFTER;
                 evictor.exhausted.store(exhausted, Ordering::Relaxed);
                 evictor.shared.flush.wake();

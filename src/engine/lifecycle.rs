@@ -270,7 +270,7 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
         Arc::clone(&shared),
         Arc::clone(&evictor),
     );
-    let limited = !store.keeps_values() && config.max_size != u64::MAX;
+    let in_memory = !store.keeps_values();
     Ok(Arc::new(Core {
         host,
         shared,
@@ -280,12 +280,13 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
         evictor,
         rewarm: Arc::new(rewarm),
         updates: Updates::new(fate, Signal::new()),
-        recency: limited.then(Recency::default),
+        recency: in_memory.then(Recency::default),
         hasher,
         house: Signal::new(),
         flush_due: AtomicU32::new(flush_due),
         waiting: Waiting::default(),
         verified: Answers::default(),
+        unwritten: Mutex::default(),
         deletions: Answers::default(),
         previous,
         trash: Mutex::default(),

@@ -20,7 +20,7 @@ use crate::bgfetch::Fetcher;
 use crate::config::Config;
 use crate::error::Error;
 use crate::flusher::{FlusherState, Persister};
-use crate::host::{Cookie, Host};
+use crate::host::{BlockedCookie, Cookie, Host};
 use crate::pager::Evictor;
 use crate::rewarm::Rewarm;
 use crate::settings::{Family, SetError};
@@ -70,6 +70,8 @@ pub(crate) struct Core {
     waiting: Waiting,
     /// Results of `stats vkey`.
     verified: Answers<Result<Validity, Error>>,
+    // Guards the clients of DEL_VBUCKET for whom the store has to note it. Lock order: last.
+    unwritten: Mutex<Vec<BlockedCookie>>,
     /// Results of DEL_VBUCKET.
     deletions: Answers<vbuckets::Outcome>,
     /// The vbuckets that the store had at the start, and their states.

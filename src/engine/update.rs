@@ -104,6 +104,8 @@ struct Gate {
     /// Vbuckets that came while COMPLETE ran: part of the window, should it fail.
     joined: Vec<VbucketId>,
     last: WindowRecord,
+    /// The delayed `flush_all` that START found, in Unix seconds; 0 for none.
+    flush_due: UnixTime,
 }
 
 /// The node's online updates.
@@ -126,6 +128,7 @@ impl Updates {
             queued: None,
             joined: Vec::new(),
             last,
+            flush_due: 0,
         };
         Self {
             gate: Mutex::new(gate),
@@ -195,7 +198,7 @@ impl Core {
 
     /// START.
     fn start_update(&self) -> Outcome {
-        let gate = self.updates.gate.lock();
+        let mut gate = self.updates.gate.lock();
         if gate.running.is_some() {
             return Err(UpdateError::Unsupported(RUNNING));
         }
@@ -211,6 +214,7 @@ impl Core {
                 UpdateError::Failed(NO_IDS.to_owned())
             });
         }
+        gate.flush_due = self.flush_due();
         self.persister.want_window(WindowRecord::Open);
         drop(gate);
         // What lies before the barrier is not to wait for its age.
@@ -243,6 +247,12 @@ impl Core {
             } else {
                 UpdateError::Failed(NO_IDS.to_owned())
             }));
+        }
+        if kind == Kind::Revert {
+            // What clients asked for in the window is taken back; what came in it has been.
+            let due = gate.flush_due;
+            let still = if due > self.shared.unix_now() { due } else { 0 };
+            self.set_flush_due(still);
         }
         let vbuckets = vbuckets.iter().map(|vbucket| vbucket.id()).collect();
         gate.running = Some(kind);

@@ -221,7 +221,10 @@ impl Vbucket {
 
     /// Changes the state of an existing vbucket.
     pub(crate) fn set_state(&self, state: VbucketState) {
-        let _log = self.ordered.lock();
+        let mut ordered = self.ordered.lock();
+        if state == VbucketState::Active {
+            ordered.log.name_first();
+        }
         let loading = self.state.load(Ordering::Acquire) & load::LOADING;
         self.state.store(state as u8 | loading, Ordering::Release);
     }
