@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Node, id};
+use super::{CLIENT, Node, id};
 use crate::settings::Family;
 use crate::types::VbucketState;
 
@@ -89,7 +89,8 @@ fn it_ends_when_the_vbucket_goes() {
     let node = in_window("", KEYS);
     revert_and_hold(&node);
     node.engine.set_vbucket(0, VbucketState::Dead).unwrap();
-    node.engine.delete_vbucket(0).unwrap();
+    let delete = || node.engine.delete_vbucket(CLIENT, 0);
+    assert_eq!(node.host.finish(CLIENT, delete), Ok(Ok(())));
     node.activate(0);
     node.store.hold_scan(None);
     until_warm(&node);
