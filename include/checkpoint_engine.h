@@ -476,6 +476,15 @@
 /* Group of statistics: the same by vbucket. */
 #define CHECKPOINT_ENGINE_GROUP_ONLINE_UPDATE_VB "onlineupdate-vb"
 
+/*
+ * Group of statistics: up to 100 of the keys that windows have touched: `onlineupdate-keys
+ * [PREFIX]`. A line is named `vb_%u:KEY`, and its value is `added`, `updated`, `deleted` or
+ * `vanished` with the lengths of the old and the new value, `-` for none. In KEY and PREFIX
+ * spaces, backslashes and what cannot be printed stand as `\xNN`. Of each vbucket's window only
+ * the part that was touched first is looked through.
+ */
+#define CHECKPOINT_ENGINE_GROUP_ONLINE_UPDATE_KEYS "onlineupdate-keys"
+
 /* Statistic of `vbucket` and `prev-vbucket`: the state of vbucket `%u`. */
 #define CHECKPOINT_ENGINE_STAT_VB "vb_%u"
 
@@ -529,11 +538,38 @@
 /* Statistic of a vbucket: memory of the table without the items, in bytes. */
 #define CHECKPOINT_ENGINE_STAT_VB_TABLE_BYTES "vb_%u:table_bytes"
 
+/* Statistic of a vbucket: as in `onlineupdate`. */
+#define CHECKPOINT_ENGINE_STAT_VB_SECONDS_OPEN "vb_%u:seconds_open"
+
 /* Statistic of a vbucket: keys that the window has touched. */
 #define CHECKPOINT_ENGINE_STAT_VB_TOUCHED_KEYS "vb_%u:touched_keys"
 
+/* Statistic of a vbucket: as in `onlineupdate`. */
+#define CHECKPOINT_ENGINE_STAT_VB_ADDED_KEYS "vb_%u:added_keys"
+
+/* Statistic of a vbucket: as in `onlineupdate`. */
+#define CHECKPOINT_ENGINE_STAT_VB_UPDATED_KEYS "vb_%u:updated_keys"
+
+/* Statistic of a vbucket: as in `onlineupdate`. */
+#define CHECKPOINT_ENGINE_STAT_VB_DELETED_KEYS "vb_%u:deleted_keys"
+
+/* Statistic of a vbucket: as in `onlineupdate`. */
+#define CHECKPOINT_ENGINE_STAT_VB_VANISHED_KEYS "vb_%u:vanished_keys"
+
+/* Statistic of a vbucket: as in `onlineupdate`. */
+#define CHECKPOINT_ENGINE_STAT_VB_FLUSHED "vb_%u:flushed"
+
 /* Statistic of a vbucket: keys and values logged in the window, in bytes. */
 #define CHECKPOINT_ENGINE_STAT_VB_WINDOW_BYTES "vb_%u:window_bytes"
+
+/* Statistic of a vbucket: as in `onlineupdate`. */
+#define CHECKPOINT_ENGINE_STAT_VB_UNSAVED_PRE_IMAGES "vb_%u:unsaved_pre_images"
+
+/* Statistic of a vbucket: as in `onlineupdate`. */
+#define CHECKPOINT_ENGINE_STAT_VB_PROGRESS_DONE "vb_%u:progress_done"
+
+/* Statistic of a vbucket: as in `onlineupdate`. */
+#define CHECKPOINT_ENGINE_STAT_VB_PROGRESS_TOTAL "vb_%u:progress_total"
 
 /* Statistic of `key` and `vkey`: 1 when the latest version is not durable yet, else 0. */
 #define CHECKPOINT_ENGINE_STAT_KEY_IS_DIRTY "key_is_dirty"
@@ -565,8 +601,47 @@
 /* Statistic of `onlineupdate`: keys that it has touched. */
 #define CHECKPOINT_ENGINE_STAT_WINDOW_TOUCHED_KEYS "touched_keys"
 
+/*
+ * Statistic of `onlineupdate`: of these, keys that did not exist before START; during a REVERT,
+ * here and in the next three, only keys that are not taken back yet.
+ */
+#define CHECKPOINT_ENGINE_STAT_WINDOW_ADDED_KEYS "added_keys"
+
+/* Statistic of `onlineupdate`: keys that existed before START and still do. */
+#define CHECKPOINT_ENGINE_STAT_WINDOW_UPDATED_KEYS "updated_keys"
+
+/* Statistic of `onlineupdate`: keys that existed before START and do not any more. */
+#define CHECKPOINT_ENGINE_STAT_WINDOW_DELETED_KEYS "deleted_keys"
+
+/* Statistic of `onlineupdate`: keys that were added and are gone again: nothing is left of them. */
+#define CHECKPOINT_ENGINE_STAT_WINDOW_VANISHED_KEYS "vanished_keys"
+
+/*
+ * Statistic of `onlineupdate`: whether a flush_all deleted all keys, also those that are not
+ * counted as touched.
+ */
+#define CHECKPOINT_ENGINE_STAT_WINDOW_FLUSHED "flushed"
+
 /* Statistic of `onlineupdate`: keys and values logged in it, in bytes. */
 #define CHECKPOINT_ENGINE_STAT_WINDOW_BYTES "window_bytes"
+
+/* Statistic of `onlineupdate`: old values that are not on disk yet. */
+#define CHECKPOINT_ENGINE_STAT_WINDOW_UNSAVED_PRE_IMAGES "unsaved_pre_images"
+
+/*
+ * Statistic of `onlineupdate`: keys that a running COMPLETE has handed to the store, or a running
+ * REVERT has taken back.
+ */
+#define CHECKPOINT_ENGINE_STAT_WINDOW_PROGRESS_DONE "progress_done"
+
+/* Statistic of `onlineupdate`: keys that it has to deal with; 0 when none is running. */
+#define CHECKPOINT_ENGINE_STAT_WINDOW_PROGRESS_TOTAL "progress_total"
+
+/* Statistic of `onlineupdate`: whether values that a REVERT left on disk are being read back. */
+#define CHECKPOINT_ENGINE_STAT_WINDOW_REWARMING "rewarming"
+
+/* Statistic of `onlineupdate`: how many were read back in the background, of all reverts. */
+#define CHECKPOINT_ENGINE_STAT_WINDOW_REWARMED_VALUES "rewarmed_values"
 
 /* Statistic of `onlineupdate`: `disk` or `memory`: where pre-images are kept. */
 #define CHECKPOINT_ENGINE_STAT_WINDOW_UNDO "undo"

@@ -313,9 +313,9 @@ pub const CHECKPOINT_ENGINE_GROUP_ONLINE_UPDATE: &CStr = c"onlineupdate";
 pub const CHECKPOINT_ENGINE_GROUP_ONLINE_UPDATE_VB: &CStr = c"onlineupdate-vb";
 /// Group of statistics: up to 100 of the keys that windows have touched: `onlineupdate-keys
 /// [PREFIX]`. A line is named `vb_%u:KEY`, and its value is `added`, `updated`, `deleted` or
-/// `vanished` with the lengths of the old and the new value, `-` for none. In KEY and PREFIX spaces,
-/// backslashes and what cannot be printed stand as `\xNN`. Of each vbucket's window only the part
-/// that was touched first is looked through.
+/// `vanished` with the lengths of the old and the new value, `-` for none. In KEY and PREFIX
+/// spaces, backslashes and what cannot be printed stand as `\xNN`. Of each vbucket's window only
+/// the part that was touched first is looked through.
 pub const CHECKPOINT_ENGINE_GROUP_ONLINE_UPDATE_KEYS: &CStr = c"onlineupdate-keys";
 
 /// Statistic of `vbucket` and `prev-vbucket`: the state of vbucket `%u`.
@@ -397,8 +397,8 @@ pub const CHECKPOINT_ENGINE_STAT_WINDOW_STATE: &CStr = c"state";
 pub const CHECKPOINT_ENGINE_STAT_WINDOW_SECONDS_OPEN: &CStr = c"seconds_open";
 /// Statistic of `onlineupdate`: keys that it has touched.
 pub const CHECKPOINT_ENGINE_STAT_WINDOW_TOUCHED_KEYS: &CStr = c"touched_keys";
-/// Statistic of `onlineupdate`: of these, keys that did not exist before START; during a REVERT, here and in
-/// the next three, only keys that are not taken back yet.
+/// Statistic of `onlineupdate`: of these, keys that did not exist before START; during a REVERT,
+/// here and in the next three, only keys that are not taken back yet.
 pub const CHECKPOINT_ENGINE_STAT_WINDOW_ADDED_KEYS: &CStr = c"added_keys";
 /// Statistic of `onlineupdate`: keys that existed before START and still do.
 pub const CHECKPOINT_ENGINE_STAT_WINDOW_UPDATED_KEYS: &CStr = c"updated_keys";
@@ -406,15 +406,15 @@ pub const CHECKPOINT_ENGINE_STAT_WINDOW_UPDATED_KEYS: &CStr = c"updated_keys";
 pub const CHECKPOINT_ENGINE_STAT_WINDOW_DELETED_KEYS: &CStr = c"deleted_keys";
 /// Statistic of `onlineupdate`: keys that were added and are gone again: nothing is left of them.
 pub const CHECKPOINT_ENGINE_STAT_WINDOW_VANISHED_KEYS: &CStr = c"vanished_keys";
-/// Statistic of `onlineupdate`: whether a flush_all deleted all keys, also those that are not counted as
-/// touched.
+/// Statistic of `onlineupdate`: whether a flush_all deleted all keys, also those that are not
+/// counted as touched.
 pub const CHECKPOINT_ENGINE_STAT_WINDOW_FLUSHED: &CStr = c"flushed";
 /// Statistic of `onlineupdate`: keys and values logged in it, in bytes.
 pub const CHECKPOINT_ENGINE_STAT_WINDOW_BYTES: &CStr = c"window_bytes";
 /// Statistic of `onlineupdate`: old values that are not on disk yet.
 pub const CHECKPOINT_ENGINE_STAT_WINDOW_UNSAVED_PRE_IMAGES: &CStr = c"unsaved_pre_images";
-/// Statistic of `onlineupdate`: keys that a running COMPLETE has handed to the store, or a running REVERT
-/// has taken back.
+/// Statistic of `onlineupdate`: keys that a running COMPLETE has handed to the store, or a running
+/// REVERT has taken back.
 pub const CHECKPOINT_ENGINE_STAT_WINDOW_PROGRESS_DONE: &CStr = c"progress_done";
 /// Statistic of `onlineupdate`: keys that it has to deal with; 0 when none is running.
 pub const CHECKPOINT_ENGINE_STAT_WINDOW_PROGRESS_TOTAL: &CStr = c"progress_total";

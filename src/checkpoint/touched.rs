@@ -162,7 +162,7 @@ pub(crate) struct Touched {
 
 impl Touched {
     /// Length of its value now, if it has one.
-    pub(crate) fn new(&self) -> Option<usize> {
+    pub(crate) fn length(&self) -> Option<usize> {
         let exists = matches!(self.touch, Touch::Added | Touch::Updated);
         exists.then(|| self.item.nbytes())
     }
@@ -231,8 +231,8 @@ impl Log {
         )
     }
 
-    /// Keys that a revert under way has still to remove, and to bring back. A `flush_all` since then
-    /// deletes both.
+    /// Keys that a revert under way has still to remove, and to bring back. A `flush_all` since
+    /// then deletes both.
     pub(crate) fn unreverted(&self) -> (usize, usize) {
         let reverting = self.window.filter(|window| {
             matches!(window.phase, Phase::Reverting { .. }) && window.floor == self.floor

@@ -93,8 +93,8 @@ impl Log {
         true
     }
 
-    /// The pre-image that a first touch has to record now, and whether it is still to be saved; none
-    /// without a window.
+    /// The pre-image that a first touch has to record now, and whether it is still to be saved;
+    /// none without a window.
     pub(super) fn pre_image(&mut self, prior: Option<&Prior<'_>>) -> Option<(PreImage, bool)> {
         let window = self.window?;
         if matches!(window.phase, Phase::Reverting { .. }) {

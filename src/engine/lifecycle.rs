@@ -258,18 +258,7 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
         Arc::clone(store),
         config.mutation_mem_threshold,
     ));
-    let fetcher = Fetcher::new(
-        Arc::clone(store),
-        Arc::clone(&vbuckets),
-        Arc::clone(&shared),
-        Arc::clone(&evictor),
-    );
-    let rewarm = Rewarm::new(
-        Arc::clone(store),
-        Arc::clone(&vbuckets),
-        Arc::clone(&shared),
-        Arc::clone(&evictor),
-    );
+    let (fetcher, rewarm) = readers(store, &vbuckets, &shared, &evictor);
     let in_memory = !store.keeps_values();
     Ok(Arc::new(Core {
         host,
@@ -292,6 +281,28 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
         trash: Mutex::default(),
         config,
     }))
+}
+
+/// What brings values in from the store.
+fn readers(
+    store: &Arc<dyn Store>,
+    vbuckets: &Arc<VbucketMap>,
+    shared: &Arc<Shared>,
+    evictor: &Arc<Evictor>,
+) -> (Fetcher, Rewarm) {
+    let fetcher = Fetcher::new(
+        Arc::clone(store),
+        Arc::clone(vbuckets),
+        Arc::clone(shared),
+        Arc::clone(evictor),
+    );
+    let rewarm = Rewarm::new(
+        Arc::clone(store),
+        Arc::clone(vbuckets),
+        Arc::clone(shared),
+        Arc::clone(evictor),
+    );
+    (fetcher, rewarm)
 }
 
 /// Makes vbucket 0 of a node that has none.

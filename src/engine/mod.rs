@@ -2,8 +2,8 @@
 //!
 //! Threads: host threads call the operations; they wait for a stripe or a log at most, never for
 //! the disk. Background: `ce-flush`, `ce-fetch-N`, `ce-pager` (eviction), `ce-update` (COMPLETE and
-//! REVERT), `ce-rewarm` and `ce-house` (timers); while keys are being loaded `ce-warmup` and `ce-scan`. All are
-//! joined by [`Engine::shutdown`].
+//! REVERT), `ce-rewarm` (what a REVERT left on disk) and `ce-house` (timers); while keys are being
+//! loaded `ce-warmup` and `ce-scan`. All are joined by [`Engine::shutdown`].
 //!
 //! Lock order, outermost first: the gate of online update (`update.rs`), the right to commit
 //! (`flusher.rs`), the place of eviction's walk (`pager.rs`), one stripe, one log (or all logs,

@@ -533,7 +533,9 @@ fn a_window_is_reported_by_what_was_done_to_its_keys() {
     let node = Node::new();
     let remove = |key: &str| node.engine.remove(CLIENT, key.as_bytes(), 0, 0).unwrap();
     node.engine.set_persistence(false);
-    ["a", "b", "c"].iter().for_each(|key| node.set(0, key));
+    for key in ["a", "b", "c"] {
+        node.set(0, key);
+    }
     node.engine.start_update().unwrap();
     node.set(0, "a");
     remove("b");
@@ -552,7 +554,9 @@ fn a_window_is_reported_by_what_was_done_to_its_keys() {
     });
     node.engine.flush(CLIENT, 0).unwrap();
     assert_eq!(done(&node, "onlineupdate", ""), "4 0 0 2 2 true");
-    ["a", "d"].iter().for_each(|key| node.set(0, key));
+    for key in ["a", "d"] {
+        node.set(0, key);
+    }
     assert_eq!(done(&node, "onlineupdate", ""), "4 1 1 1 1 true");
     let revert = || node.engine.revert_update(CLIENT);
     node.host.finish(CLIENT, revert).unwrap().unwrap();

@@ -112,7 +112,7 @@ fn sample(
         for key in &touched {
             print_key(key.item.key(), &mut name);
             if shown < keys_max && name.as_bytes().starts_with(prefix) {
-                let (old, new) = (length(key.old), length(key.new()));
+                let (old, new) = (length(key.old), length(key.length()));
                 let value = format!("{} {old} {new}", key.touch.name());
                 sink.add(&format!("vb_{}:{name}", vbucket.id()), &value);
                 shown += 1;

@@ -1,8 +1,6 @@
 //! After a REVERT the values come back into memory by themselves (online-update.md, REVERT).
 
-use std::sync::Arc;
-
-use super::{Node, id};
+use super::{CLIENT, Node, id};
 use crate::settings::Family;
 use crate::types::VbucketState;
 
@@ -100,12 +98,12 @@ fn it_ends_when_the_vbucket_goes() {
 fn it_ends_at_shutdown() {
     let node = in_window("", KEYS);
     revert_and_hold(&node);
-    let engine = Arc::clone(&node.engine);
-    let shutdown = std::thread::spawn(move || engine.shutdown());
-    let signal = Arc::clone(node.engine.core.rewarm.signal());
-    node.host.until("it is told", || signal.is_stopped());
-    node.store.hold_scan(None);
-    shutdown.join().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| node.engine.shutdown());
+        let signal = node.engine.core.rewarm.signal();
+        node.host.until("it is told", || signal.is_stopped());
+        node.store.hold_scan(None);
+    });
     assert_eq!(rewarmed(&node), 0);
 }
 

@@ -182,7 +182,7 @@ impl World {
                 (None, None) => keys.vanished += 1,
             }
             let length = |version: Option<&u32>| Some(item_of(key, *version?).nbytes());
-            assert_eq!((entry.old, entry.new()), (length(old), length(new)));
+            assert_eq!((entry.old, entry.length()), (length(old), length(new)));
         }
         assert_eq!((report.keys, touched.len()), (keys, report.touched));
         if self.phase() == Some(Phase::Open) {
