@@ -1,6 +1,6 @@
 //! After a REVERT the values come back into memory by themselves (online-update.md, REVERT).
 
-use super::{CLIENT, Node, id};
+use super::{Node, id};
 use crate::settings::Family;
 use crate::types::VbucketState;
 
