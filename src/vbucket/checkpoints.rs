@@ -10,6 +10,8 @@ use crate::checkpoint::{Ageing, Checkpoint, Limits, Log};
 /// most, one part in so many. Bounds a flusher batch in bytes, which is copied for the store.
 const CHECKPOINT_BYTES_MAX: usize = 32 << 20;
 const CHECKPOINT_SHARE: usize = 32;
+/// And at least, however small the quota is: a batch that takes nothing writes nothing.
+const CHECKPOINT_BYTES_MIN: usize = 64 << 10;
 
 impl Shared {
     /// When a checkpoint is closed, as of now.
@@ -26,7 +28,7 @@ impl Shared {
     /// store is full.
     pub(crate) fn checkpoint_bytes_max(&self) -> usize {
         let share = self.settings.max_size.count() / CHECKPOINT_SHARE;
-        share.min(CHECKPOINT_BYTES_MAX)
+        share.clamp(CHECKPOINT_BYTES_MIN, CHECKPOINT_BYTES_MAX)
     }
 }
 

@@ -193,3 +193,18 @@ fn a_store_that_fails_is_told_until_it_is_well() {
         (Some("v"), 0)
     );
 }
+
+#[test]
+fn a_quota_of_nothing_does_not_keep_changes_from_the_store() {
+    let node = Node::new();
+    node.store.hold_commits(true);
+    node.set(0, "k", "v");
+    node.engine
+        .set_parameter(Family::Flush, "max_size", "0")
+        .unwrap();
+    node.store.hold_commits(false);
+    for _ in 0..3 {
+        node.engine.core.persister.round().unwrap();
+    }
+    assert_eq!(node.stored(0, "k").as_deref(), Some("v"));
+}
