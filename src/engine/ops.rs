@@ -182,10 +182,17 @@ impl Engine {
     pub(crate) fn get(&self, cookie: Cookie, key: &[u8], vbucket: u16) -> Result<Item> {
         let core = &*self.core;
         let vbucket = core.serving(cookie, vbucket)?;
-        match vbucket.get(core.hash(key), key) {
+        let hash = core.hash(key);
+        match vbucket.get(hash, key) {
             Found::Hit(item) => Ok(item),
             Found::Miss => Err(Error::NotFound),
-            Found::NotResident(item) => core.fetch(vbucket, item, cookie),
+            Found::NotResident(item) => {
+                let item = core.fetch(vbucket, item, cookie)?;
+                if vbucket.is_locked(hash, key) {
+                    return masked(&item);
+                }
+                Ok(item)
+            }
             Found::Locked(item) => masked(&item),
         }
     }

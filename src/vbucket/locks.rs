@@ -111,9 +111,15 @@ impl Vbucket {
         }
     }
 
-    /// Whether a key is locked now.
+    /// Whether a key is locked now, be its value in memory or not.
     pub(crate) fn is_locked(&self, hash: u32, key: &[u8]) -> bool {
-        matches!(self.get(hash, key), Found::Locked(_))
+        // Takes the key back first if its version is being reverted.
+        if matches!(self.get(hash, key), Found::Miss) {
+            return false;
+        }
+        let mut stripe = self.table.lock(hash);
+        let locked = stripe.find(hash, key).is_some_and(|slot| slot.is_locked());
+        locked && self.locks.until(key) >= self.shared.unix_now()
     }
 
     /// Ends the lock of a key.
