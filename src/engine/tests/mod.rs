@@ -23,6 +23,8 @@ mod lifecycle;
 mod locks;
 mod memory;
 mod ops;
+mod rows;
+mod soak;
 mod store;
 mod streams;
 mod update;
