@@ -9,6 +9,7 @@ CRASH_ROUNDS ?= 10
 SOAK_OPERATIONS ?= 10000000
 DEMO_FLAGS ?=
 BENCH_FLAGS ?=
+SCALE_FLAGS ?=
 
 # Debian's modules belong to Debian's interpreter; another python3 may come first in PATH.
 PYTHON ?= /usr/bin/python3
@@ -27,9 +28,8 @@ DEMO_PACKAGES := python3 python3-binary-memcached wamerican-huge
 TEST_PACKAGES := libclang-dev|clang libmemcached-tools python3-pylibmc python3-pymemcache
 RUST := 1.95
 
-.PHONY: help deps build-deps demo-deps rust build serve test soak lint demo install bench
-.PHONY: regenerate
-.PHONY: clean
+.PHONY: help deps build-deps demo-deps rust build serve test soak lint demo install bench scale
+.PHONY: regenerate clean
 .DEFAULT_GOAL := help
 
 help:
@@ -42,6 +42,7 @@ help:
 	@echo '  demo        an online update on 350,000 words, with REVERT, COMPLETE and kill -9'
 	@echo '  install     PREFIX/lib/memcached/checkpoint_engine.so and PREFIX/include'
 	@echo '  bench       engine-bench with the engine; BENCH_FLAGS adds options and engines'
+	@echo '  scale       10 million keys loaded, restarted, read back; SCALE_FLAGS as in tests/scale'
 	@echo '  lint        cargo fmt --check, cargo clippy'
 	@echo '  regenerate  bindings.rs and checkpoint_engine.h from their sources'
 	@echo '  clean       remove what was built (not $(DATA))'
@@ -141,6 +142,9 @@ install:
 bench: build
 	@$(MAKE) --no-print-directory -C '$(TOP)/c-host' run-bench \
 		BENCH_FLAGS='-E $(ENGINE) -e dbname=@DIR@ $(BENCH_FLAGS)'
+
+scale: build demo-deps
+	@cd '$(TOP)' && CHECKPOINT_ENGINE='$(ENGINE)' '$(PYTHON)' tests/scale/scale.py $(SCALE_FLAGS)
 
 regenerate: build-deps rust
 	$(call need,$(TEST_PACKAGES))

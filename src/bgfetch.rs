@@ -7,12 +7,13 @@
 //!
 //! Threads: a small pool runs [`run`]. Host threads only queue.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use crate::error::{Error, Result};
 use crate::host::{BlockedCookie, Cookie, LogLevel};
 use crate::item::Item;
 use crate::pager::Evictor;
@@ -90,8 +91,8 @@ struct Queue {
     /// Who waits for what. A version under way stays here until it is in place.
     waiting: HashMap<Version, Vec<BlockedCookie>>,
     served: Served,
-    /// Clients whose fetch failed and who have not called again yet.
-    failed: HashSet<Cookie>,
+    /// Clients whose last fetch failed, and what it was for.
+    failed: HashMap<Cookie, Version>,
     /// Cookies to be notified for another reason than a fetch.
     resume: Vec<BlockedCookie>,
 }
@@ -130,9 +131,12 @@ impl Fetcher {
         &self.signal
     }
 
-    /// The item with its value that a key-only one stands for, if it was brought in just now;
-    /// otherwise queues a read, and the caller returns `WouldBlock`.
-    pub(crate) fn fetch(&self, vbucket: VbucketId, item: Item, cookie: Cookie) -> Option<Item> {
+    /// The item with its value that a key-only one stands for, if it was brought in just now.
+    ///
+    /// # Errors
+    /// `WouldBlock` when a read was queued; `Disconnect` when this client has waited for one that
+    /// failed.
+    pub(crate) fn fetch(&self, vbucket: VbucketId, item: Item, cookie: Cookie) -> Result<Item> {
         let version = Version {
             vbucket,
             cas: item.cas(),
@@ -140,14 +144,18 @@ impl Fetcher {
         };
         let since = self.shared.host.monotonic();
         let mut queue = self.queue.lock();
+        let failed = queue.failed.remove(&cookie);
+        if failed.is_some_and(|failed| failed == version) {
+            return Err(Error::Disconnect);
+        }
         let served = queue.served.take(&version);
         if let Some(full) = served.filter(|full| full.meta() == item.meta()) {
-            return Some(full);
+            return Ok(full);
         }
         let cookie = BlockedCookie::new(cookie);
         if let Some(waiting) = queue.waiting.get_mut(&version) {
             waiting.push(cookie);
-            return None;
+            return Err(Error::WouldBlock);
         }
         queue.waiting.insert(version.clone(), vec![cookie]);
         queue.wanted.push_back(Wanted {
@@ -157,7 +165,7 @@ impl Fetcher {
         });
         drop(queue);
         self.signal.wake();
-        None
+        Err(Error::WouldBlock)
     }
 
     /// Has a thread of the pool do a job.
@@ -172,9 +180,9 @@ impl Fetcher {
         self.signal.wake();
     }
 
-    /// Whether the last fetch for this client failed; asking clears it.
-    pub(crate) fn take_failure(&self, cookie: Cookie) -> bool {
-        self.queue.lock().failed.remove(&cookie)
+    /// A client is gone.
+    pub(crate) fn forget(&self, cookie: Cookie) {
+        self.queue.lock().failed.remove(&cookie);
     }
 
     /// The thread's work: reads until nothing is wanted.
@@ -294,9 +302,8 @@ impl Fetcher {
             let mut queue = self.queue.lock();
             let waiting = queue.waiting.remove(version).unwrap_or_default();
             if !found {
-                queue
-                    .failed
-                    .extend(waiting.iter().map(BlockedCookie::cookie));
+                let failed = waiting.iter().map(|it| (it.cookie(), version.clone()));
+                queue.failed.extend(failed);
             }
             waiting
         };

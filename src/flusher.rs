@@ -167,6 +167,11 @@ impl Persister {
         self.wanted_flush_due.store(due, Ordering::Release);
     }
 
+    /// When a delayed `flush_all` is due now, 0 for none.
+    pub(crate) fn wanted_flush_due(&self) -> UnixTime {
+        self.wanted_flush_due.load(Ordering::Acquire)
+    }
+
     /// Has the next batch written without regard to its age; the caller wakes and hurries the
     /// flusher.
     pub(crate) fn press(&self) {
@@ -212,7 +217,7 @@ impl Persister {
         progress.wanted_window = wanted.unwrap_or(progress.wanted_window);
         if progress.wanted_window != WindowRecord::Open {
             // Before the logs are read: they hold the flush when this says that none is due.
-            progress.wanted_flush_due = self.wanted_flush_due.load(Ordering::Acquire);
+            progress.wanted_flush_due = self.wanted_flush_due();
         }
         let (parts, more) = self.collect(progress);
         let count: usize = parts.iter().map(|part| part.changes.len()).sum();
@@ -391,18 +396,21 @@ impl Persister {
         Ok(())
     }
 
-    /// For idle times: syncs what a timer would sync, and lets the store give memory back. Returns
-    /// whether it is to be called again.
+    /// Syncs what a timer would sync, before a wait. Returns false when the store cannot: the next
+    /// commit meets the same error and says so.
+    fn sync_before_wait(&self) -> bool {
+        self.durability != Durability::Periodic || self.store.sync().is_ok()
+    }
+
+    /// For idle times: syncs, and lets the store give memory back. Returns whether it is to be
+    /// called again.
     fn settle(&self) -> bool {
-        if self.durability == Durability::Periodic && self.store.sync().is_err() {
-            // The next commit meets the same error and says so.
-            return false;
-        }
-        self.store.settle()
+        self.sync_before_wait() && self.store.settle()
     }
 
     /// COMPLETE: makes the windows of all `vbuckets` durable in one atomic commit, after everything
-    /// that lies before them. The windows end; `window` is what the store is to say then.
+    /// that lies before them. The windows end; `window` is what the store is to say then, and
+    /// `flush_due` was wanted before COMPLETE was accepted: if it is 0, the flush lies in them.
     ///
     /// # Errors
     /// Nothing of the windows was committed; they are still completing.
@@ -410,6 +418,7 @@ impl Persister {
         &self,
         vbuckets: &[&Vbucket],
         window: WindowRecord,
+        flush_due: UnixTime,
     ) -> Result<(), StoreError> {
         let mut progress = self.progress.lock();
         if self.is_stopped() {
@@ -418,7 +427,7 @@ impl Persister {
             ));
         }
         while self.round_locked(&mut progress)? == Round::More {}
-        let result = self.complete_locked(&mut progress, vbuckets, window);
+        let result = self.complete_locked(&mut progress, vbuckets, (window, flush_due));
         self.noted(result)
     }
 
@@ -426,7 +435,7 @@ impl Persister {
         &self,
         progress: &mut Progress,
         vbuckets: &[&Vbucket],
-        window: WindowRecord,
+        (window, flush_due): (WindowRecord, UnixTime),
     ) -> Result<(), StoreError> {
         let mut batch = self.begin()?;
         let mut rows = Rows::default();
@@ -442,6 +451,9 @@ impl Persister {
             windows.push(changes);
         }
         batch.set_window(window);
+        if progress.flush_due != flush_due {
+            batch.set_flush_due(flush_due);
+        }
         // Committed and durable, or neither: an error between the two could not be taken back.
         let durability = match self.durability {
             Durability::Periodic => Durability::Sync,
@@ -451,6 +463,8 @@ impl Persister {
         self.finish(batch, durability, (count, rows))?;
         progress.window = window;
         progress.wanted_window = window;
+        progress.flush_due = flush_due;
+        progress.wanted_flush_due = flush_due;
         self.learn(progress, records);
         completed(vbuckets);
         for (vbucket, changes) in vbuckets.iter().zip(&windows) {

@@ -164,18 +164,23 @@ impl Warmup {
     /// Reads every vbucket, until nobody takes the chunks any more.
     fn scan_all(&self, out: &SyncSender<Result<Chunk, StoreError>>) {
         for &id in &self.todo {
-            if let Err(error) = self.scan(id, out) {
-                let _ = out.send(Err(error));
-                return;
+            match self.scan(id, out) {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => {
+                    let _ = out.send(Err(error));
+                    return;
+                }
             }
         }
     }
 
+    /// Reads one vbucket. Returns whether the chunks are taken.
     fn scan(
         &self,
         id: VbucketId,
         out: &SyncSender<Result<Chunk, StoreError>>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let is_wanted = || self.vbuckets.get(id).is_some_and(Vbucket::is_loading);
         let mut values = self.has_room();
         let mut chunk = Chunk::new(id, 0);
@@ -200,9 +205,7 @@ impl Warmup {
             true
         })?;
         chunk.is_last = true;
-        // Nobody takes it only when nobody is interested.
-        let _ = out.send(Ok(chunk));
-        Ok(())
+        Ok(is_taken && out.send(Ok(chunk)).is_ok())
     }
 
     fn insert_all(
@@ -212,7 +215,7 @@ impl Warmup {
         ready: &mut dyn FnMut(VbucketId),
     ) -> Result<(), StoreError> {
         let metrics = &self.shared.metrics;
-        let mut is_tight = false;
+        let mut may_fit = true;
         for chunk in chunks {
             let mut chunk = chunk?;
             if signal.is_stopped() {
@@ -224,11 +227,8 @@ impl Warmup {
             if let Some(vbucket) = vbucket {
                 vbucket.load(&mut chunk.items);
             }
-            if !is_tight && !self.fits() {
-                is_tight = true;
-                self.drop_values()?;
-            } else if is_tight && self.must_fit && !self.fits() {
-                return Err(self.too_small());
+            if may_fit && !self.fits() {
+                may_fit = self.drop_values()?;
             }
             if let Some(vbucket) = vbucket.filter(|_| chunk.is_last) {
                 vbucket.loaded(chunk.cas_max);
@@ -247,12 +247,12 @@ impl Warmup {
         used_bytes() as u64 <= self.shared.settings.max_size.get()
     }
 
-    /// The quota is used up: goes on without any values.
-    fn drop_values(&self) -> Result<(), StoreError> {
+    /// The quota is used up: drops the values that were loaded. Returns whether the keys fit.
+    fn drop_values(&self) -> Result<bool, StoreError> {
         self.vbuckets.iter().for_each(Vbucket::drop_loaded_values);
         self.shared.metrics.warmed_values.set(0);
         if self.fits() {
-            return Ok(());
+            return Ok(true);
         }
         if self.must_fit {
             return Err(self.too_small());
@@ -260,7 +260,7 @@ impl Warmup {
         let text = "warm-up: the keys alone need more memory than max_size; they are loaded all \
                     the same (failpartialwarmup=false), and writes get temporary failures";
         self.shared.host.log(crate::host::LogLevel::Warning, text);
-        Ok(())
+        Ok(false)
     }
 
     fn too_small(&self) -> StoreError {

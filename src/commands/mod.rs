@@ -56,7 +56,7 @@ pub(crate) fn execute(
             vbuckets::get(engine, request, reply)
         }),
         DEL_VBUCKET => timed(engine, &timings.delete_vbucket, || {
-            vbuckets::delete(engine, request, reply)
+            vbuckets::delete(engine, cookie, request, reply)
         }),
         STOP_PERSISTENCE | START_PERSISTENCE => {
             engine.set_persistence(request.opcode == START_PERSISTENCE);

@@ -4,7 +4,7 @@ use super::answer;
 use crate::checkpoint::Log;
 use crate::engine::{Engine, VbucketError};
 use crate::error::Result;
-use crate::host::{Reply, Request, Status};
+use crate::host::{Cookie, Reply, Request, Status};
 use crate::types::VbucketState;
 
 /// SET_VBUCKET.
@@ -48,12 +48,22 @@ pub(super) fn get(engine: &Engine, request: &Request<'_>, reply: &mut dyn Reply)
 }
 
 /// DEL_VBUCKET.
-pub(super) fn delete(engine: &Engine, request: &Request<'_>, reply: &mut dyn Reply) -> Result<()> {
-    let (status, body): (_, &[u8]) = match engine.delete_vbucket(request.vbucket) {
+pub(super) fn delete(
+    engine: &Engine,
+    cookie: Cookie,
+    request: &Request<'_>,
+    reply: &mut dyn Reply,
+) -> Result<()> {
+    let (status, body): (_, &[u8]) = match engine.delete_vbucket(cookie, request.vbucket)? {
         Ok(()) => (Status::SUCCESS, b""),
         Err(VbucketError::NotDead) => (
             Status::EINVAL,
             b"Failed to delete vbucket.  Must be in the dead state.",
+        ),
+        Err(VbucketError::Unwritten) => (
+            Status::ETMPFAIL,
+            b"The vbucket is deleted, but the store cannot be written (see the log): until it can, \
+              a crash would bring the vbucket back.",
         ),
         Err(VbucketError::InWindow) => (
             Status::ETMPFAIL,

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::answers::Answers;
 use super::recency::Recency;
-use super::{Core, Engine, Updates, Verified, Waiting, house, update};
+use super::{Core, Engine, Updates, Waiting, house, update};
 use crate::bgfetch::{self, Fetcher};
 use crate::config::{Config, OnlineUpdateUndo};
 use crate::flusher::{self, Persister, Round};
@@ -276,7 +277,8 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
         house: Signal::new(),
         flush_due: AtomicU32::new(flush_due),
         waiting: Waiting::default(),
-        verified: Verified::default(),
+        verified: Answers::default(),
+        deletions: Answers::default(),
         previous,
         trash: Mutex::default(),
         config,

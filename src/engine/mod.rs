@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 
 use crate::bgfetch::Fetcher;
 use crate::config::Config;
+use crate::error::Error;
 use crate::flusher::{FlusherState, Persister};
 use crate::host::{Cookie, Host};
 use crate::pager::Evictor;
@@ -26,6 +27,7 @@ use crate::types::{VbucketId, VbucketState};
 use crate::vbucket::{Remains, Shared, Vbucket, VbucketMap};
 use crate::worker::{Signal, Worker};
 
+mod answers;
 mod house;
 mod lifecycle;
 mod ops;
@@ -38,12 +40,12 @@ mod vbuckets;
 mod verify;
 mod waiting;
 
+use answers::Answers;
 use recency::Recency;
 use update::Updates;
 pub(crate) use update::{Outcome, UpdateError, UpdateState};
 pub(crate) use vbuckets::VbucketError;
 pub(crate) use verify::Validity;
-use verify::Verified;
 use waiting::Waiting;
 
 /// What operations and background threads share.
@@ -64,7 +66,10 @@ pub(crate) struct Core {
     /// When a delayed `flush_all` is due, in Unix seconds; 0 none.
     flush_due: AtomicU32,
     waiting: Waiting,
-    verified: Verified,
+    /// Results of `stats vkey`.
+    verified: Answers<Result<Validity, Error>>,
+    /// Results of DEL_VBUCKET.
+    deletions: Answers<vbuckets::Outcome>,
     /// The vbuckets that the store had at the start, and their states.
     previous: Vec<(VbucketId, VbucketState)>,
     // Guards what deleted vbuckets left, for the housekeeper to drop. Lock order: last.
@@ -167,8 +172,9 @@ impl Engine {
 
     /// A connection has gone: forgets what was kept for it. May be called more than once.
     pub(crate) fn disconnected(&self, cookie: Cookie) {
-        self.core.fetcher.take_failure(cookie);
+        self.core.fetcher.forget(cookie);
         self.core.updates.forget(cookie);
-        self.core.verified.forget(cookie);
+        self.core.verified.take(cookie);
+        self.core.deletions.take(cookie);
     }
 }

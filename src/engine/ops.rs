@@ -59,14 +59,10 @@ impl Core {
         }
     }
 
-    /// Queues a background read, unless the last one for this client just failed.
-    /// The item with its value if that was brought in just now and has gone again.
+    /// The item with its value if that was brought in just now and has gone again; otherwise
+    /// [`Fetcher::fetch`](crate::bgfetch::Fetcher::fetch) says what becomes of the client.
     fn fetch(&self, vbucket: &Vbucket, item: Item, cookie: Cookie) -> Result<Item> {
-        if self.fetcher.take_failure(cookie) {
-            return Err(Error::Disconnect);
-        }
-        let full = self.fetcher.fetch(vbucket.id(), item, cookie);
-        let full = full.ok_or(Error::WouldBlock)?;
+        let full = self.fetcher.fetch(vbucket.id(), item, cookie)?;
         vbucket.fill(&full);
         Ok(full)
     }
@@ -183,18 +179,16 @@ impl Engine {
         let core = &*self.core;
         let vbucket = core.serving(cookie, vbucket)?;
         let hash = core.hash(key);
-        match vbucket.get(hash, key) {
-            Found::Hit(item) => Ok(item),
-            Found::Miss => Err(Error::NotFound),
-            Found::NotResident(item) => {
-                let item = core.fetch(vbucket, item, cookie)?;
-                if vbucket.is_locked(hash, key) {
-                    return masked(&item);
-                }
-                Ok(item)
-            }
-            Found::Locked(item) => masked(&item),
+        let item = match vbucket.get(hash, key) {
+            Found::Hit(item) => return Ok(item),
+            Found::Miss => return Err(Error::NotFound),
+            Found::NotResident(item) => core.fetch(vbucket, item, cookie)?,
+            Found::Locked(item) => return masked(&item),
+        };
+        if vbucket.is_locked(hash, key) {
+            return masked(&item);
         }
+        Ok(item)
     }
 
     /// Stores an item that [`Self::allocate`] made. Returns its CAS.
@@ -363,6 +357,9 @@ impl Engine {
     ) -> Result<Item> {
         let core = &*self.core;
         let vbucket = core.active(vbucket).ok_or(Error::Temporary)?;
+        if vbucket.is_loading() {
+            return Err(core.wait_for(vbucket, cookie));
+        }
         core.admit(NUMBER_ITEM_BYTES)?;
         let config = &core.config;
         let seconds = match seconds {
@@ -388,6 +385,10 @@ impl Engine {
     pub(crate) fn unlock(&self, key: &[u8], cas: u64, vbucket: u16) -> Result<()> {
         let core = &*self.core;
         let vbucket = core.active(vbucket).ok_or(Error::NotFound)?;
+        if vbucket.is_loading() {
+            // No lock outlives the process.
+            return Err(Error::Temporary);
+        }
         let opens = |lock: u64| cas == lock || cas == lock.swap_bytes();
         vbucket.unlock(core.hash(key), key, &opens)
     }
@@ -399,6 +400,9 @@ impl Engine {
     pub(crate) fn evict(&self, key: &[u8], vbucket: u16) -> Result<Ejection> {
         let core = &*self.core;
         let vbucket = core.active(vbucket).ok_or(Error::NotMyVbucket)?;
+        if vbucket.is_loading() {
+            return Ok(Ejection::Kept);
+        }
         Ok(core.evictor.eject(vbucket, core.hash(key), key))
     }
 

@@ -3,18 +3,18 @@
 //! The commands are accepted under one gate, so that two operators get exactly one winner; the work
 //! of COMPLETE and REVERT is done by the thread `ce-update`, which then notifies the client.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
+use super::answers::Answers;
 use super::{Core, Engine};
 use crate::checkpoint::Phase;
 use crate::error::{Error, Result};
 use crate::host::{BlockedCookie, Cookie, LogLevel};
 use crate::store::WindowRecord;
-use crate::types::{Seqno, VbucketId, VbucketState};
+use crate::types::{Seqno, UnixTime, VbucketId, VbucketState};
 use crate::vbucket::{
     RevertStep, Vbucket, begin_complete, begin_revert, complete_failed, open_windows,
 };
@@ -82,6 +82,8 @@ enum Kind {
 struct Job {
     kind: Kind,
     vbuckets: Vec<VbucketId>,
+    /// When a delayed `flush_all` was due as the windows ended.
+    flush_due: UnixTime,
     cookie: BlockedCookie,
 }
 
@@ -100,8 +102,7 @@ pub(super) struct Updates {
     // Guards who may begin what; also held while a vbucket is created, changed or deleted. Lock
     // order: outermost.
     gate: Mutex<Gate>,
-    // Guards the results that clients have not fetched yet. Lock order: last.
-    results: Mutex<HashMap<Cookie, Outcome>>,
+    results: Answers<Outcome>,
     signal: Arc<Signal>,
 }
 
@@ -118,7 +119,7 @@ impl Updates {
         };
         Self {
             gate: Mutex::new(gate),
-            results: Mutex::default(),
+            results: Answers::default(),
             signal,
         }
     }
@@ -135,7 +136,7 @@ impl Updates {
 
     /// A client has gone.
     pub(super) fn forget(&self, cookie: Cookie) {
-        self.results.lock().remove(&cookie);
+        self.results.take(cookie);
     }
 }
 
@@ -210,8 +211,7 @@ impl Core {
     /// COMPLETE or REVERT: the first call begins it and returns `WouldBlock`; the second one, after
     /// the notification, returns how it went.
     fn end_update(&self, kind: Kind, cookie: Cookie) -> Result<Outcome> {
-        let outcome = self.updates.results.lock().remove(&cookie);
-        if let Some(outcome) = outcome {
+        if let Some(outcome) = self.updates.results.take(cookie) {
             return Ok(outcome);
         }
         let mut gate = self.updates.gate.lock();
@@ -220,6 +220,8 @@ impl Core {
         }
         let vbuckets = self.open();
         let now = self.host.monotonic();
+        // Before: a flush that is done by then lies in the windows.
+        let flush_due = self.persister.wanted_flush_due();
         let begun = !vbuckets.is_empty()
             && match kind {
                 Kind::Complete => begin_complete(&vbuckets, now),
@@ -237,6 +239,7 @@ impl Core {
         gate.queued = Some(Job {
             kind,
             vbuckets,
+            flush_due,
             cookie: BlockedCookie::new(cookie),
         });
         drop(gate);
@@ -253,7 +256,7 @@ impl Core {
         let (outcome, last) = match job.kind {
             Kind::Complete => {
                 let record = self.record_after(&job, WindowRecord::Completed);
-                match self.persister.complete(&vbuckets, record) {
+                match self.persister.complete(&vbuckets, record, job.flush_due) {
                     Ok(()) => (Ok(()), Some(WindowRecord::Completed)),
                     Err(error) => (Err(self.reopen(&vbuckets, &error.to_string())), None),
                 }
@@ -280,10 +283,7 @@ impl Core {
         // The cursors may go on.
         self.changed();
         self.house.wake();
-        self.updates
-            .results
-            .lock()
-            .insert(job.cookie.cookie(), outcome);
+        self.updates.results.put(job.cookie.cookie(), outcome);
         self.host.notify(job.cookie);
     }
 

@@ -1,6 +1,10 @@
 //! SET_VBUCKET, GET_VBUCKET, DEL_VBUCKET.
 
+use std::sync::Arc;
+
 use super::{Core, Engine};
+use crate::error::{Error, Result};
+use crate::host::{BlockedCookie, Cookie, LogLevel};
 use crate::types::{CheckpointId, VbucketId, VbucketState};
 use crate::vbucket::open_windows;
 
@@ -15,13 +19,18 @@ pub(crate) enum VbucketError {
     InWindow,
     /// The id is out of range.
     OutOfRange,
+    /// It was deleted from memory; the store, which still has it, cannot be written.
+    Unwritten,
     /// It cannot join the node's window: the store has reserved no checkpoint ids for that.
     NoIds,
 }
 
+/// How a command on a vbucket went.
+pub(crate) type Outcome = std::result::Result<(), VbucketError>;
+
 impl Core {
     /// Creates a vbucket or changes its state, and lets the clients go on that wait for it.
-    pub(super) fn set_vbucket(&self, id: u16, state: VbucketState) -> Result<(), VbucketError> {
+    pub(super) fn set_vbucket(&self, id: u16, state: VbucketState) -> Outcome {
         let in_range = id < self.config.max_vbuckets;
         let id = VbucketId::new(id)
             .filter(|_| in_range)
@@ -54,7 +63,30 @@ impl Core {
         Ok(())
     }
 
-    fn delete_vbucket(&self, id: u16) -> Result<(), VbucketError> {
+    /// Deletes a dead vbucket from memory. The flusher tells the store.
+    pub(super) fn delete_vbucket(&self, id: u16) -> Outcome {
+        let outcome = self.try_delete(id);
+        let metrics = &self.shared.metrics;
+        match outcome {
+            Ok(()) => &metrics.vbuckets_deleted,
+            Err(_) => &metrics.vbucket_deletions_refused,
+        }
+        .add(1);
+        outcome
+    }
+
+    /// Has the store note a deletion; on a thread that may wait for the disk.
+    fn write_deletion(&self, cookie: BlockedCookie) {
+        let outcome = self.persister.round().map_err(|error| {
+            let text = format!("a vbucket was deleted, but the store still has it: {error}");
+            self.host.log(LogLevel::Warning, &text);
+            VbucketError::Unwritten
+        });
+        self.deletions.put(cookie.cookie(), outcome.map(|_| ()));
+        self.host.notify(cookie);
+    }
+
+    fn try_delete(&self, id: u16) -> Outcome {
         let id = VbucketId::new(id).ok_or(VbucketError::Missing)?;
         let gate = self.updates.gate();
         let vbucket = self.vbuckets.get(id).ok_or(VbucketError::Missing)?;
@@ -79,7 +111,7 @@ impl Engine {
     ///
     /// # Errors
     /// `OutOfRange`, `NoIds`.
-    pub(crate) fn set_vbucket(&self, id: u16, state: VbucketState) -> Result<(), VbucketError> {
+    pub(crate) fn set_vbucket(&self, id: u16, state: VbucketState) -> Outcome {
         self.core.set_vbucket(id, state)
     }
 
@@ -88,18 +120,23 @@ impl Engine {
         self.vbucket(id)?.state()
     }
 
-    /// Deletes a dead vbucket: from memory now, from the store soon.
+    /// Deletes a dead vbucket, from memory at once; returns `WouldBlock` until the store has noted
+    /// it. While persistence is stopped it follows later. (The rows go in the background.)
     ///
     /// # Errors
-    /// `Missing`, `NotDead`, `InWindow`.
-    pub(crate) fn delete_vbucket(&self, id: u16) -> Result<(), VbucketError> {
-        let result = self.core.delete_vbucket(id);
-        let metrics = &self.shared().metrics;
-        match result {
-            Ok(()) => &metrics.vbuckets_deleted,
-            Err(_) => &metrics.vbucket_deletions_refused,
+    /// `WouldBlock`; in the outcome `Missing`, `NotDead`, `InWindow`, `Unwritten`.
+    pub(crate) fn delete_vbucket(&self, cookie: Cookie, id: u16) -> Result<Outcome> {
+        if let Some(outcome) = self.core.deletions.take(cookie) {
+            return Ok(outcome);
         }
-        .add(1);
-        result
+        let outcome = self.core.delete_vbucket(id);
+        if outcome.is_err() || self.core.persister.is_stopped() {
+            return Ok(outcome);
+        }
+        let (core, cookie) = (Arc::clone(&self.core), BlockedCookie::new(cookie));
+        self.core
+            .fetcher
+            .submit(Box::new(move |_| core.write_deletion(cookie)));
+        Err(Error::WouldBlock)
     }
 }

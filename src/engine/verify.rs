@@ -3,10 +3,7 @@
 //! The first call has a thread of the fetch pool compare the two and returns `WouldBlock`; the
 //! second one, after the notification, returns what it found.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-
-use parking_lot::Mutex;
 
 use super::{Core, Engine};
 use crate::error::{Error, Result};
@@ -14,7 +11,7 @@ use crate::host::{BlockedCookie, Cookie, LogLevel};
 use crate::item::Item;
 use crate::store::{Record, Store};
 use crate::types::VbucketId;
-use crate::vbucket::{Found, Vbucket};
+use crate::vbucket::Vbucket;
 
 /// How a key in memory and its row in the store compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,20 +47,6 @@ impl Validity {
     }
 }
 
-/// What was found for clients that have not called again yet.
-#[derive(Debug, Default)]
-pub(super) struct Verified {
-    // Guards the results. Lock order: last.
-    results: Mutex<HashMap<Cookie, Result<Validity>>>,
-}
-
-impl Verified {
-    /// The client is gone.
-    pub(super) fn forget(&self, cookie: Cookie) {
-        self.results.lock().remove(&cookie);
-    }
-}
-
 /// Compares, on a thread that may wait for the disk. What changes meanwhile is dirty.
 fn compare(vbucket: &Vbucket, item: &Item, store: &dyn Store) -> Result<Validity> {
     if vbucket.is_dirty(item) {
@@ -76,7 +59,7 @@ fn compare(vbucket: &Vbucket, item: &Item, store: &dyn Store) -> Result<Validity
     if read.is_err() {
         return Err(Error::Temporary);
     }
-    let (Found::Hit(now) | Found::NotResident(now)) = vbucket.get(item.hash(), item.key()) else {
+    let Some(now) = vbucket.get(item.hash(), item.key()).item() else {
         return Ok(Validity::Deleted);
     };
     let changed = now.cas() != item.cas() || vbucket.is_dirty(&now);
@@ -111,9 +94,7 @@ impl Core {
             let text = "cannot compare a key with the store, which cannot be read";
             self.host.log(LogLevel::Warning, text);
         }
-        let mut results = self.verified.results.lock();
-        results.insert(cookie.cookie(), result);
-        drop(results);
+        self.verified.put(cookie.cookie(), result);
         self.host.notify(cookie);
     }
 }
@@ -124,14 +105,12 @@ impl Engine {
     /// # Errors
     /// `NotFound`, `NotMyVbucket`, `WouldBlock`; `Temporary` when the store cannot be read.
     pub(crate) fn verify(&self, cookie: Cookie, key: &[u8], vbucket: u16) -> Result<Validity> {
-        let result = self.core.verified.results.lock().remove(&cookie);
-        if let Some(result) = result {
+        if let Some(result) = self.core.verified.take(cookie) {
             return result;
         }
         let vbucket = self.core.serving(cookie, vbucket)?;
-        let (Found::Hit(item) | Found::NotResident(item)) = vbucket.get(self.hash(key), key) else {
-            return Err(Error::NotFound);
-        };
+        let found = vbucket.get(self.hash(key), key).item();
+        let item = found.ok_or(Error::NotFound)?;
         let (core, id, cookie) = (
             Arc::clone(&self.core),
             vbucket.id(),

@@ -19,6 +19,8 @@ const SETTLE_AFTER: Duration = Duration::from_millis(500);
 /// The flusher's thread. Wakes `after` when something was committed.
 pub(crate) fn run(persister: &Persister, after: &Signal, signal: &Signal) {
     let mut settle_after = None;
+    // What the operator was told last of a store that cannot be written.
+    let mut complaint = String::new();
     loop {
         match signal.wait(settle_after.take()) {
             Wake::Stop => return,
@@ -31,7 +33,7 @@ pub(crate) fn run(persister: &Persister, after: &Signal, signal: &Signal) {
             }
             Wake::Work => settle_after = Some(SETTLE_AFTER),
         }
-        if persister.ripen(signal) || persister.flush(signal) {
+        if persister.ripen(signal) || persister.flush(signal, &mut complaint) {
             return;
         }
         after.wake();
@@ -57,6 +59,8 @@ impl Persister {
                 }
                 return false;
             }
+            // A timer does not come while this waits.
+            self.sync_before_wait();
             metrics.too_young.add(1);
             if signal.linger(left) {
                 return true;
@@ -65,20 +69,21 @@ impl Persister {
     }
 
     /// Writes until nothing is left. Returns whether the flusher is to stop.
-    fn flush(&self, signal: &Signal) -> bool {
+    fn flush(&self, signal: &Signal, complaint: &mut String) -> bool {
         let begun = self.shared.host.monotonic();
         let mut pause = RETRY_MIN;
-        let mut complaint = String::new();
         loop {
             // An error of the purge shows at the next commit.
             let more = match self.round() {
                 Ok(round) => {
-                    self.recovered(&mut complaint);
+                    if !self.is_stopped() {
+                        self.recovered(complaint);
+                    }
                     pause = RETRY_MIN;
                     round == Round::More || self.purge().unwrap_or(false)
                 }
                 Err(error) => {
-                    self.complain(&mut complaint, error.to_string(), pause);
+                    self.complain(complaint, error.to_string(), pause);
                     if signal.nap(pause) {
                         return true;
                     }

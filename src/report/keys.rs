@@ -4,7 +4,7 @@ use crate::engine::{Engine, Validity};
 use crate::error::{Error, Result};
 use crate::host::{Cookie, StatSink};
 use crate::types::VbucketState;
-use crate::vbucket::{Found, Vbucket};
+use crate::vbucket::Vbucket;
 
 /// What is known of a key in memory.
 pub(super) fn key(engine: &Engine, which: &[&str], sink: &mut dyn StatSink) -> Result<()> {
@@ -41,9 +41,8 @@ fn parse<'a>(which: &[&'a str]) -> Result<(&'a str, u16)> {
 
 fn report(engine: &Engine, vbucket: &Vbucket, key: &str, sink: &mut dyn StatSink) -> Result<()> {
     let hash = engine.hash(key.as_bytes());
-    let (Found::Hit(item) | Found::NotResident(item)) = vbucket.get(hash, key.as_bytes()) else {
-        return Err(Error::NotFound);
-    };
+    let found = vbucket.get(hash, key.as_bytes()).item();
+    let item = found.ok_or(Error::NotFound)?;
     sink.add("key_is_dirty", &u8::from(vbucket.is_dirty(&item)));
     sink.add("key_exptime", &item.expiry());
     // As a number, in the order of the bytes that the client sent.

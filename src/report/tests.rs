@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::stats;
 use crate::config::Config;
-use crate::engine::Engine;
+use crate::engine::{Engine, VbucketError};
 use crate::error::{Error, Result};
 use crate::host::fake::FakeHost;
 use crate::host::{Cookie, Host, StatSink};
@@ -36,6 +36,11 @@ struct Node {
 }
 
 impl Node {
+    fn delete(&self, vbucket: u16) -> std::result::Result<(), VbucketError> {
+        let delete = || self.engine.delete_vbucket(CLIENT, vbucket);
+        self.host.finish(CLIENT, delete).unwrap()
+    }
+
     fn new() -> Self {
         let directory = TempDir::new().unwrap();
         let host = Arc::new(FakeHost::new());
@@ -219,7 +224,7 @@ fn the_general_group_counts_by_state() {
     node.state(9, VbucketState::Active);
     node.set(9, "gone");
     node.state(9, VbucketState::Dead);
-    node.engine.delete_vbucket(9).unwrap();
+    node.delete(9).unwrap();
     for (name, value) in [
         ("curr_items", 1 + 5 + 6),
         ("curr_items_tot", 1 + 5 + 6 + 2 + 3),
@@ -331,7 +336,7 @@ fn waiting_clients_and_deletions_are_counted() {
     };
     assert_eq!(lines(), (2, 2, 2, 0));
     node.host.advance(3);
-    assert!(node.engine.delete_vbucket(1).is_err());
+    assert!(node.delete(1).is_err());
     node.state(1, VbucketState::Dead);
     assert_eq!(lines(), (0, 2, 2, 3_000_000));
     assert_eq!(
@@ -346,7 +351,7 @@ fn waiting_clients_and_deletions_are_counted() {
     );
     node.host.wait(CLIENT);
     node.host.wait(OTHER);
-    node.engine.delete_vbucket(1).unwrap();
+    node.delete(1).unwrap();
     let deletions = ["ep_vbucket_del", "ep_vbucket_del_fail"].map(|name| node.number(name));
     assert_eq!(deletions, [1, 1]);
 }
@@ -414,6 +419,15 @@ fn keys_are_compared_with_their_rows() {
     assert_eq!(lines["key_is_dirty"], "0");
     let plain = node.group("key key");
     assert!(plain.iter().all(|(name, value)| lines[name] == *value));
+    let lock = || node.engine.get_locked(CLIENT, b"key", 15, 0);
+    node.host.finish(CLIENT, lock).unwrap();
+    node.drain();
+    assert_eq!(node.one("key key", "key_is_resident"), "1");
+    let locked = node.group("vkey key");
+    assert_eq!(locked["key_valid"], "valid");
+    node.engine
+        .unlock(b"key", locked["key_cas"].parse().unwrap(), 0)
+        .unwrap();
     node.engine.set_persistence(false);
     node.set(0, "key");
     assert_eq!(node.one("vkey key", "key_valid"), "dirty");

@@ -6,12 +6,11 @@
 use super::{Shared, Vbucket};
 use crate::checkpoint::{Ageing, Checkpoint, Limits, Log};
 
-/// Keys and values that a checkpoint holds at most, and the share of the quota that it takes at
-/// most, one part in so many. Bounds a flusher batch in bytes, which is copied for the store.
+/// Keys and values that a checkpoint holds at most: a share of the quota, one part in so many,
+/// within bounds. It also bounds a flusher batch, which is copied for the store.
 const CHECKPOINT_BYTES_MAX: usize = 32 << 20;
-const CHECKPOINT_SHARE: usize = 32;
-/// And at least, however small the quota is: a batch that takes nothing writes nothing.
 const CHECKPOINT_BYTES_MIN: usize = 64 << 10;
+const CHECKPOINT_SHARE: usize = 32;
 
 impl Shared {
     /// When a checkpoint is closed, as of now.

@@ -76,6 +76,8 @@ impl Vbucket {
         let mut ordered = self.log();
         if self.is_loading() {
             ordered.cas_base = ordered.cas_base.max(cas_max + 1);
+            // A flush of meanwhile may have been swept before its last keys came.
+            ordered.swept = Seqno::ZERO;
             self.state.fetch_and(!LOADING, Ordering::AcqRel);
         }
     }

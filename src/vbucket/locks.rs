@@ -111,15 +111,11 @@ impl Vbucket {
         }
     }
 
-    /// Whether a key is locked now, be its value in memory or not.
+    /// Whether a key is locked now, wherever its value is.
     pub(crate) fn is_locked(&self, hash: u32, key: &[u8]) -> bool {
-        // Takes the key back first if its version is being reverted.
-        if matches!(self.get(hash, key), Found::Miss) {
-            return false;
-        }
         let mut stripe = self.table.lock(hash);
-        let locked = stripe.find(hash, key).is_some_and(|slot| slot.is_locked());
-        locked && self.locks.until(key) >= self.shared.unix_now()
+        let held = self.locks.until(key) >= self.shared.unix_now();
+        held && stripe.find(hash, key).is_some_and(|slot| slot.is_locked())
     }
 
     /// Ends the lock of a key.

@@ -62,6 +62,7 @@ impl VbucketMap {
                 log,
                 incarnation: cas_base,
                 cas_base,
+                swept: Seqno::ZERO,
             };
             vbucket.floor.store(0, Ordering::Release);
             vbucket.revert_floor.store(0, Ordering::Release);
@@ -85,6 +86,7 @@ impl VbucketMap {
                 log,
                 incarnation: cas_base,
                 cas_base,
+                swept: Seqno::ZERO,
             };
             std::mem::replace(&mut *ordered, empty)
         };
@@ -122,20 +124,24 @@ impl Vbucket {
     }
 
     /// Takes the slots out that the latest `flush_all` made void, once no window can bring them
-    /// back. For a background thread.
+    /// back. Once for each flush: what comes later is newer. For a background thread.
     pub(crate) fn sweep_flushed(&self) -> usize {
         let floor = {
-            let ordered = self.log();
+            let mut ordered = self.log();
             let floor = ordered.log.floor();
-            match ordered.log.window() {
-                Some(window) if floor > window.barrier => return 0,
-                _ => floor,
+            let may_go = |barrier| floor <= barrier;
+            if !ordered
+                .log
+                .window()
+                .is_none_or(|window| may_go(window.barrier))
+            {
+                return 0;
             }
+            if std::mem::replace(&mut ordered.swept, floor) == floor {
+                return 0;
+            }
+            floor
         };
-        if floor == Seqno::ZERO {
-            0
-        } else {
-            self.sweep(&mut |slot| slot.seqno() >= floor)
-        }
+        self.sweep(&mut |slot| slot.seqno() >= floor)
     }
 }

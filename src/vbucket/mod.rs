@@ -106,6 +106,16 @@ pub(crate) enum Found {
     NotResident(Item),
 }
 
+impl Found {
+    /// The key's item, in whatever form it is in memory.
+    pub(crate) fn item(self) -> Option<Item> {
+        match self {
+            Self::Hit(item) | Self::Locked(item) | Self::NotResident(item) => Some(item),
+            Self::Miss => None,
+        }
+    }
+}
+
 /// What a mutation does to its key.
 #[derive(Debug)]
 pub(crate) enum Verdict {
@@ -124,6 +134,8 @@ struct Ordered {
     incarnation: u64,
     /// A version's CAS is this plus its number. Above every CAS given before this vbucket began.
     cas_base: u64,
+    /// The flush whose slots have been swept.
+    swept: Seqno,
 }
 
 /// A vbucket. The object stays for good once made; deletion empties it.
@@ -180,6 +192,7 @@ impl Vbucket {
                 log,
                 incarnation: 0,
                 cas_base: 0,
+                swept: Seqno::ZERO,
             }),
             floor: AtomicU64::new(0),
             revert_floor: AtomicU64::new(0),

@@ -113,13 +113,10 @@ impl Vbucket {
         Eviction::Evicted
     }
 
-    /// Whether the key still has the version of this key-only item, and no value.
+    /// Whether the key still exists in the version of this key-only item, and has no value.
     pub(crate) fn lacks_value(&self, item: &Item) -> bool {
-        let mut stripe = self.table.lock(item.hash());
-        stripe.find(item.hash(), item.key()).is_some_and(|slot| {
-            let lacking = !slot.is_deleted() && !slot.item().is_resident();
-            lacking && slot.item().cas() == item.cas()
-        })
+        let now = self.get(item.hash(), item.key());
+        matches!(now, Found::NotResident(now) if now.cas() == item.cas())
     }
 
     /// One step of eviction: `walk` is where the last one ended. `None` at the end of the table.

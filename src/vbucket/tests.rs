@@ -9,7 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::{
-    Eviction, Found, Shared, Vbucket, VbucketMap, Verdict, begin_complete, begin_revert,
+    Ejection, Eviction, Found, Shared, Vbucket, VbucketMap, Verdict, begin_complete, begin_revert,
     complete_failed, completed, open_windows,
 };
 use crate::checkpoint::{Change, Log, Op, Phase};
@@ -520,6 +520,24 @@ fn a_sweep_takes_out_what_was_flushed_but_not_in_a_window() {
 }
 
 #[test]
+fn a_table_is_swept_once_for_a_flush_and_again_when_older_keys_were_loaded() {
+    let node = Node::new(1, false);
+    let vbucket = node.vbucket(0);
+    put(vbucket, b"k", b"v");
+    vbucket.flush_all();
+    assert_eq!(vbucket.sweep_flushed(), 1);
+    vbucket.begin_loading();
+    vbucket.load(&mut vec![(hash(b"l"), item(b"l", b"v", 0))]);
+    assert_eq!(vbucket.sweep_flushed(), 0);
+    vbucket.loaded(0);
+    assert_eq!(vbucket.sweep_flushed(), 1);
+    vbucket.flush_all();
+    put(vbucket, b"k", b"v");
+    vbucket.flush_all();
+    assert_eq!(vbucket.sweep_flushed(), 1);
+}
+
+#[test]
 fn a_failed_complete_keeps_what_was_written_since_in_the_window() {
     let node = Node::new(2, false);
     let all = node.vbuckets();
@@ -544,4 +562,19 @@ fn a_failed_complete_keeps_what_was_written_since_in_the_window() {
     assert_eq!(value(&node, all[1], b"l"), None);
     node.revert_all(&all);
     assert_eq!(node.reverted(), (1, 0, 1));
+}
+
+#[test]
+fn a_flush_makes_the_fetch_of_a_value_void_before_the_slot_goes() {
+    let node = Node::new(1, false);
+    let vbucket = node.vbucket(0);
+    put(vbucket, b"k", b"a value that is worth evicting");
+    node.flush();
+    assert_eq!(vbucket.eject(hash(b"k"), b"k"), Ejection::Ejected);
+    let Found::NotResident(wanted) = vbucket.get(hash(b"k"), b"k") else {
+        panic!("it was ejected");
+    };
+    assert!(vbucket.lacks_value(&wanted));
+    vbucket.flush_all();
+    assert!(!vbucket.lacks_value(&wanted));
 }

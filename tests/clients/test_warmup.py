@@ -104,5 +104,32 @@ class Warmup(unittest.TestCase):
             self.host.start()
 
 
+class SmallQuota(unittest.TestCase):
+    """Restarts with a quota that has room for the keys and few values."""
+
+    def test_values_make_way_for_keys_as_often_as_needed(self):
+        """They are loaded up to a mark just below the quota, dropped, and loaded again."""
+        keys = [b"%0150d" % number for number in range(30000)]
+        value = b"v" * 1000
+        with server.Server("store_cache_size=1000000") as host:
+            config = host.config
+            with host.binary() as link:
+                for at in range(0, len(keys), 500):
+                    sets = [request(SETQ, key, store_extras(0), value)
+                            for key in keys[at:at + 500]]
+                    self.assertEqual(link.pipeline(sets), [])
+                host.drained(link)
+            host.config = config + ";max_size=1g;mem_low_wat=1"
+            host.restart(server.signal.SIGTERM)
+            with host.binary() as link:
+                quota = int(link.stats(b"memory")["mem_used"]) * 3 // 2
+            mark = quota * 9 // 10
+            host.config = config + f";max_size={quota};mem_low_wat={mark};mem_high_wat={mark}"
+            host.restart(server.signal.SIGTERM)
+            with host.binary() as link:
+                self.assertEqual(link.stats()["curr_items"], str(len(keys)))
+                self.assertEqual(link.get(keys[-1]).value, value)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -206,7 +206,7 @@ fn a_vbucket_that_goes_while_its_value_is_read_gets_none_of_it_when_it_is_made_a
         let node = evicted("old");
         blocked(&node);
         node.engine.set_vbucket(0, VbucketState::Dead).unwrap();
-        assert_eq!(node.engine.delete_vbucket(0), Ok(()));
+        assert_eq!(node.engine.core.delete_vbucket(0), Ok(()));
         if again {
             node.activate(0);
             node.set(0, "other", "v");
@@ -308,4 +308,44 @@ fn a_value_that_goes_again_before_its_client_comes_back_is_not_read_twice() {
     assert_eq!(node.engine.evict(b"k", 0), Ok(Ejection::Ejected));
     let newer = node.get(0, "k").unwrap();
     assert!(newer.starts_with("a newer"), "{newer}");
+}
+
+#[test]
+fn a_value_that_goes_again_while_its_key_is_locked_comes_without_the_cas_of_the_lock() {
+    let node = Node::with("max_size=1t");
+    let long = "a value that is worth evicting";
+    node.set(0, "k", long);
+    let lock = || node.engine.get_locked(CLIENT, b"k", 15, 0);
+    node.host.finish(CLIENT, lock).unwrap();
+    node.write();
+    assert_eq!(node.engine.evict(b"k", 0), Ok(Ejection::Ejected));
+    let waits = node.host.call(OTHER, || node.engine.get(OTHER, b"k", 0));
+    assert!(matches!(waits, Err(Error::WouldBlock)));
+    node.host.wait(OTHER);
+    assert_eq!(node.engine.evict(b"k", 0), Ok(Ejection::Ejected));
+    let item = node.host.call(OTHER, || node.engine.get(OTHER, b"k", 0));
+    let item = item.unwrap();
+    assert_eq!((text(&item).as_str(), item.cas()), (long, u64::MAX));
+}
+
+#[test]
+fn a_failure_that_a_newer_write_made_void_is_not_told_of_another_key() {
+    let node = Node::new();
+    node.set(0, "k", "v");
+    node.set(0, "other", "v");
+    let node = node.restart_with("mem_low_wat=1");
+    node.store.faults().fail_reads(true);
+    let waits = node.host.call(OTHER, || node.engine.get(OTHER, b"k", 0));
+    assert!(matches!(waits, Err(Error::WouldBlock)));
+    node.host.wait(OTHER);
+    node.set(0, "k", "new");
+    node.store.faults().fail_reads(false);
+    let get = |key: &[u8]| {
+        let found = node.host.finish(OTHER, || node.engine.get(OTHER, key, 0));
+        text(&found.unwrap())
+    };
+    assert_eq!(
+        (get(b"k"), get(b"other")),
+        ("new".to_owned(), "v".to_owned())
+    );
 }

@@ -87,9 +87,9 @@ fn reverts_are_timed_and_deletions_counted() {
     node.revert().unwrap();
     let metrics = &node.engine.shared().metrics;
     assert_eq!(metrics.timings.revert.summary().unwrap().count, 1);
-    assert!(node.engine.delete_vbucket(1).is_err());
+    assert!(node.engine.core.delete_vbucket(1).is_err());
     node.engine.set_vbucket(1, VbucketState::Dead).unwrap();
-    node.engine.delete_vbucket(1).unwrap();
+    node.engine.core.delete_vbucket(1).unwrap();
     let counters = [
         &metrics.vbuckets_deleted,
         &metrics.vbucket_deletions_refused,

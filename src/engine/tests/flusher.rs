@@ -2,6 +2,7 @@
 
 use super::{Node, id};
 use crate::checkpoint::Log;
+use crate::host::LogLevel;
 use crate::metrics::Metrics;
 use crate::settings::Family;
 use crate::store::WindowRecord;
@@ -195,16 +196,58 @@ fn a_store_that_fails_is_told_until_it_is_well() {
 }
 
 #[test]
-fn a_quota_of_nothing_does_not_keep_changes_from_the_store() {
+fn a_stop_is_not_taken_for_a_recovery() {
     let node = Node::new();
-    node.store.hold_commits(true);
+    node.write();
+    node.store.faults().fail_commits(true);
     node.set(0, "k", "v");
-    node.engine
-        .set_parameter(Family::Flush, "max_size", "0")
-        .unwrap();
-    node.store.hold_commits(false);
-    for _ in 0..3 {
-        node.engine.core.persister.round().unwrap();
-    }
-    assert_eq!(node.stored(0, "k").as_deref(), Some("v"));
+    let figures = metrics(&node);
+    node.host
+        .until("it failed", || figures.retry_millis.get() > 0);
+    let runs = figures.remover_runs.get();
+    node.engine.set_persistence(false);
+    node.host
+        .until("it gave up", || figures.remover_runs.get() > runs);
+    let is_well = || {
+        let again = "the store can be written again";
+        node.host.has_logged(LogLevel::Info, again)
+    };
+    let too_early = is_well();
+    node.store.faults().fail_commits(false);
+    // Only now: a node whose store fails cannot be shut down.
+    assert!(!too_early);
+    node.engine.set_persistence(true);
+    node.host.until("it is well", || {
+        is_well() && figures.retry_millis.get() == 0
+    });
+}
+
+#[test]
+fn what_was_accepted_is_written_whatever_the_quota_becomes() {
+    let node = Node::new();
+    node.write();
+    node.engine.set_persistence(false);
+    node.set(0, "k", "v");
+    let set = |text| node.engine.set_parameter(Family::Flush, "max_size", text);
+    set("0").unwrap();
+    node.engine.set_persistence(true);
+    node.host.until("it is written", || {
+        node.stored(0, "k").as_deref() == Some("v")
+    });
+    set("1000000").unwrap();
+}
+
+#[test]
+fn what_was_committed_is_synced_while_younger_changes_wait() {
+    let node = Node::with("min_data_age=100;durability=periodic");
+    node.host.until("the start is written", || {
+        metrics(&node).remover_runs.get() > 0
+    });
+    node.set(0, "k", "first");
+    node.activate(7);
+    until_stored(&node, "first");
+    write_young(&node, "second");
+    let synced = node.store.faults().crash().state();
+    let row = synced.items.get(&(id(0), b"k".to_vec()));
+    assert_eq!(row.unwrap().value, b"first");
 }

@@ -29,6 +29,7 @@ mod store;
 mod streams;
 mod update;
 mod update_more;
+mod update_rules;
 mod vbuckets;
 mod verify;
 mod warmup;

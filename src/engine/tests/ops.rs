@@ -2,6 +2,8 @@
 
 use super::{CLIENT, Node, text};
 use crate::error::{Error, Result};
+use crate::store::WindowRecord;
+use crate::store::fault::Change;
 use crate::types::{Arithmetic, StoreOp};
 
 fn arithmetic(node: &Node, key: &str, arithmetic: Arithmetic) -> Result<u64> {
@@ -407,4 +409,38 @@ fn a_delayed_flush_of_a_window_is_taken_back_with_it_and_one_from_before_is_not_
     assert_eq!(node.get(0, "k"), None);
     node.write();
     assert_eq!(node.crash().get(0, "k"), None);
+}
+
+#[test]
+fn complete_makes_durable_what_became_of_a_delayed_flush_with_the_window() {
+    let recorded = |node: &Node| {
+        let history = node.store.faults().history();
+        let completed = Change::SetWindow(WindowRecord::Completed);
+        let commit = history.iter().find(|it| it.changes.contains(&completed));
+        commit.unwrap().changes.iter().find_map(|it| match it {
+            Change::SetFlushDue(due) => Some(*due),
+            _ => None,
+        })
+    };
+    let flush = |node: &Node| {
+        let flush = || node.engine.flush(CLIENT, 10);
+        node.host.call(CLIENT, flush).unwrap();
+    };
+    // Told before the window, done in it.
+    let node = Node::new();
+    node.set(0, "k", "v");
+    flush(&node);
+    node.write();
+    node.start().unwrap();
+    node.host.advance(10);
+    assert_eq!(node.get(0, "k"), None);
+    node.set(0, "k", "after");
+    node.complete().unwrap();
+    assert_eq!(recorded(&node), Some(0));
+    // Told in the window, to be done after it.
+    let node = Node::new();
+    node.start().unwrap();
+    flush(&node);
+    node.complete().unwrap();
+    assert_eq!(recorded(&node), Some(node.host.unix() + 10));
 }

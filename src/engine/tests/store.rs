@@ -21,6 +21,7 @@ struct Gates {
     /// Commits, reads and scans that wait now.
     held: usize,
     reads: usize,
+    scans: usize,
     syncs_fail: bool,
     at_batch: Option<Act>,
     at_put: Option<Act>,
@@ -86,6 +87,11 @@ impl TestStore {
         self.shared.gates.lock().reads
     }
 
+    /// Scans of a vbucket that were begun so far.
+    pub(super) fn scans(&self) -> usize {
+        self.shared.gates.lock().scans
+    }
+
     /// Has `act` run when the next batch is begun.
     pub(super) fn at_next_batch(&self, act: impl FnOnce() + Send + 'static) {
         self.shared.gates.lock().at_batch = Some(Box::new(act));
@@ -140,6 +146,7 @@ impl Store for TestStore {
         vbucket: VbucketId,
         visit: &mut dyn FnMut(&[u8], Record<'_>) -> bool,
     ) -> Result<(), StoreError> {
+        self.shared.gates.lock().scans += 1;
         self.faults.scan(vbucket, &mut |key, record| {
             self.wait(|gates| gates.held_scan == Some(vbucket));
             visit(key, record)

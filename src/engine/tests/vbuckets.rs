@@ -48,10 +48,16 @@ fn clients_of_a_pending_vbucket_that_dies_are_sent_elsewhere() {
 #[test]
 fn only_a_dead_vbucket_outside_of_a_window_is_deleted() {
     let node = Node::with_vbuckets(3);
-    assert_eq!(node.engine.delete_vbucket(2), Err(VbucketError::NotDead));
-    assert_eq!(node.engine.delete_vbucket(9), Err(VbucketError::Missing));
     assert_eq!(
-        node.engine.delete_vbucket(60_000),
+        node.engine.core.delete_vbucket(2),
+        Err(VbucketError::NotDead)
+    );
+    assert_eq!(
+        node.engine.core.delete_vbucket(9),
+        Err(VbucketError::Missing)
+    );
+    assert_eq!(
+        node.engine.core.delete_vbucket(60_000),
         Err(VbucketError::Missing)
     );
     assert_eq!(
@@ -62,12 +68,15 @@ fn only_a_dead_vbucket_outside_of_a_window_is_deleted() {
     node.start().unwrap();
     node.set(2, "k", "inside");
     node.engine.set_vbucket(2, VbucketState::Dead).unwrap();
-    assert_eq!(node.engine.delete_vbucket(2), Err(VbucketError::InWindow));
+    assert_eq!(
+        node.engine.core.delete_vbucket(2),
+        Err(VbucketError::InWindow)
+    );
     node.activate(2);
     assert_eq!(node.get(2, "k").as_deref(), Some("inside"));
     assert_eq!(node.revert(), Ok(()));
     node.engine.set_vbucket(2, VbucketState::Dead).unwrap();
-    assert_eq!(node.engine.delete_vbucket(2), Ok(()));
+    assert_eq!(node.engine.core.delete_vbucket(2), Ok(()));
     assert_eq!(node.engine.vbucket_state(2), None);
     assert!(matches!(node.item_of(2, "k"), Err(Error::NotMyVbucket)));
 }
@@ -76,13 +85,13 @@ fn delete(node: &Node, vbucket: u16) {
     node.engine
         .set_vbucket(vbucket, VbucketState::Dead)
         .unwrap();
-    assert_eq!(node.engine.delete_vbucket(vbucket), Ok(()));
+    assert_eq!(node.engine.core.delete_vbucket(vbucket), Ok(()));
 }
 
 /// Deletes a vbucket and makes it again with one other key.
 fn replace(engine: &crate::engine::Engine, vbucket: u16) {
     engine.set_vbucket(vbucket, VbucketState::Dead).unwrap();
-    assert_eq!(engine.delete_vbucket(vbucket), Ok(()));
+    assert_eq!(engine.core.delete_vbucket(vbucket), Ok(()));
     engine.set_vbucket(vbucket, VbucketState::Active).unwrap();
     let item = engine.allocate(b"new", 1, 0, 0).unwrap();
     item.fill(b"n");
@@ -196,7 +205,7 @@ fn a_vbucket_deleted_before_its_first_commit_leaves_nothing_behind() {
     let engine = Arc::clone(&node.engine);
     node.store.at_next_batch(move || {
         engine.set_vbucket(1, VbucketState::Dead).unwrap();
-        assert_eq!(engine.delete_vbucket(1), Ok(()));
+        assert_eq!(engine.core.delete_vbucket(1), Ok(()));
     });
     node.engine.set_persistence(true);
     node.host
@@ -230,4 +239,51 @@ fn states_survive_a_restart_and_a_deletion_does_too() {
     node.activate(1);
     let item = node.item_of(1, "k").unwrap();
     assert_eq!(text(&item), "v");
+}
+
+#[test]
+fn a_deletion_is_answered_when_it_is_durable() {
+    let node = Node::new();
+    node.activate(1);
+    node.set(1, "k", "v");
+    node.write();
+    node.engine.set_vbucket(1, VbucketState::Dead).unwrap();
+    node.write();
+    node.store.hold_commits(true);
+    let delete = || node.engine.delete_vbucket(CLIENT, 1);
+    assert_eq!(node.host.call(CLIENT, delete), Err(Error::WouldBlock));
+    assert_eq!(node.engine.vbucket_state(1), None, "memory first");
+    node.host
+        .until("the store is told", || node.store.held() > 0);
+    assert!(!node.host.is_notified(CLIENT));
+    let crashed = node.after_a_crash();
+    assert_eq!(crashed.engine.vbucket_state(1), Some(VbucketState::Dead));
+    node.store.hold_commits(false);
+    node.host.wait(CLIENT);
+    assert_eq!(node.host.call(CLIENT, delete), Ok(Ok(())));
+    assert_eq!(node.after_a_crash().engine.vbucket_state(1), None);
+    assert_eq!(node.host.notifications(CLIENT), 1);
+}
+
+#[test]
+fn a_deletion_that_the_store_cannot_note_says_so_and_one_without_persistence_does_not_wait() {
+    let node = Node::with_vbuckets(3);
+    node.write();
+    for vbucket in [1, 2] {
+        node.engine
+            .set_vbucket(vbucket, VbucketState::Dead)
+            .unwrap();
+    }
+    node.write();
+    node.store.faults().fail_commits(true);
+    let delete = |vbucket| {
+        node.host
+            .finish(CLIENT, || node.engine.delete_vbucket(CLIENT, vbucket))
+    };
+    assert_eq!(delete(1), Ok(Err(VbucketError::Unwritten)));
+    node.store.faults().fail_commits(false);
+    node.write();
+    assert_eq!(node.after_a_crash().engine.vbucket_state(1), None);
+    node.engine.set_persistence(false);
+    assert_eq!(delete(2), Ok(Ok(())));
 }

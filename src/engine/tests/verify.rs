@@ -97,3 +97,13 @@ fn a_store_that_cannot_be_read_is_told_and_a_client_that_goes_is_forgotten() {
     node.store.faults().fail_reads(false);
     assert_eq!(verify(&node), Ok(Validity::Valid));
 }
+
+#[test]
+fn a_locked_key_is_compared_like_any_other() {
+    let node = Node::new();
+    node.set(0, "k", "value");
+    let lock = || node.engine.get_locked(CLIENT, b"k", 15, 0);
+    node.host.finish(CLIENT, lock).unwrap();
+    node.write();
+    assert_eq!(verify(&node), Ok(Validity::Valid));
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::thread;
 
-use super::{CLIENT, Node, OPERATOR, id};
+use super::{CLIENT, Node, OPERATOR, id, text};
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -11,6 +11,9 @@ use crate::host::fake::FakeHost;
 use crate::host::{Host, LogLevel};
 use crate::store::Store;
 use crate::types::{StoreOp, VbucketState};
+use crate::vbucket::{Ejection, VbucketMap};
+use crate::warmup::{self, Warmup};
+use crate::worker::Signal;
 
 /// Three vbuckets with ten keys each.
 fn filled() -> Node {
@@ -123,7 +126,7 @@ fn a_vbucket_deleted_while_it_is_loading_never_gets_its_old_keys() {
         let node = warming(filled(), 1);
         check_waits(&node, 1);
         node.engine.set_vbucket(1, VbucketState::Dead).unwrap();
-        node.engine.delete_vbucket(1).unwrap();
+        node.engine.core.delete_vbucket(1).unwrap();
         node.host.wait(CLIENT);
         if again {
             node.activate(1);
@@ -238,7 +241,8 @@ fn keys_that_cannot_be_read_leave_a_temporary_failure() {
     node.store.faults().fail_reads(true);
     release(&node);
     node.host.wait(CLIENT);
-    assert!(node.host.has_logged(LogLevel::Warning, "warm-up failed"));
+    let is_told = || node.host.has_logged(LogLevel::Warning, "warm-up failed");
+    node.host.until("the operator is told", is_told);
     assert_eq!(node.get(0, "1").as_deref(), Some("old"));
     assert_eq!(
         node.store(StoreOp::Set, 1, "1", "new"),
@@ -314,4 +318,36 @@ fn values_that_were_loaded_can_be_dropped_and_come_back() {
     assert!(node.is_resident(0, "2"));
     assert_eq!(node.get(0, "1").as_deref(), Some("old"));
     node.engine.set_persistence(true);
+}
+
+#[test]
+fn a_lock_waits_for_the_keys_and_what_needs_one_finds_none() {
+    let node = warming(filled(), 1);
+    let lock = || node.engine.get_locked(CLIENT, b"1", 15, 1);
+    assert_eq!(node.host.call(CLIENT, lock).err(), Some(Error::WouldBlock));
+    assert_eq!(node.engine.unlock(b"1", 5, 1), Err(Error::Temporary));
+    assert_eq!(node.engine.evict(b"1", 1), Ok(Ejection::Kept));
+    release(&node);
+    node.host.wait(CLIENT);
+    let locked = node.host.call(CLIENT, lock).unwrap();
+    assert_eq!(text(&locked), "old");
+}
+
+#[test]
+fn a_warm_up_that_is_stopped_reads_no_further_vbucket() {
+    let node = Node::with_vbuckets(20);
+    (0..20).for_each(|vbucket| _ = node.set(vbucket, "1", "old"));
+    node.write();
+    let core = &node.engine.core;
+    let store: Arc<dyn Store> = Arc::new(node.store.clone());
+    let vbuckets = Arc::new(VbucketMap::new(Arc::clone(&core.shared)));
+    warmup::prepare(&*store, &vbuckets, &core.shared).unwrap();
+    let warmup = Warmup::new(&store, &vbuckets, &core.shared, &core.hasher, true);
+    let stopped = Signal::new();
+    stopped.stop();
+    let before = node.store.scans();
+    Arc::new(warmup).run(&stopped, &mut |_| {}).unwrap();
+    let scans = node.store.scans() - before;
+    // One chunk was taken, two more fit between the threads, and one is refused.
+    assert!(scans <= 4, "{scans}");
 }

@@ -102,12 +102,15 @@ fn a6_a_vbucket_is_not_reset_inside_its_window() {
     node.start().unwrap();
     node.set(1, "k", "inside");
     node.engine.set_vbucket(1, VbucketState::Dead).unwrap();
-    assert_eq!(node.engine.delete_vbucket(1), Err(VbucketError::InWindow));
+    assert_eq!(
+        node.engine.core.delete_vbucket(1),
+        Err(VbucketError::InWindow)
+    );
     node.activate(1);
     assert_eq!(node.get(1, "k").as_deref(), Some("inside"));
     assert_eq!(node.revert(), Ok(()));
     node.engine.set_vbucket(1, VbucketState::Dead).unwrap();
-    assert_eq!(node.engine.delete_vbucket(1), Ok(()));
+    assert_eq!(node.engine.core.delete_vbucket(1), Ok(()));
     node.activate(1);
     assert!(node.engine.vbucket(1).unwrap().window_phase().is_none());
     node.set(1, "k", "after");

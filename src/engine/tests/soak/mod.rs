@@ -209,7 +209,10 @@ impl Soak {
             engine.set_vbucket(vbucket, state).unwrap();
             self.active &= !bit;
             if state == VbucketState::Dead && self.windows & bit != 0 {
-                assert_eq!(engine.delete_vbucket(vbucket), Err(VbucketError::InWindow));
+                assert_eq!(
+                    engine.core.delete_vbucket(vbucket),
+                    Err(VbucketError::InWindow)
+                );
             }
             return;
         }
