@@ -6,6 +6,7 @@ PORT ?= 11211
 DATA ?= ./data
 CONFIG ?=
 CRASH_ROUNDS ?= 10
+SOAK_OPERATIONS ?= 10000000
 DEMO_FLAGS ?=
 BENCH_FLAGS ?=
 SCALE_FLAGS ?=
@@ -27,7 +28,7 @@ DEMO_PACKAGES := python3 python3-binary-memcached wamerican-huge
 TEST_PACKAGES := libclang-dev|clang libmemcached-tools python3-pylibmc python3-pymemcache
 RUST := 1.95
 
-.PHONY: help deps build-deps demo-deps rust build serve test lint demo install bench scale
+.PHONY: help deps build-deps demo-deps rust build serve test soak lint demo install bench scale
 .PHONY: regenerate clean
 .DEFAULT_GOAL := help
 
@@ -37,6 +38,7 @@ help:
 	@echo '  build       the engine (release) and the bundled host'
 	@echo '  serve       build, then serve 127.0.0.1:$(PORT) from $(DATA) until Ctrl-C'
 	@echo '  test        lints, unit tests, C suites, client tests, crash tests, generated files'
+	@echo '  soak        the model-based test with SOAK_OPERATIONS operations; SOAK_SEED repeats one'
 	@echo '  demo        an online update on 350,000 words, with REVERT, COMPLETE and kill -9'
 	@echo '  install     PREFIX/lib/memcached/checkpoint_engine.so and PREFIX/include'
 	@echo '  bench       engine-bench with the engine; BENCH_FLAGS adds options and engines'
@@ -45,7 +47,8 @@ help:
 	@echo '  regenerate  bindings.rs and checkpoint_engine.h from their sources'
 	@echo '  clean       remove what was built (not $(DATA))'
 	@echo 'Variables: PREFIX, DESTDIR (install); PORT, DATA, CONFIG (serve); DEMO_FLAGS (demo, see'
-	@echo '  tests/demo/demo.py); CRASH_ROUNDS (test: rounds for each kind of crash)'
+	@echo '  tests/demo/demo.py); CRASH_ROUNDS (test: rounds for each kind of crash);'
+	@echo '  SOAK_OPERATIONS, SOAK_SEED (soak)'
 
 # $(call need,PACKAGES): installs those that are missing. Elsewhere than on Debian it only tells.
 define need
@@ -118,6 +121,10 @@ serve: build
 test: deps
 	@cd '$(TOP)' && CHECKPOINT_ENGINE='$(ENGINE)' CRASH_ROUNDS='$(CRASH_ROUNDS)' \
 		exec '$(PYTHON)' tests/run.py --jobs $(JOBS)
+
+soak: rust
+	cd '$(TOP)' && SOAK_OPERATIONS='$(SOAK_OPERATIONS)' cargo test --locked --release --lib \
+		random_operations_and_windows -- --nocapture
 
 lint: rust
 	cd '$(TOP)' && cargo fmt --check

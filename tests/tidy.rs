@@ -463,6 +463,52 @@ fn every_module_has_a_rank_and_every_exception_is_needed() {
     assert_eq!(names.len(), RANKS.len(), "a module stands twice in RANKS");
 }
 
+/// The rows of ep-engine-1.7.md, section 4.5, that are not about TAP, by letter: first and last.
+const REGRESSIONS: &[(char, &[(u32, u32)])] = &[
+    ('A', &[(1, 6)]),
+    ('B', &[(1, 8), (11, 14), (16, 18)]),
+    ('C', &[(1, 5)]),
+    ('E', &[(1, 5)]),
+    ('F', &[(1, 8)]),
+];
+/// Where a table names the test of each row.
+const REGRESSIONS_TABLE: &str = "src/engine/tests/rows/mod.rs";
+
+#[test]
+fn every_regression_has_its_test() {
+    let files = files();
+    let has_test = |name: &str| {
+        let head = format!("#[test]\nfn {name}() {{");
+        files.iter().any(|file| file.text.contains(&head))
+    };
+    let table = files.iter().find(|file| file.path == REGRESSIONS_TABLE);
+    let mut rows: Vec<(&str, &str)> = Vec::new();
+    for line in table.unwrap().text.lines() {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        if let ["//!", row, test, ""] = cells[..]
+            && test.starts_with('`')
+        {
+            rows.push((row, test.trim_matches('`')));
+        }
+    }
+    let mut expected = Vec::new();
+    for (letter, ranges) in REGRESSIONS {
+        for (first, last) in *ranges {
+            expected.extend((*first..=*last).map(|number| format!("{letter}{number}")));
+        }
+    }
+    let named: Vec<&str> = rows.iter().map(|(row, _)| *row).collect();
+    assert_eq!(named, expected, "the rows of {REGRESSIONS_TABLE}");
+    for (row, test) in rows {
+        let prefix = format!("{}_", row.to_lowercase());
+        assert!(
+            test.starts_with(&prefix),
+            "{test} does not begin with {prefix}"
+        );
+        assert!(has_test(test), "there is no test {test}");
+    }
+}
+
 #[test]
 fn the_scanner_sees_what_it_should() {
     assert_eq!(crate_modules("use crate::host::{Host, Cookie};"), ["host"]);

@@ -24,6 +24,7 @@ use crate::types::{CheckpointId, Seqno, VbucketId, VbucketState};
 use crate::worker::Signal;
 
 mod cursors;
+mod explorer;
 mod model;
 mod threads;
 

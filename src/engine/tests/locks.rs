@@ -4,6 +4,7 @@ use super::{CLIENT, Node, text};
 use crate::error::{Error, Result};
 use crate::item::Item;
 use crate::types::{Arithmetic, StoreOp, VbucketState};
+use crate::vbucket::Ejection;
 
 fn lock(node: &Node, key: &str, seconds: u32) -> Result<Item> {
     let key = key.as_bytes();
@@ -135,6 +136,22 @@ fn a_lock_waits_for_a_value_that_is_not_in_memory() {
     let locked = lock(&node, "k", 0).unwrap();
     assert_eq!(text(&locked), "v");
     assert_eq!(node.item_of(0, "k").unwrap().cas(), u64::MAX);
+}
+
+#[test]
+fn a_locked_value_that_goes_again_before_its_client_comes_back_does_not_tell_the_cas() {
+    let node = Node::with("max_size=1t");
+    node.set(0, "k", "a value that is worth evicting");
+    let locked = lock(&node, "k", 30).unwrap();
+    node.write();
+    let evict = || node.engine.evict(b"k", 0);
+    assert_eq!(evict(), Ok(Ejection::Ejected));
+    let get = || node.engine.get(CLIENT, b"k", 0);
+    assert_eq!(node.host.call(CLIENT, get).err(), Some(Error::WouldBlock));
+    node.host.wait(CLIENT);
+    assert_eq!(evict(), Ok(Ejection::Ejected));
+    let seen = node.host.call(CLIENT, get).unwrap();
+    assert_eq!((seen.value(), seen.cas()), (locked.value(), u64::MAX));
 }
 
 /// B11: "new key locked with GETL inside the window survives REVERT; an overwritten locked key is

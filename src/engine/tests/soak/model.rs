@@ -1,0 +1,571 @@
+//! What one key may be. Its owner is the only one who changes it, so every answer is known
+//! beforehand, but for one thing: a command of online update may fall before or after an operation
+//! that runs at the same time. Both are kept as *worlds* until an answer tells them apart.
+
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::error::Error;
+use crate::types::Arithmetic;
+use crate::vbucket::Ejection;
+
+/// More worlds than this are more than the few commands can have made.
+const WORLDS_MAX: usize = 200;
+
+/// A version of a key.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) value: Vec<u8>,
+    pub(super) flags: u32,
+    pub(super) expiry: u32,
+    pub(super) cas: u64,
+    /// Until when a client has locked it; 0 not.
+    pub(super) lock: u32,
+}
+
+impl fmt::Debug for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.value.escape_ascii();
+        let (flags, expiry, cas, lock) = (self.flags, self.expiry, self.cas, self.lock);
+        write!(
+            f,
+            "{value} (flags {flags}, expiry {expiry}, CAS {cas}, lock {lock})"
+        )
+    }
+}
+
+impl Row {
+    fn has_expired(&self, now: u32) -> bool {
+        self.expiry != 0 && self.expiry < now
+    }
+
+    /// As the store has it, which knows nothing of locks.
+    pub(super) fn stored(&self) -> Self {
+        Self {
+            lock: 0,
+            ..self.clone()
+        }
+    }
+}
+
+/// An operation on one key. Times are absolute.
+#[derive(Clone, Debug)]
+pub(super) enum Op {
+    Get,
+    Set(Row),
+    Add(Row),
+    Replace(Row),
+    /// With the CAS of the row.
+    Cas(Row),
+    Append(Vec<u8>),
+    Prepend(Vec<u8>),
+    Count(Arithmetic),
+    Remove(u64),
+    Touch(u32),
+    Lock(u32),
+    Unlock(u64),
+    Evict,
+}
+
+/// What the engine answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Reply {
+    Refused(Error),
+    Item(Row),
+    Cas(u64),
+    Number(u64, u64),
+    Done,
+    Ejection(Ejection),
+}
+
+/// What happened to the vbuckets of a set, all keys included.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum What {
+    /// START was accepted.
+    Start,
+    /// COMPLETE was accepted.
+    Accepted,
+    /// COMPLETE is durable.
+    Completed,
+    /// COMPLETE failed.
+    Reopened,
+    /// REVERT was accepted.
+    Revert,
+    /// `flush_all`.
+    Flush,
+}
+
+/// An event, and the set of vbuckets, a bit each.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Event {
+    what: What,
+    vbuckets: u8,
+}
+
+/// The events so far, in order.
+#[derive(Debug, Default)]
+pub(super) struct Events {
+    list: Mutex<Vec<Event>>,
+    begun: AtomicUsize,
+    done: AtomicUsize,
+}
+
+impl Events {
+    /// An event happens while `act` runs, which says whether it did.
+    pub(super) fn during<T>(&self, what: What, vbuckets: u8, act: impl FnOnce() -> (bool, T)) -> T {
+        self.list.lock().push(Event { what, vbuckets });
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        let (happened, result) = act();
+        if !happened && let Some(event) = self.list.lock().last_mut() {
+            event.vbuckets = 0;
+        }
+        self.done.fetch_add(1, Ordering::SeqCst);
+        result
+    }
+
+    pub(super) fn done(&self) -> usize {
+        self.done.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn begun(&self) -> usize {
+        self.begun.load(Ordering::SeqCst)
+    }
+
+    fn get(&self, index: usize) -> Event {
+        self.list.lock()[index]
+    }
+}
+
+/// The window as one key sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Window {
+    at_start: Option<Row>,
+    touched: bool,
+    /// Number of states that the store may have.
+    barrier: usize,
+    /// The same once COMPLETE is accepted.
+    accepted: Option<usize>,
+}
+
+/// One thing that a key may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct World {
+    row: Option<Row>,
+    window: Option<Window>,
+    /// What the key was since it is known what the store has, that included; the latest last.
+    states: Vec<Option<Row>>,
+    /// Number of events that have happened.
+    events: usize,
+}
+
+impl World {
+    fn put(&mut self, row: Option<Row>) {
+        self.states.push(row.clone());
+        self.row = row;
+        if let Some(window) = &mut self.window {
+            window.touched = true;
+        }
+    }
+
+    /// An operation meets the key: if it has expired, that is when it goes.
+    fn meet(&mut self, now: u32) {
+        if self.row.as_ref().is_some_and(|row| row.has_expired(now)) {
+            self.put(None);
+        }
+    }
+
+    fn happen(&mut self, event: Event, vbucket: u16) {
+        self.events += 1;
+        if event.vbuckets >> vbucket & 1 == 0 {
+            return;
+        }
+        match event.what {
+            What::Start => {
+                self.window = Some(Window {
+                    at_start: self.row.clone(),
+                    touched: false,
+                    barrier: self.states.len(),
+                    accepted: None,
+                });
+            }
+            What::Accepted => {
+                let count = self.states.len();
+                if let Some(window) = &mut self.window {
+                    window.accepted = Some(count);
+                }
+            }
+            What::Completed => {
+                if let Some(count) = self.window.take().and_then(|window| window.accepted) {
+                    self.states.drain(..count - 1);
+                }
+            }
+            What::Reopened => {
+                if let Some(window) = &mut self.window {
+                    window.accepted = None;
+                }
+            }
+            What::Revert => {
+                if let Some(window) = self.window.take() {
+                    self.states.truncate(window.barrier);
+                    self.row = window.at_start;
+                    if let Some(row) = self.row.as_mut().filter(|_| window.touched) {
+                        // A lock is of a version, and that one was replaced.
+                        row.lock = 0;
+                    }
+                }
+            }
+            // No version takes this one's place: it may come back locked.
+            What::Flush => {
+                self.row = None;
+                self.states.push(None);
+            }
+        }
+    }
+
+    fn lock_of(&self, now: u32) -> Option<u64> {
+        let row = self.row.as_ref().filter(|row| row.lock >= now);
+        row.map(|row| row.cas)
+    }
+
+    fn seen(&self, now: u32) -> Result<Row, Error> {
+        let row = self.row.as_ref().ok_or(Error::NotFound)?;
+        let cas = if self.lock_of(now).is_some() {
+            u64::MAX
+        } else {
+            row.cas
+        };
+        Ok(Row {
+            cas,
+            ..row.stored()
+        })
+    }
+
+    /// Whether the engine may answer that; if so, what follows from it. `calm` says that no command
+    /// ran at the same time.
+    fn apply(&mut self, op: &Op, reply: &Reply, now: u32, calm: bool) -> bool {
+        self.meet(now);
+        let expected = match op {
+            Op::Get => self.seen(now).map(Reply::Item),
+            Op::Evict => {
+                let absent = *reply == Reply::Ejection(Ejection::Absent);
+                return matches!(reply, Reply::Ejection(_)) && absent == self.row.is_none();
+            }
+            Op::Unlock(cas) => self.unlock(*cas, now),
+            Op::Remove(cas) => self.remove(*cas, now),
+            Op::Touch(expiry) => return self.touch(*expiry, reply, now, calm),
+            _ => self.make(op, now).map(|mut row| {
+                // The CAS of a new version is what the engine says it is.
+                row.cas = match reply {
+                    Reply::Cas(cas) | Reply::Number(_, cas) => *cas,
+                    Reply::Item(found) => found.cas,
+                    _ => 0,
+                };
+                let expected = match op {
+                    Op::Lock(_) => Reply::Item(row.stored()),
+                    Op::Count(_) => Reply::Number(number(&row.value).unwrap(), row.cas),
+                    _ => Reply::Cas(row.cas),
+                };
+                self.put(Some(row));
+                expected
+            }),
+        };
+        expected.unwrap_or_else(Reply::Refused) == *reply
+    }
+
+    fn unlock(&mut self, cas: u64, now: u32) -> Result<Reply, Error> {
+        let locked = self.lock_of(now);
+        let row = self.row.as_mut().ok_or(Error::NotFound)?;
+        if locked != Some(cas) {
+            return Err(Error::Temporary);
+        }
+        row.lock = 0;
+        if let Some(window) = self.window.as_mut().filter(|window| !window.touched)
+            && let Some(row) = &mut window.at_start
+        {
+            row.lock = 0;
+        }
+        Ok(Reply::Done)
+    }
+
+    fn remove(&mut self, cas: u64, now: u32) -> Result<Reply, Error> {
+        if self.lock_of(now).is_some() {
+            return Err(Error::Temporary);
+        }
+        let row = self.row.as_ref().ok_or(Error::NotFound)?;
+        if cas != 0 && cas != row.cas {
+            return Err(Error::Exists);
+        }
+        self.put(None);
+        Ok(Reply::Done)
+    }
+
+    fn touch(&mut self, expiry: u32, reply: &Reply, now: u32, calm: bool) -> bool {
+        let Some(row) = self.row.clone() else {
+            return *reply == Reply::Refused(Error::NotFound);
+        };
+        self.put(Some(Row { expiry, ..row }));
+        let Reply::Item(found) = reply else {
+            return false;
+        };
+        self.row.as_ref().map(Row::stored).as_ref() == Some(found)
+            && (!calm || self.lock_of(now).is_none())
+            || self.seen(now).as_ref() == Ok(found)
+    }
+
+    /// The version that an operation makes, without its CAS.
+    fn make(&self, op: &Op, now: u32) -> Result<Row, Error> {
+        let lock = self.lock_of(now);
+        let present = self.row.clone();
+        let old = || present.clone().ok_or(Error::NotFound);
+        let none = |locked: Error| match lock {
+            Some(_) => Err(locked),
+            None => Ok(()),
+        };
+        match op {
+            Op::Set(row) => none(Error::Exists).map(|()| row.clone()),
+            Op::Add(_) if present.is_some() => Err(Error::NotStored),
+            Op::Add(row) => Ok(row.clone()),
+            Op::Replace(row) => {
+                none(Error::Exists)?;
+                present.map(|_| row.clone()).ok_or(Error::NotStored)
+            }
+            Op::Cas(row) if old()?.cas == row.cas => Ok(row.clone()),
+            Op::Cas(_) => Err(Error::Exists),
+            Op::Append(value) | Op::Prepend(value) => {
+                let old = present.ok_or(Error::NotStored)?;
+                none(Error::Temporary)?;
+                let parts = match op {
+                    Op::Append(_) => [old.value, value.clone()],
+                    _ => [value.clone(), old.value],
+                };
+                Ok(Row {
+                    value: parts.concat(),
+                    lock: 0,
+                    ..old
+                })
+            }
+            Op::Count(by) => {
+                none(Error::Temporary)?;
+                count(present, by)
+            }
+            Op::Lock(until) => {
+                let old = old()?;
+                none(Error::Temporary)?;
+                Ok(Row {
+                    lock: *until,
+                    ..old
+                })
+            }
+            _ => Err(Error::Invalid),
+        }
+    }
+
+    /// What the store may have: before COMPLETE nothing of the window.
+    fn storable(&self) -> &[Option<Row>] {
+        let all = self.states.len();
+        let barrier = self.window.as_ref().map_or(all, |window| window.barrier);
+        &self.states[..barrier]
+    }
+}
+
+fn count(old: Option<Row>, by: &Arithmetic) -> Result<Row, Error> {
+    let Some(old) = old else {
+        let value = by.initial.to_string().into_bytes();
+        let created = Row {
+            value,
+            flags: 0,
+            expiry: by.exptime,
+            cas: 0,
+            lock: 0,
+        };
+        return if by.create {
+            Ok(created)
+        } else {
+            Err(Error::NotFound)
+        };
+    };
+    let number = number(&old.value).ok_or(Error::NotNumeric)?;
+    let number = if by.increment {
+        number.wrapping_add(by.delta)
+    } else {
+        number.saturating_sub(by.delta)
+    };
+    let value = number.to_string().into_bytes();
+    Ok(Row {
+        value,
+        lock: 0,
+        ..old
+    })
+}
+
+pub(super) fn number(value: &[u8]) -> Option<u64> {
+    let digits = value.iter().all(u8::is_ascii_digit);
+    let text = std::str::from_utf8(value).ok().filter(|_| digits)?;
+    text.parse().ok()
+}
+
+fn is_stored(state: Option<&Row>, found: Option<&Row>, now: u32) -> bool {
+    let state = state.filter(|row| !row.has_expired(now));
+    state.map(Row::stored).as_ref() == found
+}
+
+/// How a store was found after a crash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Survivor {
+    /// Nothing of the window.
+    None,
+    /// All of the window that COMPLETE was accepted for.
+    All,
+}
+
+/// A key and all that it may be.
+#[derive(Debug)]
+pub(super) struct Key {
+    pub(super) name: String,
+    pub(super) vbucket: u16,
+    worlds: Vec<World>,
+    cas_max: u64,
+}
+
+impl Key {
+    pub(super) fn new(name: String, vbucket: u16) -> Self {
+        let world = World {
+            row: None,
+            window: None,
+            states: vec![None],
+            events: 0,
+        };
+        Self {
+            name,
+            vbucket,
+            worlds: vec![world],
+            cas_max: 0,
+        }
+    }
+
+    /// What it may be now.
+    pub(super) fn row(&self) -> Option<&Row> {
+        self.worlds[0].row.as_ref()
+    }
+
+    /// Every event up to that one has happened.
+    pub(super) fn catch_up(&mut self, events: &Events, upto: usize) {
+        let vbucket = self.vbucket;
+        for world in &mut self.worlds {
+            while world.events < upto {
+                world.happen(events.get(world.events), vbucket);
+            }
+        }
+        if self.worlds.len() > 1 {
+            let mut known: Vec<World> = Vec::new();
+            for world in std::mem::take(&mut self.worlds) {
+                if !known.contains(&world) {
+                    known.push(world);
+                }
+            }
+            self.worlds = known;
+        }
+        assert!(self.worlds.len() <= WORLDS_MAX, "{}", self.name);
+    }
+
+    /// An operation was answered; `events` of them were done when it began and when it ended.
+    pub(super) fn learn(
+        &mut self,
+        events: &Events,
+        (done, begun): (usize, usize),
+        (op, reply): (&Op, &Reply),
+        now: u32,
+    ) {
+        self.catch_up(events, done);
+        let vbucket = self.vbucket;
+        let mut worlds = Vec::new();
+        for world in &mut self.worlds {
+            while world.events < begun {
+                let mut other = world.clone();
+                if other.apply(op, reply, now, false) {
+                    worlds.push(other);
+                }
+                world.happen(events.get(world.events), vbucket);
+            }
+        }
+        let calm = done == begun;
+        let fits: Vec<bool> = (self.worlds.iter_mut())
+            .map(|world| world.apply(op, reply, now, calm))
+            .collect();
+        assert!(
+            !worlds.is_empty() || fits.contains(&true),
+            "{} of vbucket {vbucket} at {now}: {op:?} was answered with {reply:?}; with the answer \
+             that is right it would be one of {:#?}",
+            self.name,
+            self.worlds
+        );
+        let mut fits = fits.into_iter();
+        self.worlds.retain(|_| fits.next() == Some(true));
+        self.worlds.append(&mut worlds);
+        let cas = match (op, reply) {
+            (Op::Lock(_), Reply::Item(row)) => row.cas,
+            (_, Reply::Cas(cas) | Reply::Number(_, cas)) => *cas,
+            _ => return,
+        };
+        assert!(
+            cas > self.cas_max,
+            "the CAS {cas} of {} is not new",
+            self.name
+        );
+        self.cas_max = cas;
+    }
+
+    /// What the store has of it is a state that it was in, and nothing of an open window; `exact`:
+    /// the latest of those.
+    pub(super) fn check_store(&self, stored: Option<&Row>, now: u32, exact: bool) {
+        // One that has expired is as good as none.
+        let stored = stored.filter(|row| !row.has_expired(now));
+        let fits = |state: &Option<Row>| is_stored(state.as_ref(), stored, now);
+        let good = self.worlds.iter().any(|world| {
+            let states = world.storable();
+            let first = if exact { states.len() - 1 } else { 0 };
+            states[first..].iter().any(fits)
+        });
+        assert!(
+            good,
+            "the store has {stored:?} of {} of vbucket {}; {:#?}",
+            self.name, self.vbucket, self.worlds
+        );
+    }
+
+    /// Everything that may be written has been.
+    pub(super) fn written(&mut self) {
+        for world in &mut self.worlds {
+            let last = world.storable().len() - 1;
+            world.states.drain(..last);
+            if let Some(window) = &mut world.window {
+                window.barrier = 1;
+                window.accepted = window.accepted.map(|count| count - last);
+            }
+        }
+    }
+
+    /// Whether the key may be that on a node that came back after a crash.
+    pub(super) fn may_survive(&self, found: Option<&Row>, now: u32, survivor: Survivor) -> bool {
+        let fits = |state: &Option<Row>| is_stored(state.as_ref(), found, now);
+        self.worlds.iter().any(|world| {
+            let accepted = world.window.as_ref().and_then(|window| window.accepted);
+            match (survivor, accepted) {
+                (Survivor::All, Some(count)) => world.states[count - 1..].iter().any(fits),
+                _ => world.storable().iter().any(fits),
+            }
+        })
+    }
+
+    /// It is that from now on, without a window; the store has it.
+    pub(super) fn adopt(&mut self, found: Option<Row>, events: &Events) {
+        self.worlds = vec![World {
+            row: found.clone(),
+            window: None,
+            states: vec![found],
+            events: events.done(),
+        }];
+    }
+}
