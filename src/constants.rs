@@ -311,6 +311,12 @@ pub const CHECKPOINT_ENGINE_GROUP_VKEY: &CStr = c"vkey";
 pub const CHECKPOINT_ENGINE_GROUP_ONLINE_UPDATE: &CStr = c"onlineupdate";
 /// Group of statistics: the same by vbucket.
 pub const CHECKPOINT_ENGINE_GROUP_ONLINE_UPDATE_VB: &CStr = c"onlineupdate-vb";
+/// Group of statistics: up to 100 of the keys that windows have touched: `onlineupdate-keys
+/// [PREFIX]`. A line is named `vb_%u:KEY`, and its value is `added`, `updated`, `deleted` or
+/// `vanished` with the lengths of the old and the new value, `-` for none. In KEY and PREFIX spaces,
+/// backslashes and what cannot be printed stand as `\xNN`. Of each vbucket's window only the part
+/// that was touched first is looked through.
+pub const CHECKPOINT_ENGINE_GROUP_ONLINE_UPDATE_KEYS: &CStr = c"onlineupdate-keys";
 
 /// Statistic of `vbucket` and `prev-vbucket`: the state of vbucket `%u`.
 pub const CHECKPOINT_ENGINE_STAT_VB: &CStr = c"vb_%u";
@@ -348,10 +354,28 @@ pub const CHECKPOINT_ENGINE_STAT_VB_RESIZED: &CStr = c"vb_%u:resized";
 pub const CHECKPOINT_ENGINE_STAT_VB_MEM_SIZE: &CStr = c"vb_%u:mem_size";
 /// Statistic of a vbucket: memory of the table without the items, in bytes.
 pub const CHECKPOINT_ENGINE_STAT_VB_TABLE_BYTES: &CStr = c"vb_%u:table_bytes";
+/// Statistic of a vbucket: as in `onlineupdate`.
+pub const CHECKPOINT_ENGINE_STAT_VB_SECONDS_OPEN: &CStr = c"vb_%u:seconds_open";
 /// Statistic of a vbucket: keys that the window has touched.
 pub const CHECKPOINT_ENGINE_STAT_VB_TOUCHED_KEYS: &CStr = c"vb_%u:touched_keys";
+/// Statistic of a vbucket: as in `onlineupdate`.
+pub const CHECKPOINT_ENGINE_STAT_VB_ADDED_KEYS: &CStr = c"vb_%u:added_keys";
+/// Statistic of a vbucket: as in `onlineupdate`.
+pub const CHECKPOINT_ENGINE_STAT_VB_UPDATED_KEYS: &CStr = c"vb_%u:updated_keys";
+/// Statistic of a vbucket: as in `onlineupdate`.
+pub const CHECKPOINT_ENGINE_STAT_VB_DELETED_KEYS: &CStr = c"vb_%u:deleted_keys";
+/// Statistic of a vbucket: as in `onlineupdate`.
+pub const CHECKPOINT_ENGINE_STAT_VB_VANISHED_KEYS: &CStr = c"vb_%u:vanished_keys";
+/// Statistic of a vbucket: as in `onlineupdate`.
+pub const CHECKPOINT_ENGINE_STAT_VB_FLUSHED: &CStr = c"vb_%u:flushed";
 /// Statistic of a vbucket: keys and values logged in the window, in bytes.
 pub const CHECKPOINT_ENGINE_STAT_VB_WINDOW_BYTES: &CStr = c"vb_%u:window_bytes";
+/// Statistic of a vbucket: as in `onlineupdate`.
+pub const CHECKPOINT_ENGINE_STAT_VB_UNSAVED_PRE_IMAGES: &CStr = c"vb_%u:unsaved_pre_images";
+/// Statistic of a vbucket: as in `onlineupdate`.
+pub const CHECKPOINT_ENGINE_STAT_VB_PROGRESS_DONE: &CStr = c"vb_%u:progress_done";
+/// Statistic of a vbucket: as in `onlineupdate`.
+pub const CHECKPOINT_ENGINE_STAT_VB_PROGRESS_TOTAL: &CStr = c"vb_%u:progress_total";
 
 /// Statistic of `key` and `vkey`: 1 when the latest version is not durable yet, else 0.
 pub const CHECKPOINT_ENGINE_STAT_KEY_IS_DIRTY: &CStr = c"key_is_dirty";
@@ -373,8 +397,31 @@ pub const CHECKPOINT_ENGINE_STAT_WINDOW_STATE: &CStr = c"state";
 pub const CHECKPOINT_ENGINE_STAT_WINDOW_SECONDS_OPEN: &CStr = c"seconds_open";
 /// Statistic of `onlineupdate`: keys that it has touched.
 pub const CHECKPOINT_ENGINE_STAT_WINDOW_TOUCHED_KEYS: &CStr = c"touched_keys";
+/// Statistic of `onlineupdate`: of these, keys that did not exist before START; during a REVERT, here and in
+/// the next three, only keys that are not taken back yet.
+pub const CHECKPOINT_ENGINE_STAT_WINDOW_ADDED_KEYS: &CStr = c"added_keys";
+/// Statistic of `onlineupdate`: keys that existed before START and still do.
+pub const CHECKPOINT_ENGINE_STAT_WINDOW_UPDATED_KEYS: &CStr = c"updated_keys";
+/// Statistic of `onlineupdate`: keys that existed before START and do not any more.
+pub const CHECKPOINT_ENGINE_STAT_WINDOW_DELETED_KEYS: &CStr = c"deleted_keys";
+/// Statistic of `onlineupdate`: keys that were added and are gone again: nothing is left of them.
+pub const CHECKPOINT_ENGINE_STAT_WINDOW_VANISHED_KEYS: &CStr = c"vanished_keys";
+/// Statistic of `onlineupdate`: whether a flush_all deleted all keys, also those that are not counted as
+/// touched.
+pub const CHECKPOINT_ENGINE_STAT_WINDOW_FLUSHED: &CStr = c"flushed";
 /// Statistic of `onlineupdate`: keys and values logged in it, in bytes.
 pub const CHECKPOINT_ENGINE_STAT_WINDOW_BYTES: &CStr = c"window_bytes";
+/// Statistic of `onlineupdate`: old values that are not on disk yet.
+pub const CHECKPOINT_ENGINE_STAT_WINDOW_UNSAVED_PRE_IMAGES: &CStr = c"unsaved_pre_images";
+/// Statistic of `onlineupdate`: keys that a running COMPLETE has handed to the store, or a running REVERT
+/// has taken back.
+pub const CHECKPOINT_ENGINE_STAT_WINDOW_PROGRESS_DONE: &CStr = c"progress_done";
+/// Statistic of `onlineupdate`: keys that it has to deal with; 0 when none is running.
+pub const CHECKPOINT_ENGINE_STAT_WINDOW_PROGRESS_TOTAL: &CStr = c"progress_total";
+/// Statistic of `onlineupdate`: whether values that a REVERT left on disk are being read back.
+pub const CHECKPOINT_ENGINE_STAT_WINDOW_REWARMING: &CStr = c"rewarming";
+/// Statistic of `onlineupdate`: how many were read back in the background, of all reverts.
+pub const CHECKPOINT_ENGINE_STAT_WINDOW_REWARMED_VALUES: &CStr = c"rewarmed_values";
 /// Statistic of `onlineupdate`: `disk` or `memory`: where pre-images are kept.
 pub const CHECKPOINT_ENGINE_STAT_WINDOW_UNDO: &CStr = c"undo";
 /// Statistic of `onlineupdate`: how the last window ended.

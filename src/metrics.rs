@@ -87,6 +87,8 @@ pub(crate) struct Metrics {
     pub(crate) revert_delete: Counter,
     /// Keys that REVERT put back to their old value.
     pub(crate) revert_update: Counter,
+    /// Reverted values that were read back in the background.
+    pub(crate) rewarmed: Counter,
     /// Changes committed to the store.
     pub(crate) persisted: Counter,
     /// Rows that commits deleted.

@@ -6,6 +6,8 @@
 //! was read since the hand came by last is spared once. Only values that the store has are taken;
 //! keys and metadata stay.
 //!
+//! Pre-images of an online update that are kept in memory go first.
+//!
 //! When no value can go, the store is asked to give back what it holds of recent changes.
 //!
 //! Threads: host threads ask whether there is room, and wake the pager; they never evict.
@@ -18,7 +20,7 @@ use parking_lot::Mutex;
 
 use crate::ffi::alloc::used_bytes;
 use crate::store::Store;
-use crate::types::{VBUCKETS_MAX, VbucketId};
+use crate::types::{Seqno, VBUCKETS_MAX, VbucketId, VbucketState};
 use crate::vbucket::{Ejection, Shared, Swept, Vbucket, VbucketMap, Walk};
 use crate::worker::{Signal, Wake};
 
@@ -121,7 +123,8 @@ impl Evictor {
         used_bytes() as u64 > self.shared.settings.mem_high_wat.get()
     }
 
-    fn is_above_low(&self) -> bool {
+    /// Whether no value is to be brought in that nobody waits for.
+    pub(crate) fn is_above_low(&self) -> bool {
         used_bytes() as u64 > self.shared.settings.mem_low_wat.get()
     }
 
@@ -134,6 +137,22 @@ impl Evictor {
         for _ in 0..RELIEF_PARTS {
             if self.step().is_some() || !self.is_above_high() {
                 return;
+            }
+        }
+    }
+
+    /// Lets go of values that `online_update_undo=memory` keeps for a REVERT and that are on disk:
+    /// no client can read them now.
+    fn evict_pre_images(&self, signal: &Signal) {
+        if !self.shared.keep_pre_images {
+            return;
+        }
+        for vbucket in self.vbuckets.iter() {
+            let mut after = Some(Seqno::ZERO);
+            while let Some(from) = after.filter(|_| self.is_above_low() && !signal.is_stopped()) {
+                let taken;
+                (taken, after) = vbucket.evict_pre_images(from);
+                self.shared.metrics.value_ejects.add(taken as u64);
             }
         }
     }
@@ -175,8 +194,9 @@ impl Evictor {
 /// The pager's thread.
 pub(crate) fn run(evictor: &Evictor, signal: &Signal) {
     let host = &evictor.shared.host;
-    // Since when laps have found nothing to free, and nothing that waits for the store.
-    let mut fruitless = None;
+    // Since when laps have found nothing to free and nothing that waits for the store, and the last
+    // of them.
+    let mut fruitless: Option<(Duration, Duration)> = None;
     while signal.wait(None) != Wake::Stop {
         if !evictor.is_above_high() {
             continue;
@@ -188,15 +208,22 @@ pub(crate) fn run(evictor: &Evictor, signal: &Signal) {
         evictor.shared.metrics.pager_runs.add(1);
         // What stands in an open checkpoint would be held by it.
         for vbucket in evictor.vbuckets.iter() {
-            vbucket.close_for_memory();
+            // A replica's checkpoints are closed by its master.
+            if vbucket.state() == Some(VbucketState::Active) {
+                vbucket.close_for_memory();
+            }
         }
+        evictor.evict_pre_images(signal);
         let mut began = host.monotonic();
         while evictor.is_above_low() && !signal.is_stopped() {
             let Some(lap) = evictor.step() else { continue };
             let now = host.monotonic();
             if lap.taken == 0 && lap.spared == 0 {
-                let since = fruitless.filter(|_| lap.dirty == 0).unwrap_or(now);
-                fruitless = Some(since);
+                let stands = |&(_, last): &(Duration, Duration)| {
+                    lap.dirty == 0 && now.saturating_sub(last) < EXHAUSTED_AFTER
+                };
+                let since = fruitless.filter(stands).map_or(now, |(since, _)| since);
+                fruitless = Some((since, now));
                 let exhausted = now.saturating_sub(since) >= EXHAUSTED_AFTER;
                 evictor.exhausted.store(exhausted, Ordering::Relaxed);
                 evictor.shared.flush.wake();

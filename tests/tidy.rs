@@ -31,6 +31,7 @@ const RANKS: &[(&str, usize)] = &[
     ("persist", 5),
     ("pager", 5),
     ("bgfetch", 6),
+    ("rewarm", 6),
     ("warmup", 5),
     ("tap", 5),
     ("engine", 7),

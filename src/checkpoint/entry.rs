@@ -29,7 +29,7 @@ pub(crate) enum Op {
 
 impl Op {
     fn from_bits(bits: u8) -> Self {
-        match bits {
+        match bits & !UNSAVED {
             1 => Self::Set,
             2 => Self::Delete,
             3 => Self::Flush,
@@ -68,10 +68,13 @@ pub(crate) enum PreImage {
     },
 }
 
+/// Stands beside the operation while the pre-image is not on disk.
+const UNSAVED: u8 = 0x80;
+
 /// An entry.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    /// Sequence number in the upper 56 bits, operation in the lower 8.
+    /// Sequence number in the upper 56 bits, operation and [`UNSAVED`] in the lower 8.
     word: u64,
     /// The item of a mutation, nothing otherwise.
     pub(crate) item: Option<Item>,
@@ -100,6 +103,22 @@ impl Entry {
 
     pub(crate) fn is_live(&self) -> bool {
         self.op() != Op::Tombstone
+    }
+
+    /// Whether the pre-image was not on disk when it was taken, and still is not.
+    pub(super) fn is_unsaved(&self) -> bool {
+        self.word & u64::from(UNSAVED) != 0
+    }
+
+    /// Gives it a pre-image.
+    pub(super) fn set_pre_image(&mut self, pre_image: Box<PreImage>, unsaved: bool) {
+        self.pre_image = Some(pre_image);
+        self.word |= u64::from(if unsaved { UNSAVED } else { 0 });
+    }
+
+    /// Notes that the pre-image is on disk.
+    pub(super) fn save(&mut self) {
+        self.word &= !u64::from(UNSAVED);
     }
 
     /// Leaves a tombstone in its place and returns what was there.

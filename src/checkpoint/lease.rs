@@ -34,6 +34,17 @@ impl Log {
         self.spare() > 1
     }
 
+    /// A vbucket that becomes active and never learned an id from a master begins with 1; 0 stands
+    /// for "unknown" (ep-engine-1.7.md, 3.2).
+    pub(crate) fn name_first(&mut self) {
+        let first = CheckpointId::new(1);
+        if self.open.id < first {
+            self.open.id = first;
+            self.next_id = self.next_id.max(first.next());
+            self.reserved = self.reserved.max(first);
+        }
+    }
+
     /// Up to which id the next record of the vbucket is to reserve.
     pub(crate) fn to_reserve(&self) -> CheckpointId {
         if self.spare() < self.lease / 2 {

@@ -28,12 +28,15 @@ mod lease;
 mod segment;
 #[cfg(test)]
 mod tests;
+mod touched;
 mod window;
 
 use cursor::Cursor;
 pub(crate) use cursor::{Begin, Begun, Change, ReadEnd, View};
 pub(crate) use entry::{Entry, Op, PreImage};
 use segment::Segments;
+use touched::Touches;
+pub(crate) use touched::{Tally, Touched};
 pub(crate) use window::{Phase, Window};
 
 /// When the open checkpoint is closed. A window's checkpoint obeys none of these.
@@ -78,6 +81,8 @@ pub(crate) struct Checkpoint {
     mutations: usize,
     /// Flushes.
     flushes: usize,
+    /// What was done to the keys whose entries carry a pre-image.
+    touches: Touches,
     entries: Segments,
 }
 
@@ -211,11 +216,20 @@ impl Log {
         match prior {
             Some(prior) if prior.seqno >= self.open.first => {
                 superseded = self.open.remove(prior.seqno);
-                let pre_image = superseded.as_mut().and_then(|old| old.pre_image.take());
-                entry.pre_image = pre_image;
+                if let Some(old) = &mut superseded {
+                    self.open.touches.remove(old, self.floor);
+                    if let Some(pre_image) = old.pre_image.take() {
+                        entry.set_pre_image(pre_image, old.is_unsaved());
+                    }
+                }
             }
-            _ => entry.pre_image = self.pre_image(prior).map(Box::new),
+            _ => {
+                if let Some((pre_image, unsaved)) = self.pre_image(prior) {
+                    entry.set_pre_image(Box::new(pre_image), unsaved);
+                }
+            }
         }
+        self.open.touches.add(&entry, self.floor);
         self.open.bytes += bytes;
         self.open.mutations += 1;
         self.open.entries.push(entry);
@@ -241,6 +255,7 @@ impl Log {
         }
         self.floor = self.push_meta(Op::Flush);
         self.open.flushes += 1;
+        self.open.touches.flush();
         self.floor
     }
 
@@ -323,6 +338,7 @@ impl Checkpoint {
             bytes: 0,
             mutations: 0,
             flushes: 0,
+            touches: Touches::default(),
             entries: Segments::default(),
         }
     }
@@ -335,13 +351,34 @@ impl Checkpoint {
     }
 }
 
-/// Everything about a window that a report shows.
+/// Everything about a window, or about several, that a report shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct WindowReport {
     /// Since when, by the monotonic clock.
     pub(crate) opened: Duration,
     /// Distinct keys touched.
     pub(crate) touched: usize,
+    /// What was done to them; while they are taken back, to those that are left.
+    pub(crate) keys: Tally,
+    /// Whether there was a `flush_all`, which deletes all the other keys as well.
+    pub(crate) flushed: bool,
     /// Bytes of keys and values logged in it.
     pub(crate) bytes: usize,
+    /// Pre-images that are not on disk yet.
+    pub(crate) unsaved: usize,
+    /// Keys that COMPLETE or REVERT has dealt with so far.
+    pub(crate) done: usize,
+}
+
+impl WindowReport {
+    /// Adds the window of another vbucket.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.opened = self.opened.min(other.opened);
+        self.touched += other.touched;
+        self.keys.add(other.keys);
+        self.flushed |= other.flushed;
+        self.bytes += other.bytes;
+        self.unsaved += other.unsaved;
+        self.done += other.done;
+    }
 }

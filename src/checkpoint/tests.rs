@@ -334,11 +334,11 @@ fn only_the_durable_version_of_a_pre_image_is_let_go() {
     let before = set(&mut log, 1, 1, None);
     open(&mut log);
     let latest = set(&mut log, 1, 2, Some((before, &one)));
-    assert!(log.evict_pre_image(latest, before.next()).is_none());
-    assert!(log.evict_pre_image(before, before).is_none());
-    let full = log.evict_pre_image(latest, before).unwrap();
+    assert!(log.pre_image_saved(latest, before.next(), false).is_none());
+    assert!(log.pre_image_saved(before, before, false).is_none());
+    let full = log.pre_image_saved(latest, before, false).unwrap();
     assert!(full.is(&one) || full.value() == one.value());
-    assert!(log.evict_pre_image(latest, before).is_none());
+    assert!(log.pre_image_saved(latest, before, false).is_none());
     let left = pre_image(&mut log, latest);
     assert!(matches!(left, Some(PreImage::Present { item, .. }) if !item.is_resident()));
 }

@@ -52,7 +52,11 @@ pub(crate) struct Window {
     /// When it was opened, by the monotonic clock.
     pub(crate) opened: Duration,
     /// The latest `flush_all` before START.
-    floor: Seqno,
+    pub(super) floor: Seqno,
+    /// The latest one when the window's end was accepted.
+    pub(super) flushed: Seqno,
+    /// Keys that COMPLETE has read.
+    read: usize,
 }
 
 impl Log {
@@ -83,26 +87,30 @@ impl Log {
             phase: Phase::Open,
             opened,
             floor: self.floor,
+            flushed: self.floor,
+            read: 0,
         });
         true
     }
 
-    /// The pre-image that a first touch has to record now; none without a window.
-    pub(super) fn pre_image(&mut self, prior: Option<&Prior<'_>>) -> Option<PreImage> {
+    /// The pre-image that a first touch has to record now, and whether it is still to be saved; none
+    /// without a window.
+    pub(super) fn pre_image(&mut self, prior: Option<&Prior<'_>>) -> Option<(PreImage, bool)> {
         let window = self.window?;
         if matches!(window.phase, Phase::Reverting { .. }) {
             return None;
         }
         let Some(prior) = prior else {
-            return Some(PreImage::Absent);
+            return Some((PreImage::Absent, false));
         };
         if prior.seqno > window.barrier {
             // Touched in the window that is completing: the same pre-image, should that fail.
             let entry = self.find_mut(prior.seqno)?.entries.get_mut(prior.seqno)?;
-            return entry.pre_image.as_deref().cloned();
+            let pre_image = entry.pre_image.as_deref().cloned()?;
+            return Some((pre_image, entry.is_unsaved()));
         }
         if prior.deleted || prior.seqno < window.floor {
-            return Some(PreImage::Absent);
+            return Some((PreImage::Absent, false));
         }
         let resident = prior.keep_value && prior.item.is_resident();
         let item = if resident {
@@ -110,10 +118,8 @@ impl Log {
         } else {
             prior.item.key_only()
         };
-        Some(PreImage::Present {
-            item,
-            seqno: prior.seqno,
-        })
+        let seqno = prior.seqno;
+        Some((PreImage::Present { item, seqno }, seqno > self.persisted))
     }
 
     /// COMPLETE accepted: the window's checkpoint is closed and a normal one opened. False unless
@@ -151,6 +157,8 @@ impl Log {
         let end = self.rotate(now);
         if let Some(window) = self.window.as_mut() {
             window.phase = phase(end);
+            window.flushed = self.floor;
+            window.read = 0;
         }
         true
     }
@@ -158,17 +166,19 @@ impl Log {
     /// The changes of the window that is completing or reverting, behind `after`; looks at `limit`
     /// entries at most. Returns the position to go on from, or `None` at the end.
     pub(crate) fn read_window(
-        &self,
+        &mut self,
         after: Seqno,
         limit: usize,
         out: &mut Vec<Change>,
     ) -> Option<Seqno> {
-        let barrier = self.window?.barrier;
-        let window = self
-            .closed
-            .iter()
-            .find(|checkpoint| checkpoint.first > barrier)?;
-        window.collect(Op::is_change, (after, LAST), limit, out)
+        let window = self.window.as_mut()?;
+        let mut closed = self.closed.iter();
+        let checkpoint = closed.find(|checkpoint| checkpoint.first > window.barrier)?;
+        let known = out.len();
+        let next = checkpoint.collect(Op::is_change, (after, LAST), limit, out);
+        let new = out.iter().skip(known);
+        window.read += new.filter(|change| change.op.is_mutation()).count();
+        next
     }
 
     /// The same for the open checkpoint.
@@ -223,6 +233,10 @@ impl Log {
             merged.mutations += checkpoint.mutations;
             merged.flushes += checkpoint.flushes;
             merged.bytes += checkpoint.bytes;
+            if checkpoint.flushes > 0 {
+                merged.touches.flush();
+            }
+            merged.touches.append(checkpoint.touches);
             merged.entries.append(checkpoint.entries);
         }
         merged.kind = Kind::Window;
@@ -236,7 +250,15 @@ impl Log {
     /// failed COMPLETE a key may stand in it twice. `latest` is what the hash table says.
     pub(crate) fn bury_duplicate(&mut self, seqno: Seqno, latest: Seqno) -> bool {
         let window = self.open.kind == Kind::Window && seqno >= self.open.first;
-        window && latest > seqno && self.open.remove(seqno).is_some()
+        let buried = if window && latest > seqno {
+            self.open.remove(seqno)
+        } else {
+            None
+        };
+        if let Some(entry) = &buried {
+            self.open.touches.remove(entry, self.floor);
+        }
+        buried.is_some()
     }
 
     /// The window was opened in vain: its changes are ordinary ones. Streams are told that it ends
@@ -251,21 +273,72 @@ impl Log {
 
     /// Takes the pre-image of a window entry that is being reverted.
     pub(crate) fn take_pre_image(&mut self, seqno: Seqno) -> Option<PreImage> {
-        let entry = self.find_mut(seqno)?.entries.get_mut(seqno)?;
+        let floor = self.window_floor();
+        let Checkpoint {
+            entries, touches, ..
+        } = self.find_mut(seqno)?;
+        let entry = entries.get_mut(seqno)?;
+        touches.remove(entry, floor);
+        entry.save();
         entry.pre_image.take().map(|boxed| *boxed)
     }
 
-    /// The value of a pre-image has become durable: keep its key-only form. Returns the item to
-    /// drop with no lock held. `latest` is the key's window entry, `seqno` the durable version.
-    pub(crate) fn evict_pre_image(&mut self, latest: Seqno, seqno: Seqno) -> Option<Item> {
-        let entry = self.find_mut(latest)?.entries.get_mut(latest)?;
+    /// A pre-image has become durable. Unless its value is to be kept, its key-only form will do:
+    /// returns the item to drop with no lock held. `latest` is the key's window entry, `seqno` the
+    /// durable version.
+    pub(crate) fn pre_image_saved(
+        &mut self,
+        latest: Seqno,
+        seqno: Seqno,
+        keep: bool,
+    ) -> Option<Item> {
+        let Checkpoint {
+            entries, touches, ..
+        } = self.find_mut(latest)?;
+        let entry = entries.get_mut(latest)?;
+        let unsaved = entry.is_unsaved();
         match entry.pre_image.as_deref_mut()? {
-            PreImage::Present { item, seqno: at } if *at == seqno && item.is_resident() => {
-                let key_only = item.key_only();
-                Some(std::mem::replace(item, key_only))
+            PreImage::Present { item, seqno: at } if *at == seqno => {
+                let full = (!keep).then(|| evict(item)).flatten();
+                touches.unsaved -= usize::from(unsaved);
+                entry.save();
+                full
             }
             _ => None,
         }
+    }
+
+    /// Lets go of values of pre-images that are on disk, behind `after`; looks at `limit` entries.
+    /// Returns where to go on, or `None` at the end. What is in `out` is to be dropped with no lock
+    /// held.
+    pub(crate) fn evict_pre_images(
+        &mut self,
+        after: Seqno,
+        limit: usize,
+        out: &mut Vec<Item>,
+    ) -> Option<Seqno> {
+        let barrier = self.window?.barrier;
+        let persisted = self.persisted;
+        let mut checkpoints = self
+            .closed
+            .iter_mut()
+            .chain(std::iter::once(&mut self.open));
+        let window = checkpoints.find(|checkpoint| checkpoint.first > barrier)?;
+        let mut seqnos = Vec::new();
+        let ended = window.entries.visit_after(after, &mut |entry| {
+            seqnos.push(entry.seqno());
+            seqnos.len() < limit
+        });
+        for &seqno in &seqnos {
+            let entry = window.entries.get_mut(seqno);
+            let pre_image = entry.and_then(|entry| entry.pre_image.as_deref_mut());
+            if let Some(PreImage::Present { item, seqno }) = pre_image
+                && *seqno <= persisted
+            {
+                out.extend(evict(item));
+            }
+        }
+        seqnos.pop().filter(|_| !ended)
     }
 
     /// Every key of a reverting window has been taken back. Returns what nobody needs any more.
@@ -283,10 +356,25 @@ impl Log {
     pub(crate) fn window_report(&self) -> Option<WindowReport> {
         let window = self.window?;
         let checkpoint = self.all().find(|c| c.first > window.barrier)?;
+        let keys = checkpoint.touches.tally();
         Some(WindowReport {
             opened: window.opened,
             touched: checkpoint.mutations,
+            keys,
+            flushed: checkpoint.flushes > 0,
             bytes: checkpoint.bytes,
+            unsaved: checkpoint.touches.unsaved,
+            done: match window.phase {
+                Phase::Open => 0,
+                Phase::Completing { .. } => window.read,
+                Phase::Reverting { .. } => checkpoint.mutations - keys.sum(),
+            },
         })
     }
+}
+
+/// Leaves the key-only form of a value and returns the full one.
+fn evict(item: &mut Item) -> Option<Item> {
+    let key_only = item.is_resident().then(|| item.key_only())?;
+    Some(std::mem::replace(item, key_only))
 }

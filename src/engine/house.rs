@@ -23,7 +23,9 @@ pub(super) fn run(core: &Core, signal: &Signal) {
         let flush = (core.flush_due() != 0).then_some(FLUSH_TICK);
         let expiry = core.until_expiry_pager(looked);
         let tick = [ages, flush, expiry].into_iter().flatten().min();
-        if signal.wait(tick) == Wake::Stop {
+        let wake = signal.wait(tick);
+        core.write_deletions();
+        if wake == Wake::Stop {
             return;
         }
         core.flush_if_due();

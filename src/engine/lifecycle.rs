@@ -15,6 +15,7 @@ use crate::flusher::{self, Persister, Round};
 use crate::host::{Host, LogLevel};
 use crate::metrics::Metrics;
 use crate::pager::{self, Evictor};
+use crate::rewarm::{self, Rewarm};
 use crate::settings::Settings;
 use crate::store::fjall::{FjallStore, Options};
 use crate::store::memory::MemoryStore;
@@ -263,7 +264,13 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
         Arc::clone(&shared),
         Arc::clone(&evictor),
     );
-    let limited = !store.keeps_values() && config.max_size != u64::MAX;
+    let rewarm = Rewarm::new(
+        Arc::clone(store),
+        Arc::clone(&vbuckets),
+        Arc::clone(&shared),
+        Arc::clone(&evictor),
+    );
+    let in_memory = !store.keeps_values();
     Ok(Arc::new(Core {
         host,
         shared,
@@ -271,13 +278,15 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
         persister: Arc::new(persister),
         fetcher: Arc::new(fetcher),
         evictor,
+        rewarm: Arc::new(rewarm),
         updates: Updates::new(fate, Signal::new()),
-        recency: limited.then(Recency::default),
+        recency: in_memory.then(Recency::default),
         hasher,
         house: Signal::new(),
         flush_due: AtomicU32::new(flush_due),
         waiting: Waiting::default(),
         verified: Answers::default(),
+        unwritten: Mutex::default(),
         deletions: Answers::default(),
         previous,
         trash: Mutex::default(),
@@ -325,6 +334,9 @@ fn spawn(core: &Arc<Core>, warmup: Option<Arc<Warmup>>) -> Result<Vec<Worker>, S
         &core.house,
         Box::new(move |signal| house::run(&own, signal)),
     )?;
+    let own = Arc::clone(core);
+    let warm = move |signal: &Signal| rewarm::run(&own.rewarm, signal);
+    start("rewarm", core.rewarm.signal(), Box::new(warm))?;
     let own = Arc::clone(core);
     let evict = move |signal: &Signal| pager::run(&own.evictor, signal);
     start("pager", core.evictor.signal(), Box::new(evict))?;

@@ -2,7 +2,7 @@
 //!
 //! Threads: host threads call the operations; they wait for a stripe or a log at most, never for
 //! the disk. Background: `ce-flush`, `ce-fetch-N`, `ce-pager` (eviction), `ce-update` (COMPLETE and
-//! REVERT) and `ce-house` (timers); while keys are being loaded `ce-warmup` and `ce-scan`. All are
+//! REVERT), `ce-rewarm` and `ce-house` (timers); while keys are being loaded `ce-warmup` and `ce-scan`. All are
 //! joined by [`Engine::shutdown`].
 //!
 //! Lock order, outermost first: the gate of online update (`update.rs`), the right to commit
@@ -20,8 +20,9 @@ use crate::bgfetch::Fetcher;
 use crate::config::Config;
 use crate::error::Error;
 use crate::flusher::{FlusherState, Persister};
-use crate::host::{Cookie, Host};
+use crate::host::{BlockedCookie, Cookie, Host};
 use crate::pager::Evictor;
+use crate::rewarm::Rewarm;
 use crate::settings::{Family, SetError};
 use crate::types::{VbucketId, VbucketState};
 use crate::vbucket::{Remains, Shared, Vbucket, VbucketMap};
@@ -57,6 +58,7 @@ pub(crate) struct Core {
     persister: Arc<Persister>,
     fetcher: Arc<Fetcher>,
     evictor: Arc<Evictor>,
+    rewarm: Arc<Rewarm>,
     updates: Updates,
     recency: Option<Recency>,
     /// Seeds the hash of keys, so that nobody can choose keys that collide.
@@ -68,6 +70,8 @@ pub(crate) struct Core {
     waiting: Waiting,
     /// Results of `stats vkey`.
     verified: Answers<Result<Validity, Error>>,
+    // Guards the clients of DEL_VBUCKET for whom the store has to note it. Lock order: last.
+    unwritten: Mutex<Vec<BlockedCookie>>,
     /// Results of DEL_VBUCKET.
     deletions: Answers<vbuckets::Outcome>,
     /// The vbuckets that the store had at the start, and their states.

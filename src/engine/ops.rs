@@ -96,7 +96,7 @@ impl Core {
     /// After a mutation that put `item` there.
     fn stored(&self, vbucket: &Vbucket, item: &Item) {
         if let Some(recency) = &self.recency {
-            recency.note(vbucket.id(), item);
+            recency.note(self, vbucket.id(), item);
         }
         self.changed();
     }
@@ -423,8 +423,7 @@ impl Engine {
         }
         let due = core.host.abstime(core.host.realtime(when));
         let due = UnixTime::try_from(due.max(1)).unwrap_or(UnixTime::MAX);
-        core.flush_due.store(due, Ordering::Release);
-        core.persister.want_flush_due(due);
+        core.set_flush_due(due);
         core.changed();
         core.house.wake();
         core.flush_if_due();
@@ -488,6 +487,12 @@ impl Core {
             self.persister.want_flush_due(0);
             self.changed();
         }
+    }
+
+    /// Sets when a delayed `flush_all` is due, 0 for none.
+    pub(super) fn set_flush_due(&self, due: UnixTime) {
+        self.flush_due.store(due, Ordering::Release);
+        self.persister.want_flush_due(due);
     }
 
     /// When a delayed `flush_all` is due, 0 if none.

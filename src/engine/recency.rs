@@ -30,8 +30,10 @@ pub(super) struct Recency {
 
 impl Recency {
     /// A version was stored.
-    pub(super) fn note(&self, vbucket: VbucketId, item: &Item) {
-        self.queue.lock().push_back((vbucket, item.clone()));
+    pub(super) fn note(&self, core: &Core, vbucket: VbucketId, item: &Item) {
+        if core.shared.settings.max_size.get() != u64::MAX {
+            self.queue.lock().push_back((vbucket, item.clone()));
+        }
     }
 
     /// Before a mutation that brings `need` bytes: evicts as much if `used` bytes are above the

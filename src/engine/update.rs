@@ -10,9 +10,10 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::answers::Answers;
 use super::{Core, Engine};
-use crate::checkpoint::Phase;
+use crate::checkpoint::{Checkpoint, Phase, WindowReport};
 use crate::error::{Error, Result};
 use crate::host::{BlockedCookie, Cookie, LogLevel};
+use crate::item::Item;
 use crate::store::WindowRecord;
 use crate::types::{Seqno, UnixTime, VbucketId, VbucketState};
 use crate::vbucket::{
@@ -57,17 +58,17 @@ impl UpdateState {
     }
 }
 
-/// Figures of the node's window.
+/// Figures of the windows of the node's active vbuckets.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct UpdateReport {
     /// State.
     pub(crate) state: UpdateState,
     /// For how long the window has been open.
     pub(crate) open_for: Duration,
-    /// Distinct keys touched.
-    pub(crate) touched: usize,
-    /// Keys and values logged.
-    pub(crate) bytes: usize,
+    /// Of all of them.
+    pub(crate) window: WindowReport,
+    /// Whether values that a revert left on disk are being read back.
+    pub(crate) rewarming: bool,
     /// What became of the last window.
     pub(crate) last_outcome: &'static str,
 }
@@ -76,6 +77,15 @@ pub(crate) struct UpdateReport {
 enum Kind {
     Complete,
     Revert,
+}
+
+/// What a revert leaves of one vbucket, to be dealt with when the client has its answer.
+#[derive(Debug)]
+struct Reverted {
+    /// Keys whose values are on disk only.
+    cold: Vec<Item>,
+    /// What nobody needs any more.
+    free: Vec<Checkpoint>,
 }
 
 #[derive(Debug)]
@@ -94,6 +104,8 @@ struct Gate {
     /// Vbuckets that came while COMPLETE ran: part of the window, should it fail.
     joined: Vec<VbucketId>,
     last: WindowRecord,
+    /// The delayed `flush_all` that START found, in Unix seconds; 0 for none.
+    flush_due: UnixTime,
 }
 
 /// The node's online updates.
@@ -116,6 +128,7 @@ impl Updates {
             queued: None,
             joined: Vec::new(),
             last,
+            flush_due: 0,
         };
         Self {
             gate: Mutex::new(gate),
@@ -185,7 +198,7 @@ impl Core {
 
     /// START.
     fn start_update(&self) -> Outcome {
-        let gate = self.updates.gate.lock();
+        let mut gate = self.updates.gate.lock();
         if gate.running.is_some() {
             return Err(UpdateError::Unsupported(RUNNING));
         }
@@ -201,6 +214,7 @@ impl Core {
                 UpdateError::Failed(NO_IDS.to_owned())
             });
         }
+        gate.flush_due = self.flush_due();
         self.persister.want_window(WindowRecord::Open);
         drop(gate);
         // What lies before the barrier is not to wait for its age.
@@ -234,6 +248,12 @@ impl Core {
                 UpdateError::Failed(NO_IDS.to_owned())
             }));
         }
+        if kind == Kind::Revert {
+            // What clients asked for in the window is taken back; what came in it has been.
+            let due = gate.flush_due;
+            let still = if due > self.shared.unix_now() { due } else { 0 };
+            self.set_flush_due(still);
+        }
         let vbuckets = vbuckets.iter().map(|vbucket| vbucket.id()).collect();
         gate.running = Some(kind);
         gate.queued = Some(Job {
@@ -253,6 +273,7 @@ impl Core {
             .iter()
             .filter_map(|&id| self.vbuckets.get(id))
             .collect();
+        let mut left = Vec::new();
         let (outcome, last) = match job.kind {
             Kind::Complete => {
                 let record = self.record_after(&job, WindowRecord::Completed);
@@ -264,7 +285,7 @@ impl Core {
             Kind::Revert => {
                 let record = self.record_after(&job, WindowRecord::Reverted);
                 let start = self.host.monotonic();
-                self.revert_all(&vbuckets, record);
+                left = self.revert_all(&vbuckets, record);
                 let took = self.host.monotonic().saturating_sub(start);
                 self.shared.metrics.timings.revert.record(took);
                 (Ok(()), Some(WindowRecord::Reverted))
@@ -285,6 +306,10 @@ impl Core {
         self.house.wake();
         self.updates.results.put(job.cookie.cookie(), outcome);
         self.host.notify(job.cookie);
+        for (vbucket, left) in vbuckets.iter().zip(left) {
+            self.rewarm.add(vbucket, left.cold);
+            drop(left.free);
+        }
     }
 
     /// What the store is to say once the windows of a job have ended: another vbucket, dead or a
@@ -304,16 +329,20 @@ impl Core {
         }
     }
 
-    fn revert_all(&self, vbuckets: &[&Vbucket], record: WindowRecord) {
+    fn revert_all(&self, vbuckets: &[&Vbucket], record: WindowRecord) -> Vec<Reverted> {
         let mut changes = Vec::new();
+        let mut reverted = Vec::new();
         for vbucket in vbuckets {
+            let mut cold = Vec::new();
             let mut after = Seqno::ZERO;
-            while let RevertStep::More(next) = vbucket.revert_some(after, &mut changes) {
+            while let RevertStep::More(next) = vbucket.revert_some(after, &mut changes, &mut cold) {
                 after = next;
             }
+            let free = Vec::new();
+            reverted.push(Reverted { cold, free });
         }
-        for vbucket in vbuckets {
-            vbucket.reverted();
+        for (vbucket, reverted) in vbuckets.iter().zip(&mut reverted) {
+            reverted.free = vbucket.reverted();
         }
         self.shared.switch.turn_off();
         self.persister.want_window(record);
@@ -322,6 +351,7 @@ impl Core {
             let text = format!("cannot note the REVERT in the store yet: {error}");
             self.host.log(LogLevel::Warning, &text);
         }
+        reverted
     }
 
     fn reopen(&self, vbuckets: &[&Vbucket], cause: &str) -> UpdateError {
@@ -347,24 +377,26 @@ impl Core {
             let gate = self.updates.gate.lock();
             (gate.running, gate.last)
         };
-        let reports: Vec<_> = self
-            .commanded()
+        let commanded = self.commanded();
+        let windows = commanded
             .iter()
-            .filter_map(|vbucket| vbucket.window_report())
-            .collect();
-        let opened = reports.iter().map(|report| report.opened).min();
+            .filter_map(|vbucket| vbucket.window_report());
+        let window = windows.reduce(|mut sum, window| {
+            sum.add(&window);
+            sum
+        });
         UpdateReport {
             state: match running {
                 Some(Kind::Complete) => UpdateState::Completing,
                 Some(Kind::Revert) => UpdateState::Reverting,
-                None if reports.is_empty() => UpdateState::None,
+                None if window.is_none() => UpdateState::None,
                 None => UpdateState::Open,
             },
-            open_for: opened.map_or(Duration::ZERO, |opened| {
-                self.host.monotonic().saturating_sub(opened)
+            open_for: window.map_or(Duration::ZERO, |window| {
+                self.host.monotonic().saturating_sub(window.opened)
             }),
-            touched: reports.iter().map(|report| report.touched).sum(),
-            bytes: reports.iter().map(|report| report.bytes).sum(),
+            window: window.unwrap_or_default(),
+            rewarming: self.rewarm.is_running(),
             last_outcome: match last {
                 WindowRecord::Completed => "completed",
                 WindowRecord::Reverted => "reverted",

@@ -1,7 +1,5 @@
 //! SET_VBUCKET, GET_VBUCKET, DEL_VBUCKET.
 
-use std::sync::Arc;
-
 use super::{Core, Engine};
 use crate::error::{Error, Result};
 use crate::host::{BlockedCookie, Cookie, LogLevel};
@@ -75,15 +73,22 @@ impl Core {
         outcome
     }
 
-    /// Has the store note a deletion; on a thread that may wait for the disk.
-    fn write_deletion(&self, cookie: BlockedCookie) {
+    /// Has the store note what was deleted, and answers those who wait for that; on a thread that
+    /// may wait for the disk.
+    pub(super) fn write_deletions(&self) {
+        let waiting = std::mem::take(&mut *self.unwritten.lock());
+        if waiting.is_empty() {
+            return;
+        }
         let outcome = self.persister.round().map_err(|error| {
             let text = format!("a vbucket was deleted, but the store still has it: {error}");
             self.host.log(LogLevel::Warning, &text);
             VbucketError::Unwritten
         });
-        self.deletions.put(cookie.cookie(), outcome.map(|_| ()));
-        self.host.notify(cookie);
+        for cookie in waiting {
+            self.deletions.put(cookie.cookie(), outcome.map(|_| ()));
+            self.host.notify(cookie);
+        }
     }
 
     fn try_delete(&self, id: u16) -> Outcome {
@@ -133,10 +138,10 @@ impl Engine {
         if outcome.is_err() || self.core.persister.is_stopped() {
             return Ok(outcome);
         }
-        let (core, cookie) = (Arc::clone(&self.core), BlockedCookie::new(cookie));
-        self.core
-            .fetcher
-            .submit(Box::new(move |_| core.write_deletion(cookie)));
+        let mut unwritten = self.core.unwritten.lock();
+        unwritten.push(BlockedCookie::new(cookie));
+        drop(unwritten);
+        self.core.house.wake();
         Err(Error::WouldBlock)
     }
 }

@@ -2,7 +2,8 @@
 //! where it has them; `include/checkpoint_engine.h` lists them all.
 //!
 //! Threads: host threads only. Nothing is counted here: everything is read from the engine. No
-//! group walks the keys, and locks are held for a few loads at a time. A group that waits for the
+//! group walks the keys (`onlineupdate-keys` looks at a bounded number of them, in steps), and locks
+//! are held for a few loads at a time. A group that waits for the
 //! disk writes nothing before it returns `WouldBlock` (engine-abi.md, rule 10).
 //!
 //! # What ep-engine has and this engine does not
@@ -49,6 +50,10 @@ pub(crate) fn stats(
     group: &[u8],
     sink: &mut dyn StatSink,
 ) -> Result<()> {
+    if let Some(prefix) = update::keys_prefix(group) {
+        update::keys(engine, prefix, sink);
+        return Ok(());
+    }
     let group = std::str::from_utf8(group).map_err(|_| Error::NotFound)?;
     let words: Vec<&str> = group.split_ascii_whitespace().collect();
     match words[..] {

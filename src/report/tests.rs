@@ -510,3 +510,106 @@ fn figures_of_the_flusher_have_their_names() {
     }
     assert_eq!(node.one("", "ep_store_last_error"), "no space");
 }
+
+/// What a window is said to have done: touched, added, updated, deleted, vanished, flushed.
+fn done(node: &Node, group: &str, prefix: &str) -> String {
+    let lines = node.group(group);
+    let words = [
+        "touched_keys",
+        "added_keys",
+        "updated_keys",
+        "deleted_keys",
+        "vanished_keys",
+    ];
+    let mut text: Vec<&str> = Vec::new();
+    for word in words.iter().chain(&["flushed"]) {
+        text.push(&lines[&format!("{prefix}{word}")]);
+    }
+    text.join(" ")
+}
+
+#[test]
+fn a_window_is_reported_by_what_was_done_to_its_keys() {
+    let node = Node::new();
+    let remove = |key: &str| node.engine.remove(CLIENT, key.as_bytes(), 0, 0).unwrap();
+    node.engine.set_persistence(false);
+    ["a", "b", "c"].iter().for_each(|key| node.set(0, key));
+    node.engine.start_update().unwrap();
+    node.set(0, "a");
+    remove("b");
+    for key in ["d", "e", "e"] {
+        node.set(0, key);
+    }
+    remove("e");
+    for (group, prefix) in [("onlineupdate", ""), ("onlineupdate-vb", "vb_0:")] {
+        assert_eq!(done(&node, group, prefix), "4 1 1 1 1 false");
+        let unsaved = || node.one(group, &format!("{prefix}unsaved_pre_images"));
+        assert_eq!(unsaved(), "2");
+    }
+    node.engine.set_persistence(true);
+    node.host.until("the old values are on disk", || {
+        node.one("onlineupdate", "unsaved_pre_images") == "0"
+    });
+    node.engine.flush(CLIENT, 0).unwrap();
+    assert_eq!(done(&node, "onlineupdate", ""), "4 0 0 2 2 true");
+    ["a", "d"].iter().for_each(|key| node.set(0, key));
+    assert_eq!(done(&node, "onlineupdate", ""), "4 1 1 1 1 true");
+    let revert = || node.engine.revert_update(CLIENT);
+    node.host.finish(CLIENT, revert).unwrap().unwrap();
+    assert_eq!(done(&node, "onlineupdate", ""), "0 0 0 0 0 false");
+}
+
+#[test]
+fn touched_keys_are_shown_with_what_happened_to_them() {
+    let node = Node::new();
+    let put = |key: &[u8], value: &[u8]| {
+        let item = node.engine.allocate(key, value.len(), 0, 0).unwrap();
+        item.fill(value);
+        let set = StoreOp::Set;
+        node.engine.store(CLIENT, &item, set, 0).unwrap();
+    };
+    put(b"updated", b"old");
+    put(b"deleted", b"older");
+    node.engine.start_update().unwrap();
+    put(b"updated", b"newest");
+    node.engine.remove(CLIENT, b"deleted", 0, 0).unwrap();
+    put(b"a \\\r\n\xff\0", b"");
+    let lines = node.group("onlineupdate-keys");
+    let lines: Vec<_> = lines
+        .iter()
+        .map(|(name, value)| format!("{name} {value}"))
+        .collect();
+    let odd = r"vb_0:a\x20\x5c\x0d\x0a\xff\x00 added - 0";
+    assert_eq!(
+        lines,
+        [odd, "vb_0:deleted deleted 5 -", "vb_0:updated updated 3 6"]
+    );
+    let names = |group: &str| node.group(group).into_keys().collect::<Vec<_>>();
+    assert_eq!(names("onlineupdate-keys upd"), ["vb_0:updated"]);
+    assert_eq!(names(r"onlineupdate-keys a\x20").len(), 1);
+    assert!(names("onlineupdate-keys none").is_empty());
+    assert!(node.try_group("onlineupdate-keysx").is_err());
+    // Nothing to be seen once the window has gone.
+    node.host
+        .finish(CLIENT, || node.engine.complete_update(CLIENT))
+        .unwrap()
+        .unwrap();
+    assert!(names("onlineupdate-keys").is_empty());
+}
+
+#[test]
+fn a_sample_of_keys_is_bounded_and_takes_some_of_each_vbucket() {
+    let node = Node::new();
+    (1..3).for_each(|vbucket| node.state(vbucket, VbucketState::Active));
+    node.engine.start_update().unwrap();
+    for key in 0..300 {
+        (0..2).for_each(|vbucket| node.set(vbucket, &format!("key{key}")));
+    }
+    node.set(2, "rare");
+    // The first vbucket does not use up what may be looked at.
+    let names: Vec<_> = node.group("onlineupdate-keys").into_keys().collect();
+    let of = |prefix: &str| names.iter().filter(|name| name.starts_with(prefix)).count();
+    assert_eq!((of("vb_0:"), of("vb_1:"), of("vb_2:")), (34, 33, 1));
+    assert_eq!(node.group("onlineupdate-keys rare").len(), 1);
+    assert_eq!(node.group("onlineupdate-keys key299").len(), 2);
+}

@@ -51,7 +51,7 @@ pub(crate) use map::{Remains, VbucketMap};
 pub(crate) use reader::Reader;
 pub(crate) use residency::{Ejection, Eviction, Swept, Walk};
 pub(crate) use table::{Figures, STRIPES, Shape};
-use table::{Slot, Stripe, Table};
+use table::{Floors, Slot, Stripe, Table};
 pub(crate) use update::{
     ReadersSwitch, RevertStep, begin_complete, begin_revert, complete_failed, completed,
     open_windows,
@@ -221,7 +221,10 @@ impl Vbucket {
 
     /// Changes the state of an existing vbucket.
     pub(crate) fn set_state(&self, state: VbucketState) {
-        let _log = self.ordered.lock();
+        let mut ordered = self.ordered.lock();
+        if state == VbucketState::Active {
+            ordered.log.name_first();
+        }
         let loading = self.state.load(Ordering::Acquire) & load::LOADING;
         self.state.store(state as u8 | loading, Ordering::Release);
     }
@@ -318,7 +321,7 @@ impl Vbucket {
             return Err(Error::NotMyVbucket);
         }
         let floor = ordered.log.floor();
-        counts.sync(floor);
+        counts.sync(floors(&ordered.log));
         let reverting = slot
             .as_ref()
             .is_some_and(|slot| self.in_reverted_window(slot.seqno()));
@@ -496,10 +499,12 @@ impl Vbucket {
         let mut figures = Figures::default();
         for stripe in self.table.stripes() {
             let mut stripe = stripe.lock();
-            // Read under the lock: an older flush than the stripe knows would undo its count.
-            stripe.sync(self.floor());
+            stripe.sync(floors(&self.log().log));
             figures.add(stripe.figures());
         }
+        // What a revert has not come to yet.
+        let (added, deleted) = self.with_log(Log::unreverted);
+        figures.items = (figures.items + deleted).saturating_sub(added);
         figures
     }
 
@@ -553,6 +558,12 @@ impl Drop for PoisonOnPanic<'_> {
             self.0.poisoned.store(true, Ordering::Release);
         }
     }
+}
+
+/// Which slots count at present.
+fn floors(log: &Log) -> Floors {
+    let (now, base) = log.floors();
+    Floors { now, base }
 }
 
 fn found(item: &Item) -> Found {

@@ -45,7 +45,8 @@ impl Vbucket {
         };
     }
 
-    fn evict_pre_image(&self, item: &Item, seqno: Seqno) {
+    fn pre_image_saved(&self, item: &Item, seqno: Seqno) {
+        let keep = self.shared.keep_pre_images;
         let _full = {
             let mut stripe = self.table.lock(item.hash());
             let latest = stripe
@@ -53,7 +54,7 @@ impl Vbucket {
                 .map(|slot| slot.seqno());
             latest
                 .filter(|&latest| latest > seqno)
-                .and_then(|latest| self.log().log.evict_pre_image(latest, seqno))
+                .and_then(|latest| self.log().log.pre_image_saved(latest, seqno, keep))
         };
     }
 }
@@ -114,11 +115,10 @@ impl<'a> Reader<'a> {
         };
         vbucket.release(&free);
         drop(free);
-        let evict = window && !vbucket.shared.keep_pre_images;
         vbucket.forget_deletions(changes);
-        for change in changes.iter().filter(|_| evict) {
+        for change in changes.iter().filter(|_| window) {
             if let Some(item) = &change.item {
-                vbucket.evict_pre_image(item, change.seqno);
+                vbucket.pre_image_saved(item, change.seqno);
             }
         }
     }

@@ -64,8 +64,9 @@ const SMALL_VALUE_BYTES: usize = 8;
 
 impl Vbucket {
     /// Puts a fetched value in place, if the key still is the version that was fetched: same CAS
-    /// and still without a value. The item must carry the metadata of the key-only one.
-    pub(crate) fn fill(&self, item: &Item) {
+    /// and still without a value. The item must carry the metadata of the key-only one. Returns
+    /// whether it did.
+    pub(crate) fn fill(&self, item: &Item) -> bool {
         let hash = item.hash();
         let key_only;
         {
@@ -81,7 +82,7 @@ impl Vbucket {
                 None
             };
         }
-        drop(key_only);
+        key_only.is_some()
     }
 
     /// Takes a version out of memory altogether, for the memory-only store: unless it was read

@@ -110,17 +110,48 @@ impl Slot {
     }
 }
 
+/// Which slots count: those of the latest flush and later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Floors {
+    /// The latest flush.
+    pub(crate) now: Seqno,
+    /// The latest one before the window, which a revert comes back to; the same without a window.
+    pub(crate) base: Seqno,
+}
+
+/// Slots that are neither deleted nor flushed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Live {
+    items: u32,
+    /// Those of them whose value is not in memory.
+    evicted: u32,
+}
+
+impl Live {
+    fn count(&mut self, slot: &Slot, by: i32) {
+        self.items = self.items.wrapping_add_signed(by);
+        if !slot.item.is_resident() {
+            self.evicted = self.evicted.wrapping_add_signed(by);
+        }
+    }
+}
+
+/// The flushes that a stripe knows of.
+#[derive(Debug, Default)]
+struct Flushes {
+    floors: Floors,
+    /// Live slots by `floors.base`, while that is lower than `floors.now`.
+    base: Live,
+}
+
 /// What a stripe holds.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     slots: u32,
-    /// Slots that are neither deleted nor flushed. Wraps below zero for the moment between a REVERT
-    /// that takes a flush back and the recount.
-    live: u32,
-    /// Those of them whose value is not in memory; wraps likewise.
-    evicted: u32,
-    /// The flush up to which `live` and `evicted` are true.
-    floor: Seqno,
+    /// Live slots by the latest flush.
+    live: Live,
+    /// None before the first flush. Not in here, so that a stripe is one cache line.
+    flushes: Option<Box<Flushes>>,
     /// Bytes of all items that the slots refer to.
     bytes: usize,
 }
@@ -146,22 +177,45 @@ impl Figures {
 }
 
 impl Counts {
-    /// Takes note of a `flush_all` at `floor`: nothing that was there before counts as live. (The
-    /// slots go later.) After a revert took the flush back, [`Stripe::recount`] is due.
-    pub(crate) fn sync(&mut self, floor: Seqno) {
-        if floor > self.floor {
-            self.live = 0;
-            self.evicted = 0;
+    /// Takes note of a `flush_all`: nothing that was there before counts as live. (The slots go
+    /// later.) Or of a revert that took one back.
+    pub(crate) fn sync(&mut self, floors: Floors) {
+        let Floors { now, base } = floors;
+        let known = self.flushes.as_ref().map(|flushes| flushes.floors.now);
+        if now == known.unwrap_or_default() {
+            return;
         }
-        self.floor = floor;
+        let live = &mut self.live;
+        let flushes = self.flushes.get_or_insert_default();
+        let known = flushes.floors;
+        if now < known.now {
+            *live = flushes.base;
+            flushes.floors = Floors { now, base: now };
+            return;
+        }
+        if base >= known.now {
+            if base > known.now {
+                // The one before the window has not been met yet.
+                *live = Live::default();
+            }
+            flushes.base = *live;
+            flushes.floors.base = base;
+        }
+        *live = Live::default();
+        flushes.floors.now = now;
     }
 
     fn count(&mut self, slot: &Slot, by: i32) {
-        if self.is_live(slot) {
-            self.live = self.live.wrapping_add_signed(by);
-            if !slot.item.is_resident() {
-                self.evicted = self.evicted.wrapping_add_signed(by);
+        let mut is_live = !slot.is_deleted();
+        if let Some(flushes) = self.flushes.as_mut().filter(|_| is_live) {
+            let Floors { now, base } = flushes.floors;
+            if base < now && slot.seqno() >= base {
+                flushes.base.count(slot, by);
             }
+            is_live = slot.seqno() >= now;
+        }
+        if is_live {
+            self.live.count(slot, by);
         }
         let bytes = slot.item.memory_bytes();
         self.bytes = if by < 0 {
@@ -169,10 +223,6 @@ impl Counts {
         } else {
             self.bytes.wrapping_add(bytes)
         };
-    }
-
-    fn is_live(&self, slot: &Slot) -> bool {
-        !slot.is_deleted() && slot.seqno() >= self.floor
     }
 }
 
@@ -310,36 +360,17 @@ impl Stripe {
         Some(slot)
     }
 
-    /// Counts the live slots anew.
-    pub(crate) fn recount(&mut self, floor: Seqno) {
-        let mut counts = Counts {
-            slots: self.counts.slots,
-            floor,
-            ..Counts::default()
-        };
-        for slot in self.parts.iter().flatten() {
-            counts.count(slot, 1);
-        }
-        self.counts = counts;
-    }
-
     /// [`Counts::sync`].
-    pub(crate) fn sync(&mut self, floor: Seqno) {
-        self.counts.sync(floor);
+    pub(crate) fn sync(&mut self, floors: Floors) {
+        self.counts.sync(floors);
     }
 
     /// What it holds.
     pub(crate) fn figures(&self) -> Figures {
-        let shown = |count: u32| {
-            if count > self.counts.slots {
-                0
-            } else {
-                count as usize
-            }
-        };
+        let live = self.counts.live;
         Figures {
-            items: shown(self.counts.live),
-            evicted: shown(self.counts.evicted),
+            items: live.items as usize,
+            evicted: live.evicted as usize,
             bytes: self.counts.bytes,
         }
     }
@@ -529,26 +560,59 @@ mod tests {
         );
     }
 
+    fn floors(now: u64, base: u64) -> Floors {
+        let (now, base) = (Seqno::new(now), Seqno::new(base));
+        Floors { now, base }
+    }
+
+    fn put(stripe: &mut Stripe, key: u32, seqno: u64) {
+        let new = item(key);
+        let seqno = Seqno::new(seqno);
+        stripe.replace(new.hash(), new.key(), new.clone(), seqno, false);
+    }
+
     #[test]
-    fn a_flush_leaves_nothing_live_and_a_recount_brings_it_back() {
+    fn a_flush_leaves_nothing_live_and_a_revert_brings_it_back() {
         let mut stripe = Stripe::default();
         for key in 0..10 {
             stripe.insert(Slot::new(item(key), Seqno::new(1), key == 3));
         }
         assert_eq!(stripe.figures().items, 9);
-        stripe.sync(Seqno::new(5));
+        stripe.sync(floors(5, 0));
         assert_eq!(stripe.figures().items, 0);
-        let again = item(4);
-        stripe.replace(
-            again.hash(),
-            again.key(),
-            again.clone(),
-            Seqno::new(6),
-            false,
-        );
+        put(&mut stripe, 4, 6);
         assert_eq!(stripe.figures().items, 1);
-        stripe.recount(Seqno::ZERO);
-        assert_eq!(stripe.figures().items, 9);
+        // Another one in the same window.
+        stripe.sync(floors(7, 0));
+        put(&mut stripe, 3, 8);
+        assert_eq!(stripe.figures().items, 1);
+        stripe.sync(floors(0, 0));
+        assert_eq!(stripe.figures().items, 10);
+    }
+
+    #[test]
+    fn a_revert_comes_back_to_the_flush_before_its_window() {
+        let mut stripe = Stripe::default();
+        for key in 0..10 {
+            stripe.insert(Slot::new(item(key), Seqno::new(1), false));
+        }
+        // One before the window and one inside, met at once.
+        stripe.sync(floors(5, 3));
+        put(&mut stripe, 4, 6);
+        assert_eq!(stripe.figures().items, 1);
+        stripe.sync(floors(3, 3));
+        assert_eq!(
+            stripe.figures().items,
+            1,
+            "what was flushed before stays so"
+        );
+        // That window was completed instead, and the next one is reverted.
+        stripe.sync(floors(7, 7));
+        put(&mut stripe, 5, 8);
+        stripe.sync(floors(9, 7));
+        assert_eq!(stripe.figures().items, 0);
+        stripe.sync(floors(7, 7));
+        assert_eq!(stripe.figures().items, 1);
     }
 
     #[test]

@@ -197,7 +197,9 @@ impl Node {
         let mut changes = Vec::new();
         for vbucket in vbuckets {
             let mut after = Seqno::ZERO;
-            while let super::RevertStep::More(next) = vbucket.revert_some(after, &mut changes) {
+            let cold = &mut Vec::new();
+            while let super::RevertStep::More(next) = vbucket.revert_some(after, &mut changes, cold)
+            {
                 after = next;
             }
         }

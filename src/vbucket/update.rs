@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use parking_lot::MutexGuard;
 
-use super::{Garbage, Ordered, Vbucket};
-use crate::checkpoint::{Change, Log, Phase, WindowReport};
+use super::{Garbage, Ordered, Vbucket, floors};
+use crate::checkpoint::{Change, Checkpoint, Log, Phase, Touched, WindowReport};
+use crate::item::Item;
 use crate::types::Seqno;
 
 /// The one word that readers look at before they compare a version with a reverting window: while
@@ -168,9 +169,30 @@ impl Vbucket {
         self.log().log.read_window(after, STEP_KEYS, out)
     }
 
+    /// Reads some of the keys that the window touched; see [`Log::read_touched`].
+    pub(crate) fn read_touched(&self, after: Seqno, out: &mut Vec<Touched>) -> Option<Seqno> {
+        self.log().log.read_touched(after, STEP_KEYS, out)
+    }
+
+    /// Lets go of some values of pre-images that are on disk, behind `after`. Returns how many went
+    /// and where to go on.
+    pub(crate) fn evict_pre_images(&self, after: Seqno) -> (usize, Option<Seqno>) {
+        let mut garbage = Vec::new();
+        let next = self
+            .log()
+            .log
+            .evict_pre_images(after, STEP_KEYS, &mut garbage);
+        (garbage.len(), next)
+    }
+
     /// Takes some keys of the reverting window back, from `after` on. No lock is held for more than
-    /// one key or one read of the log.
-    pub(crate) fn revert_some(&self, after: Seqno, changes: &mut Vec<Change>) -> RevertStep {
+    /// one key or one read of the log. Keys that are left without a value are put into `cold`.
+    pub(crate) fn revert_some(
+        &self,
+        after: Seqno,
+        changes: &mut Vec<Change>,
+        cold: &mut Vec<Item>,
+    ) -> RevertStep {
         changes.clear();
         let next = self.read_window(after, changes);
         for change in changes.iter() {
@@ -183,16 +205,19 @@ impl Vbucket {
                 .is_some_and(|slot| slot.seqno() == change.seqno)
             {
                 let mut ordered = self.log();
-                stripe.sync(ordered.log.floor());
+                stripe.sync(floors(&ordered.log));
                 self.restore(&mut stripe, &mut ordered, hash, key, &mut garbage);
             }
+            let slot = stripe.find(hash, key).filter(|slot| !slot.is_deleted());
+            let item = slot.map(|slot| slot.item());
+            cold.extend(item.filter(|item| !item.is_resident()).cloned());
             drop(stripe);
         }
         next.map_or(RevertStep::Done, RevertStep::More)
     }
 
-    /// The background revert is through: the window ends.
-    pub(crate) fn reverted(&self) {
+    /// The background revert is through: the window ends. What is returned takes time to drop.
+    pub(crate) fn reverted(&self) -> Vec<Checkpoint> {
         let free = {
             let mut ordered = self.log();
             let free = ordered.log.reverted();
@@ -201,10 +226,7 @@ impl Vbucket {
             free
         };
         self.release(&free);
-        // A flush_all of the window has been taken back: its keys count again.
-        for stripe in self.table.stripes() {
-            stripe.lock().recount(self.floor());
-        }
+        free
     }
 
     /// After a failed COMPLETE: drops the window entries that a later entry of the same key made

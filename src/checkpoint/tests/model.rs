@@ -424,7 +424,7 @@ impl World {
             let Some(item) = &change.item else { continue };
             let latest = self.table.get(&item.key()[0]).map(|slot| slot.seqno);
             if let Some(latest) = latest.filter(|&latest| latest > change.seqno) {
-                self.log.evict_pre_image(latest, change.seqno);
+                self.log.pre_image_saved(latest, change.seqno, false);
             }
         }
     }

@@ -80,7 +80,7 @@ fn a_window_keeps_its_keys_above_the_quota_and_reverts_without_a_disk() {
         .count();
     assert_eq!(
         inside,
-        engine.update_report().touched,
+        engine.update_report().window.touched,
         "a key of the window was evicted"
     );
     let revert = || engine.revert_update(OPERATOR);

@@ -398,6 +398,20 @@ fn a_delayed_flush_of_a_window_is_taken_back_with_it_and_one_from_before_is_not_
     node.revert().unwrap();
     assert_eq!(node.get(0, "k").as_deref(), Some("v"));
     assert_eq!(node.crash().get(0, "k").as_deref(), Some("v"));
+    // Told in a window that is taken back, due after it.
+    let node = Node::new();
+    node.set(0, "k", "v");
+    node.start().unwrap();
+    flush(&node);
+    node.revert().unwrap();
+    node.host.advance(20);
+    assert_eq!(node.get(0, "k").as_deref(), Some("v"));
+    // Told before the window, due after it.
+    flush(&node);
+    node.start().unwrap();
+    node.revert().unwrap();
+    node.host.advance(10);
+    assert_eq!(node.get(0, "k"), None);
     // Told before the window, due in it: a crash takes the flush back, and it comes again.
     let node = Node::new();
     node.set(0, "k", "v");

@@ -69,5 +69,5 @@ fn ten_thousand_updates_of_an_idle_node_leave_nothing_in_memory() {
         (checkpoints, entries, vbucket.with_log(Log::unpersisted)),
         (1, 1, 0)
     );
-    assert_eq!(node.engine.update_report().touched, 0);
+    assert_eq!(node.engine.update_report().window.touched, 0);
 }

@@ -102,7 +102,7 @@ fn complete_that_cannot_commit_leaves_the_window_open_with_all_that_was_written(
     );
     assert!(node.host.has_logged(LogLevel::Warning, text));
     assert_eq!(node.state(), UpdateState::Open);
-    assert_eq!(node.engine.update_report().touched, 3);
+    assert_eq!(node.engine.update_report().window.touched, 3);
     node.store.faults().fail_commits(false);
     node.write();
     let lost = node.after_a_crash();
@@ -393,7 +393,7 @@ fn touch_keeps_the_cas_and_is_taken_back() {
     let touched = node.host.finish(CLIENT, touch).unwrap();
     assert_eq!((touched.cas(), touched.value()), (cas, &b"v"[..]));
     assert_eq!(touched.expiry(), expiry + 1_000);
-    assert_eq!(node.engine.update_report().touched, 1);
+    assert_eq!(node.engine.update_report().window.touched, 1);
     assert_eq!(node.revert(), Ok(()));
     let back = node.item_of(0, "k").unwrap();
     assert_eq!(

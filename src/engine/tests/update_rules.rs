@@ -102,7 +102,7 @@ fn a_window_is_one_checkpoint_of_its_distinct_keys() {
     for key in 0..500 {
         node.set(0, &key.to_string(), "inside");
     }
-    let bytes = node.engine.update_report().bytes;
+    let bytes = node.engine.update_report().window.bytes;
     node.host.advance(10_000);
     for round in 0..20_000 {
         node.set(0, &(round % 500).to_string(), "inside");
@@ -110,5 +110,5 @@ fn a_window_is_one_checkpoint_of_its_distinct_keys() {
     vbucket.close_if_old();
     assert_eq!(vbucket.with_log(crate::checkpoint::Log::open_id), id);
     let report = node.engine.update_report();
-    assert_eq!((report.touched, report.bytes), (500, bytes));
+    assert_eq!((report.window.touched, report.window.bytes), (500, bytes));
 }

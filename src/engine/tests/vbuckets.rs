@@ -287,3 +287,21 @@ fn a_deletion_that_the_store_cannot_note_says_so_and_one_without_persistence_doe
     node.engine.set_persistence(false);
     assert_eq!(delete(2), Ok(Ok(())));
 }
+
+#[test]
+fn a_replica_that_never_learned_an_id_begins_with_one_when_it_becomes_active() {
+    let node = Node::new();
+    let open_id = || {
+        let vbucket = node.engine.vbucket(4).unwrap();
+        vbucket.with_log(crate::checkpoint::Log::open_id).get()
+    };
+    node.engine.set_vbucket(4, VbucketState::Replica).unwrap();
+    assert_eq!(open_id(), 0);
+    node.activate(4);
+    assert_eq!(open_id(), 1);
+    node.start().unwrap();
+    assert_eq!(open_id(), 2);
+    node.revert().unwrap();
+    node.activate(4);
+    assert_eq!(open_id(), 3);
+}

@@ -165,10 +165,12 @@ impl<'a> World<'a> {
             }
             TakeBack(vbucket) => {
                 let vbucket = self.node.vbucket(u16::try_from(vbucket).unwrap());
-                vbucket.revert_some(Seqno::ZERO, &mut Vec::new());
+                vbucket.revert_some(Seqno::ZERO, &mut Vec::new(), &mut Vec::new());
             }
             Reverted => {
-                self.all().iter().for_each(|vbucket| vbucket.reverted());
+                for vbucket in self.all() {
+                    vbucket.reverted();
+                }
                 self.node.shared.switch.turn_off();
                 self.model.phase = Phase::None;
                 self.running = false;

@@ -2,7 +2,7 @@
 
 use super::{KEYS, World};
 use crate::checkpoint::tests::{item_of, live_entries, read_all};
-use crate::checkpoint::{Kind, Op, Phase, PreImage};
+use crate::checkpoint::{Kind, Op, Phase, PreImage, Tally};
 use crate::types::Seqno;
 
 impl World {
@@ -153,5 +153,45 @@ impl World {
             (report.touched, report.bytes),
             (window.mutations, window.bytes)
         );
+        if self.burying.is_none() {
+            self.check_touches();
+        }
+    }
+
+    /// What the window did to every key, once no key stands in it twice.
+    fn check_touches(&self) {
+        let held = self.held.as_ref().unwrap();
+        let after = match self.phase() {
+            Some(Phase::Open) => &self.state,
+            _ => &held.accepted,
+        };
+        let mut touched = Vec::new();
+        let mut at = Some(Seqno::ZERO);
+        while let Some(from) = at {
+            at = self.log.read_touched(from, 2, &mut touched);
+        }
+        let report = self.log.window_report().unwrap();
+        let mut keys = Tally::default();
+        for entry in &touched {
+            let key = entry.item.key()[0];
+            let (old, new) = (held.at_start.get(&key), after.get(&key));
+            match (old, new) {
+                (None, Some(_)) => keys.added += 1,
+                (Some(_), Some(_)) => keys.updated += 1,
+                (Some(_), None) => keys.deleted += 1,
+                (None, None) => keys.vanished += 1,
+            }
+            let length = |version: Option<&u32>| Some(item_of(key, *version?).nbytes());
+            assert_eq!((entry.old, entry.new()), (length(old), length(new)));
+        }
+        assert_eq!((report.keys, touched.len()), (keys, report.touched));
+        if self.phase() == Some(Phase::Open) {
+            let seqnos = &held.seqnos;
+            let unsaved = touched.iter().filter(|entry| {
+                let seqno = seqnos.get(&entry.item.key()[0]);
+                entry.old.is_some() && seqno.is_some_and(|at| *at > self.log.persisted())
+            });
+            assert_eq!(report.unsaved, unsaved.count());
+        }
     }
 }

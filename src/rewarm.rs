@@ -1,0 +1,177 @@
+//! Re-warm: brings back into memory what a revert left on disk only, so that reads return to the
+//! speed of memory by themselves.
+//!
+//! Values are read in the order of the store, by a scan when they are many, while memory is below
+//! the low-water mark. A client that asks for one of them does not wait for this: its own fetch is
+//! another thread's, and whoever comes second finds the value in place. A newer version is never
+//! overwritten. What was not brought back when memory ran out is left to the clients' fetches.
+//!
+//! Threads: [`run`] has one of its own. Waits for the disk; holds no lock meanwhile.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::host::LogLevel;
+use crate::item::Item;
+use crate::pager::Evictor;
+use crate::store::{Record, Store, StoreError};
+use crate::types::VbucketId;
+use crate::vbucket::{Shared, Vbucket, VbucketMap};
+use crate::worker::{Signal, Wake};
+
+/// A scan reads a row in a tenth of the time of a read by key: it pays from this share of the
+/// vbucket's keys on.
+const SCAN_SHARE: usize = 10;
+/// Rows between two looks at memory and at what else may end the work.
+const LOOK_ROWS: usize = 256;
+
+/// Keys of one vbucket whose values are on disk only.
+#[derive(Debug)]
+struct Cold {
+    vbucket: VbucketId,
+    incarnation: u64,
+    /// The key-only items.
+    items: Vec<Item>,
+}
+
+/// What is to be brought back.
+pub(crate) struct Rewarm {
+    store: Arc<dyn Store>,
+    vbuckets: Arc<VbucketMap>,
+    shared: Arc<Shared>,
+    evictor: Arc<Evictor>,
+    // Guards what is to be done, oldest first. Lock order: last.
+    queue: Mutex<VecDeque<Cold>>,
+    /// Vbuckets that are being warmed or are to be.
+    left: AtomicUsize,
+    signal: Arc<Signal>,
+}
+
+impl Rewarm {
+    /// Reads from `store` into `vbuckets` as long as `evictor` has nothing to do.
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        vbuckets: Arc<VbucketMap>,
+        shared: Arc<Shared>,
+        evictor: Arc<Evictor>,
+    ) -> Self {
+        Self {
+            store,
+            vbuckets,
+            shared,
+            evictor,
+            queue: Mutex::default(),
+            left: AtomicUsize::new(0),
+            signal: Signal::new(),
+        }
+    }
+
+    /// Wakes the thread.
+    pub(crate) fn signal(&self) -> &Arc<Signal> {
+        &self.signal
+    }
+
+    /// Whether values are still being brought back.
+    pub(crate) fn is_running(&self) -> bool {
+        self.left.load(Ordering::Acquire) != 0
+    }
+
+    /// Has values of a vbucket brought back; the items are key-only.
+    pub(crate) fn add(&self, vbucket: &Vbucket, items: Vec<Item>) {
+        if items.is_empty() {
+            return;
+        }
+        self.left.fetch_add(1, Ordering::AcqRel);
+        self.queue.lock().push_back(Cold {
+            vbucket: vbucket.id(),
+            incarnation: vbucket.incarnation(),
+            items,
+        });
+        self.signal.wake();
+    }
+
+    fn warm(&self, mut cold: Cold, signal: &Signal) -> Result<(), StoreError> {
+        cold.items
+            .sort_unstable_by(|one, other| one.key().cmp(other.key()));
+        let Some(vbucket) = self.vbuckets.get(cold.vbucket) else {
+            return Ok(());
+        };
+        let goes_on = || {
+            let is_same = vbucket.incarnation() == cold.incarnation;
+            is_same && !self.evictor.is_above_low() && !signal.is_stopped()
+        };
+        if cold.items.len().saturating_mul(SCAN_SHARE) < vbucket.items() {
+            self.warm_each(vbucket, &cold.items, goes_on)
+        } else {
+            self.warm_by_scan(vbucket, &cold.items, goes_on)
+        }
+    }
+
+    fn warm_each(
+        &self,
+        vbucket: &Vbucket,
+        items: &[Item],
+        goes_on: impl Fn() -> bool,
+    ) -> Result<(), StoreError> {
+        for some in items.chunks(LOOK_ROWS) {
+            if !goes_on() {
+                return Ok(());
+            }
+            for item in some {
+                let found = &mut |record: Record<'_>| self.fill(vbucket, item, &record);
+                self.store.get(vbucket.id(), item.key(), found)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn warm_by_scan(
+        &self,
+        vbucket: &Vbucket,
+        items: &[Item],
+        goes_on: impl Fn() -> bool,
+    ) -> Result<(), StoreError> {
+        let mut left = items.iter().peekable();
+        let mut rows = 0;
+        self.store.scan(vbucket.id(), &mut |key, record| {
+            if rows % LOOK_ROWS == 0 && !goes_on() {
+                return false;
+            }
+            rows += 1;
+            while left.next_if(|item| item.key() < key).is_some() {}
+            if let Some(item) = left.next_if(|item| item.key() == key) {
+                self.fill(vbucket, item, &record);
+            }
+            left.peek().is_some()
+        })
+    }
+
+    /// Puts the value of a row in place, if it is still the one that is wanted.
+    fn fill(&self, vbucket: &Vbucket, item: &Item, record: &Record<'_>) {
+        if record.cas != item.cas() || record.value.len() != item.nbytes() {
+            return;
+        }
+        let full = Item::with_value(item.key(), &[record.value], item.meta());
+        if full.is_some_and(|full| vbucket.fill(&full)) {
+            self.shared.metrics.rewarmed.add(1);
+        }
+    }
+}
+
+/// The thread. What is left when the engine stops stays on disk.
+pub(crate) fn run(rewarm: &Rewarm, signal: &Signal) {
+    while signal.wait(None) != Wake::Stop {
+        loop {
+            let next = rewarm.queue.lock().pop_front();
+            let Some(cold) = next else { break };
+            if let Err(error) = rewarm.warm(cold, signal) {
+                let text = format!("cannot read reverted values back into memory: {error}");
+                rewarm.shared.host.log(LogLevel::Warning, &text);
+            }
+            rewarm.left.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
