@@ -151,6 +151,8 @@ class Crash(unittest.TestCase):
         with self.host.binary() as link:
             for vbucket in VBUCKETS[1:]:
                 link.call(wire.SET_VBUCKET, extras=b"\0\0\0\1", vbucket=vbucket)
+                # Written in one commit with the vbucket's own record: a kill finds all of them.
+                link.set(b"ready", b"", vbucket=vbucket)
             self.host.drained(link)
         self.found = {vbucket: dict.fromkeys(KEYS) for vbucket in VBUCKETS}
         self.outcome = self.previous = "none"
