@@ -154,6 +154,9 @@ class Crash(unittest.TestCase):
                 # Written in one commit with the vbucket's own record: a kill finds all of them.
                 link.set(b"ready", b"", vbucket=vbucket)
             self.host.drained(link)
+            for vbucket in VBUCKETS[1:]:
+                link.delete(b"ready", vbucket=vbucket)
+            self.host.drained(link)
         self.found = {vbucket: dict.fromkeys(KEYS) for vbucket in VBUCKETS}
         self.outcome = self.previous = "none"
         self.durations = dict.fromkeys(WINDOWS, 0.03)
