@@ -304,12 +304,15 @@ impl Core {
         // The cursors may go on.
         self.changed();
         self.house.wake();
-        self.updates.results.put(job.cookie.cookie(), outcome);
-        self.host.notify(job.cookie);
+        // Before the answer: who asks after it is to see that values are still coming back.
+        let mut free = Vec::new();
         for (vbucket, left) in vbuckets.iter().zip(left) {
             self.rewarm.add(vbucket, left.cold);
-            drop(left.free);
+            free.push(left.free);
         }
+        self.updates.results.put(job.cookie.cookie(), outcome);
+        self.host.notify(job.cookie);
+        drop(free);
     }
 
     /// What the store is to say once the windows of a job have ended: another vbucket, dead or a
