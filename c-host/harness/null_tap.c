@@ -4,10 +4,10 @@
  * A stream plays the script that stands in its client's name behind "script:". Letters are events,
  * digits behind one repeat it:
  *
- *   M D F O V S E N   mutation, deletion, flush, opaque, vbucket set, checkpoint start and end,
- * noop B                 mutation with a value of 1 MiB P                 one pause W pause until
- * somebody stores a key X                 disconnect A                 an event that no iterator
- * may return
+ * - M mutation, B mutation with a value of 1 MiB, D deletion, F flush, O opaque
+ * - V vbucket set to replica, H to active, S and E checkpoint start and end, N noop
+ * - P one pause, W pause until somebody stores a key, X disconnect
+ * - A an event that no iterator may return
  *
  * and before a letter: '!' asks for an ack, '~' says that there is no value, '+' adds three
  * engine-specific bytes. At the end of its script a stream pauses for good. Without configuration
@@ -159,17 +159,10 @@ static tap_event_t event_of(char letter) {
     static const struct {
         char letter;
         tap_event_t event;
-    } events[] = {{'M', TAP_MUTATION},
-                  {'B', TAP_MUTATION},
-                  {'D', TAP_DELETION},
-                  {'F', TAP_FLUSH},
-                  {'O', TAP_OPAQUE},
-                  {'V', TAP_VBUCKET_SET},
-                  {'S', TAP_CHECKPOINT_START},
-                  {'E', TAP_CHECKPOINT_END},
-                  {'N', TAP_NOOP},
-                  {'X', TAP_DISCONNECT},
-                  {'A', TAP_ACK}};
+    } events[] = {{'M', TAP_MUTATION},    {'B', TAP_MUTATION},         {'D', TAP_DELETION},
+                  {'F', TAP_FLUSH},       {'O', TAP_OPAQUE},           {'V', TAP_VBUCKET_SET},
+                  {'H', TAP_VBUCKET_SET}, {'S', TAP_CHECKPOINT_START}, {'E', TAP_CHECKPOINT_END},
+                  {'N', TAP_NOOP},        {'X', TAP_DISCONNECT},       {'A', TAP_ACK}};
     for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
         if (events[i].letter == letter) {
             return events[i].event;
@@ -182,7 +175,8 @@ static tap_event_t null_iterate(ENGINE_HANDLE *handle, const void *cookie, item 
                                 void **engine_specific, uint16_t *nengine_specific, uint8_t *ttl,
                                 uint16_t *flags, uint32_t *seqno, uint16_t *vbucket) {
     static char bytes[] = {'a', 'b', 'c', '\0'};
-    static char state[] = {0, 0, 0, vbucket_state_replica};
+    static char replica[] = {0, 0, 0, vbucket_state_replica};
+    static char active[] = {0, 0, 0, vbucket_state_active};
     struct null_engine *e = null_of(handle);
     *it = NULL;
     *engine_specific = bytes;
@@ -203,9 +197,9 @@ static tap_event_t null_iterate(ENGINE_HANDLE *handle, const void *cookie, item 
     if (letter != '\0' && strchr("MBDSE", letter) != NULL) {
         *it = make_item(letter, *seqno);
     }
-    if (letter == 'V') {
-        *engine_specific = state;
-        *nengine_specific = sizeof state;
+    if (event == TAP_VBUCKET_SET) {
+        *engine_specific = letter == 'V' ? replica : active;
+        *nengine_specific = sizeof replica;
     }
     return event;
 }
