@@ -1,5 +1,6 @@
 /* The stub engine's commands, statistics, and the thread that notifies. */
 #include <arpa/inet.h>
+#include <endian.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,6 +79,10 @@ void *null_worker(void *argument) {
         unsigned count = 0;
         const void *commander = NULL;
         bool good = true;
+        if (null_tap_due(e)) {
+            null_tap_work(e);
+            continue;
+        }
         if (e->job == JOB_NONE && !e->release_blocked) {
             (void)pthread_cond_wait(&e->wake, &e->lock);
             continue;
@@ -208,6 +213,20 @@ static ENGINE_ERROR_CODE get_vbucket(struct null_engine *e, const struct parts *
                                                                            : ENGINE_ENOMEM;
 }
 
+static ENGINE_ERROR_CODE last_closed(struct null_engine *e, const struct parts *p,
+                                     const void *cookie, ADD_RESPONSE response) {
+    lock(e);
+    const bool there = p->vbucket < NULL_VBUCKETS && e->vbuckets[p->vbucket].state != 0;
+    const uint64_t open = there ? e->vbuckets[p->vbucket].checkpoint : 1;
+    unlock(e);
+    if (!there) {
+        return answer(response, cookie, PROTOCOL_BINARY_RESPONSE_NOT_MY_VBUCKET, "");
+    }
+    const uint64_t wire = htobe64(open - 1);
+    return response(NULL, 0, NULL, 0, &wire, sizeof wire, 0, 0, 0, cookie) ? ENGINE_SUCCESS
+                                                                           : ENGINE_ENOMEM;
+}
+
 static ENGINE_ERROR_CODE del_vbucket(struct null_engine *e, const struct parts *p,
                                      const void *cookie, ADD_RESPONSE response) {
     uint16_t status = PROTOCOL_BINARY_RESPONSE_SUCCESS;
@@ -293,6 +312,8 @@ ENGINE_ERROR_CODE null_unknown_command(ENGINE_HANDLE *handle, const void *cookie
     case PROTOCOL_BINARY_CMD_STOP_PERSISTENCE:
     case PROTOCOL_BINARY_CMD_START_PERSISTENCE:
         return answer(response, cookie, PROTOCOL_BINARY_RESPONSE_SUCCESS, "");
+    case PROTOCOL_BINARY_CMD_LAST_CLOSED_CHECKPOINT:
+        return last_closed(e, &p, cookie, response);
     case PROTOCOL_BINARY_CMD_ONLINE_UPDATE_START:
     case PROTOCOL_BINARY_CMD_ONLINE_UPDATE_COMPLETE:
     case PROTOCOL_BINARY_CMD_ONLINE_UPDATE_REVERT:
@@ -357,6 +378,8 @@ ENGINE_ERROR_CODE null_get_stats(ENGINE_HANDLE *handle, const void *cookie, cons
         add_vbuckets(e, cookie, false, add_stat);
     } else if (nkey == 10 && memcmp(stat_key, "checkpoint", 10) == 0) {
         add_vbuckets(e, cookie, true, add_stat);
+    } else if (nkey == 3 && memcmp(stat_key, "tap", 3) == 0) {
+        null_tap_stats(e, cookie, add_stat);
     } else if (nkey == 12 && memcmp(stat_key, "onlineupdate", 12) == 0) {
         add_text(add_stat, cookie, "state",
                  e->job == JOB_REVERT     ? "reverting"

@@ -60,6 +60,9 @@ static bool parse(struct null_engine *e, const char *text) {
     };
     const int result =
         text == NULL || text[0] == '\0' ? 0 : e->core->parse_config(text, items, stderr);
+    if (layout != NULL && strcmp(layout, "auto") != 0) {
+        e->layout = strcmp(layout, "membase") == 0 ? NULL_LAYOUT_MEMBASE : NULL_LAYOUT_MEMCACHED;
+    }
     free(layout);
     free(undo);
     if (result != 0) {
@@ -77,6 +80,9 @@ static ENGINE_ERROR_CODE null_initialize(ENGINE_HANDLE *handle, const char *conf
     e->vbuckets[0] = (struct null_vbucket){.state = vbucket_state_active, .checkpoint = 1};
     if (!parse(e, config_str)) {
         return ENGINE_EINVAL;
+    }
+    if (!null_tap_open(e)) {
+        return ENGINE_ENOMEM;
     }
     if (e->dbname != NULL && (!null_open_dir(e) || !null_load(e))) {
         return ENGINE_FAILED;
@@ -102,6 +108,7 @@ static void null_destroy(ENGINE_HANDLE *handle, const bool force) {
     if (e->buckets != NULL) {
         null_free_all(e);
     }
+    null_tap_close(e);
     if (e->lock_file >= 0) {
         (void)close(e->lock_file);
     }
@@ -289,6 +296,7 @@ static ENGINE_ERROR_CODE null_store(ENGINE_HANDLE *handle, const void *cookie, i
     ENGINE_ERROR_CODE code = null_enter(e, cookie, vbucket);
     if (code == ENGINE_SUCCESS) {
         code = store_locked(e, it, cas, operation, vbucket);
+        null_tap_stored(e);
     }
     unlock(e);
     return code;
@@ -397,6 +405,7 @@ ENGINE_ERROR_CODE create_instance(uint64_t interface, GET_SERVER_API get_server_
     e->core = server->core;
     e->extension = server->extension;
     e->cookies = server->cookie;
+    e->callback = server->callback;
     e->last_outcome = "none";
     e->item_size_max = 20971520;
     e->lock_file = -1;
@@ -417,6 +426,8 @@ ENGINE_ERROR_CODE create_instance(uint64_t interface, GET_SERVER_API get_server_
         .get_stats = null_get_stats,
         .reset_stats = null_reset_stats,
         .unknown_command = null_unknown_command,
+        .tap_notify = null_tap_notify,
+        .get_tap_iterator = null_get_tap_iterator,
         .item_set_cas = null_item_set_cas,
         .get_item_info = null_get_item_info,
     };

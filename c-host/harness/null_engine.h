@@ -54,11 +54,23 @@ enum null_job {
     JOB_REVERT
 };
 
+/* Which cookie table the host has, as configuration key host_abi says. */
+enum null_layout {
+    NULL_LAYOUT_UNKNOWN,
+    NULL_LAYOUT_MEMBASE,
+    NULL_LAYOUT_MEMCACHED
+};
+
+struct null_tap;
+
 struct null_engine {
     ENGINE_HANDLE_V1 table; /* first */
     SERVER_CORE_API *core;
     SERVER_EXTENSION_API *extension;
-    SERVER_COOKIE_API_MEMBASE *cookies; /* only the members that both layouts share */
+    SERVER_CALLBACK_API *callback;
+    SERVER_COOKIE_API_MEMBASE *cookies; /* members that both layouts share, unless layout says */
+    enum null_layout layout;
+    struct null_tap *tap;
 
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -92,6 +104,8 @@ struct null_engine {
 /* Locks are held by the caller of everything in null_store.c unless said otherwise. */
 struct null_item *null_item_new(const void *key, size_t nkey, size_t nbytes);
 void null_item_free(struct null_item *it);
+/* Items that exist in this process. Needs no lock. */
+uint64_t null_item_live(void);
 char *null_item_value(struct null_item *it);
 
 struct null_entry *null_find(struct null_engine *e, const void *key, size_t nkey, uint16_t vb);
@@ -121,6 +135,26 @@ ENGINE_ERROR_CODE null_unknown_command(ENGINE_HANDLE *handle, const void *cookie
 ENGINE_ERROR_CODE null_get_stats(ENGINE_HANDLE *handle, const void *cookie, const char *stat_key,
                                  int nkey, ADD_STAT add_stat);
 void *null_worker(void *argument);
+
+/* null_tap.c: streams and their consumers. */
+bool null_tap_open(struct null_engine *e);
+void null_tap_close(struct null_engine *e);
+TAP_ITERATOR null_get_tap_iterator(ENGINE_HANDLE *handle, const void *cookie, const void *client,
+                                   size_t nclient, uint32_t flags, const void *userdata,
+                                   size_t nuserdata);
+ENGINE_ERROR_CODE null_tap_notify(ENGINE_HANDLE *handle, const void *cookie, void *engine_specific,
+                                  uint16_t nengine, uint8_t ttl, uint16_t tap_flags,
+                                  tap_event_t tap_event, uint32_t tap_seqno, const void *key,
+                                  size_t nkey, uint32_t flags, uint32_t exptime, uint64_t cas,
+                                  const void *data, size_t ndata, uint16_t vbucket);
+/* Locked. A key was stored: sleeping streams are to be woken. */
+void null_tap_stored(struct null_engine *e);
+/* Locked. Whether null_tap_work has something to do, which unlocks meanwhile. */
+bool null_tap_due(const struct null_engine *e);
+void null_tap_work(struct null_engine *e);
+/* Locked. */
+void null_tap_stats(struct null_engine *e, const void *cookie, ADD_STAT add_stat);
+
 struct null_engine *null_of(ENGINE_HANDLE *handle);
 /* Locked. SUCCESS when the vbucket serves; EWOULDBLOCK has been arranged for. */
 ENGINE_ERROR_CODE null_enter(struct null_engine *e, const void *cookie, uint16_t vb);

@@ -16,6 +16,13 @@ enum {
 
 static const uint64_t FILE_MAGIC = 0x314c4c554e434544ULL;
 
+/* One number for the process, since items do not know their engine. */
+static _Atomic uint64_t live_items;
+
+uint64_t null_item_live(void) {
+    return atomic_load(&live_items);
+}
+
 struct null_item *null_item_new(const void *key, size_t nkey, size_t nbytes) {
     struct null_item *it = malloc(sizeof *it + nkey + 1 + nbytes);
     if (it == NULL) {
@@ -23,6 +30,7 @@ struct null_item *null_item_new(const void *key, size_t nkey, size_t nbytes) {
     }
     memset(it, 0, sizeof *it);
     it->references = 1;
+    atomic_fetch_add(&live_items, 1);
     it->nkey = (uint16_t)nkey;
     it->nbytes = (uint32_t)nbytes;
     memcpy(it->data, key, nkey);
@@ -33,6 +41,7 @@ struct null_item *null_item_new(const void *key, size_t nkey, size_t nbytes) {
 void null_item_free(struct null_item *it) {
     if (it != NULL && atomic_fetch_sub(&it->references, 1) == 1) {
         free(it);
+        atomic_fetch_sub(&live_items, 1);
     }
 }
 

@@ -81,7 +81,7 @@ enum outcome bin_store_begin(struct conn *c, const struct bin_request *r);
 /* bin_stats.c */
 enum outcome bin_stats(struct conn *c, const struct bin_request *r);
 
-/* tap.c */
+/* tap.c: a complete request; an answer to one of our events, perhaps not all there yet */
 enum outcome tap_request(struct conn *c, const struct bin_request *r);
 enum outcome tap_response(struct conn *c, const struct bin_request *r);
 

@@ -18,6 +18,12 @@
 #define DISCARD_BYTES 16384
 #define DISCARD_ROUNDS_MAX 16
 
+/* What is left of a turn, so that other connections get theirs. */
+struct turn {
+    int commands;
+    int tap_batches;
+};
+
 /* Where the state machine goes on after one step. */
 enum step {
     STEP_AGAIN,
@@ -172,6 +178,8 @@ struct conn *conn_new(struct worker *worker, int fd) {
     c->status = ENGINE_SUCCESS;
     c->mark_kept = false;
     c->get_offset = 0;
+    c->tap_iterator = NULL;
+    c->tap_asleep = false;
     atomic_store(&c->references, 1);
     /* No lock here, as on real hosts: an engine may not notify yet. */
     ch_host_perform_callbacks(server->host, ON_CONNECT, NULL, c);
@@ -225,6 +233,10 @@ static void conn_close(struct conn *c) {
     atomic_store(&c->fd, -1);
     close(fd);
     ch_host_perform_callbacks(server->host, ON_DISCONNECT, NULL, c);
+    if (c->tap_asleep && server->settings.layout == CH_LAYOUT_MEMBASE) {
+        /* Couchbase 1.8 says it twice for a stream that sleeps. */
+        ch_host_perform_callbacks(server->host, ON_DISCONNECT, NULL, c);
+    }
     atomic_store(&c->engine_specific, NULL);
     output_drop(&c->out, conn_release_item, c);
     output_free(&c->out);
@@ -413,13 +425,15 @@ static enum step block(struct conn *c) {
     return STEP_BLOCKED;
 }
 
-static enum step command_step(struct conn *c, int *budget) {
-    if (*budget <= 0) {
+static enum step command_step(struct conn *c, struct turn *turn) {
+    if (turn->commands <= 0) {
         return STEP_YIELD;
     }
     switch (run_command(c)) {
     case OUTCOME_DONE:
-        (*budget)--;
+        turn->commands--;
+        /* A stream asks its iterator again after every packet. */
+        c->tap_asleep = false;
         return STEP_AGAIN;
     case OUTCOME_FLUSH:
         c->flush_first = true;
@@ -436,7 +450,27 @@ static enum step command_step(struct conn *c, int *budget) {
     return STEP_AGAIN;
 }
 
-static enum step next_step(struct conn *c, int *budget) {
+/* A stream goes on when there is no command to run, with all of its output sent. */
+static enum step stream_step(struct conn *c, struct turn *turn, enum step idle) {
+    if (c->tap_asleep) {
+        return idle;
+    }
+    if (c->out.count > c->out.first) {
+        c->flush_first = true;
+        return STEP_AGAIN;
+    }
+    if (turn->tap_batches <= 0) {
+        return STEP_YIELD;
+    }
+    turn->tap_batches--;
+    if (!tap_stream_batch(c)) {
+        return idle;
+    }
+    c->flush_first = true;
+    return STEP_AGAIN;
+}
+
+static enum step next_step(struct conn *c, struct turn *turn) {
     if (c->out.failed) {
         return STEP_CLOSE;
     }
@@ -457,8 +491,11 @@ static enum step next_step(struct conn *c, int *budget) {
     }
     switch (c->state) {
     case CONN_COMMAND:
-    case CONN_STORE:
-        return command_step(c, budget);
+    case CONN_STORE: {
+        enum step step = command_step(c, turn);
+        bool idle = step == STEP_READ || step == STEP_YIELD;
+        return idle && c->tap_iterator != NULL ? stream_step(c, turn, step) : step;
+    }
     case CONN_VALUE:
         return receive_value(c);
     case CONN_SWALLOW:
@@ -469,12 +506,12 @@ static enum step next_step(struct conn *c, int *budget) {
 
 /* Runs until there is nothing to do, or the turn has lasted long enough. */
 void conn_drive(struct conn *c) {
-    int budget = COMMANDS_PER_TURN;
+    struct turn turn = {.commands = COMMANDS_PER_TURN, .tap_batches = TAP_BATCHES_PER_TURN};
     int rounds = 0;
     enum step step = STEP_AGAIN;
 
     while (step == STEP_AGAIN) {
-        step = next_step(c, &budget);
+        step = next_step(c, &turn);
         if (step == STEP_AGAIN && ++rounds > 8 * COMMANDS_PER_TURN) {
             step = STEP_YIELD;
         }
@@ -518,12 +555,13 @@ static void on_event(evutil_socket_t fd, short what, void *arg) {
     pthread_mutex_unlock(&c->worker->mutex);
 }
 
-/* The engine's notify arrived; runs the interrupted command again. */
+/* The engine's notify arrived; runs the interrupted command again, or wakes the stream. */
 void conn_resume(struct conn *c) {
     pthread_mutex_lock(&c->worker->mutex);
-    if (c->in_use && c->blocked && c->notified) {
+    if (c->in_use && c->notified) {
         c->blocked = false;
         c->notified = false;
+        c->tap_asleep = false;
         conn_drive(c);
     }
     pthread_mutex_unlock(&c->worker->mutex);

@@ -38,10 +38,15 @@ static void notify_locked(struct conn *c, ENGINE_ERROR_CODE status, bool inside_
         c->notified = true;
         c->status = status;
         worker_resume(c->worker, c);
+    } else if (c->in_use && c->tap_asleep && !c->blocked) {
+        c->notified = true;
+        worker_resume(c->worker, c);
     } else if (inside_engine && c->in_engine_call) {
         c->early_notified = true;
         c->status = status;
-    } else {
+    } else if (c->in_use ? c->tap_iterator == NULL || c->blocked
+                         : atomic_load(&c->references) == 0) {
+        /* An awake stream asks the engine anyway, and a reserved cookie may outlive its socket. */
         ch_log(host, EXTENSION_LOG_WARNING, c,
                "Ignoring notify_io_complete (%s) for a connection that %s", ch_error_name(status),
                c->in_use ? "is not blocked" : "is closed");

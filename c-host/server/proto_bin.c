@@ -406,6 +406,11 @@ static enum outcome whole_packet(struct conn *c, struct bin_request *r) {
                r->opcode <= PROTOCOL_BINARY_CMD_TAP_CHECKPOINT_END;
     uint64_t limit = server->settings.item_bytes_max + UINT8_MAX + KEY_BYTES_MAX;
 
+    if (tap) {
+        /* Engine-specific bytes. */
+        limit += UINT16_MAX;
+    }
+
     if (!tap && server->v1->unknown_command == NULL) {
         return bin_refuse(c, PROTOCOL_BINARY_RESPONSE_UNKNOWN_COMMAND);
     }

@@ -36,6 +36,7 @@
 #define LINE_BYTES_MAX 2048
 #define GET_LINE_BYTES_MAX 65536
 #define COMMANDS_PER_TURN 20
+#define TAP_BATCHES_PER_TURN 50
 #define SERVER_VERSION "1.7.0-engine-host"
 
 struct settings {
@@ -191,9 +192,14 @@ struct conn {
     bool noreply;
     size_t get_offset;
 
+    /* A TAP stream, if not NULL. Asleep it waits for a notify; protected by the worker's mutex. */
+    TAP_ITERATOR tap_iterator;
+    bool tap_asleep;
+
     struct conn *next_all;
     struct conn *next_unused;
     struct conn *next_resume;
+    bool resuming; /* on the resume list or taken from it; protected by the queue mutex */
     struct conn *next_unreferenced;
     bool in_use;
 };
@@ -232,6 +238,11 @@ void count_add(atomic_ullong *counter, unsigned long long amount);
 /* listener.c */
 bool listener_start(struct server *server, struct event_base *base);
 void listener_stop(struct server *server);
+
+/* tap_stream.c */
+void tap_stream_begin(struct conn *c, TAP_ITERATOR iterator);
+/* Queues the next events. False if there were none: the stream sleeps now. */
+bool tap_stream_batch(struct conn *c);
 
 /* proto_bin.c and bin_store.c; more in binary.h */
 enum outcome bin_command(struct conn *c);

@@ -51,8 +51,11 @@ bool worker_hand_over(struct worker *worker, int fd) {
 
 void worker_resume(struct worker *worker, struct conn *c) {
     pthread_mutex_lock(&worker->queue_mutex);
-    c->next_resume = worker->resume_list;
-    worker->resume_list = c;
+    if (!c->resuming) {
+        c->resuming = true;
+        c->next_resume = worker->resume_list;
+        worker->resume_list = c;
+    }
     pthread_mutex_unlock(&worker->queue_mutex);
     wake(worker);
 }
@@ -113,7 +116,10 @@ static void on_wake(evutil_socket_t fd, short what, void *arg) {
     }
     while (resume != NULL) {
         /* Resuming may put the connection on the list again. */
+        pthread_mutex_lock(&worker->queue_mutex);
         struct conn *next = resume->next_resume;
+        resume->resuming = false;
+        pthread_mutex_unlock(&worker->queue_mutex);
         conn_resume(resume);
         resume = next;
     }

@@ -12,6 +12,8 @@ GET, SET, ADD, REPLACE, DELETE, INCR, DECR, QUIT, FLUSH = range(0x00, 0x09)
 GETQ, NOOP, VERSION, GETK, GETKQ, APPEND, PREPEND, STAT = range(0x09, 0x11)
 SETQ, ADDQ, REPLACEQ, DELETEQ, INCRQ, DECRQ, QUITQ, FLUSHQ = range(0x11, 0x19)
 APPENDQ, PREPENDQ, VERBOSITY, TOUCH, GAT, GATQ = range(0x19, 0x1f)
+TAP_CONNECT, TAP_MUTATION, TAP_DELETE, TAP_FLUSH = range(0x40, 0x44)
+TAP_OPAQUE, TAP_VBUCKET_SET, TAP_CHECKPOINT_START, TAP_CHECKPOINT_END = range(0x44, 0x48)
 SET_VBUCKET, GET_VBUCKET, DEL_VBUCKET = range(0x3d, 0x40)
 STOP_PERSISTENCE, START_PERSISTENCE, SET_FLUSH_PARAM = range(0x80, 0x83)
 SET_TAP_PARAM = 0x92
@@ -39,6 +41,37 @@ def request(opcode, key=b"", extras=b"", value=b"", cas=0, vbucket=0, opaque=0):
 def store_extras(flags=0, expiry=0):
     """Extras of SET, ADD and REPLACE."""
     return struct.pack(">II", flags, expiry)
+
+
+TAP_ITEM_OPCODES = (TAP_MUTATION, TAP_CHECKPOINT_START, TAP_CHECKPOINT_END)
+TAP_ACK, TAP_NO_VALUE = 1, 2
+
+TapEvent = namedtuple(
+    "TapEvent", "opcode vbucket seqno cas engine flags ttl item_flags expiry key value"
+)
+
+
+def tap_connect(name=b"", flags=None, data=b""):
+    """The bytes of a TAP_CONNECT request."""
+    extras = b"" if flags is None else struct.pack(">I", flags)
+    return request(TAP_CONNECT, name, extras, data)
+
+
+def tap_event(opcode, key=b"", value=b"", **more):
+    """The bytes of one TAP event: engine, flags, ttl, item_flags, expiry, and header fields."""
+    engine = more.pop("engine", b"")
+    extras = struct.pack(">HHBxxx", len(engine), more.pop("flags", 0), more.pop("ttl", 255))
+    if opcode in TAP_ITEM_OPCODES:
+        extras += struct.pack(">II", more.pop("item_flags", 0), more.pop("expiry", 0))
+    packet = request(opcode, b"", extras, engine + key + value, **more)
+    return packet[:2] + struct.pack(">H", len(key)) + packet[4:]
+
+
+def tap_answer(opcode, opaque, status=SUCCESS, body=b"", key=b""):
+    """The bytes of what a consumer answers."""
+    length = len(key) + len(body)
+    head = HEADER.pack(RESPONSE, opcode, len(key), 0, 0, status, length, opaque, 0)
+    return head + key + body
 
 
 class Closed(ConnectionError):
@@ -83,6 +116,23 @@ class Binary:
         body = self._read(length)
         extras, rest = body[:extras_length], body[extras_length:]
         return Answer(opcode, status, extras, rest[:key_length], rest[key_length:], cas, opaque)
+
+    def receive_event(self):
+        """Reads one event of a TAP stream."""
+        magic, opcode, key_length, extras_length, _, vbucket, length, seqno, cas = HEADER.unpack(
+            self._read(HEADER.size)
+        )
+        if magic != REQUEST:
+            raise ValueError(f"not an event: magic {magic:#x}, opcode {opcode:#x}")
+        body = self._read(length)
+        if opcode == NOOP:
+            return TapEvent(opcode, vbucket, seqno, cas, b"", 0, 0, 0, 0, b"", body)
+        engine_length, flags, ttl = struct.unpack_from(">HHB", body)
+        words = struct.unpack_from(">II", body, 8) if extras_length == 16 else (0, 0)
+        at = extras_length + engine_length
+        key, value = body[at:at + key_length], body[at + key_length:]
+        engine = body[extras_length:at]
+        return TapEvent(opcode, vbucket, seqno, cas, engine, flags, ttl, *words, key, value)
 
     def call(self, opcode, key=b"", extras=b"", value=b"", **header):
         """Sends one request and reads its answer."""

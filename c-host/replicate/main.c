@@ -1,0 +1,173 @@
+/* Options, and beginning anew after a loss. */
+#include "replicate.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    NAME_ROOM = PROTOCOL_BINARY_KEY_MAX + 1,
+    FIRST_DELAY_MS = 100,
+    LAST_DELAY_MS = 10000
+};
+
+void say(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    (void)fputs("engine-replicate: ", stderr);
+    (void)vfprintf(stderr, format, arguments);
+    (void)fputc('\n', stderr);
+    va_end(arguments);
+}
+
+static void usage(FILE *to) {
+    (void)fputs("usage: engine-replicate [-n NAME] [-tfrv] SOURCE DESTINATION [VBUCKETS]\n"
+                "Forwards the TAP stream of SOURCE into DESTINATION, both host:port.\n"
+                "VBUCKETS like 0,3,5-7; default: those that are active at SOURCE.\n"
+                "  -n NAME  name of the stream (default: replicate_<host>_<port> of DESTINATION)\n"
+                "  -t       take over: SOURCE hands the vbuckets over and becomes dead in them\n"
+                "  -f       make a vbucket that is active at DESTINATION a replica\n"
+                "  -r       begin anew for ever when a connection is lost or cannot be made\n"
+                "  -v       say what goes by\n",
+                to);
+}
+
+/* "host:port" or "[host]:port". */
+static bool parse_server(const char *text, struct server *server) {
+    const char *colon = strrchr(text, ':');
+    const char *host = text;
+    if (colon == NULL || colon == text) {
+        return false;
+    }
+    size_t length = (size_t)(colon - text);
+    if (host[0] == '[' && colon[-1] == ']') {
+        host++;
+        length -= 2;
+    }
+    if (length == 0 || length >= sizeof server->host || colon[1] == '\0' ||
+        strlen(colon + 1) >= sizeof server->port) {
+        return false;
+    }
+    server->text = text;
+    memcpy(server->host, host, length);
+    server->host[length] = '\0';
+    (void)snprintf(server->port, sizeof server->port, "%s", colon + 1);
+    return true;
+}
+
+static bool parse_flags(int argc, char **argv, struct options *options) {
+    int option;
+    while ((option = getopt(argc, argv, "n:tfrv")) != -1) {
+        switch (option) {
+        case 'n':
+            options->name = optarg;
+            break;
+        case 't':
+            options->takeover = true;
+            break;
+        case 'f':
+            options->force = true;
+            break;
+        case 'r':
+            options->reconnect = true;
+            break;
+        case 'v':
+            options->verbose = true;
+            break;
+        default:
+            return false;
+        }
+    }
+    const int left = argc - optind;
+    return left == 2 || left == 3;
+}
+
+/* From connecting to the end of the stream. */
+static enum outcome replicate_once(struct options *options, bool all_active,
+                                   struct vbuckets *vbuckets, bool *moved) {
+    const int source = link_open(&options->source);
+    const int destination = source < 0 ? -1 : link_open(&options->destination);
+    enum outcome outcome = destination < 0 ? OUTCOME_LOST : OUTCOME_DONE;
+    if (outcome == OUTCOME_DONE && all_active) {
+        outcome = plan_all_active(options, source, vbuckets);
+    }
+    if (outcome == OUTCOME_DONE) {
+        outcome = plan_begin(options, source, destination, vbuckets);
+    }
+    if (outcome == OUTCOME_DONE) {
+        /* Whoever makes one of them active from now on means it. */
+        options->force = false;
+        outcome = pump_run(options, vbuckets, source, destination, moved);
+    }
+    if (destination >= 0) {
+        (void)close(destination);
+    }
+    if (source >= 0) {
+        (void)close(source);
+    }
+    return outcome;
+}
+
+static void pause_ms(unsigned milliseconds) {
+    const struct timespec time = {.tv_sec = (time_t)(milliseconds / 1000U),
+                                  .tv_nsec = (long)(milliseconds % 1000U) * 1000000L};
+    (void)nanosleep(&time, NULL);
+}
+
+static int replicate(struct options *options, bool all_active, struct vbuckets *vbuckets) {
+    unsigned delay = FIRST_DELAY_MS;
+    for (;;) {
+        bool moved = false;
+        const enum outcome outcome = replicate_once(options, all_active, vbuckets, &moved);
+        if (outcome == OUTCOME_DONE) {
+            return EXIT_SUCCESS;
+        }
+        if (!options->reconnect || outcome == OUTCOME_REFUSED) {
+            return EXIT_FAILURE;
+        }
+        if (moved) {
+            delay = FIRST_DELAY_MS;
+        }
+        pause_ms(delay);
+        delay = delay * 2 < LAST_DELAY_MS ? delay * 2 : LAST_DELAY_MS;
+    }
+}
+
+/* Nothing has to be put in order: both servers keep what they need. */
+static void on_signal(int signal_number) {
+    (void)signal_number;
+    _exit(EXIT_SUCCESS);
+}
+
+int main(int argc, char **argv) {
+    static struct vbuckets vbuckets;
+    static struct options options;
+    char name[NAME_ROOM];
+    if (!parse_flags(argc, argv, &options) || !parse_server(argv[optind], &options.source) ||
+        !parse_server(argv[optind + 1], &options.destination)) {
+        usage(stderr);
+        return EXIT_FAILURE;
+    }
+    const bool all_active = optind + 2 == argc;
+    if (!all_active && !vbuckets_parse(argv[optind + 2], &vbuckets)) {
+        say("%s: not a list of vbuckets like 0,3,5-7", argv[optind + 2]);
+        return EXIT_FAILURE;
+    }
+    if (options.name == NULL) {
+        (void)snprintf(name, sizeof name, "replicate_%.200s_%s", options.destination.host,
+                       options.destination.port);
+        options.name = name;
+    }
+    if (strlen(options.name) > PROTOCOL_BINARY_KEY_MAX) {
+        say("the name is longer than %d bytes", PROTOCOL_BINARY_KEY_MAX);
+        return EXIT_FAILURE;
+    }
+    const struct sigaction action = {.sa_handler = on_signal};
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGINT, &action, NULL);
+    return replicate(&options, all_active, &vbuckets);
+}

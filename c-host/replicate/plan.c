@@ -1,0 +1,253 @@
+/* What is replicated from where on: questions to both servers, and the connect request. */
+#include "replicate.h"
+
+#include <memcached/types.h>
+
+#include <arpa/inet.h>
+#include <endian.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool add(struct vbuckets *vbuckets, unsigned long id) {
+    for (size_t i = 0; i < vbuckets->count; i++) {
+        if (vbuckets->ids[i] == id) {
+            return true;
+        }
+    }
+    if (id > UINT16_MAX || vbuckets->count == VBUCKETS_MAX) {
+        return false;
+    }
+    vbuckets->ids[vbuckets->count++] = (uint16_t)id;
+    return true;
+}
+
+static bool number(const char **at, unsigned long *out) {
+    char *end;
+    if (**at < '0' || **at > '9') {
+        return false;
+    }
+    *out = strtoul(*at, &end, 10);
+    *at = end;
+    return *out <= UINT16_MAX;
+}
+
+bool vbuckets_parse(const char *text, struct vbuckets *vbuckets) {
+    const char *at = text;
+    vbuckets->count = 0;
+    for (;;) {
+        unsigned long first;
+        if (!number(&at, &first)) {
+            return false;
+        }
+        unsigned long last = first;
+        if (*at == '-') {
+            at++;
+            if (!number(&at, &last) || last < first) {
+                return false;
+            }
+        }
+        for (unsigned long id = first; id <= last; id++) {
+            if (!add(vbuckets, id)) {
+                return false;
+            }
+        }
+        if (*at == '\0') {
+            return true;
+        }
+        if (*at++ != ',') {
+            return false;
+        }
+    }
+}
+
+enum outcome plan_all_active(const struct options *options, int source, struct vbuckets *vbuckets) {
+    static const char group[] = "vbucket";
+    char packet[HEADER_BYTES + sizeof group - 1];
+    protocol_binary_request_header header = {0};
+    struct answer answer;
+    header.request.magic = PROTOCOL_BINARY_REQ;
+    header.request.opcode = PROTOCOL_BINARY_CMD_STAT;
+    header.request.keylen = htons(sizeof group - 1);
+    header.request.bodylen = htonl(sizeof group - 1);
+    memcpy(packet, header.bytes, HEADER_BYTES);
+    memcpy(packet + HEADER_BYTES, group, sizeof group - 1);
+    vbuckets->count = 0;
+    if (!link_send(source, &options->source, packet, sizeof packet)) {
+        return OUTCOME_LOST;
+    }
+    for (;;) {
+        if (!link_receive(source, &options->source, &answer)) {
+            return OUTCOME_LOST;
+        }
+        if (answer.status != PROTOCOL_BINARY_RESPONSE_SUCCESS) {
+            say("%s: stats vbucket: status 0x%02x; name the vbuckets", options->source.text,
+                answer.status);
+            return OUTCOME_REFUSED;
+        }
+        if (answer.keylen == 0) {
+            break;
+        }
+        const char *name = answer.body + answer.extlen;
+        const char *value = name + answer.keylen;
+        if (answer.keylen > 3 && memcmp(name, "vb_", 3) == 0 && strcmp(value, "active") == 0) {
+            (void)add(vbuckets, strtoul(name + 3, NULL, 10));
+        }
+    }
+    if (vbuckets->count == 0) {
+        say("%s: no vbucket is active there", options->source.text);
+        return OUTCOME_LOST;
+    }
+    return OUTCOME_DONE;
+}
+
+/* What a server cannot do now it may do later. */
+static enum outcome refusal(uint16_t status) {
+    const bool passes =
+        status == PROTOCOL_BINARY_RESPONSE_ETMPFAIL || status == PROTOCOL_BINARY_RESPONSE_EBUSY;
+    return passes ? OUTCOME_LOST : OUTCOME_REFUSED;
+}
+
+static const char *state_name(uint32_t state) {
+    static const char *const names[] = {"?", "active", "replica", "pending", "dead"};
+    return names[state < sizeof names / sizeof names[0] ? state : 0];
+}
+
+/* *there: whether the destination has the vbucket, in a state in which it takes a stream. */
+static enum outcome look(const struct options *options, int fd, uint16_t vbucket, bool *there) {
+    const struct server *server = &options->destination;
+    struct answer answer;
+    if (!link_call(fd, server, PROTOCOL_BINARY_CMD_GET_VBUCKET, vbucket, NULL, 0, &answer)) {
+        return OUTCOME_LOST;
+    }
+    *there = false;
+    if (answer.status == PROTOCOL_BINARY_RESPONSE_NOT_MY_VBUCKET) {
+        return OUTCOME_DONE;
+    }
+    uint32_t state;
+    if (answer.status != PROTOCOL_BINARY_RESPONSE_SUCCESS || answer.bodylen != sizeof state) {
+        say("%s: GET_VBUCKET %u: status 0x%02x", server->text, vbucket, answer.status);
+        return refusal(answer.status);
+    }
+    memcpy(&state, answer.body, sizeof state);
+    state = ntohl(state);
+    *there = state == vbucket_state_replica || state == vbucket_state_pending;
+    if (!*there && !options->force) {
+        say("%s: vbucket %u is %s there; -f makes it a replica", server->text, vbucket,
+            state_name(state));
+        return OUTCOME_REFUSED;
+    }
+    return OUTCOME_DONE;
+}
+
+static enum outcome make_replica(const struct options *options, int fd, uint16_t vbucket) {
+    const uint32_t state = htonl(vbucket_state_replica);
+    struct answer answer;
+    if (!link_call(fd, &options->destination, PROTOCOL_BINARY_CMD_SET_VBUCKET, vbucket, &state,
+                   sizeof state, &answer)) {
+        return OUTCOME_LOST;
+    }
+    if (answer.status != PROTOCOL_BINARY_RESPONSE_SUCCESS) {
+        say("%s: SET_VBUCKET %u to replica: status 0x%02x", options->destination.text, vbucket,
+            answer.status);
+        return refusal(answer.status);
+    }
+    return OUTCOME_DONE;
+}
+
+static enum outcome last_closed(const struct options *options, int fd, uint16_t vbucket,
+                                uint64_t *out) {
+    struct answer answer;
+    if (!link_call(fd, &options->destination, PROTOCOL_BINARY_CMD_LAST_CLOSED_CHECKPOINT, vbucket,
+                   NULL, 0, &answer)) {
+        return OUTCOME_LOST;
+    }
+    if (answer.status != PROTOCOL_BINARY_RESPONSE_SUCCESS || answer.bodylen != sizeof *out) {
+        say("%s: LAST_CLOSED_CHECKPOINT %u: status 0x%02x", options->destination.text, vbucket,
+            answer.status);
+        return refusal(answer.status);
+    }
+    memcpy(out, answer.body, sizeof *out);
+    *out = be64toh(*out);
+    return OUTCOME_DONE;
+}
+
+/* Every vbucket is a replica or pending afterwards; that all can be is known before any changes. */
+static enum outcome prepare(const struct options *options, int fd, struct vbuckets *vbuckets) {
+    static bool there[VBUCKETS_MAX];
+    enum outcome outcome = OUTCOME_DONE;
+    for (size_t i = 0; i < vbuckets->count && outcome == OUTCOME_DONE; i++) {
+        outcome = look(options, fd, vbuckets->ids[i], &there[i]);
+    }
+    for (size_t i = 0; i < vbuckets->count && outcome == OUTCOME_DONE; i++) {
+        if (!there[i]) {
+            outcome = make_replica(options, fd, vbuckets->ids[i]);
+        }
+        if (outcome == OUTCOME_DONE) {
+            outcome = last_closed(options, fd, vbuckets->ids[i], &vbuckets->closed[i]);
+        }
+    }
+    return outcome;
+}
+
+static char *put(char *at, const void *bytes, size_t length) {
+    memcpy(at, bytes, length);
+    return at + length;
+}
+
+static char *put16(char *at, size_t value) {
+    const uint16_t wire = htons((uint16_t)value);
+    return put(at, &wire, sizeof wire);
+}
+
+static char *put64(char *at, uint64_t value) {
+    const uint64_t wire = htobe64(value);
+    return put(at, &wire, sizeof wire);
+}
+
+static bool connect_stream(const struct options *options, int fd, const struct vbuckets *vbuckets) {
+    const size_t keylen = strlen(options->name);
+    const size_t room = HEADER_BYTES + 4 + keylen + 8 + 2 + 2 + vbuckets->count * (2 + 2 + 8);
+    char *packet = malloc(room);
+    if (packet == NULL) {
+        say("out of memory");
+        return false;
+    }
+    const uint32_t flags =
+        htonl(TAP_CONNECT_FLAG_BACKFILL | TAP_CONNECT_FLAG_LIST_VBUCKETS | TAP_CONNECT_SUPPORT_ACK |
+              TAP_CONNECT_CHECKPOINT |
+              (options->takeover ? (uint32_t)TAP_CONNECT_FLAG_TAKEOVER_VBUCKETS : 0));
+    protocol_binary_request_header header = {0};
+    header.request.magic = PROTOCOL_BINARY_REQ;
+    header.request.opcode = PROTOCOL_BINARY_CMD_TAP_CONNECT;
+    header.request.keylen = htons((uint16_t)keylen);
+    header.request.extlen = sizeof flags;
+    header.request.bodylen = htonl((uint32_t)(room - HEADER_BYTES));
+    char *at = put(packet, header.bytes, HEADER_BYTES);
+    at = put(at, &flags, sizeof flags);
+    at = put(at, options->name, keylen);
+    /* The oldest time of interest: everything. */
+    at = put64(at, 0);
+    at = put16(at, vbuckets->count);
+    for (size_t i = 0; i < vbuckets->count; i++) {
+        at = put16(at, vbuckets->ids[i]);
+    }
+    at = put16(at, vbuckets->count);
+    for (size_t i = 0; i < vbuckets->count; i++) {
+        at = put64(put16(at, vbuckets->ids[i]), vbuckets->closed[i]);
+    }
+    const bool sent = link_send(fd, &options->source, packet, room);
+    free(packet);
+    return sent;
+}
+
+enum outcome plan_begin(const struct options *options, int source, int destination,
+                        struct vbuckets *vbuckets) {
+    const enum outcome outcome = prepare(options, destination, vbuckets);
+    if (outcome != OUTCOME_DONE) {
+        return outcome;
+    }
+    const bool sent = connect_stream(options, source, vbuckets) &&
+                      link_begin_stream(source, &options->source) &&
+                      link_begin_stream(destination, &options->destination);
+    return sent ? OUTCOME_DONE : OUTCOME_LOST;
+}

@@ -1,0 +1,289 @@
+/*
+ * Forwards events from the source to the destination and answers back, byte for byte.
+ *
+ * Each direction has one buffer of a fixed size: what was received and not sent yet. With a full
+ * buffer nothing is received, so the source stops when the destination does not take what it sends.
+ * The buffer for answers holds as many as a source lets be outstanding: a source that does not read
+ * while it writes cannot block both directions.
+ */
+#include "replicate.h"
+
+#include <memcached/types.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    FLOW_BYTES = 1 << 20,
+    /* Of a packet, as much as inspection looks at: up to the state of a VBUCKET_SET. */
+    INSPECTED_BYTES = HEADER_BYTES + sizeof(protocol_binary_tap_extras) + sizeof(uint32_t)
+};
+
+enum verdict {
+    VERDICT_FORWARD,
+    VERDICT_DROP,
+    VERDICT_STOP
+};
+
+struct pump;
+
+/* One direction. [start, cleared) may be sent, [cleared, end) is not inspected yet. */
+struct flow {
+    int from;
+    int to;
+    const struct server *sender;
+    const struct server *receiver;
+    enum verdict (*inspect)(struct pump *pump, const protocol_binary_request_header *header,
+                            const char *body);
+    size_t start;
+    size_t cleared;
+    size_t end;
+    /* Bytes of the packet at `cleared` whose header has been inspected. */
+    size_t left;
+    bool from_closed;
+    char bytes[FLOW_BYTES];
+};
+
+struct pump {
+    const struct options *options;
+    size_t vbuckets;
+    size_t handed_over;
+    enum outcome outcome;
+    bool moved;
+    struct flow events;
+    struct flow answers;
+};
+
+static const char *name_of(uint8_t opcode) {
+    static const char *const names[] = {"MUTATION",      "DELETE",      "FLUSH",
+                                        "OPAQUE",        "VBUCKET_SET", "CHECKPOINT_START",
+                                        "CHECKPOINT_END"};
+    return names[opcode - PROTOCOL_BINARY_CMD_TAP_MUTATION];
+}
+
+static bool is_event(uint8_t opcode) {
+    return opcode >= PROTOCOL_BINARY_CMD_TAP_MUTATION &&
+           opcode <= PROTOCOL_BINARY_CMD_TAP_CHECKPOINT_END;
+}
+
+static uint32_t word(const char *at) {
+    uint32_t value;
+    memcpy(&value, at, sizeof value);
+    return ntohl(value);
+}
+
+static enum verdict inspect_event(struct pump *pump, const protocol_binary_request_header *header,
+                                  const char *body) {
+    const uint8_t magic = header->request.magic;
+    const uint8_t opcode = header->request.opcode;
+    const uint32_t length = ntohl(header->request.bodylen);
+    if (magic == PROTOCOL_BINARY_REQ && opcode == PROTOCOL_BINARY_CMD_NOOP && length == 0) {
+        return VERDICT_DROP;
+    }
+    if (magic == PROTOCOL_BINARY_RES && opcode == PROTOCOL_BINARY_CMD_TAP_CONNECT) {
+        say("%s: refuses the stream: status 0x%02x", pump->options->source.text,
+            ntohs(header->request.vbucket));
+        pump->outcome = OUTCOME_REFUSED;
+        return VERDICT_STOP;
+    }
+    if (magic != PROTOCOL_BINARY_REQ || !is_event(opcode) || length > PACKET_BODY_MAX) {
+        say("%s: unexpected packet: magic 0x%02x, opcode 0x%02x, %u bytes",
+            pump->options->source.text, magic, opcode, length);
+        return VERDICT_STOP;
+    }
+    const uint16_t vbucket = ntohs(header->request.vbucket);
+    if (opcode == PROTOCOL_BINARY_CMD_TAP_VBUCKET_SET && length == INSPECTED_BYTES - HEADER_BYTES &&
+        word(body + sizeof(protocol_binary_tap_extras)) == vbucket_state_active) {
+        pump->handed_over++;
+    }
+    if (pump->options->verbose) {
+        say("> %s vbucket %u, number %u, %u bytes", name_of(opcode), vbucket,
+            ntohl(header->request.opaque), length);
+    }
+    return VERDICT_FORWARD;
+}
+
+static enum verdict inspect_answer(struct pump *pump, const protocol_binary_request_header *header,
+                                   const char *body) {
+    const uint8_t magic = header->request.magic;
+    const uint8_t opcode = header->request.opcode;
+    const uint32_t length = ntohl(header->request.bodylen);
+    (void)body;
+    if (magic != PROTOCOL_BINARY_RES || !is_event(opcode) || length > PACKET_BODY_MAX) {
+        say("%s: unexpected packet: magic 0x%02x, opcode 0x%02x, %u bytes",
+            pump->options->destination.text, magic, opcode, length);
+        return VERDICT_STOP;
+    }
+    if (pump->options->verbose) {
+        say("< %s number %u, status 0x%02x", name_of(opcode), ntohl(header->request.opaque),
+            ntohs(header->request.vbucket));
+    }
+    return VERDICT_FORWARD;
+}
+
+static size_t lesser(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+static void cut(struct flow *flow, size_t count) {
+    const size_t behind = flow->cleared + count;
+    memmove(flow->bytes + flow->cleared, flow->bytes + behind, flow->end - behind);
+    flow->end -= count;
+}
+
+/* Clears what may be sent; false when the stream has to stop. */
+static bool inspect(struct pump *pump, struct flow *flow) {
+    while (flow->cleared < flow->end) {
+        const size_t there = flow->end - flow->cleared;
+        if (flow->left > 0) {
+            const size_t part = lesser(there, flow->left);
+            flow->cleared += part;
+            flow->left -= part;
+            continue;
+        }
+        protocol_binary_request_header header;
+        if (there < HEADER_BYTES) {
+            return true;
+        }
+        memcpy(header.bytes, flow->bytes + flow->cleared, HEADER_BYTES);
+        const size_t length = HEADER_BYTES + (size_t)ntohl(header.request.bodylen);
+        if (there < lesser(length, INSPECTED_BYTES)) {
+            return true;
+        }
+        switch (flow->inspect(pump, &header, flow->bytes + flow->cleared + HEADER_BYTES)) {
+        case VERDICT_FORWARD:
+            flow->left = length;
+            pump->moved = true;
+            break;
+        case VERDICT_DROP:
+            cut(flow, length);
+            break;
+        case VERDICT_STOP:
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool again(void) {
+    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+}
+
+static bool receive(struct pump *pump, struct flow *flow) {
+    if (flow->start > 0) {
+        memmove(flow->bytes, flow->bytes + flow->start, flow->end - flow->start);
+        flow->cleared -= flow->start;
+        flow->end -= flow->start;
+        flow->start = 0;
+    }
+    if (flow->end == FLOW_BYTES) {
+        return true;
+    }
+    const ssize_t count = recv(flow->from, flow->bytes + flow->end, FLOW_BYTES - flow->end, 0);
+    if (count < 0 && again()) {
+        return true;
+    }
+    if (count < 0) {
+        say("%s: %s", flow->sender->text, strerror(errno));
+        return false;
+    }
+    flow->from_closed = count == 0;
+    flow->end += (size_t)count;
+    return inspect(pump, flow);
+}
+
+static bool forward(struct flow *flow) {
+    const ssize_t count =
+        send(flow->to, flow->bytes + flow->start, flow->cleared - flow->start, MSG_NOSIGNAL);
+    if (count < 0 && again()) {
+        return true;
+    }
+    if (count < 0) {
+        say("%s: %s", flow->receiver->text, strerror(errno));
+        return false;
+    }
+    flow->start += (size_t)count;
+    return true;
+}
+
+static short wanted(const struct flow *in, const struct flow *out) {
+    const bool reads = !in->from_closed && in->end - in->start < FLOW_BYTES;
+    const bool writes = out->start < out->cleared;
+    return (short)((reads ? POLLIN : 0) | (writes ? POLLOUT : 0));
+}
+
+/* The stream has ended; everything that it brought is with the destination. */
+static enum outcome ended(const struct pump *pump) {
+    const struct options *options = pump->options;
+    if (options->takeover && pump->handed_over >= pump->vbuckets) {
+        return OUTCOME_DONE;
+    }
+    say("%s: ended the stream", options->source.text);
+    return pump->outcome;
+}
+
+static enum outcome run(struct pump *pump) {
+    struct flow *events = &pump->events;
+    struct flow *answers = &pump->answers;
+    for (;;) {
+        if (answers->from_closed) {
+            say("%s: closed the connection", pump->options->destination.text);
+            return pump->outcome;
+        }
+        if (events->from_closed && events->start == events->cleared) {
+            return ended(pump);
+        }
+        if (events->from_closed) {
+            /* Nobody is left to read them. */
+            answers->start = answers->cleared;
+        }
+        struct pollfd fds[] = {{.fd = events->from, .events = wanted(events, answers)},
+                               {.fd = answers->from, .events = wanted(answers, events)}};
+        for (size_t i = 0; i < 2; i++) {
+            /* Or a hang-up would be reported again and again. */
+            fds[i].fd = fds[i].events != 0 ? fds[i].fd : -1;
+        }
+        if (poll(fds, 2, -1) < 0 && errno != EINTR) {
+            say("poll: %s", strerror(errno));
+            return pump->outcome;
+        }
+        const short ready = POLLIN | POLLHUP | POLLERR;
+        if (((fds[0].revents & ready) != 0 && !receive(pump, events)) ||
+            ((fds[1].revents & ready) != 0 && !receive(pump, answers)) ||
+            (events->start < events->cleared && !forward(events)) ||
+            (answers->start < answers->cleared && !events->from_closed && !forward(answers))) {
+            return pump->outcome;
+        }
+    }
+}
+
+enum outcome pump_run(const struct options *options, const struct vbuckets *vbuckets, int source,
+                      int destination, bool *moved) {
+    struct pump *pump = calloc(1, sizeof *pump);
+    if (pump == NULL) {
+        say("out of memory");
+        return OUTCOME_LOST;
+    }
+    pump->options = options;
+    pump->vbuckets = vbuckets->count;
+    pump->outcome = OUTCOME_LOST;
+    pump->events.from = source;
+    pump->events.to = destination;
+    pump->events.sender = &options->source;
+    pump->events.receiver = &options->destination;
+    pump->events.inspect = inspect_event;
+    pump->answers.from = destination;
+    pump->answers.to = source;
+    pump->answers.sender = &options->destination;
+    pump->answers.receiver = &options->source;
+    pump->answers.inspect = inspect_answer;
+    const enum outcome outcome = run(pump);
+    *moved = pump->moved;
+    free(pump);
+    return outcome;
+}

@@ -1,0 +1,98 @@
+/*
+ * engine-replicate: forwards the TAP stream of one server into another.
+ *
+ * main.c reads options and begins anew after a loss; plan.c asks both servers what is to be
+ * replicated and connects the stream; pump.c forwards; link.c is a connection.
+ */
+#ifndef ENGINE_REPLICATE_H
+#define ENGINE_REPLICATE_H
+
+#include <memcached/protocol_binary.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    VBUCKETS_MAX = UINT16_MAX,
+    HEADER_BYTES = sizeof(protocol_binary_request_header),
+    PACKET_BODY_MAX = 21 * 1024 * 1024
+};
+
+/* "host:port", and its parts. */
+struct server {
+    const char *text;
+    char host[256];
+    char port[16];
+};
+
+struct options {
+    struct server source;
+    struct server destination;
+    const char *name;
+    bool takeover;
+    bool force;
+    bool reconnect;
+    bool verbose;
+};
+
+/* The vbuckets of a stream, in the order in which they were named. */
+struct vbuckets {
+    size_t count;
+    uint16_t ids[VBUCKETS_MAX];
+    uint64_t closed[VBUCKETS_MAX]; /* id of the last closed checkpoint at the destination */
+};
+
+enum outcome {
+    OUTCOME_LOST,    /* a connection failed; said why; beginning anew may help */
+    OUTCOME_REFUSED, /* said why; it would be the same again */
+    OUTCOME_DONE     /* what was to be done is done */
+};
+
+/* One line on stderr. */
+void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* ---- link.c: blocking with a time limit, for the questions before the stream ---- */
+
+/* A connected socket, or -1 after saying why. */
+int link_open(const struct server *server);
+
+bool link_send(int fd, const struct server *server, const void *bytes, size_t length);
+
+/* An answer to a request, of which body holds up to body_room bytes, NUL-terminated. */
+struct answer {
+    uint16_t status;
+    uint16_t keylen;
+    uint8_t extlen;
+    size_t bodylen;
+    char body[1024];
+};
+
+bool link_receive(int fd, const struct server *server, struct answer *answer);
+
+/* A request without key; false after saying why. */
+bool link_call(int fd, const struct server *server, uint8_t opcode, uint16_t vbucket,
+               const void *extras, uint8_t extlen, struct answer *answer);
+
+/* From now on nothing blocks. */
+bool link_begin_stream(int fd, const struct server *server);
+
+/* ---- plan.c ---- */
+
+/* "0,3,5-7"; false if it is not that. */
+bool vbuckets_parse(const char *text, struct vbuckets *vbuckets);
+
+/* The source's active vbuckets. */
+enum outcome plan_all_active(const struct options *options, int source, struct vbuckets *vbuckets);
+
+/* Makes the destination ready and connects the stream. Anything but DONE is a failure. */
+enum outcome plan_begin(const struct options *options, int source, int destination,
+                        struct vbuckets *vbuckets);
+
+/* ---- pump.c ---- */
+
+/* Forwards until a connection ends. *moved says whether anything went by. */
+enum outcome pump_run(const struct options *options, const struct vbuckets *vbuckets, int source,
+                      int destination, bool *moved);
+
+#endif

@@ -1,0 +1,184 @@
+"""engine-replicate between two hosts with the stub engine, which plays the stream's name."""
+
+import os
+import signal
+import struct
+import subprocess
+import unittest
+
+import server
+import wire
+from test_tap_host import BUILD, HOST, STUB
+
+REPLICATE = f"{BUILD}/engine-replicate"
+
+
+def address(host):
+    """host:port of a server."""
+    return f"{host.address[0]}:{host.address[1]}"
+
+
+def tap(host):
+    """`stats tap` of a server."""
+    with host.binary() as link:
+        return link.stats(b"tap")
+
+
+def calls(host):
+    """The arguments of the last tap_notifies of a server, oldest first."""
+    found = tap(host)
+    return [found[f"call_{n}"] for n in range(int(found["calls"])) if f"call_{n}" in found]
+
+
+class Replicate(unittest.TestCase):
+    """Two servers, and what carries the stream."""
+
+    def server(self):
+        """A server on a port that it keeps over a restart."""
+        command = HOST.replace("-p 0", f"-p {server.free_port()}")
+        host = server.Server("host_abi=membase", on_disk=False, command=command)
+        self.addCleanup(host.close)
+        return host
+
+    def setUp(self):
+        if not os.path.exists(STUB):
+            self.skipTest(f"no {STUB}: make -C c-host harness")
+        self.source, self.destination = self.server(), self.server()
+
+    def begin(self, script, *options, vbuckets=None):
+        """Starts engine-replicate with a stream that plays a script."""
+        words = [REPLICATE, "-n", f"script:{script}", *options, address(self.source),
+                 address(self.destination)]
+        process = subprocess.Popen(
+            words + ([vbuckets] if vbuckets else []), stderr=subprocess.PIPE, text=True,
+            start_new_session=True,
+        )
+
+        def end():
+            process.kill()
+            process.communicate()
+        self.addCleanup(end)
+        return process
+
+    def ends(self, process, status, *texts):
+        """Waits for its end and checks what it said."""
+        _, said = process.communicate(timeout=30)
+        self.assertEqual(process.returncode, status, said)
+        for text in texts:
+            self.assertIn(text, said)
+
+    def arrived(self, count):
+        """Waits until the destination has got that many events; returns them."""
+        server.until(lambda: int(tap(self.destination)["calls"]) >= count, what="events")
+        return calls(self.destination)
+
+    def test_events_go_there_and_answers_come_back(self):
+        self.begin("+!MDNFOVS!EW", "-f")
+        got = self.arrived(7)
+        self.assertEqual(
+            [call.split(" seqno")[0] for call in got],
+            ["event=1 es=abc ttl=254 flags=1", "event=2 es= ttl=254 flags=0",
+             "event=3 es= ttl=254 flags=0", "event=4 es= ttl=254 flags=0",
+             "event=5 es=%00%00%00%02 ttl=254 flags=0", "event=10 es= ttl=254 flags=0",
+             "event=11 es= ttl=254 flags=1"],
+        )
+        self.assertIn("seqno=1 key=key1 item_flags=01020304 exptime=77 cas=4097 data=vvvvvvvv"
+                      " ndata=8 vb=0", got[0])
+        server.until(lambda: len(calls(self.source)) == 2, what="acks")
+        self.assertEqual([call.split(" key")[0] for call in calls(self.source)],
+                         [f"event=6 es= ttl=0 flags=0 seqno={n}" for n in (1, 8)])
+
+    def test_nacks_come_back(self):
+        with self.destination.binary() as link:
+            link.call(wire.SET_VBUCKET, extras=struct.pack(">I", wire.DEAD))
+            self.assertEqual(link.call(wire.DEL_VBUCKET).status, wire.SUCCESS)
+        self.begin("!MW", vbuckets="5")
+        server.until(lambda: calls(self.source), what="a nack")
+        self.assertIn("event=6 es= ttl=0 flags=7 seqno=1", calls(self.source)[0])
+
+    def test_missing_vbuckets_become_replicas(self):
+        self.begin("!MW", vbuckets="3,5-6")
+        self.arrived(1)
+        with self.destination.binary() as link:
+            states = link.stats(b"vbucket")
+        self.assertEqual(states, {"vb_0": "active", "vb_3": "replica", "vb_5": "replica",
+                                  "vb_6": "replica"})
+
+    def test_an_active_vbucket_is_only_overwritten_when_told(self):
+        self.ends(self.begin("M"), 1, "vbucket 0 is active there; -f makes it a replica")
+        self.begin("!MW", "-f")
+        self.arrived(1)
+        with self.destination.binary() as link:
+            self.assertEqual(link.stats(b"vbucket")["vb_0"], "replica")
+
+    def test_the_end_of_a_takeover_is_success(self):
+        self.ends(self.begin("M3!HX", "-t", "-f"), 0)
+        self.assertEqual(len(calls(self.destination)), 4)
+
+    def test_another_end_is_failure(self):
+        self.ends(self.begin("M3X", "-t", "-f"), 1, "ended the stream")
+        self.ends(self.begin("M3!HX", "-f"), 1, "ended the stream")
+
+    def test_a_refused_stream_says_so(self):
+        process = self.begin("M", "-f", "-r", "-n", "nobody")
+        self.ends(process, 1, "refuses the stream: status 0x83")
+
+    def test_sigterm_is_success(self):
+        process = self.begin("MW", "-f")
+        self.arrived(1)
+        process.send_signal(signal.SIGTERM)
+        self.ends(process, 0)
+
+    def test_bad_arguments(self):
+        for words in ([], ["one"], ["a:1", "b"], ["a:1", "b:1", "x"], ["a:1", "b:1", "3-1"],
+                      ["a:1", "b:1", "65536"], ["-n", "n" * 251, "a:1", "b:1"]):
+            done = subprocess.run([REPLICATE, *words], capture_output=True, check=False)
+            self.assertEqual(done.returncode, 1, words)
+            self.assertTrue(done.stderr, words)
+
+    def test_nobody_there(self):
+        self.source.kill()
+        self.ends(self.begin("M"), 1, "cannot connect")
+
+    def test_a_lost_destination_is_found_again(self):
+        process = self.begin("M3W", "-r", vbuckets="3")
+        self.arrived(3)
+        self.destination.kill()
+        server.until(lambda: tap(self.source)["streams"] == "0", what="the stream's end")
+        self.destination.start()
+        self.arrived(3)
+        self.assertIsNone(process.poll())
+
+    def test_a_lost_source_is_found_again(self):
+        process = self.begin("M3W", "-f", "-r")
+        self.arrived(3)
+        self.source.restart()
+        self.arrived(6)
+        self.assertIsNone(process.poll())
+
+    def test_a_failover_is_not_undone(self):
+        process = self.begin("M3W", "-f", "-r")
+        self.arrived(3)
+        with self.destination.binary() as link:
+            link.call(wire.SET_VBUCKET, extras=struct.pack(">I", wire.ACTIVE))
+        self.source.restart()
+        self.ends(process, 1, "vbucket 0 is active there")
+
+    def test_a_destination_that_does_not_read_stops_the_source(self):
+        self.begin("B200W", "-f")
+        self.arrived(1)
+        self.destination.process.send_signal(signal.SIGSTOP)
+        seen = -1
+
+        def rests():
+            nonlocal seen
+            before, seen = seen, int(tap(self.source)["iterated"])
+            return before == seen
+        server.until(rests, what="a source at rest")
+        self.assertLess(int(tap(self.source)["live_items"]), 40)
+        self.destination.process.send_signal(signal.SIGCONT)
+        self.arrived(200)
+
+
+if __name__ == "__main__":
+    unittest.main()
