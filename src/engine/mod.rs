@@ -7,9 +7,9 @@
 //! are joined by [`Engine::shutdown`].
 //!
 //! Lock order, outermost first: the gate of online update (`update.rs`), the right to commit
-//! (`flusher.rs`), the place of eviction's walk (`pager.rs`), one TAP stream (`tap`), one stripe, one log (or all logs,
-//! ascending, with no stripe), and last the small locks under which nothing is locked or called:
-//! waiting clients, fetch queue, signals.
+//! (`flusher.rs`), the place of eviction's walk (`pager.rs`), one TAP stream (`tap`), one stripe,
+//! one log (or all logs, ascending, with no stripe), and last the small locks under which nothing
+//! is locked or called: waiting clients, fetch queue, signals.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
