@@ -225,7 +225,12 @@ impl Producer {
 
     fn step_of(&mut self, index: usize, vbuckets: &VbucketMap) -> Option<Step> {
         let part = self.parts.get_mut(index)?;
-        let vbucket = vbuckets.get(part.id)?;
+        let Some(vbucket) = vbuckets.get(part.id) else {
+            if self.request.dump {
+                part.stage = Stage::Ended;
+            }
+            return None;
+        };
         match part.next(vbucket, &self.name, &self.request) {
             Next::Send(draft) => Some(Step::Message(self.number_and_note(index, *draft))),
             Next::Unacked => None,
