@@ -183,6 +183,21 @@ impl FakeHost {
         panic!("waited too long until {what}");
     }
 
+    /// How often the host was told to ask a stream for its next message.
+    pub(crate) fn woken(&self, cookie: Cookie) -> usize {
+        self.state.lock().woken.get(&cookie).copied().unwrap_or(0)
+    }
+
+    /// Whether the engine keeps a connection.
+    pub(crate) fn is_reserved(&self, cookie: Cookie) -> bool {
+        self.state.lock().reserved.contains(&cookie)
+    }
+
+    /// Whether errors of a TAP peer's messages are answered.
+    pub(crate) fn answers_errors(&self, cookie: Cookie) -> bool {
+        self.state.lock().answers_errors.contains(&cookie)
+    }
+
     /// Whether a line that contains `text` was logged.
     pub(crate) fn has_logged(&self, level: LogLevel, text: &str) -> bool {
         let state = self.state.lock();

@@ -210,6 +210,11 @@ impl Part {
             if self.changes.is_empty() && !self.read(vbucket, name, request) {
                 return Next::Lost;
             }
+            // What follows says whether an answer is wanted. This is looked for while the last one
+            // is still here: the cursor is not to pass it.
+            if self.changes.len() == 1 && !self.read(vbucket, name, request) {
+                return Next::Lost;
+            }
             let Some(change) = self.changes.pop_front() else {
                 return Next::Nothing;
             };
@@ -219,9 +224,6 @@ impl Part {
                     self.at = change.seqno;
                 }
                 continue;
-            }
-            if self.changes.is_empty() && !self.read(vbucket, name, request) {
-                return Next::Lost;
             }
             return match self.draft(change, request) {
                 Some(draft) => Next::Send(Box::new(draft)),

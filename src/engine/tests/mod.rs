@@ -28,6 +28,7 @@ mod rows;
 mod soak;
 mod store;
 mod streams;
+mod tap;
 mod update;
 mod update_more;
 mod update_rules;
