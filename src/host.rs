@@ -79,6 +79,21 @@ pub(crate) trait Host: Send + Sync {
     /// Only from a thread of the engine, with no lock held: the host's worker mutex is taken
     /// (engine-abi.md, rules 4 and 5). The status given is always success (rule 6).
     fn notify(&self, cookie: BlockedCookie);
+
+    /// Has the host ask a paused TAP stream again. From a thread of the engine, with no lock held,
+    /// and only while the connection is reserved.
+    fn wake_stream(&self, cookie: Cookie);
+
+    /// Keeps a connection's identity from being used for another one, until [`Host::release`].
+    fn reserve(&self, cookie: Cookie);
+
+    /// Undoes [`Host::reserve`]: from a thread of the engine, with no lock held; the cookie is void
+    /// from then on.
+    fn release(&self, cookie: Cookie);
+
+    /// Has errors answered to a TAP peer also where it asked for no answer. From within
+    /// `tap_notify`.
+    fn answer_tap_errors(&self, cookie: Cookie);
 }
 
 /// Receives statistics as text. The implementation copies at once.

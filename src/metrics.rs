@@ -89,6 +89,8 @@ pub(crate) struct Metrics {
     pub(crate) revert_update: Counter,
     /// Reverted values that were read back in the background.
     pub(crate) rewarmed: Counter,
+    /// Messages of TAP peers that were refused for now.
+    pub(crate) tap_throttled: Counter,
     /// Changes committed to the store.
     pub(crate) persisted: Counter,
     /// Rows that commits deleted.

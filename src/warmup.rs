@@ -64,6 +64,9 @@ pub(crate) fn prepare(
     for &(id, record) in &records {
         let now = shared.host.unix_nanos();
         if let Some(vbucket) = vbuckets.create(id, record.state, record.reserved.next(), now) {
+            if record.state != VbucketState::Active {
+                vbucket.resume_behind(record.checkpoint);
+            }
             vbucket.begin_loading();
         }
     }

@@ -4,8 +4,10 @@
 use super::bindings::{
     ENGINE_ERROR_CODE, ENGINE_STORE_OPERATION, EXTENSION_LOG_LEVEL, tap_event_t,
 };
+use crate::engine::TapEvent;
 use crate::error::Error;
 use crate::host::{LogLevel, Status};
+use crate::tap::Event;
 use crate::types::StoreOp;
 
 /// Shorter, because it stands everywhere in this module.
@@ -69,28 +71,23 @@ pub(super) const fn severity(level: LogLevel) -> EXTENSION_LOG_LEVEL {
     }
 }
 
-/// A TAP message that a peer sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TapEvent {
-    /// A key was written.
-    Mutation,
-    /// A key was deleted.
-    Deletion,
-    /// All keys were deleted.
-    Flush,
-    /// A message between engines.
-    Opaque,
-    /// A vbucket changes its state.
-    VbucketSet,
-    /// The answer to a message that this side sent.
-    Ack,
-    /// A checkpoint begins.
-    CheckpointStart,
-    /// A checkpoint ends.
-    CheckpointEnd,
+/// What a stream's iterator returns. Never `TAP_ACK`, which aborts hosts.
+pub(super) const fn to_tap_event(event: Event) -> tap_event_t {
+    match event {
+        Event::Mutation => tap_event_t::TAP_MUTATION,
+        Event::Deletion => tap_event_t::TAP_DELETION,
+        Event::Flush => tap_event_t::TAP_FLUSH,
+        Event::Opaque => tap_event_t::TAP_OPAQUE,
+        Event::VbucketSet => tap_event_t::TAP_VBUCKET_SET,
+        Event::CheckpointStart => tap_event_t::TAP_CHECKPOINT_START,
+        Event::CheckpointEnd => tap_event_t::TAP_CHECKPOINT_END,
+        Event::Noop => tap_event_t::TAP_NOOP,
+        Event::Pause => tap_event_t::TAP_PAUSE,
+        Event::Disconnect => tap_event_t::TAP_DISCONNECT,
+    }
 }
 
-/// What `tap_notify` is told; events that only an iterator returns are no messages.
+/// What `tap_notify` is told, but for acknowledgements; events that only an iterator returns are no messages.
 pub(super) const fn tap_event(event: tap_event_t) -> Option<TapEvent> {
     match event {
         tap_event_t::TAP_MUTATION => Some(TapEvent::Mutation),
@@ -98,7 +95,6 @@ pub(super) const fn tap_event(event: tap_event_t) -> Option<TapEvent> {
         tap_event_t::TAP_FLUSH => Some(TapEvent::Flush),
         tap_event_t::TAP_OPAQUE => Some(TapEvent::Opaque),
         tap_event_t::TAP_VBUCKET_SET => Some(TapEvent::VbucketSet),
-        tap_event_t::TAP_ACK => Some(TapEvent::Ack),
         tap_event_t::TAP_CHECKPOINT_START => Some(TapEvent::CheckpointStart),
         tap_event_t::TAP_CHECKPOINT_END => Some(TapEvent::CheckpointEnd),
         _ => None,
@@ -133,7 +129,7 @@ mod tests {
         for number in [0, 7, 8, 9, 12, u32::MAX] {
             assert_eq!(tap_event(tap_event_t(number)), None, "{number}");
         }
-        assert_eq!(tap_event(tap_event_t(6)), Some(TapEvent::Ack));
+        assert_eq!(tap_event(tap_event_t(6)), None);
         assert_eq!(tap_event(tap_event_t(11)), Some(TapEvent::CheckpointEnd));
     }
 

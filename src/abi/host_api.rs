@@ -302,36 +302,6 @@ impl HostApi {
         let now = unsafe { (self.core.get_current_time)() };
         (now <= PLAUSIBLE_TIME_MAX).then_some(now)
     }
-
-    /// Keeps a connection's object alive beyond its request. Only `release` undoes it. Mocks have
-    /// nothing to count.
-    #[cfg_attr(not(test), expect(dead_code, reason = "TAP producers will need it"))]
-    pub(super) fn reserve(&self, cookie: Cookie) {
-        if let (Some((reserve, _)), Some(pointer)) = (self.cookie.counts, pointer(cookie)) {
-            // SAFETY: contract 5. Both functions of the host always succeed.
-            unsafe { reserve(pointer.as_ptr()) };
-        }
-    }
-
-    /// Undoes `reserve`. From a thread of the engine with no lock held (rules 4 and 5); the cookie
-    /// must not be used afterwards.
-    #[cfg_attr(not(test), expect(dead_code, reason = "TAP producers will need it"))]
-    pub(super) fn release(&self, cookie: Cookie) {
-        assert_outside();
-        if let (Some((_, release)), Some(pointer)) = (self.cookie.counts, pointer(cookie)) {
-            // SAFETY: contract 5. Both functions of the host always succeed.
-            unsafe { release(pointer.as_ptr()) };
-        }
-    }
-
-    /// Has errors answered on a TAP connection, on hosts where that is a choice.
-    #[cfg_attr(not(test), expect(dead_code, reason = "TAP consumers will need it"))]
-    pub(super) fn answer_tap_errors(&self, cookie: Cookie) {
-        if let (Some(nack), Some(pointer)) = (self.cookie.nack, pointer(cookie)) {
-            // SAFETY: contract 5.
-            unsafe { nack(pointer.as_ptr(), true) };
-        }
-    }
 }
 
 /// The connection again; `None` for the NULL that the hosts' test applications pass.
@@ -400,6 +370,34 @@ impl Host for HostApi {
         if let Some(pointer) = pointer(cookie.cookie()) {
             // SAFETY: contract 5. Rule 6: with success, always.
             unsafe { (self.cookie.notify)(pointer.as_ptr(), ENGINE_ERROR_CODE::ENGINE_SUCCESS) };
+        }
+    }
+
+    fn wake_stream(&self, cookie: Cookie) {
+        self.notify(BlockedCookie::new(cookie));
+    }
+
+    /// Mocks have nothing to count.
+    fn reserve(&self, cookie: Cookie) {
+        if let (Some((reserve, _)), Some(pointer)) = (self.cookie.counts, pointer(cookie)) {
+            // SAFETY: contract 5. Both functions of the host always succeed.
+            unsafe { reserve(pointer.as_ptr()) };
+        }
+    }
+
+    fn release(&self, cookie: Cookie) {
+        assert_outside();
+        if let (Some((_, release)), Some(pointer)) = (self.cookie.counts, pointer(cookie)) {
+            // SAFETY: contract 5. Both functions of the host always succeed.
+            unsafe { release(pointer.as_ptr()) };
+        }
+    }
+
+    /// A choice on some hosts only; the others always answer.
+    fn answer_tap_errors(&self, cookie: Cookie) {
+        if let (Some(nack), Some(pointer)) = (self.cookie.nack, pointer(cookie)) {
+            // SAFETY: contract 5.
+            unsafe { nack(pointer.as_ptr(), true) };
         }
     }
 }

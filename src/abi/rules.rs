@@ -35,6 +35,9 @@ pub(super) const REQUEST_HEADER_BYTES: usize = 24;
 /// Longest engine-specific part of a TAP message (rule 13).
 pub(super) const ENGINE_SPECIFIC_BYTES_MAX: usize = 160;
 
+/// Longest user data of TAP_CONNECT: lists of all vbuckets take a sixth of it.
+pub(super) const TAP_USERDATA_BYTES_MAX: usize = 64 << 10;
+
 /// Messages that a host collects in one buffer, the longest header it puts before each, and the
 /// size of the buffer, which it does not check.
 const TAP_BATCH: (usize, usize, usize) = (10, 40, 2048);

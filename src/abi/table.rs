@@ -22,10 +22,12 @@ use super::request;
 use super::rules::{self, Entry};
 use super::tap;
 use crate::commands;
+use crate::engine::TapMessage;
 use crate::error::Error;
 use crate::host::{Cookie, LogLevel, StatSink};
 use crate::report;
-use crate::types::Arithmetic;
+use crate::tap::{Event, Message};
+use crate::types::{Arithmetic, KEY_BYTES_MAX};
 
 /// The symbol that hosts look up: makes an engine that `initialize` will start.
 ///
@@ -359,23 +361,24 @@ unsafe extern "C" fn unknown_command(
     reply.answer(outcome)
 }
 
+/// A message of a peer, or the answer of a client to one of its stream's.
 unsafe extern "C" fn tap_notify(
     handle: *mut ENGINE_HANDLE,
-    _cookie: *const c_void,
+    cookie: *const c_void,
     engine_specific: *mut c_void,
     nengine: u16,
     _ttl: u8,
-    _tap_flags: u16,
+    tap_flags: u16,
     event: tap_event_t,
-    _tap_seqno: u32,
+    tap_seqno: u32,
     key: *const c_void,
     nkey: usize,
-    _flags: u32,
-    _exptime: u32,
-    _cas: u64,
+    flags: u32,
+    expiry: u32,
+    cas: u64,
     data: *const c_void,
     ndata: usize,
-    _vbucket: u16,
+    vbucket: u16,
 ) -> Code {
     let arguments = tap::Arguments {
         event,
@@ -386,11 +389,27 @@ unsafe extern "C" fn tap_notify(
         data,
         ndata,
     };
+    let cookie = cookie_of(cookie);
     let body = |instance: &Instance| {
+        let engine = instance.engine()?;
+        if event == tap_event_t::TAP_ACK {
+            return engine.tap_answered(cookie, tap_seqno, tap_flags);
+        }
         let value_max = instance.running().ok_or(Error::Unsupported)?.value_max;
         // SAFETY: contract 2.
         let message = unsafe { tap::check(&arguments, value_max) }?;
-        tap::receive(&message)
+        let message = TapMessage {
+            event: message.event,
+            specific: message.engine_specific,
+            key: message.key,
+            data: message.data,
+            tap_flags,
+            flags,
+            expiry,
+            cas,
+            vbucket,
+        };
+        engine.tap_receive(cookie, &message)
     };
     // SAFETY: contract 1.
     unsafe { enter_code(handle, Entry::TapNotify, body) }
@@ -398,15 +417,65 @@ unsafe extern "C" fn tap_notify(
 
 /// NULL refuses the stream; the host answers "not supported" and closes the connection.
 unsafe extern "C" fn get_tap_iterator(
-    _handle: *mut ENGINE_HANDLE,
-    _cookie: *const c_void,
-    _client: *const c_void,
-    _nclient: usize,
-    _flags: u32,
-    _userdata: *const c_void,
-    _nuserdata: usize,
+    handle: *mut ENGINE_HANDLE,
+    cookie: *const c_void,
+    client: *const c_void,
+    nclient: usize,
+    flags: u32,
+    userdata: *const c_void,
+    nuserdata: usize,
 ) -> TAP_ITERATOR {
-    None
+    let body = |instance: &Instance| -> TAP_ITERATOR {
+        if nclient > KEY_BYTES_MAX || nuserdata > rules::TAP_USERDATA_BYTES_MAX {
+            return None;
+        }
+        // SAFETY: contract 2, for lengths that can be true.
+        let (name, data) = unsafe { (bytes_of(client, nclient)?, bytes_of(userdata, nuserdata)?) };
+        let engine = instance.engine().ok()?;
+        match engine.tap_connect(cookie_of(cookie), name, flags, data) {
+            Ok(()) => Some(tap_iterator),
+            Err(error) => {
+                instance.warn(&format!("refused a TAP stream: {error}"));
+                None
+            }
+        }
+    };
+    // SAFETY: contract 1.
+    unsafe { enter(handle, "get_tap_iterator", None, body) }
+}
+
+/// Rule 13: every out parameter is set on every call.
+unsafe extern "C" fn tap_iterator(
+    handle: *mut ENGINE_HANDLE,
+    cookie: *const c_void,
+    item: *mut *mut item,
+    engine_specific: *mut *mut c_void,
+    nengine: *mut u16,
+    ttl: *mut u8,
+    flags: *mut u16,
+    seqno: *mut u32,
+    vbucket: *mut u16,
+) -> tap_event_t {
+    let out = tap::Out {
+        item,
+        engine_specific,
+        nengine,
+        ttl,
+        flags,
+        seqno,
+        vbucket,
+    };
+    let body = |instance: &Instance| {
+        let message = match instance.engine() {
+            Ok(engine) => engine.tap_next(cookie_of(cookie)),
+            Err(_) => Message::bare(Event::Disconnect),
+        };
+        // SAFETY: contract 2.
+        unsafe { tap::write(message, &out) }
+    };
+    let fallback = tap_event_t::TAP_DISCONNECT;
+    // SAFETY: contract 1.
+    unsafe { enter(handle, "tap_iterator", fallback, body) }
 }
 
 unsafe extern "C" fn item_set_cas(
@@ -428,7 +497,7 @@ unsafe extern "C" fn item_set_cas(
 /// Rule 11: never fails for an item. Needs no engine.
 unsafe extern "C" fn get_item_info(
     handle: *mut ENGINE_HANDLE,
-    _cookie: *const c_void,
+    cookie: *const c_void,
     item: *const item,
     info: *mut item_info,
 ) -> bool {
@@ -438,7 +507,16 @@ unsafe extern "C" fn get_item_info(
             return false;
         };
         // SAFETY: contract 2: room for one value at least, which is what the struct has.
-        unsafe { info.write(describe(&item, |expiry| instance.relative(expiry))) };
+        unsafe {
+            info.write(describe(&item, |expiry| {
+                let engine = instance.engine();
+                if engine.is_ok_and(|engine| engine.has_stream(cookie_of(cookie))) {
+                    // Peers expect Unix seconds.
+                    return expiry;
+                }
+                instance.relative(expiry)
+            }));
+        }
         true
     };
     // SAFETY: contract 1.

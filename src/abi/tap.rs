@@ -1,14 +1,18 @@
-//! The TAP members of the table. This engine neither sends nor receives TAP streams yet; what a
-//! peer may send is checked as it will have to be, because any client can send it
-//! (`facts/engine-abi.md`, section 7.5).
+//! The TAP members of the table: what a peer sends is checked before a pointer is touched, because
+//! any client can send it (`facts/engine-abi.md`, section 7.5); what a stream sends is written to
+//! where the host says.
 
+use std::cell::Cell;
 use std::ffi::c_void;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 
-use super::convert::{self, TapEvent};
+use super::bindings::{item, tap_event_t};
+use super::convert;
 use super::handle;
 use super::rules::{ENGINE_SPECIFIC_BYTES_MAX, KEY_BYTES};
+use crate::engine::TapEvent;
 use crate::error::{Error, Result};
+use crate::tap;
 
 /// Rule 14: for events with item extras the host's pointer to the engine-specific bytes is this
 /// much too low.
@@ -18,7 +22,7 @@ const ITEM_EXTRAS_BYTES: usize = 8;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Arguments {
     /// What kind of message.
-    pub(super) event: super::bindings::tap_event_t,
+    pub(super) event: tap_event_t,
     /// Where the host says the engine-specific bytes are.
     pub(super) engine_specific: *const c_void,
     /// How many there are.
@@ -49,9 +53,7 @@ pub(super) struct Message<'call> {
 /// Checks what can be checked, before any pointer is touched.
 ///
 /// # Errors
-/// `Disconnect` for an acknowledgement: there is no stream that it could belong to, and any other
-/// answer would make the host treat the connection as one. `Invalid` and `TooBig` for lengths that
-/// cannot be true.
+/// `Invalid` and `TooBig` for lengths that cannot be true.
 ///
 /// # Safety
 /// Contract 2: the pointers lie in the packet. A contradiction between its lengths that leaves all
@@ -71,9 +73,6 @@ pub(super) unsafe fn check<'call>(
     } = *arguments;
     let event = convert::tap_event(arguments.event).ok_or(Error::Invalid)?;
     let nengine = usize::from(nengine);
-    if event == TapEvent::Ack {
-        return Err(Error::Disconnect);
-    }
     if ndata > value_max {
         return Err(Error::TooBig);
     }
@@ -83,7 +82,7 @@ pub(super) unsafe fn check<'call>(
             (0..=*KEY_BYTES.end(), ITEM_EXTRAS_BYTES)
         }
         TapEvent::Deletion => (KEY_BYTES, 0),
-        TapEvent::Flush | TapEvent::Opaque | TapEvent::VbucketSet | TapEvent::Ack => (0..=0, 0),
+        TapEvent::Flush | TapEvent::Opaque | TapEvent::VbucketSet => (0..=0, 0),
     };
     if !keys.contains(&nkey) || nengine > ENGINE_SPECIFIC_BYTES_MAX {
         return Err(Error::Invalid);
@@ -106,10 +105,60 @@ pub(super) unsafe fn check<'call>(
     })
 }
 
-/// Answers a message of a peer.
+/// Where a host wants the parts of a stream's message. It reads all of them after every call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Out {
+    /// The item: one reference goes to the host.
+    pub(super) item: *mut *mut item,
+    /// The engine-specific bytes: the host copies them before the next call.
+    pub(super) engine_specific: *mut *mut c_void,
+    /// How many there are.
+    pub(super) nengine: *mut u16,
+    /// Hops that the message may take.
+    pub(super) ttl: *mut u8,
+    /// TAP flags.
+    pub(super) flags: *mut u16,
+    /// Number of the message.
+    pub(super) seqno: *mut u32,
+    /// Vbucket.
+    pub(super) vbucket: *mut u16,
+}
+
+thread_local! {
+    /// Engine-specific bytes of the message that this thread was given last.
+    static SPECIFIC: Cell<[u8; SPECIFIC_BYTES]> = const { Cell::new([0; SPECIFIC_BYTES]) };
+}
+
+/// Longest engine-specific part that a stream sends.
+const SPECIFIC_BYTES: usize = 16;
+const _: () = assert!(SPECIFIC_BYTES <= ENGINE_SPECIFIC_BYTES_MAX);
+
+/// Messages pass through no chain: a receiver that counts down never meets the end.
+const TTL: u8 = 255;
+
+/// Writes a message to where the host wants it.
 ///
-/// # Errors
-/// `Unsupported`, always, for now.
-pub(super) fn receive(_message: &Message<'_>) -> Result<()> {
-    Err(Error::Unsupported)
+/// # Safety
+/// Contract 2: every pointer is writable.
+pub(super) unsafe fn write(message: tap::Message, out: &Out) -> tap_event_t {
+    let bytes = message.specific.bytes();
+    let mut specific = [0; SPECIFIC_BYTES];
+    for (to, byte) in specific.iter_mut().zip(bytes) {
+        *to = *byte;
+    }
+    let nengine = u16::try_from(bytes.len()).unwrap_or(0);
+    SPECIFIC.set(specific);
+    let at = SPECIFIC.with(Cell::as_ptr).cast::<c_void>();
+    let raw = message.item.map_or(ptr::null_mut(), |item| item.into_raw());
+    // SAFETY: writable, says the caller.
+    unsafe {
+        out.item.write(raw.cast());
+        out.engine_specific.write(at);
+        out.nengine.write(nengine);
+        out.ttl.write(TTL);
+        out.flags.write(message.flags);
+        out.seqno.write(message.seqno);
+        out.vbucket.write(message.vbucket);
+    }
+    convert::to_tap_event(message.event)
 }

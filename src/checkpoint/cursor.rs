@@ -30,7 +30,6 @@ pub(crate) struct Change {
     /// The item of a set or delete.
     pub(crate) item: Option<Item>,
     /// The checkpoint it stands in.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for TAP, which comes later"))]
     pub(crate) checkpoint: CheckpointId,
 }
 
@@ -49,7 +48,6 @@ pub(crate) struct ReadEnd {
 
 /// Where a stream wants to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(test), expect(dead_code, reason = "for TAP, which comes later"))]
 pub(crate) enum Begin {
     /// Where its cursor stands.
     Resume,
@@ -164,7 +162,7 @@ impl Log {
     pub(crate) fn advance(&mut self, upto: Seqno, closed: Option<CheckpointId>) -> Vec<Checkpoint> {
         self.persisted = self.persisted.max(upto);
         if let Some(id) = closed {
-            self.persisted_id = self.persisted_id.max(id);
+            self.checkpoint_persisted(upto, id);
         }
         self.free()
     }
@@ -212,7 +210,8 @@ impl Log {
         let found = match from {
             Begin::Resume => present,
             Begin::Checkpoint(id) => {
-                let checkpoint = self.all().find(|checkpoint| checkpoint.id == id);
+                let checkpoint = self.all().rfind(|checkpoint| checkpoint.id == id);
+                let checkpoint = checkpoint.filter(|_| self.begun_before != Some(id));
                 checkpoint
                     .filter(|checkpoint| checkpoint.first <= self.base().first)
                     .map(|checkpoint| {

@@ -5,7 +5,7 @@
 //! A vbucket that has no record yet gives ids freely, because after a crash it never was; its first
 //! record has them. The flusher extends the reservation long before it is used up.
 
-use super::{Kind, Log};
+use super::{Kind, Log, Numbering};
 use crate::types::CheckpointId;
 
 /// Ids that a window needs at most, after an attempt of COMPLETE that failed: its own, and those of
@@ -37,12 +37,22 @@ impl Log {
     /// A vbucket that becomes active and never learned an id from a master begins with 1; 0 stands
     /// for "unknown" (ep-engine-1.7.md, 3.2).
     pub(crate) fn name_first(&mut self) {
+        self.lead();
         let first = CheckpointId::new(1);
         if self.open.id < first {
             self.open.id = first;
             self.next_id = self.next_id.max(first.next());
             self.reserved = self.reserved.max(first);
         }
+    }
+
+    /// After a restart of a replica: its master's ids go on behind the last checkpoint that is
+    /// whole, and not behind those that are reserved, which say what it may give as a master.
+    pub(crate) fn resume_behind(&mut self, checkpoint: CheckpointId) {
+        self.open.id = checkpoint.next();
+        self.persisted_id = checkpoint;
+        self.begun_before = Some(self.open.id);
+        self.numbering = Numbering::Master;
     }
 
     /// Up to which id the next record of the vbucket is to reserve.
@@ -63,11 +73,12 @@ impl Log {
     /// record reserves the ids that were given and no more.
     pub(crate) fn finish(&mut self, now: u32) {
         let is_normal = self.open.kind == Kind::Normal;
-        if is_normal && self.open.mutations + self.open.flushes > 0 {
+        let ends = self.closes_by_itself();
+        if is_normal && ends && self.open.mutations + self.open.flushes > 0 {
             self.rotate(now);
         }
         // What is open now and empty goes on after the restart.
-        let unused = 1 + u64::from(is_normal);
+        let unused = 1 + u64::from(is_normal && ends);
         self.reserved = CheckpointId::new(self.next_id.get().saturating_sub(unused));
         self.lease = 0;
     }

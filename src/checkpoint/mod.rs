@@ -24,6 +24,7 @@ use crate::types::{CheckpointId, Seqno};
 
 mod cursor;
 mod entry;
+mod follow;
 mod lease;
 mod segment;
 #[cfg(test)]
@@ -34,6 +35,8 @@ mod window;
 use cursor::Cursor;
 pub(crate) use cursor::{Begin, Begun, Change, ReadEnd, View};
 pub(crate) use entry::{Entry, Op, PreImage};
+pub(crate) use follow::Fit;
+use follow::{Followed, Numbering};
 use segment::Segments;
 use touched::Touches;
 pub(crate) use touched::{Tally, Touched};
@@ -131,6 +134,12 @@ pub(crate) struct Log {
     /// Position of the latest `flush_all`: keys whose latest entry is before it are gone.
     floor: Seqno,
     window: Option<Window>,
+    numbering: Numbering,
+    /// Ids of checkpoints that began before this place say nothing any more.
+    named_from: Seqno,
+    followed: Option<Followed>,
+    /// A checkpoint of which an earlier process had a part.
+    begun_before: Option<CheckpointId>,
 }
 
 impl Log {
@@ -150,6 +159,10 @@ impl Log {
             cursors: Vec::new(),
             floor: Seqno::ZERO,
             window: None,
+            numbering: Numbering::Own,
+            named_from: Seqno::ZERO,
+            followed: None,
+            begun_before: None,
         };
         log.push_meta(Op::CheckpointStart);
         log
@@ -264,7 +277,8 @@ impl Log {
         let open = &self.open;
         let full = open.mutations >= limits.items_max && self.may_close(limits);
         let due = full || open.bytes >= limits.bytes_max;
-        if due && open.kind == Kind::Normal && self.may_give_id() {
+        let may_close = open.kind == Kind::Normal && self.closes_by_itself();
+        if due && may_close && self.may_give_id() {
             self.rotate(now());
         }
     }
@@ -284,7 +298,7 @@ impl Log {
     }
 
     fn may_close(&self, limits: &Limits) -> bool {
-        self.checkpoints() < limits.checkpoints_max
+        self.checkpoints() < limits.checkpoints_max && self.closes_by_itself()
     }
 
     /// Closes the open checkpoint when every cursor has passed something in it: once all have
@@ -307,8 +321,14 @@ impl Log {
     /// Closes the open checkpoint and opens the next. Returns the closed one's last number.
     fn rotate(&mut self, now: u32) -> Seqno {
         let last = self.push_meta(Op::CheckpointEnd);
-        let next = Checkpoint::new(self.next_id, last.next(), now);
-        self.next_id = self.next_id.next();
+        let id = if self.numbering == Numbering::Unknown {
+            CheckpointId::default()
+        } else {
+            let id = self.next_id;
+            self.next_id = id.next();
+            id
+        };
+        let next = Checkpoint::new(id, last.next(), now);
         let mut closed = std::mem::replace(&mut self.open, next);
         closed.last = Some(last);
         self.closed.push_back(closed);

@@ -18,6 +18,14 @@ struct Segment {
 }
 
 impl Segment {
+    fn get(&self, seqno: Seqno) -> Option<&Entry> {
+        let index = self
+            .entries
+            .binary_search_by_key(&seqno, Entry::seqno)
+            .ok()?;
+        self.entries.get(index).filter(|entry| entry.is_live())
+    }
+
     fn get_mut(&mut self, seqno: Seqno) -> Option<&mut Entry> {
         let index = self
             .entries
@@ -89,6 +97,16 @@ impl Segments {
             .entries
             .first()
             .is_some_and(|first| first.seqno() <= seqno)
+    }
+
+    /// The same to look at.
+    pub(crate) fn get(&self, seqno: Seqno) -> Option<&Entry> {
+        let segment = if self.in_tail(seqno) {
+            &self.tail
+        } else {
+            self.full.range(..=seqno).next_back()?.1
+        };
+        segment.get(seqno)
     }
 
     /// The live entry with that number.

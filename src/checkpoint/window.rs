@@ -80,6 +80,13 @@ impl Log {
             return false;
         }
         let barrier = self.rotate(now);
+        self.followed = None;
+        self.begin_window(barrier, opened);
+        true
+    }
+
+    /// Makes the open checkpoint the window's.
+    pub(super) fn begin_window(&mut self, barrier: Seqno, opened: Duration) {
         self.open.kind = Kind::Window;
         self.push_meta(Op::UpdateStart);
         self.window = Some(Window {
@@ -90,7 +97,18 @@ impl Log {
             flushed: self.floor,
             read: 0,
         });
-        true
+    }
+
+    /// What a key was before the window, by its latest entry, and at which place; none if that
+    /// entry is not one of the window.
+    pub(crate) fn pre_image_of(&self, seqno: Seqno) -> Option<&PreImage> {
+        let window = self.window?;
+        if seqno <= window.barrier {
+            return None;
+        }
+        let mut checkpoints = self.all().rev();
+        let checkpoint = checkpoints.find(|checkpoint| checkpoint.first <= seqno)?;
+        checkpoint.entries.get(seqno)?.pre_image.as_deref()
     }
 
     /// The pre-image that a first touch has to record now, and whether it is still to be saved;

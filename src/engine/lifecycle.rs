@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::answers::Answers;
 use super::recency::Recency;
-use super::{Core, Engine, Updates, Waiting, house, update};
+use super::{Core, Engine, Replication, Updates, Waiting, house, update};
 use crate::bgfetch::{self, Fetcher};
 use crate::config::{Config, OnlineUpdateUndo};
 use crate::flusher::{self, Persister, Round};
@@ -23,6 +23,7 @@ use crate::store::{Store, WindowRecord};
 use crate::types::{CheckpointId, VbucketId, VbucketState};
 use crate::vbucket::{ReadersSwitch, Shared, Vbucket, VbucketMap};
 use crate::warmup::{self, Warmup};
+use crate::tap::{self, Streams};
 use crate::worker::{Signal, Worker};
 
 /// Ids of checkpoints that are reserved ahead in the store.
@@ -259,6 +260,7 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
         config.mutation_mem_threshold,
     ));
     let (fetcher, rewarm) = readers(store, &vbuckets, &shared, &evictor);
+    let streams = Streams::new(&config, &vbuckets, &shared, store, &evictor);
     let in_memory = !store.keeps_values();
     Ok(Arc::new(Core {
         host,
@@ -269,6 +271,8 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
         evictor,
         rewarm: Arc::new(rewarm),
         updates: Updates::new(fate, Signal::new()),
+        streams: Arc::new(streams),
+        replication: Replication::default(),
         recency: in_memory.then(Recency::default),
         hasher,
         house: Signal::new(),
@@ -349,6 +353,12 @@ fn spawn(core: &Arc<Core>, warmup: Option<Arc<Warmup>>) -> Result<Vec<Worker>, S
     let warm = move |signal: &Signal| rewarm::run(&own.rewarm, signal);
     start("rewarm", core.rewarm.signal(), Box::new(warm))?;
     let own = Arc::clone(core);
+    let fill = Arc::clone(&core.streams);
+    let body = move |signal: &Signal| tap::fill(&fill, signal);
+    start("backfill", core.streams.fill_signal(), Box::new(body))?;
+    let wake = Arc::clone(&core.streams);
+    let body = move |signal: &Signal| tap::run(&wake, signal);
+    start("tap", core.streams.signal(), Box::new(body))?;
     let evict = move |signal: &Signal| pager::run(&own.evictor, signal);
     start("pager", core.evictor.signal(), Box::new(evict))?;
     for number in 0..FETCH_THREADS {

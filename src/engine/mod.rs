@@ -2,7 +2,7 @@
 //!
 //! Threads: host threads call the operations; they wait for a stripe or a log at most, never for
 //! the disk. Background: `ce-flush`, `ce-fetch-N`, `ce-pager` (eviction), `ce-update` (COMPLETE and
-//! REVERT), `ce-rewarm` (what a REVERT left on disk) and `ce-house` (timers); while keys are being
+//! REVERT), `ce-rewarm` (what a REVERT left on disk) and `ce-house` (timers), `ce-tap` and `ce-backfill` (streams to replicas); while keys are being
 //! loaded `ce-warmup` and `ce-scan`. All are joined by [`Engine::shutdown`].
 //!
 //! Lock order, outermost first: the gate of online update (`update.rs`), the right to commit
@@ -24,6 +24,7 @@ use crate::host::{BlockedCookie, Cookie, Host};
 use crate::pager::Evictor;
 use crate::rewarm::Rewarm;
 use crate::settings::{Family, SetError};
+use crate::tap::Streams;
 use crate::types::{VbucketId, VbucketState};
 use crate::vbucket::{Remains, Shared, Vbucket, VbucketMap};
 use crate::worker::{Signal, Worker};
@@ -33,7 +34,9 @@ mod house;
 mod lifecycle;
 mod ops;
 mod recency;
+mod replica;
 mod streams;
+mod tap;
 #[cfg(test)]
 mod tests;
 mod update;
@@ -43,6 +46,8 @@ mod waiting;
 
 use answers::Answers;
 use recency::Recency;
+use replica::Replication;
+pub(crate) use replica::{Consumer, TapEvent, TapMessage};
 use update::Updates;
 pub(crate) use update::{Outcome, UpdateError, UpdateState};
 pub(crate) use vbuckets::VbucketError;
@@ -60,6 +65,8 @@ pub(crate) struct Core {
     evictor: Arc<Evictor>,
     rewarm: Arc<Rewarm>,
     updates: Updates,
+    streams: Arc<Streams>,
+    replication: Replication,
     recency: Option<Recency>,
     /// Seeds the hash of keys, so that nobody can choose keys that collide.
     hasher: RandomState,
@@ -88,15 +95,16 @@ impl Core {
         hash
     }
 
-    /// Has the changes of the log written.
+    /// Has the changes of the log written and sent.
     fn changed(&self) {
         self.shared.flush.wake();
+        self.streams.changed();
     }
 
     /// The same at once, without regard to `min_data_age`.
     fn changed_at_once(&self) {
         self.persister.press();
-        self.shared.flush.wake();
+        self.changed();
         self.shared.flush.hurry();
     }
 }
@@ -180,5 +188,7 @@ impl Engine {
         self.core.updates.forget(cookie);
         self.core.verified.take(cookie);
         self.core.deletions.take(cookie);
+        self.core.replication.forget(cookie);
+        self.core.streams.disconnected(cookie);
     }
 }

@@ -75,7 +75,7 @@ impl Core {
     }
 
     /// Whether a mutation that brings so many bytes finds room.
-    fn admit(&self, need: usize) -> Result<()> {
+    pub(super) fn admit(&self, need: usize) -> Result<()> {
         let used = used_bytes() as u64;
         let metrics = &self.shared.metrics;
         let room = match &self.recency {
@@ -122,7 +122,7 @@ impl Core {
             let old = self.present(cookie, vbucket, hash, key)?;
             let mut verdict = Some(make(&old)?);
             let new = match &verdict {
-                Some(Verdict::Put(item) | Verdict::Touch(item)) => item.clone(),
+                Some(Verdict::Put(item) | Verdict::Touch(item) | Verdict::Copy(item)) => item.clone(),
                 _ => old.clone(),
             };
             let mut overtaken = false;

@@ -3,12 +3,14 @@
 //! The commands are accepted under one gate, so that two operators get exactly one winner; the work
 //! of COMPLETE and REVERT is done by the thread `ce-update`, which then notifies the client.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
 use super::answers::Answers;
+use super::replica;
 use super::{Core, Engine};
 use crate::checkpoint::{Checkpoint, Phase, WindowReport};
 use crate::error::{Error, Result};
@@ -97,10 +99,19 @@ struct Job {
     cookie: BlockedCookie,
 }
 
+/// The same for one vbucket, of which a master's stream said so.
+#[derive(Debug)]
+struct ReplicaRevert {
+    vbucket: VbucketId,
+    /// Who waits for it, and what is to be said then.
+    waits: Option<(BlockedCookie, replica::Reverted)>,
+}
+
 #[derive(Debug)]
 struct Gate {
     running: Option<Kind>,
     queued: Option<Job>,
+    replicas: VecDeque<ReplicaRevert>,
     /// Vbuckets that came while COMPLETE ran: part of the window, should it fail.
     joined: Vec<VbucketId>,
     last: WindowRecord,
@@ -126,6 +137,7 @@ impl Updates {
         let gate = Gate {
             running: None,
             queued: None,
+            replicas: VecDeque::new(),
             joined: Vec::new(),
             last,
             flush_due: 0,
@@ -264,6 +276,8 @@ impl Core {
         });
         drop(gate);
         self.updates.signal.wake();
+        // The mark leaves at once.
+        self.streams.changed();
         Err(Error::WouldBlock)
     }
 
@@ -276,16 +290,17 @@ impl Core {
         let mut left = Vec::new();
         let (outcome, last) = match job.kind {
             Kind::Complete => {
-                let record = self.record_after(&job, WindowRecord::Completed);
+                let record = self.record_after(&job.vbuckets, WindowRecord::Completed);
                 match self.persister.complete(&vbuckets, record, job.flush_due) {
                     Ok(()) => (Ok(()), Some(WindowRecord::Completed)),
                     Err(error) => (Err(self.reopen(&vbuckets, &error.to_string())), None),
                 }
             }
             Kind::Revert => {
-                let record = self.record_after(&job, WindowRecord::Reverted);
+                let record = self.record_after(&job.vbuckets, WindowRecord::Reverted);
                 let start = self.host.monotonic();
                 left = self.revert_all(&vbuckets, record);
+                self.note_revert();
                 let took = self.host.monotonic().saturating_sub(start);
                 self.shared.metrics.timings.revert.record(took);
                 (Ok(()), Some(WindowRecord::Reverted))
@@ -317,10 +332,10 @@ impl Core {
 
     /// What the store is to say once the windows of a job have ended: another vbucket, dead or a
     /// replica, may still have one.
-    fn record_after(&self, job: &Job, outcome: WindowRecord) -> WindowRecord {
+    fn record_after(&self, ends: &[VbucketId], outcome: WindowRecord) -> WindowRecord {
         let ends = {
             let gate = self.updates.gate.lock();
-            let mut ends = job.vbuckets.clone();
+            let mut ends = ends.to_vec();
             ends.extend(&gate.joined);
             ends
         };
@@ -349,12 +364,91 @@ impl Core {
         }
         self.shared.switch.turn_off();
         self.persister.want_window(record);
+        reverted
+    }
+
+    /// Has the store note a REVERT before its client is told.
+    fn note_revert(&self) {
         if let Err(error) = self.persister.round() {
             // The flusher tries again. Until it can, a crash would be told as "lost at restart".
             let text = format!("cannot note the REVERT in the store yet: {error}");
             self.host.log(LogLevel::Warning, &text);
         }
-        reverted
+    }
+
+    /// Begins the revert of a window that a master opened here; whoever sent the message gets it
+    /// again when that is done.
+    ///
+    /// # Errors
+    /// `Temporary` when the window is being ended by somebody else.
+    pub(super) fn revert_replica(
+        &self,
+        cookie: Cookie,
+        vbucket: &Vbucket,
+        then: replica::Reverted,
+    ) -> Result<Error> {
+        let waits = Some((BlockedCookie::new(cookie), then));
+        if self.begin_replica_revert(vbucket, waits) {
+            Ok(Error::WouldBlock)
+        } else {
+            Err(Error::Temporary)
+        }
+    }
+
+    fn begin_replica_revert(
+        &self,
+        vbucket: &Vbucket,
+        waits: Option<(BlockedCookie, replica::Reverted)>,
+    ) -> bool {
+        let mut gate = self.updates.gate.lock();
+        if !begin_revert(&[vbucket], self.host.monotonic()) {
+            return false;
+        }
+        gate.replicas.push_back(ReplicaRevert {
+            vbucket: vbucket.id(),
+            waits,
+        });
+        drop(gate);
+        self.updates.signal.wake();
+        self.streams.changed();
+        true
+    }
+
+    /// A vbucket that another node took over: its window is decided there.
+    pub(super) fn discard_window(&self, id: VbucketId) {
+        let dead = |vbucket: &&Vbucket| vbucket.state() == Some(VbucketState::Dead);
+        if let Some(vbucket) = self.vbuckets.get(id).filter(dead) {
+            self.begin_replica_revert(vbucket, None);
+        }
+    }
+
+    /// The window of a replica stays: the flusher writes it in one batch.
+    pub(super) fn complete_replica(&self, vbucket: &Vbucket) {
+        let record = self.record_after(&[vbucket.id()], WindowRecord::Completed);
+        let mut gate = self.updates.gate.lock();
+        vbucket.follow_complete();
+        gate.last = WindowRecord::Completed;
+        drop(gate);
+        self.persister.want_window(record);
+        self.changed_at_once();
+    }
+
+    fn run_replica_revert(&self, revert: ReplicaRevert) {
+        let record = self.record_after(&[revert.vbucket], WindowRecord::Reverted);
+        if let Some(vbucket) = self.vbuckets.get(revert.vbucket) {
+            let left = self.revert_all(&[vbucket], record);
+            vbucket.follow_reverted();
+            for left in left {
+                self.rewarm.add(vbucket, left.cold);
+            }
+        }
+        self.updates.gate.lock().last = WindowRecord::Reverted;
+        self.changed();
+        self.house.wake();
+        if let Some((cookie, then)) = revert.waits {
+            self.replication.reverted.put(cookie.cookie(), then);
+            self.host.notify(cookie);
+        }
     }
 
     fn reopen(&self, vbuckets: &[&Vbucket], cause: &str) -> UpdateError {
@@ -454,6 +548,11 @@ pub(super) fn run(core: &Core, signal: &Signal) {
         let job = core.updates.gate.lock().queued.take();
         if let Some(job) = job {
             core.run_job(job);
+        }
+        loop {
+            let revert = core.updates.gate.lock().replicas.pop_front();
+            let Some(revert) = revert else { break };
+            core.run_replica_revert(revert);
         }
         if wake == Wake::Stop {
             return;

@@ -62,6 +62,19 @@ impl Core {
         Error::WouldBlock
     }
 
+    /// The same for a TAP peer, which writes in any state.
+    pub(super) fn wait_until_loaded(&self, vbucket: &Vbucket, cookie: Cookie) -> Error {
+        self.waiting.add(Client {
+            vbucket: vbucket.id(),
+            since: self.host.monotonic(),
+            cookie: BlockedCookie::new(cookie),
+        });
+        if !vbucket.is_loading() || vbucket.is_poisoned() {
+            self.resume_waiting(vbucket.id());
+        }
+        Error::WouldBlock
+    }
+
     /// Has the clients notified that wait for a vbucket.
     pub(super) fn resume_waiting(&self, vbucket: VbucketId) {
         self.resume(self.waiting.take(|client| client.vbucket == vbucket));

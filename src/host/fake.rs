@@ -5,7 +5,7 @@
 //! all of them: a notification from inside an engine call, or one that nobody is owed.
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -49,6 +49,12 @@ struct State {
     logs: Vec<(LogLevel, String)>,
     /// To be run once, when the engine asks for the time the next time.
     on_clock: Option<Box<dyn FnOnce() + Send>>,
+    /// Connections that the engine keeps.
+    reserved: HashSet<Cookie>,
+    /// How often streams were woken.
+    woken: HashMap<Cookie, usize>,
+    /// TAP peers whose errors are answered.
+    answers_errors: HashSet<Cookie>,
     /// What the wall clock shows if it does not follow the other ones.
     wall: Option<u64>,
 }
@@ -254,5 +260,37 @@ impl Host for FakeHost {
                 .push(format!("{cookie:?} notified without being owed it"));
         }
         self.changed.notify_all();
+    }
+
+    fn wake_stream(&self, cookie: Cookie) {
+        let mut state = self.state.lock();
+        if INSIDE.get() || !state.reserved.contains(&cookie) {
+            state
+                .violations
+                .push(format!("stream {cookie:?} woken inside a call or unreserved"));
+        }
+        *state.woken.entry(cookie).or_default() += 1;
+        self.changed.notify_all();
+    }
+
+    fn reserve(&self, cookie: Cookie) {
+        let mut state = self.state.lock();
+        if !state.reserved.insert(cookie) {
+            state.violations.push(format!("{cookie:?} reserved twice"));
+        }
+    }
+
+    fn release(&self, cookie: Cookie) {
+        let mut state = self.state.lock();
+        if INSIDE.get() || !state.reserved.remove(&cookie) {
+            state
+                .violations
+                .push(format!("{cookie:?} released inside a call or unreserved"));
+        }
+        self.changed.notify_all();
+    }
+
+    fn answer_tap_errors(&self, cookie: Cookie) {
+        self.state.lock().answers_errors.insert(cookie);
     }
 }

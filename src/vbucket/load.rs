@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use super::Vbucket;
 use super::table::{Slot, Stripe};
 use crate::item::Item;
-use crate::types::{Seqno, VbucketState};
+use crate::types::{CheckpointId, Seqno, VbucketState};
 
 /// Stands beside the state while keys are being loaded.
 pub(super) const LOADING: u8 = 0x80;
@@ -51,6 +51,11 @@ impl Vbucket {
     pub(crate) fn begin_loading(&self) {
         let _log = self.log();
         self.state.fetch_or(LOADING, Ordering::AcqRel);
+    }
+
+    /// After a restart of a replica: its master's checkpoints go on behind this one.
+    pub(crate) fn resume_behind(&self, checkpoint: CheckpointId) {
+        self.log().log.resume_behind(checkpoint);
     }
 
     /// Adds keys that are not in the table, in any order; leaves nothing in `items`. Those of a

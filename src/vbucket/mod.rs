@@ -29,15 +29,12 @@ use crate::types::{CheckpointId, Seqno, UnixTime, VbucketId, VbucketState};
 use crate::worker::Signal;
 
 mod checkpoints;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "TAP, which reads by named cursors, comes later")
-)]
 mod cursor;
 mod load;
 mod locks;
 mod map;
 mod reader;
+mod replica;
 mod residency;
 mod table;
 #[cfg(test)]
@@ -123,6 +120,8 @@ pub(crate) enum Verdict {
     Put(Item),
     /// A new version that keeps the CAS of its item (touch).
     Touch(Item),
+    /// Another node's version, with the CAS that it has there: later ones get higher ones here.
+    Copy(Item),
     /// No such key any more.
     Remove,
 }
@@ -343,6 +342,10 @@ impl Vbucket {
                 (Op::Set, item)
             }
             Verdict::Touch(item) => (Op::Set, item),
+            Verdict::Copy(item) => {
+                ordered.cas_base = ordered.cas_base.max(item.cas());
+                (Op::Set, item)
+            }
             Verdict::Remove => match present {
                 Some(slot) => (Op::Delete, slot.item().key_only()),
                 None => return Err(Error::NotFound),
@@ -480,6 +483,11 @@ impl Vbucket {
     pub(crate) fn flush_all(&self) {
         let mut ordered = self.log();
         let floor = ordered.log.flush();
+        self.set_floor(floor);
+    }
+
+    /// To be called with the log locked.
+    fn set_floor(&self, floor: Seqno) {
         self.floor.store(floor.get(), Ordering::Release);
         self.revert_floor.store(floor.get(), Ordering::Release);
     }

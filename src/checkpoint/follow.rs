@@ -1,0 +1,181 @@
+//! What the log of a replica does with the checkpoints and windows of its master.
+//!
+//! A replica closes no checkpoint by itself once its master's ids have come: so what it reports as
+//! its last closed checkpoint is one that it has to the end, and a stream may begin behind it. Ids
+//! that it knows already come again when a stream begins anew; they change nothing.
+
+use std::time::Duration;
+
+use super::{Log, Op, Phase};
+use crate::types::{CheckpointId, Seqno};
+
+/// Whose ids the checkpoints of a log have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Numbering {
+    /// Its own.
+    Own,
+    /// None yet: the state before a checkpoint of the master is being received. Id 0.
+    Unknown,
+    /// Its master's: the log closes none by itself.
+    Master,
+}
+
+/// The window that a master opened here, or the last one that it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Followed {
+    /// The id that the master announced; none if it is an older one, which announces nothing.
+    id: Option<CheckpointId>,
+    /// The mark that ended it.
+    ended: Option<Op>,
+}
+
+/// What a mark of the master means here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fit {
+    /// It is to be applied.
+    Fits,
+    /// It was applied before.
+    Known,
+    /// A window is open that the master knows nothing of any more: it is to be reverted first.
+    LostWindow,
+    /// It belongs to nothing here.
+    Misfit,
+}
+
+impl Log {
+    /// Whether the limits of checkpoints apply.
+    pub(super) fn closes_by_itself(&self) -> bool {
+        self.numbering != Numbering::Master
+    }
+
+    /// From now on the log gives ids: its vbucket becomes active.
+    pub(super) fn lead(&mut self) {
+        self.numbering = Numbering::Own;
+    }
+
+    /// A master sends the whole state: no checkpoint before it counts any more.
+    pub(crate) fn begin_backfill(&mut self, now: u32) {
+        self.numbering = Numbering::Unknown;
+        self.rotate(now);
+        self.persisted_id = CheckpointId::new(0);
+        self.named_from = self.open.first;
+        self.followed = None;
+    }
+
+    /// The whole state is here. Without checkpoint messages to follow the log numbers its own.
+    pub(crate) fn end_backfill(&mut self, checkpoints_follow: bool) {
+        if !checkpoints_follow && self.numbering == Numbering::Unknown {
+            self.numbering = Numbering::Own;
+        }
+    }
+
+    /// How the begin of a checkpoint of the master fits.
+    pub(crate) fn fit_checkpoint(&self, id: CheckpointId) -> Fit {
+        if self.is_open_window() {
+            let (_, followed) = self.window_of_master();
+            return match followed {
+                // A master of the older kind goes on in the next checkpoint.
+                None => Fit::Fits,
+                Some(own) if own == id => Fit::Known,
+                Some(_) => Fit::LostWindow,
+            };
+        }
+        Fit::Fits
+    }
+
+    /// A checkpoint of the master begins.
+    pub(crate) fn follow_checkpoint(&mut self, id: CheckpointId, now: u32) {
+        let known = self.numbering != Numbering::Unknown && id <= self.open.id;
+        self.numbering = Numbering::Master;
+        if self.is_open_window() {
+            self.next_id = self.next_id.max(id.next());
+        } else if !known {
+            self.next_id = id;
+            self.rotate(now);
+        }
+    }
+
+    /// The window's checkpoint if a stream that begins at `at` does not meet its START any more.
+    pub(crate) fn window_begun_before(&self, at: Seqno) -> Option<CheckpointId> {
+        let window = self.window?;
+        let undecided = !matches!(window.phase, Phase::Reverting { .. });
+        let start = window.barrier.next().next();
+        self.window_id().filter(|_| undecided && at >= start)
+    }
+
+    fn is_open_window(&self) -> bool {
+        self.window
+            .is_some_and(|window| window.phase == Phase::Open)
+    }
+
+    /// Whether the present window came from a master, and the id that a master knows it by.
+    fn window_of_master(&self) -> (bool, Option<CheckpointId>) {
+        match self.followed {
+            Some(Followed { id, ended: None }) => (true, id),
+            _ => (false, self.window_id()),
+        }
+    }
+
+    /// How a mark of the master about a window fits: START, COMPLETE or REVERT of the window with
+    /// that id, or of whichever there is.
+    pub(crate) fn fit_mark(&self, mark: Op, id: Option<CheckpointId>) -> Fit {
+        if self.is_open_window() {
+            let (_, own) = self.window_of_master();
+            let same = id.is_none() || own.is_none() || id == own;
+            return match (mark, same) {
+                (Op::UpdateStart, true) => Fit::Known,
+                (Op::UpdateStart, false) => Fit::LostWindow,
+                (_, true) => Fit::Fits,
+                (_, false) => Fit::Misfit,
+            };
+        }
+        let ended = self.followed.filter(|known| id.is_some() && known.id == id);
+        match (mark, ended) {
+            (Op::UpdateStart, None) => Fit::Fits,
+            // A stream that begins anew may play an ended window again, to its end.
+            (Op::UpdateStart, Some(_)) => Fit::Fits,
+            (_, Some(known)) if known.ended == Some(mark) => Fit::Known,
+            _ => Fit::Misfit,
+        }
+    }
+
+    /// START came from the master: the checkpoint that has just begun for it becomes the window's,
+    /// or another one is begun. The ids are the master's, so none need be reserved.
+    pub(crate) fn follow_start(&mut self, id: Option<CheckpointId>, now: u32, opened: Duration) {
+        if self.window.is_some() {
+            return;
+        }
+        let begun = self.numbering == Numbering::Master
+            && self.open.mutations + self.open.flushes == 0
+            && id.is_none_or(|id| id == self.open.id);
+        let barrier = if begun {
+            Seqno::new(self.open.first.get() - 1)
+        } else {
+            self.next_id = self.next_id.max(id.unwrap_or_default());
+            self.rotate(now)
+        };
+        self.begin_window(barrier, opened);
+        self.followed = Some(Followed { id, ended: None });
+    }
+
+    /// COMPLETE came from the master: the window is an ordinary checkpoint from now on, which the
+    /// flusher writes in one batch.
+    pub(crate) fn follow_complete(&mut self, now: u32) {
+        self.dissolve_window(now);
+        self.followed_to(Op::UpdateEnd);
+    }
+
+    /// The window that the master opened has ended.
+    pub(crate) fn followed_to(&mut self, mark: Op) {
+        if let Some(followed) = &mut self.followed {
+            followed.ended = Some(mark);
+        }
+    }
+
+    /// Notes that a checkpoint is durable to its end, unless it is one of before a backfill.
+    pub(super) fn checkpoint_persisted(&mut self, upto: Seqno, id: CheckpointId) {
+        if upto >= self.named_from {
+            self.persisted_id = self.persisted_id.max(id);
+        }
+    }
+}

@@ -1,0 +1,415 @@
+//! The receiving side of TAP: what a master, or whoever sends in its name, does to the vbuckets of
+//! this node (ep-engine-1.7.md, 5.6; online-update.md, "TAP and replicas").
+//!
+//! Nothing in a message is trusted. What cannot be applied is an error answer and a log line. A
+//! REVERT is answered when every key has been taken back, so that what follows it on the stream
+//! meets no window.
+
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
+
+use super::answers::Answers;
+use super::{Core, Engine};
+use crate::checkpoint::{Fit, Op, Phase};
+use crate::constants::{
+    CHECKPOINT_ENGINE_TAP_OPAQUE_ONLINE_UPDATE_END as UPDATE_END,
+    CHECKPOINT_ENGINE_TAP_OPAQUE_ONLINE_UPDATE_REVERT as UPDATE_REVERT,
+    CHECKPOINT_ENGINE_TAP_OPAQUE_ONLINE_UPDATE_START as UPDATE_START,
+};
+use crate::error::{Error, Result};
+use crate::host::{Cookie, LogLevel};
+use crate::item::{Item, Meta};
+use crate::store::WindowRecord;
+use crate::tap::{FLAG_ACK, FLAG_NO_VALUE, FLUSH_ONE_VBUCKET, code};
+use crate::types::{CheckpointId, VbucketId, VbucketState};
+use crate::vbucket::Vbucket;
+
+/// No master gives a higher checkpoint id.
+const CHECKPOINT_MAX: u64 = 1 << 62;
+
+/// What a TAP message is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TapEvent {
+    /// A key was written.
+    Mutation,
+    /// A key was deleted.
+    Deletion,
+    /// All keys were deleted.
+    Flush,
+    /// A message between engines.
+    Opaque,
+    /// A vbucket changes its state.
+    VbucketSet,
+    /// A checkpoint begins.
+    CheckpointStart,
+    /// A checkpoint ends.
+    CheckpointEnd,
+}
+
+/// A TAP message as it came. Its parts lie inside the packet; nothing else was checked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TapMessage<'a> {
+    /// What it is about.
+    pub(crate) event: TapEvent,
+    /// Bytes from the sending engine.
+    pub(crate) specific: &'a [u8],
+    /// Key.
+    pub(crate) key: &'a [u8],
+    /// Value.
+    pub(crate) data: &'a [u8],
+    /// TAP flags.
+    pub(crate) tap_flags: u16,
+    /// Flags of the item.
+    pub(crate) flags: u32,
+    /// Expiry, Unix seconds.
+    pub(crate) expiry: u32,
+    /// CAS that the item has at the sender.
+    pub(crate) cas: u64,
+    /// Vbucket, not checked.
+    pub(crate) vbucket: u16,
+}
+
+/// Messages of one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Count {
+    /// That were applied.
+    pub(crate) good: u64,
+    /// That failed.
+    pub(crate) failed: u64,
+}
+
+/// A peer that sends to us.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Consumer {
+    /// It wants failures answered.
+    pub(crate) nacks: bool,
+    /// It sends messages about checkpoints.
+    checkpoints: bool,
+    /// Windows that it announced: vbucket, code, id. One a vbucket.
+    announced: Vec<(VbucketId, u32, CheckpointId)>,
+    /// When its first message came, in seconds of the monotonic clock.
+    pub(crate) created: u64,
+    /// By [`TapEvent`].
+    pub(crate) counts: [Count; 7],
+}
+
+/// What the second call for a message finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reverted {
+    /// The message is done.
+    Done,
+    /// It goes on.
+    GoOn,
+}
+
+/// Everything about those who send to us.
+#[derive(Debug, Default)]
+pub(super) struct Replication {
+    // Guards the peers. Lock order: last.
+    consumers: Mutex<HashMap<Cookie, Consumer>>,
+    /// For peers whose message waited for a revert.
+    pub(super) reverted: Answers<Reverted>,
+}
+
+impl Replication {
+    /// A connection has gone.
+    pub(super) fn forget(&self, cookie: Cookie) {
+        self.consumers.lock().remove(&cookie);
+        self.reverted.take(cookie);
+    }
+}
+
+impl Core {
+    fn with_consumer<R>(&self, cookie: Cookie, work: impl FnOnce(&mut Consumer) -> R) -> R {
+        let mut consumers = self.replication.consumers.lock();
+        let consumer = consumers.entry(cookie).or_insert_with(|| Consumer {
+            created: self.host.monotonic().as_secs(),
+            ..Consumer::default()
+        });
+        work(consumer)
+    }
+
+    fn receive(&self, cookie: Cookie, message: &TapMessage<'_>) -> Result<()> {
+        match message.event {
+            TapEvent::Mutation => self.receive_mutation(cookie, message),
+            TapEvent::Deletion => {
+                let vbucket = self.receiving(cookie, message.vbucket)?;
+                vbucket.replicate_deletion(self.hash(message.key), message.key)
+            }
+            TapEvent::Flush => self.receive_flush(cookie, message),
+            TapEvent::VbucketSet => self.receive_state(message),
+            TapEvent::CheckpointStart | TapEvent::CheckpointEnd => {
+                self.receive_checkpoint(cookie, message)
+            }
+            TapEvent::Opaque => self.receive_opaque(cookie, message),
+        }
+    }
+
+    /// The vbucket if it may be written by a master.
+    fn receiving(&self, cookie: Cookie, id: u16) -> Result<&Vbucket> {
+        let vbucket = VbucketId::new(id).and_then(|id| self.vbuckets.get(id));
+        let vbucket = vbucket.filter(|vbucket| vbucket.state() != Some(VbucketState::Dead));
+        let vbucket = vbucket.ok_or(Error::NotMyVbucket)?;
+        if vbucket.is_poisoned() {
+            return Err(Error::Temporary);
+        }
+        if vbucket.is_loading() {
+            return Err(self.wait_until_loaded(vbucket, cookie));
+        }
+        Ok(vbucket)
+    }
+
+    fn receive_mutation(&self, cookie: Cookie, message: &TapMessage<'_>) -> Result<()> {
+        let vbucket = self.receiving(cookie, message.vbucket)?;
+        if message.key.is_empty() || message.tap_flags & FLAG_NO_VALUE != 0 {
+            return Err(Error::Invalid);
+        }
+        if message.data.len() > self.config.max_item_size {
+            return Err(Error::TooBig);
+        }
+        let meta = Meta {
+            hash: self.hash(message.key),
+            flags: message.flags,
+            expiry: message.expiry,
+            cas: message.cas,
+        };
+        self.admit(message.data.len()).map_err(|_| Error::Temporary)?;
+        let item = Item::with_value(message.key, &[message.data], meta);
+        vbucket.replicate(&item.ok_or(Error::TooBig)?)
+    }
+
+    /// Our own masters send a flush for each vbucket, in its place; others mean the whole node.
+    fn receive_flush(&self, cookie: Cookie, message: &TapMessage<'_>) -> Result<()> {
+        if message.specific == FLUSH_ONE_VBUCKET {
+            self.receiving(cookie, message.vbucket)?.flush_all();
+        } else {
+            let dead = |vbucket: &&Vbucket| vbucket.state() == Some(VbucketState::Dead);
+            let vbuckets = self.vbuckets.iter().filter(|vb| !dead(vb));
+            vbuckets.for_each(Vbucket::flush_all);
+        }
+        self.house.wake();
+        Ok(())
+    }
+
+    fn receive_state(&self, message: &TapMessage<'_>) -> Result<()> {
+        let state = <[u8; 4]>::try_from(message.specific).map(u32::from_be_bytes);
+        let state = state.ok().and_then(VbucketState::from_wire);
+        let state = state.ok_or(Error::Disconnect)?;
+        let set = self.set_vbucket(message.vbucket, state);
+        set.map_err(|_| Error::Disconnect)
+    }
+
+    fn receive_checkpoint(&self, cookie: Cookie, message: &TapMessage<'_>) -> Result<()> {
+        let id = <[u8; 8]>::try_from(message.data).map(u64::from_be_bytes);
+        let id = id.ok().filter(|id| *id < CHECKPOINT_MAX);
+        let id = id.ok_or(Error::Disconnect)?;
+        let known = |_| Error::Disconnect;
+        let vbucket = match self.receiving(cookie, message.vbucket) {
+            Err(Error::NotMyVbucket) => Err(known(())),
+            other => other,
+        }?;
+        let active = vbucket.state() == Some(VbucketState::Active);
+        if id == 0 || active || message.event == TapEvent::CheckpointEnd {
+            return Ok(());
+        }
+        if vbucket.follow_checkpoint(CheckpointId::new(id)) == Fit::LostWindow {
+            return Err(self.revert_lost(cookie, vbucket)?);
+        }
+        Ok(())
+    }
+
+    fn receive_opaque(&self, cookie: Cookie, message: &TapMessage<'_>) -> Result<()> {
+        let specific = message.specific;
+        if let Ok(code) = <[u8; 4]>::try_from(specific).map(u32::from_be_bytes) {
+            return self.receive_code(cookie, code, message);
+        }
+        if let (Some((code, id)), 12) = (specific.split_first_chunk::<4>(), specific.len()) {
+            let id = id.try_into().map_or(0, u64::from_be_bytes);
+            return self.announce(cookie, message.vbucket, u32::from_be_bytes(*code), id);
+        }
+        self.warn_opaque(message, "a length that no message has");
+        Ok(())
+    }
+
+    fn warn_opaque(&self, message: &TapMessage<'_>, what: &str) {
+        let bytes = message.specific.escape_ascii();
+        let text = format!("TAP: ignored an opaque message with {what}: {bytes}");
+        self.host.log(LogLevel::Warning, &text);
+    }
+
+    /// A window's id, ahead of the mark that it belongs to.
+    fn announce(&self, cookie: Cookie, vbucket: u16, code: u32, id: u64) -> Result<()> {
+        let vbucket = VbucketId::new(vbucket).ok_or(Error::Invalid)?;
+        if !(UPDATE_START..=UPDATE_REVERT).contains(&code) || id >= CHECKPOINT_MAX {
+            return Err(Error::Invalid);
+        }
+        self.with_consumer(cookie, |consumer| {
+            consumer.announced.retain(|(of, ..)| *of != vbucket);
+            let announced = (vbucket, code, CheckpointId::new(id));
+            consumer.announced.push(announced);
+        });
+        Ok(())
+    }
+
+    fn receive_code(&self, cookie: Cookie, code: u32, message: &TapMessage<'_>) -> Result<()> {
+        let mark = match code {
+            UPDATE_START => Op::UpdateStart,
+            UPDATE_END => Op::UpdateEnd,
+            UPDATE_REVERT => Op::UpdateRevert,
+            code::ENABLE_NACK => {
+                self.with_consumer(cookie, |consumer| consumer.nacks = true);
+                self.host.answer_tap_errors(cookie);
+                return Ok(());
+            }
+            code::ENABLE_CHECKPOINTS => {
+                self.with_consumer(cookie, |consumer| consumer.checkpoints = true);
+                return Ok(());
+            }
+            code::BACKFILL_BEGINS => return self.receive_backfill(cookie, message.vbucket),
+            code::BACKFILL_ENDS => {
+                let follow = self.with_consumer(cookie, |consumer| consumer.checkpoints);
+                self.receiving(cookie, message.vbucket)?.end_backfill(follow);
+                return Ok(());
+            }
+            code::OPEN_CHECKPOINT | 7 => return Ok(()),
+            _ => {
+                self.warn_opaque(message, "a code that this engine does not know");
+                return Ok(());
+            }
+        };
+        let vbucket = match self.receiving(cookie, message.vbucket) {
+            Err(Error::NotMyVbucket) => Err(Error::Disconnect),
+            other => other,
+        }?;
+        let id = self.with_consumer(cookie, |consumer| {
+            let mut announced = consumer.announced.iter();
+            let found = announced.find(|(of, what, _)| *of == vbucket.id() && *what == code);
+            found.map(|(_, _, id)| *id)
+        });
+        let result = self.receive_mark(cookie, vbucket, mark, id);
+        if result != Err(Error::WouldBlock) {
+            self.with_consumer(cookie, |consumer| {
+                consumer.announced.retain(|(of, ..)| *of != vbucket.id());
+            });
+        }
+        result
+    }
+
+    fn receive_backfill(&self, cookie: Cookie, vbucket: u16) -> Result<()> {
+        let vbucket = match self.receiving(cookie, vbucket) {
+            Err(Error::NotMyVbucket) => Err(Error::Disconnect),
+            other => other,
+        }?;
+        match vbucket.window_phase() {
+            Some(Phase::Open) => return Err(self.revert_lost(cookie, vbucket)?),
+            Some(_) => return Err(Error::Temporary),
+            None => {}
+        }
+        if vbucket.state() == Some(VbucketState::Active) {
+            vbucket.flush_all();
+        } else {
+            vbucket.begin_backfill();
+        }
+        self.house.wake();
+        Ok(())
+    }
+
+    /// A mark of online update.
+    fn receive_mark(
+        &self,
+        cookie: Cookie,
+        vbucket: &Vbucket,
+        mark: Op,
+        id: Option<CheckpointId>,
+    ) -> Result<()> {
+        if self.replication.reverted.take(cookie) == Some(Reverted::Done) {
+            return Ok(());
+        }
+        if !matches!(vbucket.window_phase(), None | Some(Phase::Open)) {
+            // An operator's command ends it just now.
+            return Err(Error::Temporary);
+        }
+        match (vbucket.fit_mark(mark, id), mark) {
+            (Fit::Known, _) => Ok(()),
+            (Fit::LostWindow, _) => Err(self.revert_lost(cookie, vbucket)?),
+            (Fit::Fits, Op::UpdateStart) => {
+                let gate = self.updates.gate();
+                vbucket.follow_start(id, self.host.monotonic());
+                drop(gate);
+                self.persister.want_window(WindowRecord::Open);
+                self.changed_at_once();
+                Ok(())
+            }
+            (Fit::Fits, Op::UpdateEnd) => {
+                self.complete_replica(vbucket);
+                Ok(())
+            }
+            (Fit::Fits, _) => Err(self.revert_replica(cookie, vbucket, Reverted::Done)?),
+            (Fit::Misfit, _) => {
+                let id = id.map_or_else(|| "none".to_owned(), |id| id.to_string());
+                let text = format!(
+                    "TAP: vbucket {}: the mark {mark:?} (window {id}) belongs to no window that \
+                     is open here; the sender has to begin with the whole state",
+                    vbucket.id()
+                );
+                self.host.log(LogLevel::Warning, &text);
+                Err(Error::Invalid)
+            }
+        }
+    }
+
+    /// The master has lost a window that is open here: it goes first, and then the message.
+    fn revert_lost(&self, cookie: Cookie, vbucket: &Vbucket) -> Result<Error> {
+        let text = format!(
+            "TAP: vbucket {}: the master knows nothing of the online update that is open here; \
+             it is reverted",
+            vbucket.id()
+        );
+        self.host.log(LogLevel::Warning, &text);
+        self.revert_replica(cookie, vbucket, Reverted::GoOn)
+    }
+}
+
+impl Engine {
+    /// A message of a TAP peer. On `WouldBlock` the same message comes again.
+    ///
+    /// # Errors
+    /// `NotMyVbucket`, `Exists` (a locked key), `Temporary`, `Invalid`, `TooBig`; `Disconnect`
+    /// where nothing else would reach the peer, and for what must not go on.
+    pub(crate) fn tap_receive(&self, cookie: Cookie, message: &TapMessage<'_>) -> Result<()> {
+        let core = &*self.core;
+        let result = core.receive(cookie, message);
+        if result == Err(Error::WouldBlock) {
+            return result;
+        }
+        core.changed();
+        let nacks = core.with_consumer(cookie, |consumer| {
+            if let Some(count) = consumer.counts.get_mut(message.event as usize) {
+                match result {
+                    Ok(()) => count.good += 1,
+                    Err(_) => count.failed += 1,
+                }
+            }
+            consumer.nacks
+        });
+        if result == Err(Error::Temporary) {
+            core.shared.metrics.tap_throttled.add(1);
+        }
+        let heard = nacks || message.tap_flags & FLAG_ACK != 0;
+        match result {
+            Err(Error::Temporary) if !heard => Err(Error::Disconnect),
+            Err(_) => {
+                core.host.answer_tap_errors(cookie);
+                result
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Peers that send to us, for reports.
+    pub(crate) fn consumers(&self) -> Vec<Consumer> {
+        let consumers = self.core.replication.consumers.lock();
+        consumers.values().cloned().collect()
+    }
+}

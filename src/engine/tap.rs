@@ -1,0 +1,69 @@
+//! The sending side of TAP for the host: streams, and what a takeover does to a vbucket.
+
+use super::{Core, Engine};
+use crate::error::Result;
+use crate::host::{Cookie, LogLevel};
+use crate::tap::{Message, Request, Streams, Turn};
+use crate::types::{VbucketId, VbucketState};
+
+impl Core {
+    /// Takeover: from now on the client is to serve the vbucket.
+    fn hand_over(&self, id: VbucketId) {
+        // An existing vbucket can always become dead.
+        let _ = self.set_vbucket(id.get(), VbucketState::Dead);
+    }
+
+    /// The client has all of it: a window went with it, and what is left of that here goes.
+    fn handed_over(&self, id: VbucketId) {
+        let text = format!("vbucket {id} was taken over by another node");
+        self.host.log(LogLevel::Info, &text);
+        self.discard_window(id);
+    }
+}
+
+impl Engine {
+    /// Begins a TAP stream on a connection. `flags` and `data` are those of TAP_CONNECT.
+    ///
+    /// # Errors
+    /// `Invalid` for data that is not what the flags say; `Unsupported` when the connection has a
+    /// stream already.
+    pub(crate) fn tap_connect(
+        &self,
+        cookie: Cookie,
+        name: &[u8],
+        flags: u32,
+        data: &[u8],
+    ) -> Result<()> {
+        let request = Request::parse(flags, data)?;
+        self.core.streams.connect(cookie, name, request)
+    }
+
+    /// The next step of a connection's stream.
+    pub(crate) fn tap_next(&self, cookie: Cookie) -> Message {
+        loop {
+            match self.core.streams.next(cookie) {
+                Turn::Message(message) => return message,
+                Turn::HandOver(vbucket) => self.core.hand_over(vbucket),
+                Turn::HandedOver(vbucket) => self.core.handed_over(vbucket),
+            }
+        }
+    }
+
+    /// The client of a stream answered a message.
+    ///
+    /// # Errors
+    /// `Disconnect` for a connection without a stream, and when the stream ends.
+    pub(crate) fn tap_answered(&self, cookie: Cookie, seqno: u32, status: u16) -> Result<()> {
+        self.core.streams.answered(cookie, seqno, status)
+    }
+
+    /// Whether a connection has a stream: its items' expiry goes out as Unix seconds.
+    pub(crate) fn has_stream(&self, cookie: Cookie) -> bool {
+        self.core.streams.has(cookie)
+    }
+
+    /// The streams, for reports and commands.
+    pub(crate) fn streams(&self) -> &Streams {
+        &self.core.streams
+    }
+}

@@ -1,0 +1,226 @@
+//! The thread `ce-backfill`: gives streams the state of a vbucket, from memory and, for values that
+//! are not there, from the store.
+//!
+//! What it gives is the state at the place of the stream's cursor: a key that has a later entry in
+//! the log is left out, because the stream will meet that entry. Nothing is missed, and no older
+//! version follows a newer one.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::part::Stage;
+use super::streams::{Live, Streams};
+use crate::ffi::alloc::used_bytes;
+use crate::host::LogLevel;
+use crate::item::Item;
+use crate::pager::Evictor;
+use crate::store::{Store, StoreError};
+use crate::types::{Seqno, VbucketId};
+use crate::vbucket::Walk;
+use crate::worker::{Signal, Wake};
+
+/// Pause while memory or a stream's queue is full.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// One vbucket for one stream.
+struct Filler {
+    live: Weak<Live>,
+    part: usize,
+    round: u64,
+    vbucket: VbucketId,
+    at: Seqno,
+    keys_only: bool,
+    walk: Walk,
+}
+
+/// What is to be filled.
+pub(super) struct Fillers {
+    store: Arc<dyn Store>,
+    evictor: Arc<Evictor>,
+    // Guards what was added. Lock order: last.
+    new: Mutex<Vec<Filler>>,
+    waiting: AtomicBool,
+    signal: Arc<Signal>,
+}
+
+/// How a step went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Filled {
+    /// Some.
+    Some,
+    /// The stream has enough for now.
+    Full,
+    /// All, or nobody wants it any more.
+    Done,
+}
+
+impl Fillers {
+    pub(super) fn new(store: Arc<dyn Store>, evictor: Arc<Evictor>) -> Self {
+        Self {
+            store,
+            evictor,
+            new: Mutex::default(),
+            waiting: AtomicBool::new(false),
+            signal: Signal::new(),
+        }
+    }
+
+    pub(super) fn signal(&self) -> &Arc<Signal> {
+        &self.signal
+    }
+
+    /// A stream may have room again.
+    pub(super) fn wake_if_waiting(&self) {
+        if self.waiting.load(Ordering::Relaxed) {
+            self.signal.wake();
+        }
+    }
+}
+
+impl Fillers {
+    /// Has a part of a stream filled.
+    pub(super) fn add(&self, live: &Arc<Live>, index: usize) {
+        let producer = live.producer.lock();
+        let Some(part) = producer.parts.get(index) else {
+            return;
+        };
+        let filler = Filler {
+            live: Arc::downgrade(live),
+            part: index,
+            round: part.round,
+            vbucket: part.id,
+            at: part.begun,
+            keys_only: producer.request.keys_only,
+            walk: Walk::default(),
+        };
+        drop(producer);
+        self.new.lock().push(filler);
+        self.signal.wake();
+    }
+}
+
+impl Streams {
+    /// Gives a stream some more.
+    fn fill(&self, filler: &mut Filler) -> Result<Filled, StoreError> {
+        let Some(live) = filler.live.upgrade() else {
+            return Ok(Filled::Done);
+        };
+        {
+            let producer = live.producer.lock();
+            let part = producer.parts.get(filler.part);
+            let wanted = part.is_some_and(|part| {
+                part.round == filler.round && part.stage == Stage::Fill && !producer.closing
+            });
+            if !wanted {
+                return Ok(Filled::Done);
+            }
+            if producer.queued() >= self.pace.backlog {
+                return Ok(Filled::Full);
+            }
+        }
+        if !self.fillers.evictor.has_room(used_bytes() as u64) {
+            return Ok(Filled::Full);
+        }
+        let mut items = Vec::new();
+        let vbucket = self.vbuckets.get(filler.vbucket);
+        let more = vbucket.and_then(|vbucket| {
+            if vbucket.is_loading() {
+                return Some(());
+            }
+            vbucket.state_part(&mut filler.walk, filler.at, &mut items)
+        });
+        if !filler.keys_only {
+            self.read_values(filler.vbucket, &mut items)?;
+        }
+        let mut producer = live.producer.lock();
+        let part = producer.parts.get_mut(filler.part);
+        if let Some(part) = part.filter(|part| part.round == filler.round) {
+            part.queue.extend(items);
+            part.filled = more.is_none();
+        }
+        drop(producer);
+        self.changed();
+        let loading = vbucket.is_some_and(crate::vbucket::Vbucket::is_loading);
+        Ok(match more {
+            Some(()) if loading => Filled::Full,
+            Some(()) => Filled::Some,
+            None => Filled::Done,
+        })
+    }
+
+    /// Puts the values in place that are not in memory. A key whose stored version is another one
+    /// has a later entry in the log.
+    fn read_values(&self, vbucket: VbucketId, items: &mut Vec<Item>) -> Result<(), StoreError> {
+        let is_bare = |item: &mut Item| !item.is_resident();
+        let mut bare: Vec<Item> = items.extract_if(.., is_bare).collect();
+        bare.sort_unstable_by(|one, other| one.key().cmp(other.key()));
+        for item in bare {
+            let mut full = None;
+            self.fillers
+                .store
+                .get(vbucket, item.key(), &mut |record| {
+                    if record.cas == item.cas() && record.value.len() == item.nbytes() {
+                        full = Item::with_value(item.key(), &[record.value], item.meta());
+                    }
+                })?;
+            self.totals.read.fetch_add(1, Ordering::Relaxed);
+            items.extend(full);
+        }
+        Ok(())
+    }
+
+    fn fill_failed(&self, filler: &Filler, error: &StoreError) {
+        let Some(live) = filler.live.upgrade() else {
+            return;
+        };
+        let name = {
+            let mut producer = live.producer.lock();
+            producer.closing = true;
+            producer.name.clone()
+        };
+        let text = format!(
+            "cannot give the stream {} the state of vbucket {}: {error}; it is closed",
+            name.escape_ascii(),
+            filler.vbucket
+        );
+        self.shared.host.log(LogLevel::Warning, &text);
+        self.signal().wake();
+    }
+}
+
+/// The thread `ce-backfill`. Streams have their turns; one that has enough is left alone.
+pub(crate) fn run(streams: &Streams, signal: &Signal) {
+    let fillers = &streams.fillers;
+    let mut todo: Vec<Filler> = Vec::new();
+    loop {
+        todo.append(&mut fillers.new.lock());
+        let mut moved = false;
+        todo.retain_mut(|filler| match streams.fill(filler) {
+            Ok(Filled::Done) => false,
+            Ok(filled) => {
+                moved |= filled == Filled::Some;
+                true
+            }
+            Err(error) => {
+                streams.fill_failed(filler, &error);
+                false
+            }
+        });
+        if signal.is_stopped() {
+            return;
+        }
+        if moved {
+            continue;
+        }
+        fillers.waiting.store(true, Ordering::Relaxed);
+        let pause = (!todo.is_empty()).then_some(PAUSE);
+        let wake = signal.wait(pause);
+        fillers.waiting.store(false, Ordering::Relaxed);
+        if wake == Wake::Stop {
+            return;
+        }
+    }
+}

@@ -1,0 +1,460 @@
+//! One vbucket of a stream: which message comes next.
+//!
+//! No lock, clock or I/O of its own; the stream that it belongs to is locked.
+
+use std::collections::VecDeque;
+
+use super::{
+    Event, FLAG_NO_VALUE, FLUSH_ONE_VBUCKET, Request, Specific,
+    code::{BACKFILL_BEGINS, BACKFILL_ENDS, UPDATE_END, UPDATE_REVERT, UPDATE_START},
+};
+use crate::checkpoint::{Begin, Begun, Change, Log, Op};
+use crate::item::{Item, Meta};
+use crate::types::{CheckpointId, Seqno, VbucketId, VbucketState};
+use crate::vbucket::Vbucket;
+
+/// Entries of the log that are read in one go.
+const READ_ENTRIES: usize = 256;
+
+/// Where a part stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Is given the state before the log's place.
+    Fill,
+    /// Follows the log.
+    Log,
+    /// The same, and the vbucket is dead here by now: takeover.
+    Drain,
+    /// Nothing more will come.
+    Ended,
+}
+
+/// A message that is sent when all before it is acknowledged, and before anything that follows.
+#[derive(Clone, Debug)]
+pub(super) struct Control {
+    event: Event,
+    specific: Specific,
+    item: Option<Item>,
+    /// It follows the one before without waiting.
+    at_once: bool,
+    /// Place in the log behind it; none if it does not come from there.
+    upto: Option<Seqno>,
+}
+
+/// What is to be done to send a message again.
+#[derive(Clone, Debug)]
+pub(super) enum Again {
+    /// Read from this place.
+    Read(Seqno),
+    /// Send the item of the backfill.
+    Item(Item),
+    /// Send the control message.
+    Control(Control),
+}
+
+/// A message without its number.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) event: Event,
+    pub(super) specific: Specific,
+    pub(super) item: Option<Item>,
+    pub(super) flags: u16,
+    /// Whether an answer is wanted in any case.
+    pub(super) ack: bool,
+    pub(super) again: Again,
+    /// Place in the log that the client has when it acknowledges this.
+    pub(super) upto: Seqno,
+}
+
+/// What a part says when it is asked.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// Send this.
+    Send(Box<Draft>),
+    /// The client has to acknowledge first.
+    Unacked,
+    /// There is nothing at present.
+    Nothing,
+    /// The cursor was lost: the state has to be sent again.
+    Lost,
+}
+
+/// One vbucket of a stream.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) id: VbucketId,
+    pub(super) stage: Stage,
+    /// The stream's cursor; the backfill gives the state at this place.
+    pub(super) begun: Seqno,
+    /// What was sent reaches to here.
+    at: Seqno,
+    /// What was read reaches to here.
+    read_to: Seqno,
+    /// Where the cursor was moved to.
+    moved: Seqno,
+    changes: VecDeque<Change>,
+    /// Of the backfill.
+    pub(super) queue: VecDeque<Item>,
+    /// The backfill has queued all of it.
+    pub(super) filled: bool,
+    /// Which backfill: those of before are void.
+    pub(super) round: u64,
+    controls: VecDeque<Control>,
+    sealed: bool,
+    /// Messages that are not acknowledged.
+    pub(super) in_flight: usize,
+}
+
+impl Part {
+    /// Of a vbucket whose log the stream reads from there.
+    pub(super) fn new(id: VbucketId, at: Seqno) -> Self {
+        Self {
+            id,
+            stage: Stage::Log,
+            begun: at,
+            at,
+            read_to: at,
+            moved: at,
+            changes: VecDeque::new(),
+            queue: VecDeque::new(),
+            filled: false,
+            round: 0,
+            controls: VecDeque::new(),
+            sealed: false,
+            in_flight: 0,
+        }
+    }
+
+    /// Begins with the log where the client says, or where the cursor of that name stands; with
+    /// the state before it if it cannot. Returns whether a backfill has to fill the queue.
+    pub(super) fn begin(
+        vbucket: &Vbucket,
+        name: &[u8],
+        request: &Request,
+        backfills: bool,
+    ) -> Option<(Self, bool)> {
+        let id = vbucket.id();
+        let known = vbucket.cursor_remaining(name, Seqno::ZERO).is_some();
+        let from = match request.wants(id) {
+            Some(wanted) => Begin::Checkpoint(wanted),
+            None if known => Begin::Resume,
+            None => Begin::Checkpoint(CheckpointId::new(1)),
+        };
+        let Begun { at, found, .. } = vbucket.register_cursor(name, from)?;
+        let mut part = Self::new(id, at);
+        if found {
+            if let Some(window) = vbucket.with_log(|log| log.window_begun_before(at)) {
+                part.repeat_start(window, request.checkpoints);
+            }
+        } else if backfills {
+            part.fill(at, !request.dump);
+            return Some((part, true));
+        }
+        Some((part, false))
+    }
+
+    /// Begins anew with a backfill of the state at a place.
+    pub(super) fn fill(&mut self, at: Seqno, announce: bool) {
+        let round = self.round + 1;
+        *self = Self::new(self.id, at);
+        self.round = round;
+        self.stage = Stage::Fill;
+        if announce {
+            self.controls.push_back(opaque(BACKFILL_BEGINS));
+        }
+    }
+
+    /// A stream that goes on inside a window says so again.
+    fn repeat_start(&mut self, window: CheckpointId, checkpoints: bool) {
+        if checkpoints && window > CheckpointId::default() {
+            let start = checkpoint(Event::CheckpointStart, window, None);
+            self.controls.extend(start);
+        }
+        self.controls.extend(mark(UPDATE_START, window, None));
+    }
+
+    /// Tells the receiver the state of the vbucket before all else.
+    pub(super) fn set_state(&mut self, state: VbucketState) {
+        self.controls.push_front(Control {
+            event: Event::VbucketSet,
+            specific: Specific::of(&[&(state as u32).to_be_bytes()]),
+            item: None,
+            at_once: false,
+            upto: None,
+        });
+    }
+
+    /// The message that comes next.
+    pub(super) fn next(&mut self, vbucket: &Vbucket, name: &[u8], request: &Request) -> Next {
+        let waits = request.acks && self.in_flight > 0;
+        loop {
+            if self.sealed && waits {
+                return Next::Unacked;
+            }
+            self.sealed = false;
+            if let Some(control) = self.controls.pop_front() {
+                if waits && !control.at_once {
+                    self.controls.push_front(control);
+                    return Next::Unacked;
+                }
+                return Next::Send(Box::new(self.draft_control(control)));
+            }
+            match self.stage {
+                Stage::Ended => return Next::Nothing,
+                Stage::Fill => match self.next_of_backfill(request, waits) {
+                    Some(next) => return next,
+                    None => continue,
+                },
+                Stage::Log | Stage::Drain => {}
+            }
+            if self.changes.is_empty() && !self.read(vbucket, name, request) {
+                return Next::Lost;
+            }
+            let Some(change) = self.changes.pop_front() else {
+                return Next::Nothing;
+            };
+            if !change.op.is_mutation() {
+                self.controls.extend(controls(&change, request.checkpoints));
+                if self.controls.is_empty() {
+                    self.at = change.seqno;
+                }
+                continue;
+            }
+            if self.changes.is_empty() && !self.read(vbucket, name, request) {
+                return Next::Lost;
+            }
+            return match self.draft(change, request) {
+                Some(draft) => Next::Send(Box::new(draft)),
+                None => Next::Lost,
+            };
+        }
+    }
+
+    fn draft_control(&mut self, control: Control) -> Draft {
+        let again = match control.upto {
+            Some(upto) => {
+                let before = self.at;
+                // The first of two leaves the place to the second one.
+                if !self.controls.iter().any(|next| next.at_once) {
+                    self.at = upto;
+                }
+                Again::Read(before)
+            }
+            None => Again::Control(control.clone()),
+        };
+        self.sealed = !self.controls.front().is_some_and(|next| next.at_once);
+        Draft {
+            event: control.event,
+            specific: control.specific,
+            item: control.item,
+            flags: 0,
+            ack: true,
+            again,
+            upto: self.at,
+        }
+    }
+
+    /// The next item of the backfill, or what follows on the last one; `None` to look again.
+    fn next_of_backfill(&mut self, request: &Request, waits: bool) -> Option<Next> {
+        if let Some(item) = self.queue.pop_front() {
+            return Some(Next::Send(Box::new(Draft {
+                event: Event::Mutation,
+                specific: Specific::default(),
+                flags: value_flag(request),
+                ack: self.queue.is_empty(),
+                again: Again::Item(item.clone()),
+                item: Some(item),
+                upto: self.at,
+            })));
+        }
+        if !self.filled {
+            return Some(Next::Nothing);
+        }
+        if waits {
+            return Some(Next::Unacked);
+        }
+        if request.dump {
+            self.stage = Stage::Ended;
+        } else {
+            self.stage = Stage::Log;
+            self.controls.push_back(opaque(BACKFILL_ENDS));
+        }
+        None
+    }
+
+    fn draft(&mut self, change: Change, request: &Request) -> Option<Draft> {
+        let before = std::mem::replace(&mut self.at, change.seqno);
+        let item = change.item?;
+        let next = self.changes.front();
+        let (event, item, flags) = if change.op == Op::Delete {
+            // The host would send the value of any other one.
+            let bare = Item::with_value(item.key(), &[], item.meta())?;
+            (Event::Deletion, bare, 0)
+        } else {
+            (Event::Mutation, item, value_flag(request))
+        };
+        if !item.is_resident() && flags == 0 {
+            return None;
+        }
+        Some(Draft {
+            event,
+            specific: Specific::default(),
+            item: Some(item),
+            flags,
+            ack: next.is_none_or(|next| !next.op.is_mutation()),
+            again: Again::Read(before),
+            upto: change.seqno,
+        })
+    }
+
+    /// Reads on in the log until there is something or nothing more. False when the cursor is lost.
+    fn read(&mut self, vbucket: &Vbucket, name: &[u8], request: &Request) -> bool {
+        let mut changes = Vec::new();
+        loop {
+            if !(request.acks && self.in_flight > 0) && self.changes.is_empty() {
+                self.move_cursor(vbucket, name, self.read_to);
+            }
+            let Some(end) = vbucket.read_cursor(name, self.read_to, READ_ENTRIES, &mut changes)
+            else {
+                return false;
+            };
+            let open = vbucket.with_log(Log::open_id);
+            if request.closed_only && changes.iter().any(|change| change.checkpoint >= open) {
+                changes.retain(|change| change.checkpoint < open);
+                self.read_to = changes.last().map_or(self.read_to, |last| last.seqno);
+                self.changes.extend(changes);
+                return true;
+            }
+            self.read_to = end.upto;
+            if end.exhausted || !changes.is_empty() {
+                self.changes.extend(changes);
+                return true;
+            }
+        }
+    }
+
+    /// What the client has for good.
+    pub(super) fn acknowledged(&mut self, vbucket: &Vbucket, name: &[u8], upto: Seqno) {
+        if self.stage != Stage::Fill {
+            self.move_cursor(vbucket, name, upto);
+        }
+    }
+
+    fn move_cursor(&mut self, vbucket: &Vbucket, name: &[u8], upto: Seqno) {
+        if upto > self.moved {
+            self.moved = upto;
+            vbucket.move_cursor(name, upto);
+        }
+    }
+
+    /// Has messages sent again; `from` is what is to be done for each of them, in order.
+    pub(super) fn again(&mut self, from: Vec<Again>) {
+        self.sealed = false;
+        let mut reads = None;
+        for again in from.into_iter().rev() {
+            match again {
+                Again::Read(before) => reads = Some(before),
+                Again::Item(item) => self.queue.push_front(item),
+                Again::Control(control) => self.controls.push_front(control),
+            }
+        }
+        if let Some(before) = reads {
+            self.controls.retain(|control| control.upto.is_none());
+            self.changes.clear();
+            self.at = before;
+            self.read_to = before;
+        }
+    }
+
+    /// Whether the client has a state to go on from by the cursor.
+    pub(super) fn is_whole(&self) -> bool {
+        self.stage != Stage::Fill
+    }
+
+    /// Whether nothing is left to be sent at present.
+    pub(super) fn is_drained(&self) -> bool {
+        let empty = self.changes.is_empty() && self.controls.is_empty() && self.queue.is_empty();
+        empty && self.in_flight == 0 && self.stage != Stage::Fill
+    }
+
+    /// Changes that are still to be sent.
+    pub(super) fn backlog(&self, vbucket: Option<&Vbucket>, name: &[u8]) -> usize {
+        let read = self.changes.iter().filter(|change| change.op.is_change());
+        let ahead = vbucket.and_then(|vbucket| vbucket.cursor_remaining(name, self.read_to));
+        read.count() + self.queue.len() + ahead.unwrap_or(0)
+    }
+}
+
+fn value_flag(request: &Request) -> u16 {
+    if request.keys_only { FLAG_NO_VALUE } else { 0 }
+}
+
+fn opaque(code: u32) -> Control {
+    Control {
+        event: Event::Opaque,
+        specific: Specific::of(&[&code.to_be_bytes()]),
+        item: None,
+        at_once: false,
+        upto: None,
+    }
+}
+
+/// The two messages of a mark: the window's id for those who understand it, then the mark.
+fn mark(code: u32, id: CheckpointId, upto: Option<Seqno>) -> [Control; 2] {
+    let marker = opaque(code);
+    let announcement = Control {
+        specific: Specific::of(&[&code.to_be_bytes(), &id.get().to_be_bytes()]),
+        upto,
+        ..marker.clone()
+    };
+    let marker = Control {
+        at_once: true,
+        upto,
+        ..marker
+    };
+    [announcement, marker]
+}
+
+/// A checkpoint's begin or end: an item without key, with the id as its value.
+fn checkpoint(event: Event, id: CheckpointId, upto: Option<Seqno>) -> Option<Control> {
+    let meta = Meta {
+        hash: 0,
+        flags: 0,
+        expiry: 0,
+        cas: 0,
+    };
+    let item = Item::with_value(b"", &[&id.get().to_be_bytes()], meta)?;
+    Some(Control {
+        event,
+        specific: Specific::default(),
+        item: Some(item),
+        at_once: false,
+        upto,
+    })
+}
+
+/// The messages for an entry of the log that is not about one key.
+fn controls(change: &Change, checkpoints: bool) -> Vec<Control> {
+    let upto = Some(change.seqno);
+    let id = change.checkpoint;
+    let boundary = |event| {
+        let told = checkpoints && id > CheckpointId::default();
+        let control = told.then(|| checkpoint(event, id, upto)).flatten();
+        control.into_iter().collect()
+    };
+    match change.op {
+        Op::CheckpointStart => boundary(Event::CheckpointStart),
+        Op::CheckpointEnd => boundary(Event::CheckpointEnd),
+        Op::UpdateStart => mark(UPDATE_START, id, upto).into(),
+        Op::UpdateEnd => mark(UPDATE_END, id, upto).into(),
+        Op::UpdateRevert => mark(UPDATE_REVERT, id, upto).into(),
+        Op::Flush => vec![Control {
+            event: Event::Flush,
+            specific: Specific::of(&[&FLUSH_ONE_VBUCKET]),
+            item: None,
+            at_once: false,
+            upto,
+        }],
+        Op::Tombstone | Op::Set | Op::Delete => Vec::new(),
+    }
+}

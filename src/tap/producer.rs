@@ -1,0 +1,492 @@
+//! One stream: its parts in turn, numbers and acknowledgements, pauses.
+//!
+//! No lock, clock or I/O of its own; the time is given.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::part::{Again, Draft, Next, Part, Stage};
+use super::streams::Pace;
+use super::{Event, FLAG_ACK, Message, Request, Specific, code};
+use crate::types::{Seqno, VbucketId, VbucketState};
+use crate::vbucket::VbucketMap;
+
+/// What an acknowledgement did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Acked {
+    /// The stream goes on.
+    GoesOn,
+    /// The client refused something for good: the stream ends.
+    Ends,
+}
+
+/// What a stream wants besides sending.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// For the host.
+    Message(Message),
+    /// A vbucket is to be given up: takeover.
+    HandOver(VbucketId),
+    /// A vbucket was taken over by the client.
+    HandedOver(VbucketId),
+    /// A part has to be filled from the state of the vbucket.
+    Backfill(usize),
+}
+
+/// A message that the client has not acknowledged.
+#[derive(Debug)]
+struct Sent {
+    seqno: u32,
+    part: usize,
+    again: Again,
+    upto: Seqno,
+}
+
+/// A message about no vbucket in particular.
+#[derive(Debug)]
+struct Hello {
+    code: u32,
+    vbucket: u16,
+}
+
+/// Where there is no part.
+const NO_PART: usize = usize::MAX;
+
+/// Figures of a stream.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Report {
+    /// Its name, as clients know it.
+    pub(crate) name: String,
+    /// Its flags in words.
+    pub(crate) flags: String,
+    /// The vbuckets that the client listed.
+    pub(crate) filter: Option<Vec<VbucketId>>,
+    /// When it was made, by the monotonic clock, in seconds.
+    pub(crate) created: u64,
+    /// Whether there is a connection.
+    pub(crate) connected: bool,
+    /// Whether the client acknowledges.
+    pub(crate) acks: bool,
+    /// Changes that are still to be sent.
+    pub(crate) backlog: usize,
+    /// Items of backfills that are queued.
+    pub(crate) queued: usize,
+    /// Messages about changes so far.
+    pub(crate) sent: u64,
+    /// Whether it waits to be woken.
+    pub(crate) paused: bool,
+    /// Whether it pauses after a temporary failure.
+    pub(crate) suspended: bool,
+    /// Whether a backfill is under way.
+    pub(crate) filling: bool,
+    /// Whether everything was sent and acknowledged.
+    pub(crate) idle: bool,
+    /// The last number given.
+    pub(crate) seqno: u32,
+    /// The last number acknowledged.
+    pub(crate) acked: u32,
+    /// Messages that are not acknowledged.
+    pub(crate) unacked: usize,
+    /// Whether as many are unacknowledged as may be.
+    pub(crate) window_full: bool,
+    /// Times that the client refused something for now.
+    pub(crate) backoffs: u64,
+    /// Times that it refused anything.
+    pub(crate) nacks: u64,
+    /// Messages that were sent again.
+    pub(crate) resent: u64,
+    /// Signs of life.
+    pub(crate) noops: u64,
+    /// Since when everything was a wait for the client, in seconds.
+    pub(crate) backfill_since: u64,
+    /// Whether the client hands over.
+    pub(crate) takeover: bool,
+    /// Whether its cursors outlive the connection.
+    pub(crate) registered: bool,
+}
+
+/// A stream.
+#[derive(Debug)]
+pub(super) struct Producer {
+    pub(super) name: Box<[u8]>,
+    pub(super) request: Request,
+    pub(super) parts: Vec<Part>,
+    turn: usize,
+    hellos: VecDeque<Hello>,
+    seqno: u32,
+    acked: u32,
+    unacked: VecDeque<Sent>,
+    since_request: u32,
+    /// When the client last acknowledged, or had nothing to acknowledge.
+    heard: Duration,
+    suspended: Option<Duration>,
+    last_noop: Duration,
+    noop_due: bool,
+    pub(super) paused: bool,
+    pub(super) closing: bool,
+    told_open: bool,
+    created: Duration,
+    sent: u64,
+    backoffs: u64,
+    nacks: u64,
+    resent: u64,
+    noops: u64,
+    pace: Pace,
+}
+
+impl Producer {
+    pub(super) fn new(name: Box<[u8]>, request: Request, pace: Pace, now: Duration) -> Self {
+        let mut hellos = VecDeque::new();
+        let hello = |code| Hello { code, vbucket: 0 };
+        hellos.extend(request.acks.then(|| hello(code::ENABLE_NACK)));
+        hellos.extend(request.checkpoints.then(|| hello(code::ENABLE_CHECKPOINTS)));
+        Self {
+            name,
+            request,
+            parts: Vec::new(),
+            turn: 0,
+            hellos,
+            seqno: pace.first_seqno.wrapping_sub(1),
+            acked: 0,
+            unacked: VecDeque::new(),
+            since_request: 0,
+            heard: now,
+            suspended: None,
+            last_noop: now,
+            noop_due: false,
+            paused: false,
+            closing: false,
+            told_open: false,
+            created: now,
+            sent: 0,
+            backoffs: 0,
+            nacks: 0,
+            resent: 0,
+            noops: 0,
+            pace,
+        }
+    }
+
+    /// The next number; a message about no change takes two, as in ep-engine.
+    fn number(&mut self, by: u32) -> u32 {
+        if !self.request.acks {
+            return self.seqno;
+        }
+        for _ in 0..by {
+            self.seqno = self.seqno.wrapping_add(1).max(1);
+        }
+        self.seqno
+    }
+
+    fn is_window_full(&self) -> bool {
+        self.unacked.len() >= self.pace.window
+    }
+
+    /// What comes next.
+    pub(super) fn next(&mut self, vbuckets: &VbucketMap, now: Duration) -> Step {
+        self.paused = false;
+        if self.closing {
+            return Step::Message(Message::bare(Event::Disconnect));
+        }
+        if std::mem::take(&mut self.noop_due) {
+            self.noops += 1;
+            return Step::Message(Message::bare(Event::Noop));
+        }
+        if self.suspended.is_some_and(|until| now < until) {
+            return self.pause();
+        }
+        self.suspended = None;
+        if self.unacked.is_empty() {
+            self.heard = now;
+        }
+        if let Some(hello) = self.hellos.pop_front() {
+            return Step::Message(self.hello(&hello));
+        }
+        if self.request.acks && self.is_window_full() {
+            return self.pause();
+        }
+        for _ in 0..self.parts.len() {
+            let index = self.turn % self.parts.len().max(1);
+            if let Some(step) = self.step_of(index, vbuckets) {
+                return step;
+            }
+            self.turn = index + 1;
+        }
+        self.at_rest()
+    }
+
+    fn step_of(&mut self, index: usize, vbuckets: &VbucketMap) -> Option<Step> {
+        let part = self.parts.get_mut(index)?;
+        let vbucket = vbuckets.get(part.id)?;
+        match part.next(vbucket, &self.name, &self.request) {
+            Next::Send(draft) => Some(Step::Message(self.number_and_note(index, *draft))),
+            Next::Unacked => None,
+            Next::Lost => Some(Step::Backfill(index)),
+            Next::Nothing => self.after_all(index),
+        }
+    }
+
+    /// A part has nothing more to send: takeover goes on.
+    fn after_all(&mut self, index: usize) -> Option<Step> {
+        let takeover = self.request.takeover && self.request.vbuckets.is_some();
+        let part = self.parts.get_mut(index).filter(|_| takeover)?;
+        if !part.is_drained() {
+            return None;
+        }
+        match part.stage {
+            Stage::Log => {
+                part.stage = Stage::Drain;
+                Some(Step::HandOver(part.id))
+            }
+            Stage::Drain => {
+                part.stage = Stage::Ended;
+                part.set_state(VbucketState::Active);
+                Some(Step::HandedOver(part.id))
+            }
+            Stage::Fill | Stage::Ended => None,
+        }
+    }
+
+    /// Nothing can be sent now.
+    fn at_rest(&mut self) -> Step {
+        let ended = self.parts.iter().all(|part| part.stage == Stage::Ended);
+        let ends = self.request.dump || self.request.takeover && self.request.vbuckets.is_some();
+        if ended && ends && self.unacked.is_empty() {
+            self.closing = true;
+            return Step::Message(Message::bare(Event::Disconnect));
+        }
+        let drained = self.parts.iter().all(Part::is_drained);
+        if self.request.closed_only && drained && !self.told_open {
+            self.told_open = true;
+            return Step::Message(self.hello(&Hello {
+                code: code::OPEN_CHECKPOINT,
+                vbucket: 0xffff,
+            }));
+        }
+        self.pause()
+    }
+
+    fn pause(&mut self) -> Step {
+        self.paused = true;
+        Step::Message(Message::bare(Event::Pause))
+    }
+
+    fn hello(&mut self, hello: &Hello) -> Message {
+        let seqno = self.number(2);
+        let flags = self.note(NO_PART, Again::Read(Seqno::ZERO), Seqno::ZERO, true);
+        Message {
+            specific: Specific::of(&[&hello.code.to_be_bytes()]),
+            flags,
+            seqno,
+            vbucket: hello.vbucket,
+            ..Message::bare(Event::Opaque)
+        }
+    }
+
+    fn number_and_note(&mut self, index: usize, draft: Draft) -> Message {
+        let by = match draft.event {
+            Event::Opaque | Event::VbucketSet | Event::Flush => 2,
+            _ => 1,
+        };
+        if matches!(draft.event, Event::Mutation | Event::Deletion) {
+            self.sent += 1;
+            self.told_open = false;
+        }
+        let seqno = self.number(by);
+        let vbucket = self.parts.get(index).map_or(0, |part| part.id.get());
+        let ack = self.note(index, draft.again, draft.upto, draft.ack);
+        Message {
+            event: draft.event,
+            item: draft.item,
+            specific: draft.specific,
+            flags: draft.flags | ack,
+            seqno,
+            vbucket,
+        }
+    }
+
+    /// Notes what was sent; returns the flag that asks for an answer.
+    fn note(&mut self, part: usize, again: Again, upto: Seqno, wanted: bool) -> u16 {
+        if !self.request.acks {
+            return 0;
+        }
+        let seqno = self.seqno;
+        if let Some(part) = self.parts.get_mut(part) {
+            part.in_flight += 1;
+        }
+        self.unacked.push_back(Sent {
+            seqno,
+            part,
+            again,
+            upto,
+        });
+        self.since_request += 1;
+        if wanted || self.since_request >= self.pace.interval || self.is_window_full() {
+            self.since_request = 0;
+            FLAG_ACK
+        } else {
+            0
+        }
+    }
+
+    /// The client has everything up to a number.
+    fn acknowledge(&mut self, seqno: u32, vbuckets: &VbucketMap, now: Duration) {
+        self.heard = now;
+        self.acked = seqno;
+        let mut moved: Vec<(usize, Seqno)> = Vec::new();
+        while let Some(sent) = self.unacked.pop_front_if(|sent| !is_after(sent.seqno, seqno)) {
+            let Some(part) = self.parts.get_mut(sent.part) else {
+                continue;
+            };
+            part.in_flight -= 1;
+            match moved.iter_mut().find(|(index, _)| *index == sent.part) {
+                Some((_, upto)) => *upto = sent.upto,
+                None => moved.push((sent.part, sent.upto)),
+            }
+        }
+        for (index, upto) in moved {
+            let part = self.parts.get_mut(index);
+            if let Some((part, vbucket)) = part.and_then(|part| {
+                let vbucket = vbuckets.get(part.id)?;
+                Some((part, vbucket))
+            }) {
+                part.acknowledged(vbucket, &self.name, upto);
+            }
+        }
+    }
+
+    /// The client answered a message.
+    pub(super) fn answered(
+        &mut self,
+        seqno: u32,
+        answer: Answer,
+        vbuckets: &VbucketMap,
+        now: Duration,
+    ) -> Acked {
+        match answer {
+            Answer::Taken => {
+                self.acknowledge(seqno, vbuckets, now);
+                Acked::GoesOn
+            }
+            Answer::NotNow => {
+                self.nacks += 1;
+                self.backoffs += 1;
+                self.acknowledge(seqno.wrapping_sub(1), vbuckets, now);
+                self.send_again(seqno);
+                self.suspended = Some(now + self.pace.backoff);
+                Acked::GoesOn
+            }
+            Answer::Never => {
+                self.nacks += 1;
+                // The next stream of that name is to begin with the state of that vbucket.
+                let refused = self.unacked.iter().find(|sent| sent.seqno == seqno);
+                let part = refused.and_then(|sent| self.parts.get(sent.part));
+                if let Some(vbucket) = part.and_then(|part| vbuckets.get(part.id)) {
+                    vbucket.drop_cursor(&self.name);
+                }
+                self.closing = true;
+                Acked::Ends
+            }
+        }
+    }
+
+    /// Has a message, and what followed it of the same vbucket, sent again.
+    fn send_again(&mut self, seqno: u32) {
+        let Some(refused) = self.unacked.iter().find(|sent| sent.seqno == seqno) else {
+            return;
+        };
+        let index = refused.part;
+        let is_back = |sent: &Sent| sent.part == index && !is_after(seqno, sent.seqno);
+        let all = std::mem::take(&mut self.unacked).into_iter();
+        let (back, rest): (VecDeque<Sent>, VecDeque<Sent>) = all.partition(is_back);
+        self.unacked = rest;
+        self.resent += back.len() as u64;
+        if let Some(part) = self.parts.get_mut(index) {
+            part.in_flight -= back.len();
+            part.again(back.into_iter().map(|sent| sent.again).collect());
+        }
+    }
+
+    /// What was sent of a part is not to be sent again: it begins anew.
+    pub(super) fn forget_sent(&mut self, index: usize) {
+        self.unacked.retain(|sent| sent.part != index);
+    }
+
+    /// Whether the host is to be told that there may be something to send. Also looks at what time
+    /// brings: signs of life, the end of a pause, a client that no longer answers.
+    pub(super) fn is_to_be_woken(&mut self, now: Duration) -> bool {
+        if let Some(period) = self.pace.noop
+            && now.saturating_sub(self.last_noop) >= period
+        {
+            self.last_noop = now;
+            self.noop_due = true;
+        }
+        let silent = now.saturating_sub(self.heard) >= self.pace.grace;
+        if self.request.acks && !self.unacked.is_empty() && silent && self.is_window_full() {
+            self.closing = true;
+        }
+        let suspended = self.suspended.is_some_and(|until| now < until);
+        self.paused && (self.closing || self.noop_due || !suspended)
+    }
+
+    /// When it is to be looked at again at the latest.
+    pub(super) fn due(&self) -> Option<Duration> {
+        let noop = self.pace.noop.map(|period| self.last_noop + period);
+        let grace = (!self.unacked.is_empty()).then(|| self.heard + self.pace.grace);
+        [noop, grace, self.suspended].into_iter().flatten().min()
+    }
+
+    /// Items of backfills that are queued.
+    pub(super) fn queued(&self) -> usize {
+        self.parts.iter().map(|part| part.queue.len()).sum()
+    }
+
+    /// Its figures.
+    pub(super) fn report(&self, vbuckets: &VbucketMap, now: Duration) -> Report {
+        let backlogs = self.parts.iter();
+        let backlogs = backlogs.map(|part| part.backlog(vbuckets.get(part.id), &self.name));
+        let backlog = backlogs.sum();
+        Report {
+            name: String::from_utf8_lossy(&self.name).into_owned(),
+            flags: self.request.words(),
+            filter: self.request.vbuckets.clone(),
+            created: self.created.as_secs(),
+            connected: !self.closing,
+            acks: self.request.acks,
+            backlog,
+            queued: self.queued(),
+            sent: self.sent,
+            paused: self.paused,
+            suspended: self.suspended.is_some_and(|until| now < until),
+            filling: self.parts.iter().any(|part| part.stage == Stage::Fill),
+            idle: backlog == 0 && self.unacked.is_empty(),
+            seqno: self.seqno,
+            acked: self.acked,
+            unacked: self.unacked.len(),
+            window_full: self.request.acks && self.is_window_full(),
+            backoffs: self.backoffs,
+            nacks: self.nacks,
+            resent: self.resent,
+            noops: self.noops,
+            backfill_since: self.request.since.unwrap_or(0),
+            takeover: self.request.takeover,
+            registered: self.request.registered,
+        }
+    }
+}
+
+/// What a client says to a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// It and all before it are in place.
+    Taken,
+    /// It is to be sent again later; all before it are in place.
+    NotNow,
+    /// It will never be taken.
+    Never,
+}
+
+/// Whether one number comes after the other; they wrap.
+fn is_after(one: u32, other: u32) -> bool {
+    one.wrapping_sub(other).cast_signed() > 0
+}

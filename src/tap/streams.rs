@@ -1,0 +1,545 @@
+//! All streams of the engine, and the thread `ce-tap` that wakes them.
+//!
+//! A stream that has nothing to send pauses. Whoever changes a log calls [`Streams::changed`],
+//! which costs one load while no stream is paused; the thread then has the hosts of paused streams
+//! ask again. A pause is noted before the logs are looked at for the last time, and a log changes
+//! under its lock, so no change is missed.
+//!
+//! A connection's object is reserved while its stream lives, and released once by the thread.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+
+use super::backfill::Fillers;
+use super::part::{Part, Stage};
+use super::producer::{Acked, Answer, Producer, Report, Step};
+use super::{Event, Message, Request};
+use crate::checkpoint::Begin;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::host::{Cookie, LogLevel};
+use crate::pager::Evictor;
+use crate::store::Store;
+use crate::types::{VbucketId, VbucketState};
+use crate::vbucket::{Shared, Vbucket, VbucketMap};
+use crate::worker::{Signal, Wake};
+
+/// Longest time between two looks at streams that wait for something.
+const LOOK: Duration = Duration::from_secs(5);
+/// Names that are kept for clients that are away.
+const AWAY_MAX: usize = 1024;
+
+/// How streams keep time and order, from the configuration.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// Messages that may be unacknowledged.
+    pub(crate) window: usize,
+    /// Messages between two requests to acknowledge.
+    pub(crate) interval: u32,
+    /// A client that does not acknowledge for so long is given up.
+    pub(crate) grace: Duration,
+    /// Pause after a temporary failure.
+    pub(crate) backoff: Duration,
+    /// Time between two signs of life.
+    pub(crate) noop: Option<Duration>,
+    /// The first number.
+    pub(crate) first_seqno: u32,
+    /// Items of backfills that one stream may have queued.
+    pub(crate) backlog: usize,
+}
+
+impl Pace {
+    pub(crate) fn new(config: &Config) -> Self {
+        let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
+        let noop = config
+            .tap_idle_timeout
+            .map_or(config.tap_noop_interval, |timeout| timeout / 3);
+        let interval = config.tap_ack_interval;
+        let window = u64::from(interval) * u64::from(config.tap_ack_window_size);
+        Self {
+            window: usize::try_from(window).unwrap_or(usize::MAX),
+            interval,
+            grace: seconds(config.tap_ack_grace_period),
+            backoff: Duration::from_secs_f64(config.tap_backoff_period),
+            noop: (noop != 0).then(|| seconds(noop)),
+            first_seqno: config.tap_ack_initial_sequence_number,
+            backlog: config.tap_backlog_limit,
+        }
+    }
+}
+
+/// Sums over all streams.
+#[derive(Debug, Default)]
+pub(crate) struct Totals {
+    /// Messages about changes.
+    pub(crate) fetched: AtomicU64,
+    /// Those about deletions.
+    pub(crate) deletions: AtomicU64,
+    /// Items of backfills that were read from the store.
+    pub(crate) read: AtomicU64,
+}
+
+/// A stream and the connection that it belongs to.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) cookie: Cookie,
+    // Guards the stream. Lock order: before those of vbuckets; streams one at a time.
+    pub(super) producer: Mutex<Producer>,
+    /// The connection has gone.
+    pub(super) gone: AtomicBool,
+    /// Another connection goes on with this stream's cursors.
+    replaced: AtomicBool,
+}
+
+/// A name whose cursors wait for their client.
+#[derive(Debug)]
+struct Away {
+    name: Box<[u8]>,
+    vbuckets: Vec<VbucketId>,
+    /// By the monotonic clock; none for registered clients.
+    until: Option<Duration>,
+}
+
+/// All streams.
+pub(crate) struct Streams {
+    pub(super) vbuckets: Arc<VbucketMap>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) pace: Pace,
+    // Guards the map. Lock order: before a stream; held for a lookup only.
+    live: RwLock<HashMap<Cookie, Arc<Live>>>,
+    // Guards the names. Lock order: last.
+    away: Mutex<Vec<Away>>,
+    // Guards the connections that have gone, for the thread to release. Lock order: last.
+    gone: Mutex<Vec<Cookie>>,
+    /// Streams that are, or are about to be, paused.
+    waiting: AtomicUsize,
+    anonymous: AtomicU64,
+    pub(super) fillers: Fillers,
+    pub(super) totals: Totals,
+    signal: Arc<Signal>,
+}
+
+/// What a host is to do next, or the engine before that.
+#[derive(Debug)]
+pub(crate) enum Turn {
+    /// For the host.
+    Message(Message),
+    /// Make the vbucket dead, then ask again.
+    HandOver(VbucketId),
+    /// The vbucket is the client's now; then ask again.
+    HandedOver(VbucketId),
+}
+
+impl Streams {
+    pub(crate) fn new(
+        config: &Config,
+        vbuckets: &Arc<VbucketMap>,
+        shared: &Arc<Shared>,
+        store: &Arc<dyn Store>,
+        evictor: &Arc<Evictor>,
+    ) -> Self {
+        Self {
+            vbuckets: Arc::clone(vbuckets),
+            shared: Arc::clone(shared),
+            pace: Pace::new(config),
+            live: RwLock::default(),
+            away: Mutex::default(),
+            gone: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+            anonymous: AtomicU64::new(0),
+            fillers: Fillers::new(Arc::clone(store), Arc::clone(evictor)),
+            totals: Totals::default(),
+            signal: Signal::new(),
+        }
+    }
+
+    /// Wakes the thread.
+    pub(crate) fn signal(&self) -> &Arc<Signal> {
+        &self.signal
+    }
+
+    /// Wakes the thread of backfills.
+    pub(crate) fn fill_signal(&self) -> &Arc<Signal> {
+        self.fillers.signal()
+    }
+
+    /// A log has changed. Cheap; any lock may be held.
+    pub(crate) fn changed(&self) {
+        if self.waiting.load(Ordering::SeqCst) != 0 {
+            self.signal.wake();
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.shared.host.monotonic()
+    }
+
+    fn find(&self, cookie: Cookie) -> Option<Arc<Live>> {
+        self.live.read().get(&cookie).cloned()
+    }
+
+    /// Whether the connection has a stream.
+    pub(crate) fn has(&self, cookie: Cookie) -> bool {
+        self.live.read().contains_key(&cookie)
+    }
+
+    /// Begins a stream on a connection.
+    ///
+    /// # Errors
+    /// `Unsupported` when the connection has one already, or for a takeover without vbuckets.
+    pub(crate) fn connect(&self, cookie: Cookie, name: &[u8], request: Request) -> Result<()> {
+        if self.has(cookie) {
+            return Err(Error::Unsupported);
+        }
+        let name: Box<[u8]> = if name.is_empty() {
+            let number = self.anonymous.fetch_add(1, Ordering::Relaxed) + 1;
+            format!("anon_{number}").into_bytes().into()
+        } else {
+            self.take_over_name(name);
+            name.into()
+        };
+        let now = self.now();
+        let mut producer = Producer::new(name, request, self.pace, now);
+        let mut fills = Vec::new();
+        for vbucket in self.wanted(&producer.request) {
+            fills.extend(self.begin_part(&mut producer, vbucket));
+        }
+        let live = Arc::new(Live {
+            cookie,
+            producer: Mutex::new(producer),
+            gone: AtomicBool::new(false),
+            replaced: AtomicBool::new(false),
+        });
+        self.shared.host.reserve(cookie);
+        self.live.write().insert(cookie, Arc::clone(&live));
+        for index in fills {
+            self.fillers.add(&live, index);
+        }
+        // Its signs of life are to come in time.
+        self.signal.wake();
+        Ok(())
+    }
+
+    /// Which vbuckets a stream is of.
+    fn wanted(&self, request: &Request) -> Vec<&Vbucket> {
+        let serves = |vbucket: &&Vbucket| match vbucket.state() {
+            Some(VbucketState::Active) => true,
+            Some(VbucketState::Replica | VbucketState::Pending) => !request.dump,
+            Some(VbucketState::Dead) | None => false,
+        };
+        match &request.vbuckets {
+            Some(list) => {
+                let found = list.iter().filter_map(|&id| self.vbuckets.get(id));
+                found.filter(|vb| !request.dump || serves(vb)).collect()
+            }
+            None => self.vbuckets.iter().filter(serves).collect(),
+        }
+    }
+
+    /// Adds a part; returns its index if it has to be filled.
+    fn begin_part(&self, producer: &mut Producer, vbucket: &Vbucket) -> Option<usize> {
+        let request = &producer.request;
+        let index = producer.parts.len();
+        if request.dump {
+            let mut part = Part::new(vbucket.id(), crate::types::Seqno::ZERO);
+            part.fill(crate::types::Seqno::new(u64::MAX), false);
+            producer.parts.push(part);
+            return Some(index);
+        }
+        let wall = self.shared.host.unix_nanos() / 1_000_000_000;
+        let needed = request.since.is_none_or(|since| since < wall);
+        let backfills = needed && !request.registered;
+        let (mut part, fills) = Part::begin(vbucket, &producer.name, request, backfills)?;
+        if request.takeover && request.vbuckets.is_some() {
+            part.set_state(VbucketState::Pending);
+        }
+        producer.parts.push(part);
+        fills.then_some(index)
+    }
+
+    /// A connection of that name, if there is one, ends; its cursors are the next one's.
+    fn take_over_name(&self, name: &[u8]) {
+        let lives: Vec<Arc<Live>> = self.live.read().values().cloned().collect();
+        for live in lives {
+            let mut producer = live.producer.lock();
+            if *producer.name == *name {
+                producer.closing = true;
+                live.replaced.store(true, Ordering::Release);
+                drop_unfinished(&producer, &self.vbuckets);
+            }
+        }
+        self.away.lock().retain(|away| *away.name != *name);
+        self.signal.wake();
+    }
+
+    /// The next step of a connection's stream. Host threads.
+    pub(crate) fn next(&self, cookie: Cookie) -> Turn {
+        let Some(live) = self.find(cookie) else {
+            return Turn::Message(Message::bare(Event::Disconnect));
+        };
+        let now = self.now();
+        loop {
+            let mut producer = live.producer.lock();
+            let was_paused = producer.paused;
+            let mut step = producer.next(&self.vbuckets, now);
+            if was_paused {
+                self.waiting.fetch_sub(1, Ordering::SeqCst);
+            }
+            if producer.paused {
+                // From now on a change wakes the thread; one of before is seen here.
+                self.waiting.fetch_add(1, Ordering::SeqCst);
+                step = producer.next(&self.vbuckets, now);
+                if !producer.paused {
+                    self.waiting.fetch_sub(1, Ordering::SeqCst);
+                }
+            }
+            let queued = producer.queued();
+            let turn = match step {
+                Step::Message(message) => Turn::Message(message),
+                Step::HandOver(vbucket) => Turn::HandOver(vbucket),
+                Step::HandedOver(vbucket) => Turn::HandedOver(vbucket),
+                Step::Backfill(index) => {
+                    self.begin_anew(&mut producer, index);
+                    drop(producer);
+                    self.fillers.add(&live, index);
+                    continue;
+                }
+            };
+            drop(producer);
+            if queued <= self.pace.backlog / 2 {
+                self.fillers.wake_if_waiting();
+            }
+            self.count(&turn);
+            return turn;
+        }
+    }
+
+    fn count(&self, turn: &Turn) {
+        let Turn::Message(message) = turn else { return };
+        match message.event {
+            Event::Mutation => self.totals.fetched.fetch_add(1, Ordering::Relaxed),
+            Event::Deletion => self.totals.deletions.fetch_add(1, Ordering::Relaxed),
+            _ => 0,
+        };
+    }
+
+    /// A part whose cursor was lost, or that is to be reset, gets the whole state again.
+    fn begin_anew(&self, producer: &mut Producer, index: usize) {
+        let name = producer.name.clone();
+        producer.forget_sent(index);
+        let Some(part) = producer.parts.get_mut(index) else {
+            return;
+        };
+        let vbucket = self.vbuckets.get(part.id);
+        match vbucket.and_then(|vbucket| vbucket.register_cursor(&name, Begin::Open)) {
+            Some(begun) => part.fill(begun.at, true),
+            None => part.stage = Stage::Ended,
+        }
+    }
+
+    /// The client answered a message of its stream with that status.
+    ///
+    /// # Errors
+    /// `Disconnect` when there is no such stream, or it ends.
+    pub(crate) fn answered(&self, cookie: Cookie, seqno: u32, status: u16) -> Result<()> {
+        let live = self.find(cookie).ok_or(Error::Disconnect)?;
+        let answer = match status {
+            0x00 => Answer::Taken,
+            0x85 | 0x86 => Answer::NotNow,
+            _ => Answer::Never,
+        };
+        let (acked, name) = {
+            let mut producer = live.producer.lock();
+            let acked = producer.answered(seqno, answer, &self.vbuckets, self.now());
+            (acked, producer.name.clone())
+        };
+        if answer == Answer::NotNow {
+            // Somebody has to end the pause.
+            self.signal.wake();
+        }
+        if acked == Acked::Ends {
+            let text = format!(
+                "the receiver of the stream {} refused a message with status {status:#04x}; the \
+                 stream is closed, and the next one begins with the whole state",
+                name.escape_ascii()
+            );
+            self.shared.host.log(LogLevel::Warning, &text);
+            return Err(Error::Disconnect);
+        }
+        Ok(())
+    }
+
+    /// A connection has gone; harmless for one without a stream. May come again and again.
+    pub(crate) fn disconnected(&self, cookie: Cookie) {
+        let Some(live) = self.live.write().remove(&cookie) else {
+            return;
+        };
+        live.gone.store(true, Ordering::Release);
+        self.end(&live);
+        self.gone.lock().push(cookie);
+        self.signal.wake();
+    }
+
+    /// Decides what becomes of the cursors of a stream that has ended.
+    fn end(&self, live: &Live) {
+        let mut producer = live.producer.lock();
+        if std::mem::take(&mut producer.paused) {
+            self.waiting.fetch_sub(1, Ordering::SeqCst);
+        }
+        producer.closing = true;
+        if live.replaced.load(Ordering::Acquire) {
+            return;
+        }
+        let request = &producer.request;
+        let keeps = self.shared.settings.tap_keepalive.get();
+        let keep = request.registered || keeps > 0 && !request.dump && !request.takeover;
+        let named = !producer.name.starts_with(b"anon_");
+        let vbuckets = producer.parts.iter().map(|part| part.id).collect();
+        let mut away = self.away.lock();
+        if keep && named && away.len() < AWAY_MAX {
+            let until = self.now() + Duration::from_secs(keeps);
+            away.push(Away {
+                name: producer.name.clone(),
+                vbuckets,
+                until: (!request.registered).then_some(until),
+            });
+            drop(away);
+            drop_unfinished(&producer, &self.vbuckets);
+        } else {
+            drop(away);
+            self.drop_cursors(&producer.name, &vbuckets);
+        }
+    }
+
+    fn drop_cursors(&self, name: &[u8], vbuckets: &[VbucketId]) {
+        for vbucket in vbuckets.iter().filter_map(|&id| self.vbuckets.get(id)) {
+            vbucket.drop_cursor(name);
+        }
+    }
+
+    /// Ends a client's stream and forgets its cursors (DEREGISTER_TAP_CLIENT).
+    pub(crate) fn deregister(&self, name: &[u8]) {
+        let lives: Vec<Arc<Live>> = self.live.read().values().cloned().collect();
+        for live in lives {
+            let mut producer = live.producer.lock();
+            if *producer.name == *name {
+                producer.request.registered = false;
+                producer.closing = true;
+            }
+        }
+        let mut away = self.away.lock();
+        let gone: Vec<Away> = away.extract_if(.., |away| *away.name == *name).collect();
+        drop(away);
+        for away in gone {
+            self.drop_cursors(&away.name, &away.vbuckets);
+        }
+        self.signal.wake();
+    }
+
+    /// Has every replica begin with the whole state (RESET_REPLICATION_CHAIN).
+    pub(crate) fn reset_chain(&self) {
+        let lives: Vec<Arc<Live>> = self.live.read().values().cloned().collect();
+        for live in lives {
+            let mut producer = live.producer.lock();
+            let request = &producer.request;
+            if request.dump || request.registered || request.takeover {
+                continue;
+            }
+            let parts = 0..producer.parts.len();
+            parts.clone().for_each(|index| self.begin_anew(&mut producer, index));
+            drop(producer);
+            parts.for_each(|index| self.fillers.add(&live, index));
+        }
+        self.signal.wake();
+    }
+
+    /// Number of connections with a stream.
+    pub(crate) fn count_live(&self) -> usize {
+        self.live.read().len()
+    }
+
+    /// Sums over all streams.
+    pub(crate) fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// How streams keep time.
+    pub(crate) fn pace(&self) -> Pace {
+        self.pace
+    }
+
+    /// Figures of every stream, by name.
+    pub(crate) fn reports(&self) -> Vec<Report> {
+        let lives: Vec<Arc<Live>> = self.live.read().values().cloned().collect();
+        let now = self.now();
+        let report = |live: &Arc<Live>| live.producer.lock().report(&self.vbuckets, now);
+        let mut reports: Vec<Report> = lives.iter().map(report).collect();
+        reports.sort_by(|one, other| one.name.cmp(&other.name));
+        reports
+    }
+
+    /// Wakes who is to be woken; returns when the next look is due.
+    fn look(&self) -> Option<Duration> {
+        let lives: Vec<Arc<Live>> = self.live.read().values().cloned().collect();
+        let now = self.now();
+        let mut due: Option<Duration> = None;
+        for live in &lives {
+            let (wake, at) = {
+                let mut producer = live.producer.lock();
+                (producer.is_to_be_woken(now), producer.due())
+            };
+            due = [due, at].into_iter().flatten().min();
+            // This thread is the one that releases it, so it is still there.
+            if wake && !live.gone.load(Ordering::Acquire) {
+                self.shared.host.wake_stream(live.cookie);
+            }
+        }
+        let mut away = self.away.lock();
+        let is_over = |away: &mut Away| away.until.is_some_and(|until| now >= until);
+        let over: Vec<Away> = away.extract_if(.., is_over).collect();
+        let until = away.iter().filter_map(|away| away.until).min();
+        drop(away);
+        for away in over {
+            self.drop_cursors(&away.name, &away.vbuckets);
+        }
+        let next = [due, until].into_iter().flatten().min();
+        let next = next.map(|next| next.saturating_sub(now).min(LOOK));
+        // An expiry that a read met, for one, is told to nobody.
+        next.or((!lives.is_empty()).then_some(LOOK))
+    }
+
+    fn release_gone(&self) {
+        for cookie in std::mem::take(&mut *self.gone.lock()) {
+            self.shared.host.release(cookie);
+        }
+    }
+}
+
+/// A state that the client has in part only is nothing to go on from.
+fn drop_unfinished(producer: &Producer, vbuckets: &VbucketMap) {
+    let unfinished = producer.parts.iter().filter(|part| !part.is_whole());
+    for vbucket in unfinished.filter_map(|part| vbuckets.get(part.id)) {
+        vbucket.drop_cursor(&producer.name);
+    }
+}
+
+/// The thread `ce-tap`.
+pub(crate) fn run(streams: &Streams, signal: &Signal) {
+    let mut tick = None;
+    loop {
+        let wake = signal.wait(tick);
+        if wake == Wake::Stop {
+            // The host has joined its threads: nobody asks any more.
+            let live = std::mem::take(&mut *streams.live.write());
+            streams.gone.lock().extend(live.keys());
+            streams.release_gone();
+            return;
+        }
+        tick = streams.look();
+        streams.release_gone();
+    }
+}

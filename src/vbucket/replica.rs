@@ -1,0 +1,115 @@
+//! What a master's stream does to a vbucket, and what a stream to a replica begins with.
+//!
+//! Threads: host threads for the former, the backfill's thread for the latter. Nothing here waits
+//! for the disk or calls the host.
+
+use std::time::Duration;
+
+use super::{LockRule, Vbucket, Verdict, Walk, floors};
+use crate::checkpoint::{Fit, Op, PreImage};
+use crate::error::{Error, Result};
+use crate::item::Item;
+use crate::types::{CheckpointId, Seqno};
+
+/// Versions with a higher CAS get one of our own: what a peer sends must not exhaust the numbers.
+const CAS_MAX: u64 = 1 << 62;
+
+impl Vbucket {
+    /// Puts a master's version of a key in place. It keeps its CAS, so that a client's CAS still
+    /// holds when this replica is promoted.
+    ///
+    /// # Errors
+    /// `Exists` when a client has locked the key, `NotMyVbucket` when the vbucket vanished.
+    pub(crate) fn replicate(&self, item: &Item) -> Result<()> {
+        let keeps = (1..CAS_MAX).contains(&item.cas());
+        let rule = LockRule::Match(0);
+        self.change(item.hash(), item.key(), rule, &mut |_| {
+            Ok(if keeps {
+                Verdict::Copy(item.clone())
+            } else {
+                Verdict::Put(item.clone())
+            })
+        })?;
+        Ok(())
+    }
+
+    /// Deletes a key as its master did. That it does not exist is no error.
+    ///
+    /// # Errors
+    /// Those of [`Self::replicate`].
+    pub(crate) fn replicate_deletion(&self, hash: u32, key: &[u8]) -> Result<()> {
+        let rule = LockRule::Match(0);
+        match self.change(hash, key, rule, &mut |_| Ok(Verdict::Remove)) {
+            Err(Error::NotFound) | Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A master is about to send the whole state: what is here goes.
+    pub(crate) fn begin_backfill(&self) {
+        let now = self.shared.seconds();
+        let mut ordered = self.log();
+        ordered.log.begin_backfill(now);
+        let floor = ordered.log.flush();
+        self.set_floor(floor);
+    }
+
+    /// The whole state is here.
+    pub(crate) fn end_backfill(&self, checkpoints_follow: bool) {
+        self.log().log.end_backfill(checkpoints_follow);
+    }
+
+    /// Follows the master into a checkpoint if that fits.
+    pub(crate) fn follow_checkpoint(&self, id: CheckpointId) -> Fit {
+        let now = self.shared.seconds();
+        let mut ordered = self.log();
+        let fit = ordered.log.fit_checkpoint(id);
+        if fit == Fit::Fits {
+            ordered.log.follow_checkpoint(id, now);
+        }
+        fit
+    }
+
+    /// How a mark of the master fits.
+    pub(crate) fn fit_mark(&self, mark: Op, id: Option<CheckpointId>) -> Fit {
+        self.log().log.fit_mark(mark, id)
+    }
+
+    /// START came from the master.
+    pub(crate) fn follow_start(&self, id: Option<CheckpointId>, now: Duration) {
+        let seconds = self.shared.seconds();
+        self.log().log.follow_start(id, seconds, now);
+    }
+
+    /// COMPLETE came from the master.
+    pub(crate) fn follow_complete(&self) {
+        let seconds = self.shared.seconds();
+        self.log().log.follow_complete(seconds);
+    }
+
+    /// The window that the master opened was reverted.
+    pub(crate) fn follow_reverted(&self) {
+        self.log().log.followed_to(Op::UpdateRevert);
+    }
+
+    /// Some of the keys as they were at `at`, for a stream that reads the log from there on: what
+    /// has a later entry there is left out, and a key that an undecided window touched is given as
+    /// it was before. Items may be key-only. `None` at the end.
+    pub(crate) fn state_part(&self, walk: &mut Walk, at: Seqno, out: &mut Vec<Item>) -> Option<()> {
+        self.step(walk, |stripe, part| {
+            let ordered = self.log();
+            let floor = floors(&ordered.log).base;
+            stripe.visit(part, &mut |slot| {
+                let was = match ordered.log.pre_image_of(slot.seqno()) {
+                    Some(PreImage::Present { item, seqno }) => Some((item, *seqno)),
+                    Some(PreImage::Absent) => None,
+                    None if slot.is_deleted() || slot.seqno() < floor => None,
+                    None => Some((slot.item(), slot.seqno())),
+                };
+                if let Some((item, _)) = was.filter(|(_, seqno)| *seqno <= at) {
+                    out.push(item.clone());
+                }
+            })
+        })
+    }
+}
