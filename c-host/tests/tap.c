@@ -93,6 +93,7 @@ tap_event_t tap_next(const struct tap *tap, struct tap_message *m) {
     if (m->nengine > 0) {
         memcpy(m->engine, bytes, m->nengine);
     }
+    if (m->event != TAP_PAUSE) fprintf(stderr, "DBG ev=%d code=%d ne=%u key=%s val=%.8s flags=%u seq=%u\n", (int)m->event, m->nengine>=4 ? m->engine[3] : -1, m->nengine, m->key, m->value.bytes, m->flags, m->seqno);
     if (suite()->harness.unlock_cookie != NULL) {
         suite()->harness.unlock_cookie(tap->c.cookie);
     }
@@ -171,6 +172,10 @@ void must_carry(const struct tap *from, const struct client *to,
         CHECK_NE(TAP_DISCONNECT, event);
         CHECK_MSG(m.value.length <= VALUE_ROOM, "a value of %zu bytes", m.value.length);
         const ENGINE_ERROR_CODE code = tap_deliver(to, &m);
+        if (code == ENGINE_TMPFAIL) {
+            (void)tap_answer(from, &m, ST_ETMPFAIL);
+            continue;
+        }
         CHECK_MSG(code == ENGINE_SUCCESS, "event %d: 0x%02x", (int)event, (unsigned)code);
         tap_ack(from, &m);
     }
