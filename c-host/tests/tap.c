@@ -93,7 +93,6 @@ tap_event_t tap_next(const struct tap *tap, struct tap_message *m) {
     if (m->nengine > 0) {
         memcpy(m->engine, bytes, m->nengine);
     }
-    if (m->event != TAP_PAUSE) fprintf(stderr, "DBG ev=%d code=%d ne=%u key=%s val=%.8s flags=%u seq=%u\n", (int)m->event, m->nengine>=4 ? m->engine[3] : -1, m->nengine, m->key, m->value.bytes, m->flags, m->seqno);
     if (suite()->harness.unlock_cookie != NULL) {
         suite()->harness.unlock_cookie(tap->c.cookie);
     }
