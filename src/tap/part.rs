@@ -207,8 +207,13 @@ impl Part {
                 },
                 Stage::Log | Stage::Drain => {}
             }
-            if self.changes.is_empty() && !self.read(vbucket, name, request) {
-                return Next::Lost;
+            if self.changes.is_empty() {
+                if !waits {
+                    self.move_cursor(vbucket, name, self.read_to);
+                }
+                if !self.read(vbucket, name, request) {
+                    return Next::Lost;
+                }
             }
             let Some(change) = self.changes.pop_front() else {
                 return Next::Nothing;
@@ -311,9 +316,6 @@ impl Part {
     fn read(&mut self, vbucket: &Vbucket, name: &[u8], request: &Request) -> bool {
         let mut changes = Vec::new();
         loop {
-            if !(request.acks && self.in_flight > 0) && self.changes.is_empty() {
-                self.move_cursor(vbucket, name, self.read_to);
-            }
             let Some(end) = vbucket.read_cursor(name, self.read_to, READ_ENTRIES, &mut changes)
             else {
                 return false;
