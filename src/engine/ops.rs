@@ -122,7 +122,9 @@ impl Core {
             let old = self.present(cookie, vbucket, hash, key)?;
             let mut verdict = Some(make(&old)?);
             let new = match &verdict {
-                Some(Verdict::Put(item) | Verdict::Touch(item) | Verdict::Copy(item)) => item.clone(),
+                Some(Verdict::Put(item) | Verdict::Touch(item) | Verdict::Copy(item)) => {
+                    item.clone()
+                }
                 _ => old.clone(),
             };
             let mut overtaken = false;

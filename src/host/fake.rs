@@ -265,9 +265,9 @@ impl Host for FakeHost {
     fn wake_stream(&self, cookie: Cookie) {
         let mut state = self.state.lock();
         if INSIDE.get() || !state.reserved.contains(&cookie) {
-            state
-                .violations
-                .push(format!("stream {cookie:?} woken inside a call or unreserved"));
+            state.violations.push(format!(
+                "stream {cookie:?} woken inside a call or unreserved"
+            ));
         }
         *state.woken.entry(cookie).or_default() += 1;
         self.changed.notify_all();

@@ -159,13 +159,11 @@ impl Streams {
         bare.sort_unstable_by(|one, other| one.key().cmp(other.key()));
         for item in bare {
             let mut full = None;
-            self.fillers
-                .store
-                .get(vbucket, item.key(), &mut |record| {
-                    if record.cas == item.cas() && record.value.len() == item.nbytes() {
-                        full = Item::with_value(item.key(), &[record.value], item.meta());
-                    }
-                })?;
+            self.fillers.store.get(vbucket, item.key(), &mut |record| {
+                if record.cas == item.cas() && record.value.len() == item.nbytes() {
+                    full = Item::with_value(item.key(), &[record.value], item.meta());
+                }
+            })?;
             self.totals.read.fetch_add(1, Ordering::Relaxed);
             items.extend(full);
         }

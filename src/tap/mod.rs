@@ -26,9 +26,9 @@ mod streams;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use backfill::run as fill;
 pub(crate) use connect::Request;
 pub(crate) use producer::Report;
-pub(crate) use backfill::run as fill;
 pub(crate) use streams::{Streams, Turn, run};
 
 /// Prefix of a stream's name in statistics.

@@ -53,6 +53,10 @@ struct Hello {
 const NO_PART: usize = usize::MAX;
 
 /// Figures of a stream.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own on the wire or in statistics"
+)]
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Report {
     /// Its name, as clients know it.
@@ -106,6 +110,10 @@ pub(crate) struct Report {
 }
 
 /// A stream.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own on the wire or in statistics"
+)]
 #[derive(Debug)]
 pub(super) struct Producer {
     pub(super) name: Box<[u8]>,
@@ -334,7 +342,10 @@ impl Producer {
         self.heard = now;
         self.acked = seqno;
         let mut moved: Vec<(usize, Seqno)> = Vec::new();
-        while let Some(sent) = self.unacked.pop_front_if(|sent| !is_after(sent.seqno, seqno)) {
+        while let Some(sent) = self
+            .unacked
+            .pop_front_if(|sent| !is_after(sent.seqno, seqno))
+        {
             let Some(part) = self.parts.get_mut(sent.part) else {
                 continue;
             };

@@ -450,16 +450,13 @@ impl Streams {
                 continue;
             }
             let parts = 0..producer.parts.len();
-            parts.clone().for_each(|index| self.begin_anew(&mut producer, index));
+            parts
+                .clone()
+                .for_each(|index| self.begin_anew(&mut producer, index));
             drop(producer);
             parts.for_each(|index| self.fillers.add(&live, index));
         }
         self.signal.wake();
-    }
-
-    /// Number of connections with a stream.
-    pub(crate) fn count_live(&self) -> usize {
-        self.live.read().len()
     }
 
     /// Sums over all streams.
@@ -513,7 +510,8 @@ impl Streams {
     }
 
     fn release_gone(&self) {
-        for cookie in std::mem::take(&mut *self.gone.lock()) {
+        let gone = std::mem::take(&mut *self.gone.lock());
+        for cookie in gone {
             self.shared.host.release(cookie);
         }
     }
