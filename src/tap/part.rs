@@ -292,8 +292,12 @@ impl Part {
         let item = change.item?;
         let next = self.changes.front();
         let (event, item, flags) = if change.op == Op::Delete {
-            // The host would send the value of any other one.
-            let bare = Item::with_value(item.key(), &[], item.meta())?;
+            // The host would send the value of any other one. Peers expect no CAS.
+            let meta = Meta {
+                cas: 0,
+                ..item.meta()
+            };
+            let bare = Item::with_value(item.key(), &[], meta)?;
             (Event::Deletion, bare, 0)
         } else {
             (Event::Mutation, item, value_flag(request))
