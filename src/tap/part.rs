@@ -207,8 +207,13 @@ impl Part {
                 },
                 Stage::Log | Stage::Drain => {}
             }
-            if self.changes.is_empty() && !self.read(vbucket, name, request) {
-                return Next::Lost;
+            if self.changes.is_empty() {
+                if !waits {
+                    self.move_cursor(vbucket, name, self.read_to);
+                }
+                if !self.read(vbucket, name, request) {
+                    return Next::Lost;
+                }
             }
             // What follows says whether an answer is wanted. This is looked for while the last one
             // is still here: the cursor is not to pass it.
@@ -289,8 +294,12 @@ impl Part {
         let item = change.item?;
         let next = self.changes.front();
         let (event, item, flags) = if change.op == Op::Delete {
-            // The host would send the value of any other one.
-            let bare = Item::with_value(item.key(), &[], item.meta())?;
+            // The host would send the value of any other one. Peers expect no CAS.
+            let meta = Meta {
+                cas: 0,
+                ..item.meta()
+            };
+            let bare = Item::with_value(item.key(), &[], meta)?;
             (Event::Deletion, bare, 0)
         } else {
             (Event::Mutation, item, value_flag(request))
@@ -313,9 +322,6 @@ impl Part {
     fn read(&mut self, vbucket: &Vbucket, name: &[u8], request: &Request) -> bool {
         let mut changes = Vec::new();
         loop {
-            if !(request.acks && self.in_flight > 0) && self.changes.is_empty() {
-                self.move_cursor(vbucket, name, self.read_to);
-            }
             let Some(end) = vbucket.read_cursor(name, self.read_to, READ_ENTRIES, &mut changes)
             else {
                 return false;
