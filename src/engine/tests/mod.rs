@@ -24,6 +24,7 @@ mod locks;
 mod memory;
 mod ops;
 mod rewarm;
+mod review;
 mod rows;
 mod soak;
 mod store;
