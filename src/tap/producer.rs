@@ -286,7 +286,7 @@ impl Producer {
 
     fn hello(&mut self, hello: &Hello) -> Message {
         let seqno = self.number(2);
-        let flags = self.note(NO_PART, Again::Read(Seqno::ZERO), Seqno::ZERO, true);
+        let flags = self.note(NO_PART, Again::Nothing, Seqno::ZERO, true);
         Message {
             specific: Specific::of(&[&hello.code.to_be_bytes()]),
             flags,
