@@ -207,10 +207,12 @@ impl FakeHost {
             .any(|(at, line)| *at == level && line.contains(text))
     }
 
-    /// Fails if the engine did to this host what it must not do.
+    /// Fails if the engine, which has been shut down, did to this host what it must not do.
     pub(crate) fn check(&self) {
         let state = self.state.lock();
         let mut violations = state.violations.clone();
+        let kept = state.reserved.iter();
+        violations.extend(kept.map(|cookie| format!("{cookie:?} was never released")));
         for (cookie, account) in &state.accounts {
             if account.given != account.owed {
                 violations.push(format!("{cookie:?}: {account:?}"));

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::host::Cookie;
 use crate::tap::{Event, FLAG_ACK, FLAG_NO_VALUE, Message};
 use crate::types::{CheckpointId, Seqno, VbucketState};
-use crate::vbucket::{Found, Walk};
+use crate::vbucket::{Ejection, Found, Walk};
 
 mod consumer;
 mod ends;
@@ -30,6 +30,15 @@ pub(super) const REGISTERED: u32 = 0x80;
 
 /// The answer to what is to come again later.
 pub(super) const NOT_NOW: u16 = 0x86;
+
+/// A value that is worth evicting.
+pub(super) const LONG: &str = "a value that is so long that something is gained by its eviction, \
+                               as its entry is a good deal smaller without it";
+
+/// Takes a durable value out of memory.
+pub(super) fn evict(node: &Node, key: &str) {
+    assert_eq!(node.engine.evict(key.as_bytes(), 0), Ok(Ejection::Ejected));
+}
 
 /// A connection that nobody had before.
 pub(super) fn cookie() -> Cookie {

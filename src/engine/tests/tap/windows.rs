@@ -2,8 +2,8 @@
 //! `engine::tests::rows` shows.
 
 use super::{
-    Link, NOT_NOW, Node, announce, assert_same, bare, checkpoint, contents, cookie, mutation,
-    node_in, opaque, open_id, phase, receive, replica, value,
+    LONG, Link, NOT_NOW, Node, announce, assert_same, bare, checkpoint, contents, cookie, evict,
+    mutation, node_in, opaque, open_id, phase, receive, replica, value,
 };
 use crate::checkpoint::Phase;
 use crate::engine::{TapEvent, UpdateError, UpdateState};
@@ -220,13 +220,14 @@ fn a_replica_does_not_persist_the_window() {
 fn a_backfill_inside_the_window_is_of_the_state_before_it() {
     for evicts in [false, true] {
         let master = Node::new();
+        let before = if evicts { LONG } else { "before" };
         for key in ["k", "gone", "same", "back"] {
-            master.set(0, key, "before");
+            master.set(0, key, before);
         }
         master.write();
         if evicts {
             for key in ["k", "gone", "same", "back"] {
-                master.engine.evict(key.as_bytes(), 0).unwrap();
+                evict(&master, key);
             }
         }
         master.start().unwrap();
@@ -243,12 +244,7 @@ fn a_backfill_inside_the_window_is_of_the_state_before_it() {
         let ends = texts.iter().position(|text| *text == "opaque 8").unwrap();
         let mut state = texts[begins + 1..ends].to_vec();
         state.sort_unstable();
-        let expected = [
-            "set back before",
-            "set gone before",
-            "set k before",
-            "set same before",
-        ];
+        let expected = ["back", "gone", "k", "same"].map(|key| format!("set {key} {before}"));
         assert_eq!(state, expected);
         let rest = [
             "start 2",
