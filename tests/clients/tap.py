@@ -104,6 +104,12 @@ class Peer(wire.Binary):
 
 def contents(address, vbuckets, marker, timeout=60):
     """{vbucket: {key: (value, flags)}} by a stream of the node's, once it has the marker there."""
+    def exist():
+        with wire.Binary(address) as link:
+            states = link.stats(b"vbucket")
+        return all(f"vb_{vbucket}" in states for vbucket in vbuckets)
+    # A vbucket that is made later is in no stream of before.
+    server.until(exist, timeout, "vbuckets")
     with Peer(address, BACKFILL | LIST, vbuckets, timeout=timeout) as peer:
         peer.until_marker(marker)
         for held in peer.contents.values():
@@ -129,6 +135,13 @@ def set_state(link, vbucket, state):
     """Sets a vbucket's state."""
     answer = link.call(wire.SET_VBUCKET, extras=struct.pack(">I", state), vbucket=vbucket)
     assert answer.status == wire.SUCCESS, answer
+
+
+def windows(host, vbuckets):
+    """The states of the vbuckets' windows, each once."""
+    with host.binary() as link:
+        stats = link.stats(b"onlineupdate-vb")
+    return {stats.get(f"vb_{vbucket}:state", "none") for vbucket in vbuckets}
 
 
 class Pump:

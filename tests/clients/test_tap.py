@@ -122,12 +122,6 @@ class Replication(unittest.TestCase):
                 found[answer.opaque][answer.key] = (answer.value, flags)
         return found
 
-    def states(self, host):
-        """{vbucket: state of its window}."""
-        with host.binary() as link:
-            stats = link.stats(b"onlineupdate-vb")
-        return {n: stats.get(f"vb_{n}:state", "none") for n in VBUCKETS}
-
     def end_window(self, opcode, before, *replicas):
         """COMPLETE or REVERT, and what must be there then."""
         if opcode == REVERT:
@@ -142,10 +136,10 @@ class Replication(unittest.TestCase):
         self.change(b"window %x" % opcode)
         self.same(*replicas)
         for replica in replicas:
-            self.assertEqual(set(self.states(replica).values()), {"open"})
+            self.assertEqual(tap.windows(replica, VBUCKETS), {"open"})
         self.end_window(opcode, before, *replicas)
         for replica in replicas:
-            self.assertEqual(set(self.states(replica).values()), {"none"})
+            self.assertEqual(tap.windows(replica, VBUCKETS), {"none"})
 
     def promote(self, host):
         """Makes a replica active; returns a connection to it."""
@@ -220,7 +214,7 @@ class Windows(Replication):
                 pump = self.pump(self.source, replica)
                 self.write(range(2, KEYS, 5), b"late")
                 self.same(replica)
-                self.assertEqual(set(self.states(replica).values()), {"open"})
+                self.assertEqual(tap.windows(replica, VBUCKETS), {"open"})
                 self.end_window(opcode, before, replica)
                 pump.close()
 
@@ -281,7 +275,7 @@ class Windows(Replication):
         self.want = before
         # The marker of before was lost as well: the next one is another.
         self.same(replica)
-        self.assertEqual(set(self.states(replica).values()), {"none"})
+        self.assertEqual(tap.windows(replica, VBUCKETS), {"none"})
 
     def test_a_replica_that_died_in_a_window(self):
         replica = self.node(replica=True)
@@ -325,7 +319,7 @@ class Takeover(Replication):
                 self.change(b"inside")
                 target, link = self.move()
                 self.assertEqual(self.read(link), self.want)
-                self.assertEqual(set(self.states(target).values()), {"open"})
+                self.assertEqual(tap.windows(target, VBUCKETS), {"open"})
                 # The old owner's commands no longer count it.
                 self.assertEqual(self.link.call(opcode).status, wire.NOT_SUPPORTED)
                 self.command(opcode, link)
