@@ -30,6 +30,9 @@ use crate::worker::{Signal, Wake};
 
 /// Longest time between two looks at streams that wait for something.
 const LOOK: Duration = Duration::from_secs(5);
+/// Time for a host to be done with a connection that it closes: it counts references without
+/// atomics (engine-abi.md, 3.7), and its own goes only after it has told that the connection went.
+const GRACE: Duration = Duration::from_secs(1);
 /// Names that are kept for clients that are away.
 const AWAY_MAX: usize = 1024;
 
@@ -511,9 +514,8 @@ impl Streams {
         next.or((!lives.is_empty()).then_some(LOOK))
     }
 
-    fn release_gone(&self) {
-        let gone = std::mem::take(&mut *self.gone.lock());
-        for cookie in gone {
+    fn release(&self, cookies: &mut Vec<Cookie>) {
+        for cookie in cookies.drain(..) {
             self.shared.host.release(cookie);
         }
     }
@@ -530,16 +532,30 @@ fn drop_unfinished(producer: &Producer, vbuckets: &VbucketMap) {
 /// The thread `ce-tap`.
 pub(crate) fn run(streams: &Streams, signal: &Signal) {
     let mut tick = None;
+    let mut leaving = Vec::new();
+    let mut since = Duration::ZERO;
     loop {
         let wake = signal.wait(tick);
+        let now = streams.now();
         if wake == Wake::Stop {
             // The host has joined its threads: nobody asks any more.
             let live = std::mem::take(&mut *streams.live.write());
-            streams.gone.lock().extend(live.keys());
-            streams.release_gone();
+            leaving.extend(live.keys());
+            leaving.append(&mut streams.gone.lock());
+            streams.release(&mut leaving);
             return;
         }
+        if wake == Wake::Timeout || now.saturating_sub(since) >= GRACE {
+            streams.release(&mut leaving);
+            since = now;
+        }
         tick = streams.look();
-        streams.release_gone();
+        if leaving.is_empty() {
+            leaving.append(&mut streams.gone.lock());
+            since = now;
+        }
+        if !leaving.is_empty() {
+            tick = Some(tick.unwrap_or(GRACE).min(GRACE));
+        }
     }
 }

@@ -132,7 +132,7 @@ fn play(seed: u64) {
 
 /// Everything comes over; then the window, if there is one, ends.
 fn finish(master: Node, replica: Node, mut link: Link, seed: u64) {
-    let mut come_over = |link: &mut Link| {
+    let come_over = |link: &mut Link| {
         link.answers = true;
         master.host.until("everything has come over", || {
             master.host.advance(6);
