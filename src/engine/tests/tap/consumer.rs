@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::host::LogLevel;
 use crate::settings::Family;
 use crate::tap::{FLAG_ACK, FLAG_NO_VALUE, FLUSH_ONE_VBUCKET};
-use crate::types::VbucketState::{self, Active, Dead, Pending, Replica};
+use crate::types::VbucketState::{Active, Dead, Pending, Replica};
 
 fn set(key: &'static str, value: &'static str) -> TapMessage<'static> {
     TapMessage {
@@ -348,7 +348,8 @@ fn a_message_for_a_vbucket_that_is_being_loaded_waits() {
     drop(node);
     store.hold_scan(Some(id(0)));
     let next = Node::over(host, store, "vb0=false;waitforwarmup=false");
-    next.host.until("it is being loaded", || next.store.held() > 0);
+    next.host
+        .until("it is being loaded", || next.store.held() > 0);
     let begun = next
         .host
         .call(peer, || next.engine.tap_receive(peer, &set("a", "after")));
@@ -449,5 +450,5 @@ fn what_streams_send_is_what_nodes_receive() {
     assert!(seen > 3);
     assert_same(&master, &other);
     let state = other.engine.vbucket_state(0);
-    assert_eq!(state, Some(VbucketState::Replica));
+    assert_eq!(state, Some(Replica));
 }

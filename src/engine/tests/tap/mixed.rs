@@ -132,7 +132,7 @@ fn play(seed: u64) {
 
 /// Everything comes over; then the window, if there is one, ends.
 fn finish(master: Node, replica: Node, mut link: Link, seed: u64) {
-    let mut come_over = |link: &mut Link| {
+    let come_over = |link: &mut Link| {
         link.answers = true;
         master.host.until("everything has come over", || {
             master.host.advance(6);
@@ -153,7 +153,7 @@ fn finish(master: Node, replica: Node, mut link: Link, seed: u64) {
     assert_same(&master, &replica);
     assert_eq!(phase(&master), phase(&replica), "seed {seed}");
     if phase(&master).is_some() {
-        if seed % 2 == 0 {
+        if seed.is_multiple_of(2) {
             master.complete().unwrap();
         } else {
             master.revert().unwrap();
