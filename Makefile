@@ -10,6 +10,7 @@ SOAK_OPERATIONS ?= 10000000
 DEMO_FLAGS ?=
 BENCH_FLAGS ?=
 SCALE_FLAGS ?=
+REPLICATE_FLAGS ?=
 
 # Debian's modules belong to Debian's interpreter; another python3 may come first in PATH.
 PYTHON ?= /usr/bin/python3
@@ -29,7 +30,7 @@ TEST_PACKAGES := libclang-dev|clang libmemcached-tools python3-pylibmc python3-p
 RUST := 1.95
 
 .PHONY: help deps build-deps demo-deps rust build serve test soak lint demo install bench scale
-.PHONY: regenerate clean
+.PHONY: replicate-bench regenerate clean
 .DEFAULT_GOAL := help
 
 help:
@@ -43,6 +44,7 @@ help:
 	@echo '  install     PREFIX/lib/memcached/checkpoint_engine.so and PREFIX/include'
 	@echo '  bench       engine-bench with the engine; BENCH_FLAGS adds options and engines'
 	@echo '  scale       10 million keys loaded, restarted, read back; SCALE_FLAGS as in tests/scale'
+	@echo '  replicate-bench  a million keys to a replica, with windows; REPLICATE_FLAGS adds options'
 	@echo '  lint        cargo fmt --check, cargo clippy'
 	@echo '  regenerate  bindings.rs and checkpoint_engine.h from their sources'
 	@echo '  clean       remove what was built (not $(DATA))'
@@ -145,6 +147,10 @@ bench: build
 
 scale: build demo-deps
 	@cd '$(TOP)' && CHECKPOINT_ENGINE='$(ENGINE)' '$(PYTHON)' tests/scale/scale.py $(SCALE_FLAGS)
+
+replicate-bench: build demo-deps
+	@cd '$(TOP)' && CHECKPOINT_ENGINE='$(ENGINE)' \
+		'$(PYTHON)' tests/scale/replicate.py $(REPLICATE_FLAGS)
 
 regenerate: build-deps rust
 	$(call need,$(TEST_PACKAGES))

@@ -8,7 +8,7 @@
 ENGINE ?= $(TOP)/../target/release/libcheckpoint_engine.so
 ENGINE_CFG ?=
 TEST_FLAGS ?= -q
-SUITES ?= kv vbucket update window rules lifecycle stats
+SUITES ?= kv vbucket update window rules lifecycle stats tap
 BENCH_FLAGS ?=
 
 HARNESS_SRC := $(addprefix $(TOP)/harness/,main.c runner.c suite.c child.c cookie.c wrapper.c \
@@ -82,7 +82,8 @@ $(SUITES:%=$(OUT)/tests-$(1)/suite_%.o): \
 
 $(SUITES:%=$(OUT)/suite_%.$(1).so): \
 		$(OUT)/suite_%.$(1).so: $(OUT)/tests-$(1)/suite_%.o \
-		$(OUT)/tests-$(1)/support.o $(OUT)/tests-$(1)/operator.o
+		$(OUT)/tests-$(1)/support.o $(OUT)/tests-$(1)/operator.o \
+		$(OUT)/tests-$(1)/tap.o
 	$(CC) $(LDFLAGS) -shared -o $$@ $$^
 $(foreach s,$(SUITES),$(eval $(OUT)/suite_$(s).$(1).so: \
 	$(patsubst $(TOP)/tests/%.c,$(OUT)/tests-$(1)/%.o,$(wildcard $(TOP)/tests/test_$(s)*.c))))

@@ -74,6 +74,12 @@
 /* Ends the window and takes its writes back; answered when all of them are. */
 #define CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_REVERT 0x9d
 
+/* Ends the TAP stream of the client whose name is the key, and forgets its cursors. */
+#define CHECKPOINT_ENGINE_CMD_DEREGISTER_TAP_CLIENT 0x9e
+
+/* Has every TAP stream to a replica begin with the whole state again. */
+#define CHECKPOINT_ENGINE_CMD_RESET_REPLICATION_CHAIN 0x9f
+
 /* Done. */
 #define CHECKPOINT_ENGINE_STATUS_SUCCESS 0x00
 
@@ -648,6 +654,207 @@
 
 /* Statistic of `onlineupdate`: how the last window ended. */
 #define CHECKPOINT_ENGINE_STAT_WINDOW_LAST_OUTCOME "last_outcome"
+
+/* Statistic of a TAP stream or sender: `producer` or `consumer`. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_TYPE "eq_tapq:%s:type"
+
+/* Statistic of a TAP stream or sender: when it began, in seconds since the engine did. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_CREATED "eq_tapq:%s:created"
+
+/* Statistic of a TAP stream or sender: changes that are still to be sent. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_QLEN "eq_tapq:%s:qlen"
+
+/* Statistic of a TAP stream or sender: changes that were sent. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_REC_FETCHED "eq_tapq:%s:rec_fetched"
+
+/* Statistic of a TAP stream or sender: 1 while it waits for something to send. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_PAUSED "eq_tapq:%s:paused"
+
+/* Statistic of a TAP stream or sender: 1 while it keeps its connection. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_RESERVED "eq_tapq:%s:reserved"
+
+/* Statistic of a TAP stream or sender: items of a backfill that wait to be sent. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_QUEUE_BACKFILLREMAINING "eq_tapq:%s:queue_backfillremaining"
+
+/* Statistic of a TAP stream or sender: changes that were sent. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_QUEUE_DRAIN "eq_tapq:%s:queue_drain"
+
+/* Statistic of a TAP stream or sender: times that the client refused something for now. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_QUEUE_BACKOFF "eq_tapq:%s:queue_backoff"
+
+/* Statistic of a TAP stream or sender: changes that are still to be sent. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_TOTAL_BACKLOG_SIZE "eq_tapq:%s:total_backlog_size"
+
+/* Statistic of a TAP stream or sender: NOOPs that were sent. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_TOTAL_NOOPS "eq_tapq:%s:total_noops"
+
+/* Statistic of a TAP stream or sender: the time that the client gave, in Unix seconds. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_BACKFILL_AGE "eq_tapq:%s:backfill_age"
+
+/* Statistic of a TAP stream or sender: messages that the client refused. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_TAP_NACK "eq_tapq:%s:num_tap_nack"
+
+/* Statistic of a TAP stream or sender: messages that were sent again. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_TAP_TMPFAIL_SURVIVORS "eq_tapq:%s:num_tap_tmpfail_survivors"
+
+/* Statistic of a TAP stream or sender: messages that are not acknowledged. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_ACK_LOG_SIZE "eq_tapq:%s:ack_log_size"
+
+/* Statistic of a TAP stream or sender: whether the connection is used. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_CONNECTED "eq_tapq:%s:connected"
+
+/* Statistic of a TAP stream or sender: whether it is about to be closed. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_PENDING_DISCONNECT "eq_tapq:%s:pending_disconnect"
+
+/* Statistic of a TAP stream or sender: whether the client acknowledges. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_SUPPORTS_ACK "eq_tapq:%s:supports_ack"
+
+/* Statistic of a TAP stream or sender: whether it pauses after a temporary failure. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_SUSPENDED "eq_tapq:%s:suspended"
+
+/* Statistic of a TAP stream or sender: whether a backfill is under way. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_PENDING_BACKFILL "eq_tapq:%s:pending_backfill"
+
+/* Statistic of a TAP stream or sender: the opposite. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_BACKFILL_COMPLETED "eq_tapq:%s:backfill_completed"
+
+/* Statistic of a TAP stream or sender: whether all was sent and acknowledged. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_IDLE "eq_tapq:%s:idle"
+
+/* Statistic of a TAP stream or sender: whether all was sent. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_EMPTY "eq_tapq:%s:empty"
+
+/* Statistic of a TAP stream or sender: whether no backfill is under way. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_COMPLETE "eq_tapq:%s:complete"
+
+/* Statistic of a TAP stream or sender: whether its cursors outlive the connection. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_REGISTERED "eq_tapq:%s:registered"
+
+/* Statistic of a TAP stream or sender: whether it hands vbuckets over. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_TAKEOVER "eq_tapq:%s:takeover"
+
+/* Statistic of a TAP stream or sender: vbuckets that the client listed. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_VB_FILTERS "eq_tapq:%s:vb_filters"
+
+/* Statistic of a TAP stream or sender: the list. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_VB_FILTER "eq_tapq:%s:vb_filter"
+
+/* Statistic of a TAP stream or sender: what the client asked for. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_FLAGS "eq_tapq:%s:flags"
+
+/* Statistic of a TAP stream or sender: the last number given to a message. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_ACK_SEQNO "eq_tapq:%s:ack_seqno"
+
+/* Statistic of a TAP stream or sender: the last number acknowledged. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_RECV_ACK_SEQNO "eq_tapq:%s:recv_ack_seqno"
+
+/* Statistic of a TAP stream or sender: whether it waits for acknowledgements. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_ACK_WINDOW_FULL "eq_tapq:%s:ack_window_full"
+
+/* Statistic of `tap`: changes sent to all clients. */
+#define CHECKPOINT_ENGINE_STAT_TAP_TOTAL_FETCHED "ep_tap_total_fetched"
+
+/* Statistic of `tap`: deletions sent. */
+#define CHECKPOINT_ENGINE_STAT_TAP_DELETES "ep_tap_deletes"
+
+/* Statistic of `tap`: values that backfills read from the disk. */
+#define CHECKPOINT_ENGINE_STAT_TAP_BG_FETCHED "ep_tap_bg_fetched"
+
+/* Statistic of `tap`: messages of peers that were refused for lack of memory. */
+#define CHECKPOINT_ENGINE_STAT_TAP_THROTTLED "ep_tap_throttled"
+
+/* Statistic of `tap`: seconds between two NOOPs. */
+#define CHECKPOINT_ENGINE_STAT_TAP_NOOP_INTERVAL "ep_tap_noop_interval"
+
+/* Statistic of `tap`: streams, and peers that send. */
+#define CHECKPOINT_ENGINE_STAT_TAP_COUNT "ep_tap_count"
+
+/* Statistic of `tap`: changes that are still to be sent. */
+#define CHECKPOINT_ENGINE_STAT_TAP_TOTAL_QUEUE "ep_tap_total_queue"
+
+/* Statistic of `tap`: changes sent to the present clients. */
+#define CHECKPOINT_ENGINE_STAT_TAP_QUEUE_DRAIN "ep_tap_queue_drain"
+
+/* Statistic of `tap`: times that clients refused something for now. */
+#define CHECKPOINT_ENGINE_STAT_TAP_QUEUE_BACKOFF "ep_tap_queue_backoff"
+
+/* Statistic of `tap`: items of backfills that wait to be sent. */
+#define CHECKPOINT_ENGINE_STAT_TAP_QUEUE_BACKFILLREMAINING "ep_tap_queue_backfillremaining"
+
+/* Statistic of `tap`: changes that are still to be sent. */
+#define CHECKPOINT_ENGINE_STAT_TAP_TOTAL_BACKLOG_SIZE "ep_tap_total_backlog_size"
+
+/* Statistic of `tap`: messages between two requests to acknowledge. */
+#define CHECKPOINT_ENGINE_STAT_TAP_ACK_INTERVAL "ep_tap_ack_interval"
+
+/* Statistic of `tap`: such intervals that may be unacknowledged. */
+#define CHECKPOINT_ENGINE_STAT_TAP_ACK_WINDOW_SIZE "ep_tap_ack_window_size"
+
+/* Statistic of `tap`: seconds after which a silent client is given up. */
+#define CHECKPOINT_ENGINE_STAT_TAP_ACK_GRACE_PERIOD "ep_tap_ack_grace_period"
+
+/* Statistic of `tap`: seconds of a pause after a temporary failure. */
+#define CHECKPOINT_ENGINE_STAT_TAP_BACKOFF_PERIOD "ep_tap_backoff_period"
+
+/* Statistic of a TAP sender: messages of that kind. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_MUTATION "eq_tapq:%s:num_mutation"
+
+/* Statistic of a TAP sender: those that failed. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_MUTATION_FAILED "eq_tapq:%s:num_mutation_failed"
+
+/* Statistic of a TAP sender: messages of that kind. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_DELETE "eq_tapq:%s:num_delete"
+
+/* Statistic of a TAP sender: those that failed. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_DELETE_FAILED "eq_tapq:%s:num_delete_failed"
+
+/* Statistic of a TAP sender: messages of that kind. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_FLUSH "eq_tapq:%s:num_flush"
+
+/* Statistic of a TAP sender: those that failed. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_FLUSH_FAILED "eq_tapq:%s:num_flush_failed"
+
+/* Statistic of a TAP sender: messages of that kind. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_OPAQUE "eq_tapq:%s:num_opaque"
+
+/* Statistic of a TAP sender: those that failed. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_OPAQUE_FAILED "eq_tapq:%s:num_opaque_failed"
+
+/* Statistic of a TAP sender: messages of that kind. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_VBUCKET_SET "eq_tapq:%s:num_vbucket_set"
+
+/* Statistic of a TAP sender: those that failed. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_VBUCKET_SET_FAILED "eq_tapq:%s:num_vbucket_set_failed"
+
+/* Statistic of a TAP sender: messages of that kind. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_CHECKPOINT_START "eq_tapq:%s:num_checkpoint_start"
+
+/* Statistic of a TAP sender: those that failed. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_CHECKPOINT_START_FAILED "eq_tapq:%s:num_checkpoint_start_failed"
+
+/* Statistic of a TAP sender: messages of that kind. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_CHECKPOINT_END "eq_tapq:%s:num_checkpoint_end"
+
+/* Statistic of a TAP sender: those that failed. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_CHECKPOINT_END_FAILED "eq_tapq:%s:num_checkpoint_end_failed"
+
+/* Statistic of `tapagg`: streams of the group. */
+#define CHECKPOINT_ENGINE_STAT_TAPAGG_COUNT "%s:count"
+
+/* Statistic of `tapagg`: changes that are still to be sent. */
+#define CHECKPOINT_ENGINE_STAT_TAPAGG_QLEN "%s:qlen"
+
+/* Statistic of `tapagg`: changes that were sent. */
+#define CHECKPOINT_ENGINE_STAT_TAPAGG_DRAIN "%s:drain"
+
+/* Statistic of `tapagg`: temporary failures. */
+#define CHECKPOINT_ENGINE_STAT_TAPAGG_BACKOFF "%s:backoff"
+
+/* Statistic of `tapagg`: items of backfills that wait to be sent. */
+#define CHECKPOINT_ENGINE_STAT_TAPAGG_BACKFILL_REMAINING "%s:backfill_remaining"
+
+/* Statistic of `tapagg`: changes that are still to be sent. */
+#define CHECKPOINT_ENGINE_STAT_TAPAGG_TOTAL_BACKLOG_SIZE "%s:total_backlog_size"
 
 /* Histogram of `timings`: commits. */
 #define CHECKPOINT_ENGINE_TIMING_DISK_COMMIT "disk_commit"

@@ -264,19 +264,7 @@ const IGNORED: &[&str] = &[
 const WITHOUT_EFFECT: &[&str] = &["expiry_window"];
 
 /// Keys that are checked but have no effect in this version.
-const NOT_YET: &[&str] = &[
-    "sync_cmd_timeout",
-    "tap_keepalive",
-    "tap_noop_interval",
-    "tap_idle_timeout",
-    "tap_backlog_limit",
-    "tap_bg_max_pending",
-    "tap_backoff_period",
-    "tap_ack_window_size",
-    "tap_ack_interval",
-    "tap_ack_grace_period",
-    "tap_ack_initial_sequence_number",
-];
+const NOT_YET: &[&str] = &["sync_cmd_timeout", "tap_bg_max_pending"];
 
 /// The key whose value is a file with further entries.
 const CONFIG_FILE: &str = "config_file";

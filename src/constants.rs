@@ -40,6 +40,10 @@ pub const CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_START: u8 = 0x9b;
 pub const CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_COMPLETE: u8 = 0x9c;
 /// Ends the window and takes its writes back; answered when all of them are.
 pub const CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_REVERT: u8 = 0x9d;
+/// Ends the TAP stream of the client whose name is the key, and forgets its cursors.
+pub const CHECKPOINT_ENGINE_CMD_DEREGISTER_TAP_CLIENT: u8 = 0x9e;
+/// Has every TAP stream to a replica begin with the whole state again.
+pub const CHECKPOINT_ENGINE_CMD_RESET_REPLICATION_CHAIN: u8 = 0x9f;
 
 /// Done.
 pub const CHECKPOINT_ENGINE_STATUS_SUCCESS: u16 = 0x00;
@@ -426,6 +430,157 @@ pub const CHECKPOINT_ENGINE_STAT_WINDOW_REWARMED_VALUES: &CStr = c"rewarmed_valu
 pub const CHECKPOINT_ENGINE_STAT_WINDOW_UNDO: &CStr = c"undo";
 /// Statistic of `onlineupdate`: how the last window ended.
 pub const CHECKPOINT_ENGINE_STAT_WINDOW_LAST_OUTCOME: &CStr = c"last_outcome";
+
+/// Statistic of a TAP stream or sender: `producer` or `consumer`.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_TYPE: &CStr = c"eq_tapq:%s:type";
+/// Statistic of a TAP stream or sender: when it began, in seconds since the engine did.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_CREATED: &CStr = c"eq_tapq:%s:created";
+/// Statistic of a TAP stream or sender: changes that are still to be sent.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_QLEN: &CStr = c"eq_tapq:%s:qlen";
+/// Statistic of a TAP stream or sender: changes that were sent.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_REC_FETCHED: &CStr = c"eq_tapq:%s:rec_fetched";
+/// Statistic of a TAP stream or sender: 1 while it waits for something to send.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_PAUSED: &CStr = c"eq_tapq:%s:paused";
+/// Statistic of a TAP stream or sender: 1 while it keeps its connection.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_RESERVED: &CStr = c"eq_tapq:%s:reserved";
+/// Statistic of a TAP stream or sender: items of a backfill that wait to be sent.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_QUEUE_BACKFILLREMAINING: &CStr =
+    c"eq_tapq:%s:queue_backfillremaining";
+/// Statistic of a TAP stream or sender: changes that were sent.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_QUEUE_DRAIN: &CStr = c"eq_tapq:%s:queue_drain";
+/// Statistic of a TAP stream or sender: times that the client refused something for now.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_QUEUE_BACKOFF: &CStr = c"eq_tapq:%s:queue_backoff";
+/// Statistic of a TAP stream or sender: changes that are still to be sent.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_TOTAL_BACKLOG_SIZE: &CStr =
+    c"eq_tapq:%s:total_backlog_size";
+/// Statistic of a TAP stream or sender: NOOPs that were sent.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_TOTAL_NOOPS: &CStr = c"eq_tapq:%s:total_noops";
+/// Statistic of a TAP stream or sender: the time that the client gave, in Unix seconds.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_BACKFILL_AGE: &CStr = c"eq_tapq:%s:backfill_age";
+/// Statistic of a TAP stream or sender: messages that the client refused.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_TAP_NACK: &CStr = c"eq_tapq:%s:num_tap_nack";
+/// Statistic of a TAP stream or sender: messages that were sent again.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_TAP_TMPFAIL_SURVIVORS: &CStr =
+    c"eq_tapq:%s:num_tap_tmpfail_survivors";
+/// Statistic of a TAP stream or sender: messages that are not acknowledged.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_ACK_LOG_SIZE: &CStr = c"eq_tapq:%s:ack_log_size";
+/// Statistic of a TAP stream or sender: whether the connection is used.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_CONNECTED: &CStr = c"eq_tapq:%s:connected";
+/// Statistic of a TAP stream or sender: whether it is about to be closed.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_PENDING_DISCONNECT: &CStr =
+    c"eq_tapq:%s:pending_disconnect";
+/// Statistic of a TAP stream or sender: whether the client acknowledges.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_SUPPORTS_ACK: &CStr = c"eq_tapq:%s:supports_ack";
+/// Statistic of a TAP stream or sender: whether it pauses after a temporary failure.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_SUSPENDED: &CStr = c"eq_tapq:%s:suspended";
+/// Statistic of a TAP stream or sender: whether a backfill is under way.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_PENDING_BACKFILL: &CStr =
+    c"eq_tapq:%s:pending_backfill";
+/// Statistic of a TAP stream or sender: the opposite.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_BACKFILL_COMPLETED: &CStr =
+    c"eq_tapq:%s:backfill_completed";
+/// Statistic of a TAP stream or sender: whether all was sent and acknowledged.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_IDLE: &CStr = c"eq_tapq:%s:idle";
+/// Statistic of a TAP stream or sender: whether all was sent.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_EMPTY: &CStr = c"eq_tapq:%s:empty";
+/// Statistic of a TAP stream or sender: whether no backfill is under way.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_COMPLETE: &CStr = c"eq_tapq:%s:complete";
+/// Statistic of a TAP stream or sender: whether its cursors outlive the connection.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_REGISTERED: &CStr = c"eq_tapq:%s:registered";
+/// Statistic of a TAP stream or sender: whether it hands vbuckets over.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_TAKEOVER: &CStr = c"eq_tapq:%s:takeover";
+/// Statistic of a TAP stream or sender: vbuckets that the client listed.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_VB_FILTERS: &CStr = c"eq_tapq:%s:vb_filters";
+/// Statistic of a TAP stream or sender: the list.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_VB_FILTER: &CStr = c"eq_tapq:%s:vb_filter";
+/// Statistic of a TAP stream or sender: what the client asked for.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_FLAGS: &CStr = c"eq_tapq:%s:flags";
+/// Statistic of a TAP stream or sender: the last number given to a message.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_ACK_SEQNO: &CStr = c"eq_tapq:%s:ack_seqno";
+/// Statistic of a TAP stream or sender: the last number acknowledged.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_RECV_ACK_SEQNO: &CStr = c"eq_tapq:%s:recv_ack_seqno";
+/// Statistic of a TAP stream or sender: whether it waits for acknowledgements.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_ACK_WINDOW_FULL: &CStr = c"eq_tapq:%s:ack_window_full";
+/// Statistic of `tap`: changes sent to all clients.
+pub const CHECKPOINT_ENGINE_STAT_TAP_TOTAL_FETCHED: &CStr = c"ep_tap_total_fetched";
+/// Statistic of `tap`: deletions sent.
+pub const CHECKPOINT_ENGINE_STAT_TAP_DELETES: &CStr = c"ep_tap_deletes";
+/// Statistic of `tap`: values that backfills read from the disk.
+pub const CHECKPOINT_ENGINE_STAT_TAP_BG_FETCHED: &CStr = c"ep_tap_bg_fetched";
+/// Statistic of `tap`: messages of peers that were refused for lack of memory.
+pub const CHECKPOINT_ENGINE_STAT_TAP_THROTTLED: &CStr = c"ep_tap_throttled";
+/// Statistic of `tap`: seconds between two NOOPs.
+pub const CHECKPOINT_ENGINE_STAT_TAP_NOOP_INTERVAL: &CStr = c"ep_tap_noop_interval";
+/// Statistic of `tap`: streams, and peers that send.
+pub const CHECKPOINT_ENGINE_STAT_TAP_COUNT: &CStr = c"ep_tap_count";
+/// Statistic of `tap`: changes that are still to be sent.
+pub const CHECKPOINT_ENGINE_STAT_TAP_TOTAL_QUEUE: &CStr = c"ep_tap_total_queue";
+/// Statistic of `tap`: changes sent to the present clients.
+pub const CHECKPOINT_ENGINE_STAT_TAP_QUEUE_DRAIN: &CStr = c"ep_tap_queue_drain";
+/// Statistic of `tap`: times that clients refused something for now.
+pub const CHECKPOINT_ENGINE_STAT_TAP_QUEUE_BACKOFF: &CStr = c"ep_tap_queue_backoff";
+/// Statistic of `tap`: items of backfills that wait to be sent.
+pub const CHECKPOINT_ENGINE_STAT_TAP_QUEUE_BACKFILLREMAINING: &CStr =
+    c"ep_tap_queue_backfillremaining";
+/// Statistic of `tap`: changes that are still to be sent.
+pub const CHECKPOINT_ENGINE_STAT_TAP_TOTAL_BACKLOG_SIZE: &CStr = c"ep_tap_total_backlog_size";
+/// Statistic of `tap`: messages between two requests to acknowledge.
+pub const CHECKPOINT_ENGINE_STAT_TAP_ACK_INTERVAL: &CStr = c"ep_tap_ack_interval";
+/// Statistic of `tap`: such intervals that may be unacknowledged.
+pub const CHECKPOINT_ENGINE_STAT_TAP_ACK_WINDOW_SIZE: &CStr = c"ep_tap_ack_window_size";
+/// Statistic of `tap`: seconds after which a silent client is given up.
+pub const CHECKPOINT_ENGINE_STAT_TAP_ACK_GRACE_PERIOD: &CStr = c"ep_tap_ack_grace_period";
+/// Statistic of `tap`: seconds of a pause after a temporary failure.
+pub const CHECKPOINT_ENGINE_STAT_TAP_BACKOFF_PERIOD: &CStr = c"ep_tap_backoff_period";
+/// Statistic of a TAP sender: messages of that kind.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_MUTATION: &CStr = c"eq_tapq:%s:num_mutation";
+/// Statistic of a TAP sender: those that failed.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_MUTATION_FAILED: &CStr =
+    c"eq_tapq:%s:num_mutation_failed";
+/// Statistic of a TAP sender: messages of that kind.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_DELETE: &CStr = c"eq_tapq:%s:num_delete";
+/// Statistic of a TAP sender: those that failed.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_DELETE_FAILED: &CStr =
+    c"eq_tapq:%s:num_delete_failed";
+/// Statistic of a TAP sender: messages of that kind.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_FLUSH: &CStr = c"eq_tapq:%s:num_flush";
+/// Statistic of a TAP sender: those that failed.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_FLUSH_FAILED: &CStr =
+    c"eq_tapq:%s:num_flush_failed";
+/// Statistic of a TAP sender: messages of that kind.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_OPAQUE: &CStr = c"eq_tapq:%s:num_opaque";
+/// Statistic of a TAP sender: those that failed.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_OPAQUE_FAILED: &CStr =
+    c"eq_tapq:%s:num_opaque_failed";
+/// Statistic of a TAP sender: messages of that kind.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_VBUCKET_SET: &CStr = c"eq_tapq:%s:num_vbucket_set";
+/// Statistic of a TAP sender: those that failed.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_VBUCKET_SET_FAILED: &CStr =
+    c"eq_tapq:%s:num_vbucket_set_failed";
+/// Statistic of a TAP sender: messages of that kind.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_CHECKPOINT_START: &CStr =
+    c"eq_tapq:%s:num_checkpoint_start";
+/// Statistic of a TAP sender: those that failed.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_CHECKPOINT_START_FAILED: &CStr =
+    c"eq_tapq:%s:num_checkpoint_start_failed";
+/// Statistic of a TAP sender: messages of that kind.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_CHECKPOINT_END: &CStr =
+    c"eq_tapq:%s:num_checkpoint_end";
+/// Statistic of a TAP sender: those that failed.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_CHECKPOINT_END_FAILED: &CStr =
+    c"eq_tapq:%s:num_checkpoint_end_failed";
+/// Statistic of `tapagg`: streams of the group.
+pub const CHECKPOINT_ENGINE_STAT_TAPAGG_COUNT: &CStr = c"%s:count";
+/// Statistic of `tapagg`: changes that are still to be sent.
+pub const CHECKPOINT_ENGINE_STAT_TAPAGG_QLEN: &CStr = c"%s:qlen";
+/// Statistic of `tapagg`: changes that were sent.
+pub const CHECKPOINT_ENGINE_STAT_TAPAGG_DRAIN: &CStr = c"%s:drain";
+/// Statistic of `tapagg`: temporary failures.
+pub const CHECKPOINT_ENGINE_STAT_TAPAGG_BACKOFF: &CStr = c"%s:backoff";
+/// Statistic of `tapagg`: items of backfills that wait to be sent.
+pub const CHECKPOINT_ENGINE_STAT_TAPAGG_BACKFILL_REMAINING: &CStr = c"%s:backfill_remaining";
+/// Statistic of `tapagg`: changes that are still to be sent.
+pub const CHECKPOINT_ENGINE_STAT_TAPAGG_TOTAL_BACKLOG_SIZE: &CStr = c"%s:total_backlog_size";
 
 /// Histogram of `timings`: commits.
 pub const CHECKPOINT_ENGINE_TIMING_DISK_COMMIT: &CStr = c"disk_commit";

@@ -14,7 +14,8 @@
 //! | 3 | `worker`, `checkpoint`, `store` | threads, the log of a vbucket, the database |
 //! | 4 | `vbucket` | hash table and log in agreement |
 //! | 5 | `flusher`, `pager`, `warmup` | what moves data between memory and disk |
-//! | 6 | `bgfetch`, `rewarm`, `tap` | reads for waiting clients, and of what a revert left on disk; streams to replicas |
+//! | 6 | `bgfetch`, `rewarm`, | reads for waiting clients, and of what a revert left on disk; |
+//! | | `tap` | streams to replicas |
 //! | 7 | `engine` | builds and owns all of it; operations, online update, start and shutdown |
 //! | 8 | `commands`, `report` | binary-protocol commands and statistics |
 //! | 9 | `abi` | the exported C table and the host's tables; the only public module |

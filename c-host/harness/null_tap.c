@@ -328,9 +328,6 @@ static ENGINE_ERROR_CODE apply(struct null_engine *e, tap_event_t event, const c
     if (vbucket >= NULL_VBUCKETS || e->vbuckets[vbucket].state == 0) {
         return ENGINE_NOT_MY_VBUCKET;
     }
-    if (nkey > NULL_KEY_MAX || ndata > e->item_size_max) {
-        return ENGINE_EINVAL;
-    }
     if (event == TAP_MUTATION) {
         struct null_item *it = null_item_new(key, nkey, ndata);
         if (it == NULL) {
@@ -371,6 +368,11 @@ ENGINE_ERROR_CODE null_tap_notify(ENGINE_HANDLE *handle, const void *cookie, voi
                           tap_event == TAP_CHECKPOINT_END;
     const char *engine = engine_specific;
     char shown[3][SHOWN_MAX + 1];
+    const bool keyless =
+        tap_event == TAP_FLUSH || tap_event == TAP_OPAQUE || tap_event == TAP_VBUCKET_SET;
+    if (ndata > e->item_size_max || (keyless && nkey != 0)) {
+        return ENGINE_EINVAL;
+    }
     show(shown[0], engine + (has_item ? ITEM_SLIP : 0), nengine);
     show(shown[1], key, nkey);
     show(shown[2], data, ndata);

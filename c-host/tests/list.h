@@ -165,6 +165,15 @@
     MEMORY(foreign_files_are_left_alone, "")                                                       \
     MEMORY(failed_start_leaves_no_threads, "")
 
+#define TESTS_tap(MEMORY, DISK, BOTH)                                                              \
+    BOTH(stream_brings_stores_and_deletes, "")                                                     \
+    BOTH(store_wakes_an_idle_stream, "")                                                           \
+    BOTH(reverted_window_is_marked_in_its_place, "")                                               \
+    BOTH(completed_window_is_marked_in_its_place, "")                                              \
+    BOTH(refused_change_comes_again_before_a_mark, "")                                             \
+    BOTH(replica_reverts_with_its_master, "")                                                      \
+    BOTH(replica_completes_with_its_master, "")
+
 #define TESTS_stats(MEMORY, DISK, BOTH)                                                            \
     BOTH(parameters_obey_their_ranges, "")                                                         \
     BOTH(parameters_of_tap_are_apart, "")                                                          \
@@ -187,6 +196,7 @@ TESTS_kv(LIST_DECLARE, LIST_DECLARE, LIST_DECLARE)
                 TESTS_rules(LIST_DECLARE, LIST_DECLARE, LIST_DECLARE)
                     TESTS_lifecycle(LIST_DECLARE, LIST_DECLARE, LIST_DECLARE)
                         TESTS_stats(LIST_DECLARE, LIST_DECLARE, LIST_DECLARE)
+                            TESTS_tap(LIST_DECLARE, LIST_DECLARE, LIST_DECLARE)
 #undef LIST_DECLARE
 
 #endif

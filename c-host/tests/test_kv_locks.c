@@ -5,11 +5,8 @@
 
 static uint16_t key_command(const struct client *c, uint8_t opcode, const char *key, uint64_t cas,
                             struct reply *r) {
-    const struct request q = {.opcode = opcode,
-                              .vbucket = c->vbucket,
-                              .cas = cas,
-                              .key = key,
-                              .key_length = strlen(key)};
+    const struct request q = {
+        .opcode = opcode, .vbucket = c->vbucket, .cas = cas, .key = key, .key_length = strlen(key)};
     send_request(c, &q, r);
     return r->status;
 }

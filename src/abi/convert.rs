@@ -87,7 +87,8 @@ pub(super) const fn to_tap_event(event: Event) -> tap_event_t {
     }
 }
 
-/// What `tap_notify` is told, but for acknowledgements; events that only an iterator returns are no messages.
+/// What `tap_notify` is told, but for acknowledgements; events that only an iterator returns are no
+/// messages.
 pub(super) const fn tap_event(event: tap_event_t) -> Option<TapEvent> {
     match event {
         tap_event_t::TAP_MUTATION => Some(TapEvent::Mutation),

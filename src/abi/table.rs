@@ -430,7 +430,9 @@ unsafe extern "C" fn get_tap_iterator(
             return None;
         }
         // SAFETY: contract 2, for lengths that can be true.
-        let (name, data) = unsafe { (bytes_of(client, nclient)?, bytes_of(userdata, nuserdata)?) };
+        let name = unsafe { bytes_of(client, nclient) }?;
+        // SAFETY: as above.
+        let data = unsafe { bytes_of(userdata, nuserdata) }?;
         let engine = instance.engine().ok()?;
         match engine.tap_connect(cookie_of(cookie), name, flags, data) {
             Ok(()) => Some(tap_iterator),

@@ -12,6 +12,7 @@ use super::handle;
 use super::rules::{ENGINE_SPECIFIC_BYTES_MAX, KEY_BYTES};
 use crate::engine::TapEvent;
 use crate::error::{Error, Result};
+use crate::item::Item;
 use crate::tap;
 
 /// Rule 14: for events with item extras the host's pointer to the engine-specific bytes is this
@@ -89,7 +90,7 @@ pub(super) unsafe fn check<'call>(
     }
     let engine_specific = match NonNull::new(engine_specific.cast_mut()) {
         Some(at) => at.as_ptr().cast_const().wrapping_byte_add(shift),
-        None => std::ptr::null(),
+        None => ptr::null(),
     };
     // SAFETY: inside the packet, says the caller, at the place that rule 14 gives.
     let engine_specific = unsafe { handle::bytes_of(engine_specific, nengine) };
@@ -149,16 +150,20 @@ pub(super) unsafe fn write(message: tap::Message, out: &Out) -> tap_event_t {
     let nengine = u16::try_from(bytes.len()).unwrap_or(0);
     SPECIFIC.set(specific);
     let at = SPECIFIC.with(Cell::as_ptr).cast::<c_void>();
-    let raw = message.item.map_or(ptr::null_mut(), |item| item.into_raw());
+    let raw = message.item.map_or(ptr::null_mut(), Item::into_raw);
     // SAFETY: writable, says the caller.
-    unsafe {
-        out.item.write(raw.cast());
-        out.engine_specific.write(at);
-        out.nengine.write(nengine);
-        out.ttl.write(TTL);
-        out.flags.write(message.flags);
-        out.seqno.write(message.seqno);
-        out.vbucket.write(message.vbucket);
-    }
+    unsafe { out.item.write(raw.cast()) };
+    // SAFETY: writable, says the caller.
+    unsafe { out.engine_specific.write(at) };
+    // SAFETY: writable, says the caller.
+    unsafe { out.nengine.write(nengine) };
+    // SAFETY: writable, says the caller.
+    unsafe { out.ttl.write(TTL) };
+    // SAFETY: writable, says the caller.
+    unsafe { out.flags.write(message.flags) };
+    // SAFETY: writable, says the caller.
+    unsafe { out.seqno.write(message.seqno) };
+    // SAFETY: writable, says the caller.
+    unsafe { out.vbucket.write(message.vbucket) };
     convert::to_tap_event(message.event)
 }

@@ -21,7 +21,7 @@ pub(crate) enum View {
 }
 
 /// One entry as a reader gets it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Change {
     /// Position.
     pub(crate) seqno: Seqno,
@@ -54,6 +54,7 @@ pub(crate) enum Begin {
     /// With this checkpoint; where its cursor stands if that is in it.
     Checkpoint(CheckpointId),
     /// With the oldest checkpoint in memory.
+    #[cfg(test)]
     Oldest,
     /// With the open checkpoint. While a window is open or completing, with the window's: a replica
     /// has to know it to be able to take it back.
@@ -219,6 +220,7 @@ impl Log {
                         inside.unwrap_or(checkpoint.before())
                     })
             }
+            #[cfg(test)]
             Begin::Oldest => self.all().next().map(Checkpoint::before),
             Begin::Open => Some(self.base().before()),
         };

@@ -131,9 +131,8 @@ impl Log {
         }
         let ended = self.followed.filter(|known| id.is_some() && known.id == id);
         match (mark, ended) {
-            (Op::UpdateStart, None) => Fit::Fits,
-            // A stream that begins anew may play an ended window again, to its end.
-            (Op::UpdateStart, Some(_)) => Fit::Fits,
+            // Also one that has ended: a stream that begins anew may play it again, to its end.
+            (Op::UpdateStart, _) => Fit::Fits,
             (_, Some(known)) if known.ended == Some(mark) => Fit::Known,
             _ => Fit::Misfit,
         }

@@ -20,10 +20,10 @@ use crate::settings::Settings;
 use crate::store::fjall::{FjallStore, Options};
 use crate::store::memory::MemoryStore;
 use crate::store::{Store, WindowRecord};
+use crate::tap::{self, Streams};
 use crate::types::{CheckpointId, VbucketId, VbucketState};
 use crate::vbucket::{ReadersSwitch, Shared, Vbucket, VbucketMap};
 use crate::warmup::{self, Warmup};
-use crate::tap::{self, Streams};
 use crate::worker::{Signal, Worker};
 
 /// Ids of checkpoints that are reserved ahead in the store.

@@ -2,13 +2,14 @@
 //!
 //! Threads: host threads call the operations; they wait for a stripe or a log at most, never for
 //! the disk. Background: `ce-flush`, `ce-fetch-N`, `ce-pager` (eviction), `ce-update` (COMPLETE and
-//! REVERT), `ce-rewarm` (what a REVERT left on disk) and `ce-house` (timers), `ce-tap` and `ce-backfill` (streams to replicas); while keys are being
-//! loaded `ce-warmup` and `ce-scan`. All are joined by [`Engine::shutdown`].
+//! REVERT), `ce-rewarm` (what a REVERT left on disk), `ce-house` (timers), `ce-tap` and
+//! `ce-backfill` (streams to replicas); while keys are being loaded `ce-warmup` and `ce-scan`. All
+//! are joined by [`Engine::shutdown`].
 //!
 //! Lock order, outermost first: the gate of online update (`update.rs`), the right to commit
-//! (`flusher.rs`), the place of eviction's walk (`pager.rs`), one stripe, one log (or all logs,
-//! ascending, with no stripe), and last the small locks under which nothing is locked or called:
-//! waiting clients, fetch queue, signals.
+//! (`flusher.rs`), the place of eviction's walk (`pager.rs`), one TAP stream (`tap`), one stripe,
+//! one log (or all logs, ascending, with no stripe), and last the small locks under which nothing
+//! is locked or called: waiting clients, fetch queue, signals.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;

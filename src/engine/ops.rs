@@ -94,7 +94,7 @@ impl Core {
     }
 
     /// After a mutation that put `item` there.
-    fn stored(&self, vbucket: &Vbucket, item: &Item) {
+    pub(super) fn stored(&self, vbucket: &Vbucket, item: &Item) {
         if let Some(recency) = &self.recency {
             recency.note(self, vbucket.id(), item);
         }
@@ -122,7 +122,9 @@ impl Core {
             let old = self.present(cookie, vbucket, hash, key)?;
             let mut verdict = Some(make(&old)?);
             let new = match &verdict {
-                Some(Verdict::Put(item) | Verdict::Touch(item) | Verdict::Copy(item)) => item.clone(),
+                Some(Verdict::Put(item) | Verdict::Touch(item) | Verdict::Copy(item)) => {
+                    item.clone()
+                }
                 _ => old.clone(),
             };
             let mut overtaken = false;

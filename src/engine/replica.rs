@@ -160,6 +160,14 @@ impl Core {
         Ok(vbucket)
     }
 
+    /// The same for what makes no sense without the vbucket: the stream ends.
+    fn following(&self, cookie: Cookie, id: u16) -> Result<&Vbucket> {
+        match self.receiving(cookie, id) {
+            Err(Error::NotMyVbucket) => Err(Error::Disconnect),
+            other => other,
+        }
+    }
+
     fn receive_mutation(&self, cookie: Cookie, message: &TapMessage<'_>) -> Result<()> {
         let vbucket = self.receiving(cookie, message.vbucket)?;
         if message.key.is_empty() || message.tap_flags & FLAG_NO_VALUE != 0 {
@@ -174,9 +182,12 @@ impl Core {
             expiry: message.expiry,
             cas: message.cas,
         };
-        self.admit(message.data.len()).map_err(|_| Error::Temporary)?;
-        let item = Item::with_value(message.key, &[message.data], meta);
-        vbucket.replicate(&item.ok_or(Error::TooBig)?)
+        self.admit(message.data.len())
+            .map_err(|_| Error::Temporary)?;
+        let item = Item::with_value(message.key, &[message.data], meta).ok_or(Error::TooBig)?;
+        vbucket.replicate(&item)?;
+        self.stored(vbucket, &item);
+        Ok(())
     }
 
     /// Our own masters send a flush for each vbucket, in its place; others mean the whole node.
@@ -204,11 +215,7 @@ impl Core {
         let id = <[u8; 8]>::try_from(message.data).map(u64::from_be_bytes);
         let id = id.ok().filter(|id| *id < CHECKPOINT_MAX);
         let id = id.ok_or(Error::Disconnect)?;
-        let known = |_| Error::Disconnect;
-        let vbucket = match self.receiving(cookie, message.vbucket) {
-            Err(Error::NotMyVbucket) => Err(known(())),
-            other => other,
-        }?;
+        let vbucket = self.following(cookie, message.vbucket)?;
         let active = vbucket.state() == Some(VbucketState::Active);
         if id == 0 || active || message.event == TapEvent::CheckpointEnd {
             return Ok(());
@@ -269,7 +276,8 @@ impl Core {
             code::BACKFILL_BEGINS => return self.receive_backfill(cookie, message.vbucket),
             code::BACKFILL_ENDS => {
                 let follow = self.with_consumer(cookie, |consumer| consumer.checkpoints);
-                self.receiving(cookie, message.vbucket)?.end_backfill(follow);
+                self.receiving(cookie, message.vbucket)?
+                    .end_backfill(follow);
                 return Ok(());
             }
             code::OPEN_CHECKPOINT | 7 => return Ok(()),
@@ -278,10 +286,7 @@ impl Core {
                 return Ok(());
             }
         };
-        let vbucket = match self.receiving(cookie, message.vbucket) {
-            Err(Error::NotMyVbucket) => Err(Error::Disconnect),
-            other => other,
-        }?;
+        let vbucket = self.following(cookie, message.vbucket)?;
         let id = self.with_consumer(cookie, |consumer| {
             let mut announced = consumer.announced.iter();
             let found = announced.find(|(of, what, _)| *of == vbucket.id() && *what == code);
@@ -297,10 +302,7 @@ impl Core {
     }
 
     fn receive_backfill(&self, cookie: Cookie, vbucket: u16) -> Result<()> {
-        let vbucket = match self.receiving(cookie, vbucket) {
-            Err(Error::NotMyVbucket) => Err(Error::Disconnect),
-            other => other,
-        }?;
+        let vbucket = self.following(cookie, vbucket)?;
         match vbucket.window_phase() {
             Some(Phase::Open) => return Err(self.revert_lost(cookie, vbucket)?),
             Some(_) => return Err(Error::Temporary),

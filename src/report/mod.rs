@@ -25,7 +25,7 @@
 //! | `key_dirtied`, `key_data_age`, `key_last_...` | would cost every item a time |
 //! | `*_depth`, `histo_*`, `mem_size_counted` of `hash` | no chains; no group walks the keys |
 //! | groups `dispatcher`, `restore` | no dispatcher, no restore mode |
-//! | groups `tap`, `tapagg`; other `ep_tap_*` | come with TAP |
+//! | `queue_fill`, `_memory`, `_itemondisk`, `bg_*` of `tap` | no queue: a stream reads the log |
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -33,6 +33,7 @@ use crate::host::{Cookie, StatSink};
 
 mod general;
 mod keys;
+mod tap;
 #[cfg(test)]
 mod tests;
 mod timings;
@@ -66,6 +67,8 @@ pub(crate) fn stats(
         ["timings"] => timings::all(engine, sink),
         ["onlineupdate"] => update::node(engine, sink),
         ["onlineupdate-vb"] => update::by_vbucket(engine, sink),
+        ["tap"] => tap::all(engine, sink),
+        ["tapagg", separator] => tap::aggregated(engine, separator, sink),
         ["key", ref which @ ..] => return keys::key(engine, which, sink),
         ["vkey", ref which @ ..] => return keys::vkey(engine, cookie, which, sink),
         _ => return Err(Error::NotFound),

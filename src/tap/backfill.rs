@@ -72,11 +72,9 @@ impl Fillers {
         &self.signal
     }
 
-    /// A stream may have room again.
-    pub(super) fn wake_if_waiting(&self) {
-        if self.waiting.load(Ordering::Relaxed) {
-            self.signal.wake();
-        }
+    /// Whether the thread waits until a stream has room again.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed)
     }
 }
 
@@ -159,13 +157,11 @@ impl Streams {
         bare.sort_unstable_by(|one, other| one.key().cmp(other.key()));
         for item in bare {
             let mut full = None;
-            self.fillers
-                .store
-                .get(vbucket, item.key(), &mut |record| {
-                    if record.cas == item.cas() && record.value.len() == item.nbytes() {
-                        full = Item::with_value(item.key(), &[record.value], item.meta());
-                    }
-                })?;
+            self.fillers.store.get(vbucket, item.key(), &mut |record| {
+                if record.cas == item.cas() && record.value.len() == item.nbytes() {
+                    full = Item::with_value(item.key(), &[record.value], item.meta());
+                }
+            })?;
             self.totals.read.fetch_add(1, Ordering::Relaxed);
             items.extend(full);
         }

@@ -13,6 +13,10 @@ const CHECKPOINT: u32 = 0x40;
 const REGISTERED_CLIENT: u32 = 0x80;
 
 /// A request for a stream.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own on the wire or in statistics"
+)]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Request {
     /// The flags as they came.
@@ -60,7 +64,9 @@ impl Reader<'_> {
     /// A number of elements; no list is longer than there are vbuckets.
     fn count(&mut self) -> Result<usize> {
         let count = usize::from(self.u16()?);
-        (count <= VBUCKETS_MAX).then_some(count).ok_or(Error::Invalid)
+        (count <= VBUCKETS_MAX)
+            .then_some(count)
+            .ok_or(Error::Invalid)
     }
 }
 

@@ -53,6 +53,10 @@ struct Hello {
 const NO_PART: usize = usize::MAX;
 
 /// Figures of a stream.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own on the wire or in statistics"
+)]
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Report {
     /// Its name, as clients know it.
@@ -106,6 +110,10 @@ pub(crate) struct Report {
 }
 
 /// A stream.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own on the wire or in statistics"
+)]
 #[derive(Debug)]
 pub(super) struct Producer {
     pub(super) name: Box<[u8]>,
@@ -217,7 +225,12 @@ impl Producer {
 
     fn step_of(&mut self, index: usize, vbuckets: &VbucketMap) -> Option<Step> {
         let part = self.parts.get_mut(index)?;
-        let vbucket = vbuckets.get(part.id)?;
+        let Some(vbucket) = vbuckets.get(part.id) else {
+            if self.request.dump {
+                part.stage = Stage::Ended;
+            }
+            return None;
+        };
         match part.next(vbucket, &self.name, &self.request) {
             Next::Send(draft) => Some(Step::Message(self.number_and_note(index, *draft))),
             Next::Unacked => None,
@@ -273,7 +286,7 @@ impl Producer {
 
     fn hello(&mut self, hello: &Hello) -> Message {
         let seqno = self.number(2);
-        let flags = self.note(NO_PART, Again::Read(Seqno::ZERO), Seqno::ZERO, true);
+        let flags = self.note(NO_PART, Again::Nothing, Seqno::ZERO, true);
         Message {
             specific: Specific::of(&[&hello.code.to_be_bytes()]),
             flags,
@@ -334,7 +347,10 @@ impl Producer {
         self.heard = now;
         self.acked = seqno;
         let mut moved: Vec<(usize, Seqno)> = Vec::new();
-        while let Some(sent) = self.unacked.pop_front_if(|sent| !is_after(sent.seqno, seqno)) {
+        while let Some(sent) = self
+            .unacked
+            .pop_front_if(|sent| !is_after(sent.seqno, seqno))
+        {
             let Some(part) = self.parts.get_mut(sent.part) else {
                 continue;
             };

@@ -172,7 +172,11 @@ impl Vbucket {
 
     /// Locks the stripe of the walk's place for `work` on one part, which says whether there was
     /// such a part. `None` when there is no such stripe.
-    pub(super) fn step(&self, walk: &mut Walk, work: impl FnOnce(&mut Stripe, usize) -> bool) -> Option<()> {
+    pub(super) fn step(
+        &self,
+        walk: &mut Walk,
+        work: impl FnOnce(&mut Stripe, usize) -> bool,
+    ) -> Option<()> {
         let stripe = self.table.stripe(walk.stripe)?;
         if work(&mut stripe.lock(), walk.part) {
             walk.part += 1;

@@ -180,5 +180,72 @@ class Replicate(unittest.TestCase):
         self.arrived(200)
 
 
+class Engine(unittest.TestCase):
+    """Two servers with the engine: the replica follows the window."""
+
+    KEYS = 5000
+
+    def setUp(self):
+        self.source, self.destination = server.Server(), server.Server()
+        self.addCleanup(self.source.close)
+        self.addCleanup(self.destination.close)
+        self.link, self.replica = self.source.binary(), self.destination.binary()
+        self.addCleanup(self.link.close)
+        self.addCleanup(self.replica.close)
+        self.process = subprocess.Popen(
+            [REPLICATE, "-f", address(self.source), address(self.destination)],
+            stderr=subprocess.DEVNULL, start_new_session=True,
+        )
+
+        def end():
+            self.process.kill()
+            self.process.wait()
+        self.addCleanup(end)
+
+    def store(self, prefix, count, value):
+        """Stores many keys."""
+        self.assertEqual(self.link.pipeline(
+            wire.request(wire.SETQ, b"%s%d" % (prefix, n), wire.store_extras(0xdeadbeef), value)
+            for n in range(count)
+        ), [])
+
+    def items(self, count):
+        """Waits until the replica has that many items."""
+        server.until(lambda: self.replica.stats()["vb_replica_curr_items"] == str(count),
+                     what="items of the replica")
+
+    def window(self, state):
+        """Waits until the replica's window is in a state."""
+        server.until(lambda: self.replica.stats(b"onlineupdate-vb")["vb_0:state"] == state,
+                     what="window of the replica")
+
+    def follow(self, end, expected, added):
+        """A window on the source and its end; then the replica takes over."""
+        self.store(b"old", self.KEYS, b"before")
+        self.items(self.KEYS)
+        self.assertEqual(self.link.call(wire.START).status, wire.SUCCESS)
+        self.window("open")
+        self.store(b"old", self.KEYS, b"window")
+        self.store(b"new", self.KEYS, b"window")
+        self.items(2 * self.KEYS)
+        self.assertEqual(self.link.call(end).status, wire.SUCCESS)
+        self.window("none")
+        self.process.send_signal(signal.SIGTERM)
+        self.assertEqual(self.process.wait(10), 0)
+        active = struct.pack(">I", wire.ACTIVE)
+        self.assertEqual(self.replica.call(wire.SET_VBUCKET, extras=active).status, wire.SUCCESS)
+        for prefix, value in ((b"old", expected), (b"new", added)):
+            keys = [b"%s%d" % (prefix, n) for n in range(self.KEYS)]
+            flags = None if value is None else 0xdeadbeef
+            for found in self.replica.get_many(keys):
+                self.assertEqual(found[1:], (value, flags), found[0])
+
+    def test_a_reverted_window_is_reverted_there(self):
+        self.follow(wire.REVERT, b"before", None)
+
+    def test_a_completed_window_is_completed_there(self):
+        self.follow(wire.COMPLETE, b"window", b"window")
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -254,6 +254,11 @@ unsafe extern "C" fn meddle(cookie: *const c_void, _enable: bool) {
     unsafe { cookie.cast::<u64>().cast_mut().write(u64::MAX) };
 }
 
+/// A connection that the host's functions may write to, and that stays.
+fn connection() -> *const c_void {
+    (&raw mut *Box::leak(Box::new([0_u64; 64]))).cast()
+}
+
 fn count(cookie: *const c_void, step: u8) -> Code {
     let count = cookie.cast::<u64>().wrapping_add(COUNT_WORD).cast_mut();
     // SAFETY: the tests pass a large enough stand-in.
@@ -701,8 +706,23 @@ impl Host {
         } = *message;
         let specific = engine_specific.cast_mut();
         call!(
-            self, tap_notify, COOKIE, specific, nengine, 1, 0, event, 0, key, nkey, 0, 0, 0, data,
-            ndata, 0
+            self,
+            tap_notify,
+            connection(),
+            specific,
+            nengine,
+            1,
+            0,
+            event,
+            0,
+            key,
+            nkey,
+            0,
+            0,
+            0,
+            data,
+            ndata,
+            0
         )
     }
 
@@ -710,7 +730,7 @@ impl Host {
         call!(
             self,
             get_tap_iterator,
-            COOKIE,
+            connection(),
             b"name".as_ptr().cast(),
             4,
             0,

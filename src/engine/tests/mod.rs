@@ -23,6 +23,7 @@ mod lifecycle;
 mod locks;
 mod memory;
 mod ops;
+mod review;
 mod rewarm;
 mod rows;
 mod soak;

@@ -1,0 +1,215 @@
+//! Groups on TAP (ep-engine-1.7.md, 5.7 and 7.2).
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::sync::atomic::Ordering;
+
+use crate::engine::{Consumer, Engine};
+use crate::host::StatSink;
+use crate::tap::{NAME_PREFIX, Report};
+use crate::types::VbucketId;
+
+/// Longest part of a name before the separator that makes a group of `tapagg`.
+const GROUP_BYTES_MAX: usize = 8;
+
+/// The group `tap`: each stream, each peer that sends to us, and sums.
+pub(super) fn all(engine: &Engine, sink: &mut dyn StatSink) {
+    let reports = engine.streams().reports();
+    for report in &reports {
+        producer(report, sink);
+    }
+    let consumers = engine.consumers();
+    for (number, peer) in consumers.iter().enumerate() {
+        consumer(number + 1, peer, sink);
+    }
+    sums(engine, &reports, consumers.len(), sink);
+}
+
+fn producer(report: &Report, sink: &mut dyn StatSink) {
+    let mut add = |key: &str, value: &dyn Display| {
+        sink.add(&format!("{NAME_PREFIX}{}:{key}", report.name), value);
+    };
+    let filter = report.filter.as_deref().map(ranges).unwrap_or_default();
+    let numbers: [(&str, u64); 14] = [
+        ("created", report.created),
+        ("qlen", report.backlog as u64),
+        ("rec_fetched", report.sent),
+        ("paused", u64::from(report.paused)),
+        ("reserved", 1),
+        ("queue_backfillremaining", report.queued as u64),
+        ("queue_drain", report.sent),
+        ("queue_backoff", report.backoffs),
+        ("total_backlog_size", report.backlog as u64),
+        ("total_noops", report.noops),
+        ("backfill_age", report.backfill_since),
+        ("num_tap_nack", report.nacks),
+        ("num_tap_tmpfail_survivors", report.resent),
+        ("ack_log_size", report.unacked as u64),
+    ];
+    let switches = [
+        ("connected", report.connected),
+        ("pending_disconnect", !report.connected),
+        ("supports_ack", report.acks),
+        ("suspended", report.suspended),
+        ("pending_backfill", report.filling),
+        ("backfill_completed", !report.filling),
+        ("idle", report.idle),
+        ("empty", report.backlog == 0),
+        ("complete", !report.filling),
+        ("registered", report.registered),
+        ("takeover", report.takeover),
+    ];
+    add("type", &"producer");
+    for (key, value) in &numbers {
+        add(key, value);
+    }
+    for (key, value) in &switches {
+        add(key, value);
+    }
+    add("vb_filters", &report.filter.as_ref().map_or(0, Vec::len));
+    add("vb_filter", &filter);
+    add("flags", &report.flags);
+    if report.acks {
+        add("ack_seqno", &report.seqno);
+        add("recv_ack_seqno", &report.acked);
+        add("ack_window_full", &report.window_full);
+    }
+}
+
+/// Vbuckets as `{ 1, [3,5] }`.
+fn ranges(ids: &[VbucketId]) -> String {
+    let mut runs: Vec<(u16, u16)> = Vec::new();
+    for id in ids.iter().map(|id| id.get()) {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == id => *last = id,
+            _ => runs.push((id, id)),
+        }
+    }
+    let text = |(first, last): &(u16, u16)| match last - first {
+        0 => first.to_string(),
+        1 => format!("{first}, {last}"),
+        _ => format!("[{first},{last}]"),
+    };
+    let texts: Vec<String> = runs.iter().map(text).collect();
+    format!("{{ {} }}", texts.join(", "))
+}
+
+/// The kinds of messages, in the order of [`crate::engine::TapEvent`].
+const KINDS: [&str; 7] = [
+    "num_mutation",
+    "num_delete",
+    "num_flush",
+    "num_opaque",
+    "num_vbucket_set",
+    "num_checkpoint_start",
+    "num_checkpoint_end",
+];
+
+fn consumer(number: usize, peer: &Consumer, sink: &mut dyn StatSink) {
+    let mut add = |key: &str, value: &dyn Display| {
+        sink.add(&format!("{NAME_PREFIX}anon_consumer_{number}:{key}"), value);
+    };
+    add("type", &"consumer");
+    add("created", &peer.created);
+    add("connected", &true);
+    add("supports_ack", &peer.nacks);
+    for (kind, count) in KINDS.iter().zip(&peer.counts) {
+        add(kind, &count.good);
+        add(&format!("{kind}_failed"), &count.failed);
+    }
+}
+
+fn sums(engine: &Engine, reports: &[Report], consumers: usize, sink: &mut dyn StatSink) {
+    let totals = engine.streams().totals();
+    let pace = engine.streams().pace();
+    let settings = &engine.shared().settings;
+    let sum = |of: fn(&Report) -> u64| reports.iter().map(of).sum::<u64>();
+    let never = u64::from(u32::MAX);
+    let backlog = sum(|report| report.backlog as u64);
+    for (key, value) in [
+        (
+            "ep_tap_total_fetched",
+            totals.fetched.load(Ordering::Relaxed),
+        ),
+        ("ep_tap_deletes", totals.deletions.load(Ordering::Relaxed)),
+        ("ep_tap_bg_fetched", totals.read.load(Ordering::Relaxed)),
+        (
+            "ep_tap_throttled",
+            engine.shared().metrics.tap_throttled.get(),
+        ),
+        ("ep_tap_keepalive", settings.tap_keepalive.get()),
+        (
+            "ep_tap_noop_interval",
+            pace.noop.map_or(never, |noop| noop.as_secs()),
+        ),
+        ("ep_tap_count", (reports.len() + consumers) as u64),
+        ("ep_tap_total_queue", backlog),
+        ("ep_tap_queue_drain", sum(|report| report.sent)),
+        ("ep_tap_queue_backoff", sum(|report| report.backoffs)),
+        (
+            "ep_tap_queue_backfillremaining",
+            sum(|report| report.queued as u64),
+        ),
+        ("ep_tap_total_backlog_size", backlog),
+        ("ep_tap_ack_interval", u64::from(pace.interval)),
+        (
+            "ep_tap_ack_window_size",
+            pace.window as u64 / u64::from(pace.interval.max(1)),
+        ),
+        ("ep_tap_ack_grace_period", pace.grace.as_secs()),
+    ] {
+        sink.add(key, &value);
+    }
+    sink.add("ep_tap_backoff_period", &pace.backoff.as_secs_f64());
+}
+
+/// The group `tapagg SEPARATOR`: streams by the part of their name before the separator.
+pub(super) fn aggregated(engine: &Engine, separator: &str, sink: &mut dyn StatSink) {
+    let mut groups: BTreeMap<String, [u64; 6]> = BTreeMap::new();
+    for report in engine.streams().reports() {
+        let figures = [
+            1,
+            report.backlog as u64,
+            report.sent,
+            report.backoffs,
+            report.queued as u64,
+            report.backlog as u64,
+        ];
+        let prefix = report.name.split_once(separator).map(|(prefix, _)| prefix);
+        let prefix = prefix.filter(|prefix| prefix.len() <= GROUP_BYTES_MAX);
+        let names = [prefix.map(str::to_owned), Some(format!("{separator}total"))];
+        for name in names.into_iter().flatten() {
+            let group = groups.entry(name).or_default();
+            for (sum, figure) in group.iter_mut().zip(figures) {
+                *sum += figure;
+            }
+        }
+    }
+    let keys = [
+        "count",
+        "qlen",
+        "drain",
+        "backoff",
+        "backfill_remaining",
+        "total_backlog_size",
+    ];
+    for (name, figures) in &groups {
+        for (key, figure) in keys.iter().zip(figures) {
+            sink.add(&format!("{name}:{key}"), figure);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_is_shown_with_its_ranges() {
+        let ids = |ids: &[u16]| -> Vec<VbucketId> {
+            ids.iter().filter_map(|&id| VbucketId::new(id)).collect()
+        };
+        assert_eq!(ranges(&ids(&[1, 3, 4, 5])), "{ 1, [3,5] }");
+        assert_eq!(ranges(&ids(&[0, 1, 9])), "{ 0, 1, 9 }");
+    }
+}
