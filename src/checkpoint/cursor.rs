@@ -205,6 +205,12 @@ impl Log {
         cursor.map(|cursor| cursor.at)
     }
 
+    /// Whether a place lies in a window that was reverted.
+    pub(crate) fn is_reverted(&self, seqno: Seqno) -> bool {
+        let checkpoint = self.all().rfind(|checkpoint| checkpoint.first <= seqno);
+        checkpoint.is_some_and(|checkpoint| checkpoint.kind == Kind::Reverted)
+    }
+
     /// Makes a cursor, or moves the one of that name.
     pub(crate) fn register(&mut self, name: &[u8], from: Begin) -> Begun {
         let present = self.cursor(name);

@@ -104,6 +104,8 @@ pub(super) struct Part {
     pub(super) round: u64,
     controls: VecDeque<Control>,
     sealed: bool,
+    /// The change that the client refused last.
+    refused: Option<Seqno>,
     /// Messages that are not acknowledged.
     pub(super) in_flight: usize,
 }
@@ -124,6 +126,7 @@ impl Part {
             round: 0,
             controls: VecDeque::new(),
             sealed: false,
+            refused: None,
             in_flight: 0,
         }
     }
@@ -195,7 +198,8 @@ impl Part {
                 return Next::Unacked;
             }
             self.sealed = false;
-            if let Some(control) = self.controls.pop_front() {
+            let refused = self.is_behind_a_refused_change();
+            if let Some(control) = self.controls.pop_front_if(|_| !refused) {
                 if waits && !control.at_once {
                     self.controls.push_front(control);
                     return Next::Unacked;
@@ -238,6 +242,13 @@ impl Part {
                 None => Next::Lost,
             };
         }
+    }
+
+    /// Whether a change of before the next control message is to be sent again.
+    fn is_behind_a_refused_change(&self) -> bool {
+        let upto = self.controls.front().and_then(|control| control.upto);
+        let next = self.changes.front().map(|change| change.seqno);
+        upto.zip(next).is_some_and(|(upto, next)| next < upto)
     }
 
     fn draft_control(&mut self, control: Control) -> Draft {
@@ -309,7 +320,7 @@ impl Part {
             specific: Specific::default(),
             item: Some(item),
             flags,
-            ack: next.is_none_or(|next| !next.op.is_mutation()),
+            ack: !self.controls.is_empty() || next.is_none_or(|next| !next.op.is_mutation()),
             upto: change.seqno,
             again: Again::Change(change),
         })
@@ -353,8 +364,14 @@ impl Part {
     }
 
     /// Has messages sent again; `from` is what is to be done for each of them, in order.
-    pub(super) fn again(&mut self, from: Vec<Again>) {
+    pub(super) fn again(&mut self, from: Vec<Again>, vbucket: &Vbucket) {
         self.sealed = false;
+        let first = from.first().and_then(|again| match again {
+            Again::Change(change) => Some(change.seqno),
+            _ => None,
+        });
+        let twice = first.is_some() && self.refused == first;
+        self.refused = first;
         for again in from.into_iter().rev() {
             match again {
                 Again::Change(change) => self.changes.push_front(change),
@@ -362,6 +379,12 @@ impl Part {
                 Again::Control(control) => self.controls.push_front(control),
                 Again::Nothing => {}
             }
+        }
+        if twice {
+            // A client without room for what was reverted gets room by the mark behind it only.
+            let void = |change: &Change| vbucket.with_log(|log| log.is_reverted(change.seqno));
+            let changes = &mut self.changes;
+            changes.retain(|change| !change.op.is_mutation() || !void(change));
         }
     }
 

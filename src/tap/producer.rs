@@ -388,7 +388,7 @@ impl Producer {
                 self.nacks += 1;
                 self.backoffs += 1;
                 self.acknowledge(seqno.wrapping_sub(1), vbuckets, now);
-                self.send_again(seqno);
+                self.send_again(seqno, vbuckets);
                 self.suspended = Some(now + self.pace.backoff);
                 Acked::GoesOn
             }
@@ -407,7 +407,7 @@ impl Producer {
     }
 
     /// Has a message, and what followed it of the same vbucket, sent again.
-    fn send_again(&mut self, seqno: u32) {
+    fn send_again(&mut self, seqno: u32, vbuckets: &VbucketMap) {
         let Some(refused) = self.unacked.iter().find(|sent| sent.seqno == seqno) else {
             return;
         };
@@ -419,7 +419,10 @@ impl Producer {
         self.resent += back.len() as u64;
         if let Some(part) = self.parts.get_mut(index) {
             part.in_flight -= back.len();
-            part.again(back.into_iter().map(|sent| sent.again).collect());
+            if let Some(vbucket) = vbuckets.get(part.id) {
+                let back = back.into_iter().map(|sent| sent.again).collect();
+                part.again(back, vbucket);
+            }
         }
     }
 

@@ -153,7 +153,7 @@ fn finish(master: Node, replica: Node, mut link: Link, seed: u64) {
     assert_same(&master, &replica);
     assert_eq!(phase(&master), phase(&replica), "seed {seed}");
     if phase(&master).is_some() {
-        if seed % 2 == 0 {
+        if seed.is_multiple_of(2) {
             master.complete().unwrap();
         } else {
             master.revert().unwrap();

@@ -9,6 +9,7 @@ use crate::checkpoint::{Log, Phase};
 use crate::engine::{TapEvent, TapMessage};
 use crate::error::{Error, Result};
 use crate::host::Cookie;
+use crate::item::Item;
 use crate::tap::{Event, FLAG_ACK, FLAG_NO_VALUE, Message};
 use crate::types::{CheckpointId, Seqno, VbucketState};
 use crate::vbucket::{Ejection, Found, Walk};
@@ -127,9 +128,9 @@ pub(super) fn arriving(message: &Message) -> Option<TapMessage<'_>> {
         key: item.map_or(&[], |item| item.key()),
         data: item.filter(|_| !bare).map_or(&[], |item| item.value()),
         tap_flags: message.flags,
-        flags: item.map_or(0, |item| item.flags()),
-        expiry: item.map_or(0, |item| item.expiry()),
-        cas: item.map_or(0, |item| item.cas()),
+        flags: item.map_or(0, Item::flags),
+        expiry: item.map_or(0, Item::expiry),
+        cas: item.map_or(0, Item::cas),
         vbucket: message.vbucket,
     })
 }

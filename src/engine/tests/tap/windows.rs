@@ -475,6 +475,35 @@ fn what_was_refused_comes_before_all_that_follows() {
     }
 }
 
+/// The same when the mark waits for the answer already.
+#[test]
+fn what_is_refused_late_comes_before_the_mark_that_waits_for_it() {
+    let (master, replica, mut link) = pair();
+    link.sent.clear();
+    master.set(0, "a", "1");
+    link.answers = false;
+    link.settle(&master, &replica);
+    master.start().unwrap();
+    master.set(0, "b", "1");
+    link.settle(&master, &replica);
+    assert_eq!(link.texts(), ["set a 1"]);
+    assert!(link.answer(&master, link.sent[0].seqno, NOT_NOW));
+    master.host.advance(6);
+    link.answers = true;
+    link.settle(&master, &replica);
+    let expected = [
+        "set a 1",
+        "set a 1",
+        "end 1",
+        "start 2",
+        "window 4 2",
+        "opaque 4",
+        "set b 1",
+    ];
+    assert_eq!(link.texts(), expected);
+    assert_same(&master, &replica);
+}
+
 /// "`online_update_end` leaves on TAP only after the commit; streams wait at it."
 #[test]
 fn the_end_mark_waits_for_the_commit() {
