@@ -464,11 +464,12 @@ fn every_module_has_a_rank_and_every_exception_is_needed() {
     assert_eq!(names.len(), RANKS.len(), "a module stands twice in RANKS");
 }
 
-/// The rows of ep-engine-1.7.md, section 4.5, that are not about TAP, by letter: first and last.
+/// The rows of ep-engine-1.7.md, section 4.5, by letter: first and last.
 const REGRESSIONS: &[(char, &[(u32, u32)])] = &[
-    ('A', &[(1, 6)]),
-    ('B', &[(1, 8), (11, 14), (16, 18)]),
+    ('A', &[(1, 9)]),
+    ('B', &[(1, 18)]),
     ('C', &[(1, 5)]),
+    ('D', &[(1, 7)]),
     ('E', &[(1, 5)]),
     ('F', &[(1, 8)]),
 ];

@@ -21,7 +21,7 @@ pub(crate) enum View {
 }
 
 /// One entry as a reader gets it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Change {
     /// Position.
     pub(crate) seqno: Seqno,

@@ -94,7 +94,7 @@ impl Core {
     }
 
     /// After a mutation that put `item` there.
-    fn stored(&self, vbucket: &Vbucket, item: &Item) {
+    pub(super) fn stored(&self, vbucket: &Vbucket, item: &Item) {
         if let Some(recency) = &self.recency {
             recency.note(self, vbucket.id(), item);
         }

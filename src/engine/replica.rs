@@ -184,8 +184,10 @@ impl Core {
         };
         self.admit(message.data.len())
             .map_err(|_| Error::Temporary)?;
-        let item = Item::with_value(message.key, &[message.data], meta);
-        vbucket.replicate(&item.ok_or(Error::TooBig)?)
+        let item = Item::with_value(message.key, &[message.data], meta).ok_or(Error::TooBig)?;
+        vbucket.replicate(&item)?;
+        self.stored(vbucket, &item);
+        Ok(())
     }
 
     /// Our own masters send a flush for each vbucket, in its place; others mean the whole node.

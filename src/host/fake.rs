@@ -183,6 +183,21 @@ impl FakeHost {
         panic!("waited too long until {what}");
     }
 
+    /// How often the host was told to ask a stream for its next message.
+    pub(crate) fn woken(&self, cookie: Cookie) -> usize {
+        self.state.lock().woken.get(&cookie).copied().unwrap_or(0)
+    }
+
+    /// Whether the engine keeps a connection.
+    pub(crate) fn is_reserved(&self, cookie: Cookie) -> bool {
+        self.state.lock().reserved.contains(&cookie)
+    }
+
+    /// Whether errors of a TAP peer's messages are answered.
+    pub(crate) fn answers_errors(&self, cookie: Cookie) -> bool {
+        self.state.lock().answers_errors.contains(&cookie)
+    }
+
     /// Whether a line that contains `text` was logged.
     pub(crate) fn has_logged(&self, level: LogLevel, text: &str) -> bool {
         let state = self.state.lock();
@@ -192,10 +207,12 @@ impl FakeHost {
             .any(|(at, line)| *at == level && line.contains(text))
     }
 
-    /// Fails if the engine did to this host what it must not do.
+    /// Fails if the engine, which has been shut down, did to this host what it must not do.
     pub(crate) fn check(&self) {
         let state = self.state.lock();
         let mut violations = state.violations.clone();
+        let kept = state.reserved.iter();
+        violations.extend(kept.map(|cookie| format!("{cookie:?} was never released")));
         for (cookie, account) in &state.accounts {
             if account.given != account.owed {
                 violations.push(format!("{cookie:?}: {account:?}"));

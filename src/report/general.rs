@@ -314,7 +314,13 @@ fn clients(engine: &Engine, sink: &mut dyn StatSink) {
 fn update(engine: &Engine, sink: &mut dyn StatSink) {
     let metrics = &engine.shared().metrics;
     let report = engine.update_report();
-    sink.add("ep_onlineupdate", &(report.state != UpdateState::None));
+    let mut others = engine.vbuckets();
+    let follows =
+        others.any(|vb| vb.state() != Some(VbucketState::Dead) && vb.window_phase().is_some());
+    sink.add(
+        "ep_onlineupdate",
+        &(follows || report.state != UpdateState::None),
+    );
     sink.add("ep_onlineupdate_last_outcome", &report.last_outcome);
     for (name, counter) in [
         ("ep_onlineupdate_revert_add", &metrics.revert_add),

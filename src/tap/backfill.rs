@@ -72,11 +72,9 @@ impl Fillers {
         &self.signal
     }
 
-    /// A stream may have room again.
-    pub(super) fn wake_if_waiting(&self) {
-        if self.waiting.load(Ordering::Relaxed) {
-            self.signal.wake();
-        }
+    /// Whether the thread waits until a stream has room again.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed)
     }
 }
 

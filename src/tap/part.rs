@@ -44,12 +44,15 @@ pub(super) struct Control {
 /// What is to be done to send a message again.
 #[derive(Clone, Debug)]
 pub(super) enum Again {
-    /// Read from this place.
-    Read(Seqno),
+    /// Send the change, also if a REVERT has made it void since: a client that refused it gets it
+    /// before the mark.
+    Change(Change),
     /// Send the item of the backfill.
     Item(Item),
     /// Send the control message.
     Control(Control),
+    /// It cannot be refused for now.
+    Nothing,
 }
 
 /// A message without its number.
@@ -215,6 +218,11 @@ impl Part {
                     return Next::Lost;
                 }
             }
+            // What follows says whether an answer is wanted. This is looked for while the last one
+            // is still here: the cursor is not to pass it.
+            if self.changes.len() == 1 && !self.read(vbucket, name, request) {
+                return Next::Lost;
+            }
             let Some(change) = self.changes.pop_front() else {
                 return Next::Nothing;
             };
@@ -225,9 +233,6 @@ impl Part {
                 }
                 continue;
             }
-            if self.changes.is_empty() && !self.read(vbucket, name, request) {
-                return Next::Lost;
-            }
             return match self.draft(change, request) {
                 Some(draft) => Next::Send(Box::new(draft)),
                 None => Next::Lost,
@@ -236,18 +241,12 @@ impl Part {
     }
 
     fn draft_control(&mut self, control: Control) -> Draft {
-        let again = match control.upto {
-            Some(upto) => {
-                let before = self.at;
-                // The first of two leaves the place to the second one.
-                if !self.controls.iter().any(|next| next.at_once) {
-                    self.at = upto;
-                }
-                Again::Read(before)
-            }
-            None => Again::Control(control.clone()),
-        };
+        let again = Again::Control(control.clone());
         self.sealed = !self.controls.front().is_some_and(|next| next.at_once);
+        // The first of two leaves the place to the second one.
+        if let Some(upto) = control.upto.filter(|_| self.sealed) {
+            self.at = upto;
+        }
         Draft {
             event: control.event,
             specific: control.specific,
@@ -288,8 +287,8 @@ impl Part {
     }
 
     fn draft(&mut self, change: Change, request: &Request) -> Option<Draft> {
-        let before = std::mem::replace(&mut self.at, change.seqno);
-        let item = change.item?;
+        self.at = change.seqno;
+        let item = change.item.clone()?;
         let next = self.changes.front();
         let (event, item, flags) = if change.op == Op::Delete {
             // The host would send the value of any other one. Peers expect no CAS.
@@ -311,8 +310,8 @@ impl Part {
             item: Some(item),
             flags,
             ack: next.is_none_or(|next| !next.op.is_mutation()),
-            again: Again::Read(before),
             upto: change.seqno,
+            again: Again::Change(change),
         })
     }
 
@@ -356,19 +355,13 @@ impl Part {
     /// Has messages sent again; `from` is what is to be done for each of them, in order.
     pub(super) fn again(&mut self, from: Vec<Again>) {
         self.sealed = false;
-        let mut reads = None;
         for again in from.into_iter().rev() {
             match again {
-                Again::Read(before) => reads = Some(before),
+                Again::Change(change) => self.changes.push_front(change),
                 Again::Item(item) => self.queue.push_front(item),
                 Again::Control(control) => self.controls.push_front(control),
+                Again::Nothing => {}
             }
-        }
-        if let Some(before) = reads {
-            self.controls.retain(|control| control.upto.is_none());
-            self.changes.clear();
-            self.at = before;
-            self.read_to = before;
         }
     }
 

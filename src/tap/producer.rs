@@ -225,7 +225,12 @@ impl Producer {
 
     fn step_of(&mut self, index: usize, vbuckets: &VbucketMap) -> Option<Step> {
         let part = self.parts.get_mut(index)?;
-        let vbucket = vbuckets.get(part.id)?;
+        let Some(vbucket) = vbuckets.get(part.id) else {
+            if self.request.dump {
+                part.stage = Stage::Ended;
+            }
+            return None;
+        };
         match part.next(vbucket, &self.name, &self.request) {
             Next::Send(draft) => Some(Step::Message(self.number_and_note(index, *draft))),
             Next::Unacked => None,
@@ -281,7 +286,7 @@ impl Producer {
 
     fn hello(&mut self, hello: &Hello) -> Message {
         let seqno = self.number(2);
-        let flags = self.note(NO_PART, Again::Read(Seqno::ZERO), Seqno::ZERO, true);
+        let flags = self.note(NO_PART, Again::Nothing, Seqno::ZERO, true);
         Message {
             specific: Specific::of(&[&hello.code.to_be_bytes()]),
             flags,

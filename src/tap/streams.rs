@@ -297,7 +297,6 @@ impl Streams {
                     self.waiting.fetch_sub(1, Ordering::SeqCst);
                 }
             }
-            let queued = producer.queued();
             let turn = match step {
                 Step::Message(message) => Turn::Message(message),
                 Step::HandOver(vbucket) => Turn::HandOver(vbucket),
@@ -309,10 +308,10 @@ impl Streams {
                     continue;
                 }
             };
-            drop(producer);
-            if queued <= self.pace.backlog / 2 {
-                self.fillers.wake_if_waiting();
+            if self.fillers.is_waiting() && producer.queued() <= self.pace.backlog / 2 {
+                self.fillers.signal().wake();
             }
+            drop(producer);
             self.count(&turn);
             return turn;
         }
@@ -331,11 +330,14 @@ impl Streams {
     fn begin_anew(&self, producer: &mut Producer, index: usize) {
         let name = producer.name.clone();
         producer.forget_sent(index);
+        let registered = producer.request.registered;
         let Some(part) = producer.parts.get_mut(index) else {
             return;
         };
         let vbucket = self.vbuckets.get(part.id);
         match vbucket.and_then(|vbucket| vbucket.register_cursor(&name, Begin::Open)) {
+            // Those get no backfill, and know it.
+            Some(begun) if registered => *part = Part::new(part.id, begun.at),
             Some(begun) => part.fill(begun.at, true),
             None => part.stage = Stage::Ended,
         }

@@ -1,0 +1,188 @@
+//! What becomes of a stream when its connection ends, and who may go on with it.
+
+use super::{ACK, BACKFILL, CHECKPOINTS, Link, Node, assert_same, replica};
+use crate::error::Error;
+use crate::settings::Family;
+use crate::tap::Event;
+use crate::types::Seqno;
+
+fn keep(node: &Node, seconds: u32) {
+    let settings = &node.engine.shared().settings;
+    let seconds = seconds.to_string();
+    settings
+        .set(Family::Tap, "tap_keepalive", &seconds)
+        .unwrap();
+}
+
+fn has_cursor(node: &Node, name: &str) -> bool {
+    let vbucket = node.engine.vbucket(0).unwrap();
+    vbucket
+        .cursor_remaining(name.as_bytes(), Seqno::ZERO)
+        .is_some()
+}
+
+fn connect(node: &Node, name: &str) -> Link {
+    let data = [0; 8];
+    Link::connect(node, name, BACKFILL | ACK | CHECKPOINTS, &data).unwrap()
+}
+
+#[test]
+fn a_connection_is_kept_while_its_stream_lives_and_released_once() {
+    let node = Node::new();
+    let mut link = connect(&node, "n");
+    assert!(node.host.is_reserved(link.stream));
+    link.run(&node, None);
+    // Hosts tell it more than once.
+    link.disconnect(&node, None);
+    link.disconnect(&node, None);
+    let released = || !node.host.is_reserved(link.stream);
+    node.host.until("it is released", released);
+    assert_eq!(node.engine.streams().count_live(), 0);
+}
+
+#[test]
+fn a_connection_has_one_stream() {
+    let node = Node::new();
+    let link = connect(&node, "n");
+    let again = || node.engine.tap_connect(link.stream, b"other", ACK, &[]);
+    assert_eq!(node.host.call(link.stream, again), Err(Error::Unsupported));
+    assert_eq!(node.engine.streams().count_live(), 1);
+    // One whose request makes no sense is not kept.
+    let stranger = super::cookie();
+    let connect = || node.engine.tap_connect(stranger, b"", BACKFILL, &[0; 7]);
+    assert_eq!(node.host.call(stranger, connect), Err(Error::Invalid));
+    assert!(!node.host.is_reserved(stranger));
+}
+
+/// The host fails if a connection is still kept afterwards, or released twice.
+#[test]
+fn a_node_that_ends_lets_its_streams_go() {
+    let node = Node::new();
+    (0..500).for_each(|key| {
+        node.set(0, &key.to_string(), "v");
+    });
+    let links = ["a", "b", ""].map(|name| connect(&node, name));
+    links[0].next(&node);
+    node.engine.shutdown();
+    for link in &links {
+        assert!(!node.host.is_reserved(link.stream));
+    }
+}
+
+#[test]
+fn a_named_stream_is_kept_for_its_time() {
+    for (kept, seconds) in [(false, 0), (true, 60)] {
+        let (node, other) = (Node::new(), replica());
+        keep(&node, seconds);
+        node.set(0, "a", "1");
+        let mut link = connect(&node, "replica");
+        link.settle(&node, &other);
+        link.disconnect(&node, Some(&other));
+        assert_eq!(has_cursor(&node, "replica"), kept);
+        node.set(0, "b", "1");
+        // Durable and closed: only the cursor holds the log.
+        node.start().unwrap();
+        node.revert().unwrap();
+        node.write();
+        let mut link = connect(&node, "replica");
+        link.settle(&node, &other);
+        assert_eq!(link.count("opaque 1"), usize::from(!kept));
+        assert_same(&node, &other);
+        link.disconnect(&node, Some(&other));
+        node.host.advance(u64::from(seconds));
+        node.engine.streams().signal().wake();
+        node.host
+            .until("its time is over", || !has_cursor(&node, "replica"));
+    }
+}
+
+#[test]
+fn a_stream_without_a_name_is_not_kept() {
+    let node = Node::new();
+    keep(&node, 60);
+    let mut link = connect(&node, "");
+    link.run(&node, None);
+    assert!(has_cursor(&node, "anon_1"));
+    link.disconnect(&node, None);
+    assert!(!has_cursor(&node, "anon_1"));
+}
+
+#[test]
+fn what_was_not_acknowledged_is_sent_again_to_whoever_comes_back() {
+    let node = Node::new();
+    keep(&node, 60);
+    let mut link = connect(&node, "replica");
+    link.run(&node, None);
+    node.set(0, "a", "1");
+    node.set(0, "b", "1");
+    link.answers = false;
+    link.run(&node, None);
+    assert_eq!(link.texts()[link.sent.len() - 2..], ["set a 1", "set b 1"]);
+    link.disconnect(&node, None);
+    node.write();
+    let mut link = connect(&node, "replica");
+    link.run(&node, None);
+    assert_eq!(link.texts(), ["opaque 0", "opaque 2", "set a 1", "set b 1"]);
+}
+
+#[test]
+fn a_backfill_that_was_cut_off_begins_anew() {
+    let (node, other) = (Node::new(), replica());
+    keep(&node, 60);
+    (0..100).for_each(|key| {
+        node.set(0, &key.to_string(), "v");
+    });
+    node.start().unwrap();
+    node.revert().unwrap();
+    node.write();
+    let mut link = Link::backfill(&node);
+    node.host.until("some of it was sent", || {
+        link.step(&node, Some(&other));
+        link.sent.len() > 50
+    });
+    link.disconnect(&node, Some(&other));
+    assert!(!has_cursor(&node, "replica"));
+    let mut link = Link::backfill(&node);
+    link.settle(&node, &other);
+    assert_eq!(link.count("opaque 1"), 1);
+    assert_same(&node, &other);
+}
+
+#[test]
+fn the_newer_one_of_two_connections_with_a_name_goes_on() {
+    let (node, other) = (Node::new(), replica());
+    node.set(0, "a", "1");
+    let mut first = connect(&node, "replica");
+    first.settle(&node, &other);
+    let mut second = connect(&node, "replica");
+    assert_eq!(first.next(&node).event, Event::Disconnect);
+    second.settle(&node, &other);
+    // The end of the older one takes nothing away from it.
+    first.disconnect(&node, None);
+    node.set(0, "b", "1");
+    second.settle(&node, &other);
+    assert!(!second.closed);
+    assert_eq!(second.count("opaque 1"), 0);
+    assert_same(&node, &other);
+    assert!(has_cursor(&node, "replica"));
+}
+
+#[test]
+fn a_paused_stream_is_woken_by_a_change_and_not_after_its_end() {
+    let node = Node::new();
+    let mut link = connect(&node, "n");
+    link.run(&node, None);
+    let before = node.host.woken(link.stream);
+    node.set(0, "a", "1");
+    let woken = || node.host.woken(link.stream) > before;
+    node.host.until("it is woken", woken);
+    link.run(&node, None);
+    link.disconnect(&node, None);
+    let released = || !node.host.is_reserved(link.stream);
+    node.host.until("it is released", released);
+    let after = node.host.woken(link.stream);
+    node.set(0, "b", "1");
+    node.engine.streams().signal().wake();
+    node.write();
+    assert_eq!(node.host.woken(link.stream), after);
+}
