@@ -102,14 +102,18 @@ class Peer(wire.Binary):
             self.step()
 
 
-def contents(address, vbuckets, marker, timeout=60):
-    """{vbucket: {key: (value, flags)}} by a stream of the node's, once it has the marker there."""
+def wait_for_vbuckets(address, vbuckets, timeout=60):
+    """Waits until a node has them: what is made later is in no stream of before."""
     def exist():
         with wire.Binary(address) as link:
             states = link.stats(b"vbucket")
         return all(f"vb_{vbucket}" in states for vbucket in vbuckets)
-    # A vbucket that is made later is in no stream of before.
     server.until(exist, timeout, "vbuckets")
+
+
+def contents(address, vbuckets, marker, timeout=60):
+    """{vbucket: {key: (value, flags)}} by a stream of the node's, once it has the marker there."""
+    wait_for_vbuckets(address, vbuckets, timeout)
     with Peer(address, BACKFILL | LIST, vbuckets, timeout=timeout) as peer:
         peer.until_marker(marker)
         for held in peer.contents.values():

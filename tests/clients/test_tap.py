@@ -194,6 +194,19 @@ class Windows(Replication):
             self.same(replica)
             self.end_window(opcode, before, replica)
 
+    def test_statistics_know_the_stream(self):
+        replica = self.node(replica=True)
+        self.pump(self.source, replica, "-n", "named")
+        self.write(range(100), b"before")
+        self.same(replica)
+        stats = self.link.stats(b"tap")
+        self.assertEqual(stats["eq_tapq:named:type"], "producer")
+        # One marker a vbucket.
+        self.assertEqual(stats["eq_tapq:named:rec_fetched"], str(100 + len(VBUCKETS)))
+        with replica.binary() as link:
+            kinds = [value for name, value in link.stats(b"tap").items() if name.endswith(":type")]
+        self.assertIn("consumer", kinds)
+
     def test_flush_all_outside_of_a_window(self):
         replica = self.node(replica=True)
         self.pump(self.source, replica)
@@ -238,6 +251,7 @@ class Windows(Replication):
     def test_a_chain(self):
         middle, end = self.node(replica=True), self.node(replica=True)
         self.pump(self.source, middle, "-r")
+        tap.wait_for_vbuckets(middle.address, VBUCKETS)
         self.pump(middle, end, "-r")
         self.write(range(KEYS), b"before")
         self.same(middle, end)

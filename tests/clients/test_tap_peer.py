@@ -1,4 +1,4 @@
-"""Scripted TAP peers of the engine: what goes over the wire, in which order, and what is refused."""
+"""Scripted TAP peers of the engine: what goes over the wire, in what order, and what is refused."""
 
 import struct
 import time
