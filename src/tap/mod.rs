@@ -2,8 +2,8 @@
 //! (ep-engine-1.7.md, section 5; online-update.md, "TAP and replicas").
 //!
 //! A stream reads each vbucket's log by a cursor that has its name, and moves the cursor up to what
-//! its client has acknowledged: so a client that comes back goes on from there. A client that cannot
-//! begin in the log is given the state before it first (a backfill).
+//! its client has acknowledged: so a client that comes back goes on from there. A client that
+//! cannot begin in the log is given the state before it first (a backfill).
 //!
 //! Order: before and after whatever is not a change of one key (the begin and end of a checkpoint,
 //! a mark of online update, a flush) a stream waits until its client has acknowledged all that it
