@@ -23,8 +23,6 @@ mod connect;
 mod part;
 mod producer;
 mod streams;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use backfill::run as fill;
 pub(crate) use connect::Request;

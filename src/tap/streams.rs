@@ -193,7 +193,7 @@ impl Streams {
     /// Begins a stream on a connection.
     ///
     /// # Errors
-    /// `Unsupported` when the connection has one already, or for a takeover without vbuckets.
+    /// `Unsupported` when the connection has one already.
     pub(crate) fn connect(&self, cookie: Cookie, name: &[u8], request: Request) -> Result<()> {
         if self.has(cookie) {
             return Err(Error::Unsupported);
