@@ -49,6 +49,8 @@ struct State {
     logs: Vec<(LogLevel, String)>,
     /// To be run once, when the engine asks for the time the next time.
     on_clock: Option<Box<dyn FnOnce() + Send>>,
+    /// To be run once, inside the next notification.
+    on_notify: Option<Box<dyn FnOnce() + Send>>,
     /// Connections that the engine keeps.
     reserved: HashSet<Cookie>,
     /// How often streams were woken.
@@ -109,6 +111,11 @@ impl FakeHost {
     /// Has `act` run once, when the engine asks for the time the next time.
     pub(crate) fn at_next_look_at_the_clock(&self, act: impl FnOnce() + Send + 'static) {
         self.state.lock().on_clock = Some(Box::new(act));
+    }
+
+    /// Has `act` run once, inside the next notification.
+    pub(crate) fn at_next_notification(&self, act: impl FnOnce() + Send + 'static) {
+        self.state.lock().on_notify = Some(Box::new(act));
     }
 
     fn look_at_the_clock(&self) {
@@ -263,6 +270,10 @@ impl Host for FakeHost {
 
     fn notify(&self, cookie: BlockedCookie) {
         let cookie = cookie.cookie();
+        let act = self.state.lock().on_notify.take();
+        if let Some(act) = act {
+            act();
+        }
         let mut state = self.state.lock();
         if INSIDE.get() {
             state

@@ -26,6 +26,7 @@ mod ops;
 mod review;
 mod rewarm;
 mod rows;
+mod sentences;
 mod soak;
 mod store;
 mod streams;
