@@ -107,6 +107,11 @@ static void print_figures(const struct settings *s,
         {FIG_REVERT_MS, "REVERT, command to answer", "ms"},
         {FIG_READ_BACK_PER_SECOND, "reading reverted keys back", "gets/s"},
         {FIG_WRONG_VALUES, "wrong values after REVERT", ""},
+        {FIG_REVERT_SET_MAX_MS, "longest set during REVERT", "ms"},
+        {FIG_COMPLETE_MS, "COMPLETE, command to answer", "ms"},
+        {FIG_COMPLETE_GET_MAX_MS, "longest get during COMPLETE", "ms"},
+        {FIG_COMPLETE_SET_MAX_MS, "longest set during COMPLETE", "ms"},
+        {FIG_COMPLETE_WRONG, "wrong values after COMPLETE", ""},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct row row = {.label = rows[i].label, .unit = rows[i].unit};

@@ -1,6 +1,6 @@
 /*
  * The revert phase: open a window, overwrite, delete and add keys, take it back, and look at what
- * other clients notice. Of the touched keys eight tenths are overwritten, one tenth deleted, one
+ * four other clients notice; then the same again, and COMPLETE. Of the touched keys eight tenths are overwritten, one tenth deleted, one
  * tenth added.
  */
 #include <pthread.h>
@@ -11,28 +11,49 @@
 
 #include "bench.h"
 
-/* A client that reads while the operator's command is under way. */
-struct reader {
+enum { CLIENTS = 4 }; /* two that read the touched keys, two that write others */
+
+/* What the clients of one command share. */
+struct beside {
     struct workload *w;
-    struct connection *connection;
-    atomic_bool running;
+    const char *value;
+    size_t touched;
+    atomic_bool running; /* the command is under way */
     atomic_bool stop;
-    struct histogram gets;
 };
 
-static void *read_on(void *argument) {
-    struct reader *r = argument;
-    const struct settings *s = workload_settings(r->w);
-    struct bench_engine *e = workload_engine(r->w);
-    for (size_t place = 0; !atomic_load(&r->stop); place = (place + 1) % s->keys) {
+/* A client that works while the operator's command is under way. */
+struct client {
+    struct beside *beside;
+    struct connection *connection;
+    bool writes;
+    bool failed;
+    size_t first; /* place of the first key that it writes */
+    struct histogram took;
+};
+
+static void *work_on(void *argument) {
+    struct client *c = argument;
+    struct beside *b = c->beside;
+    const struct settings *s = workload_settings(b->w);
+    struct bench_engine *e = workload_engine(b->w);
+    const size_t keys = c->writes ? b->touched / 4 + 1 : s->keys;
+    uint64_t refused = 0;
+    for (size_t place = 0; !atomic_load(&b->stop); place = (place + 1) % keys) {
         bool wrong = false;
-        const char *key = workload_key(r->w, place);
+        const char *key = workload_key(b->w, c->first + place);
         const uint64_t start = clock_ns();
-        (void)engine_get(e, r->connection, key, s->key_size, -1, &wrong);
+        if (c->writes) {
+            c->failed = !engine_set(e, c->connection, key, s->key_size, b->value, s->value_size,
+                                    &refused) ||
+                        c->failed;
+        } else {
+            (void)engine_get(e, c->connection, key, s->key_size, -1, &wrong);
+        }
         const uint64_t took = clock_ns() - start;
         /* Only what overlaps the command counts. */
-        if (atomic_load(&r->running)) {
-            histogram_add(&r->gets, took);
+        if (atomic_load(&b->running)) {
+            histogram_add(&c->took, took);
         }
     }
     return NULL;
@@ -60,35 +81,54 @@ static bool touch_keys(struct workload *w, struct connection *c, size_t touched,
     return good;
 }
 
-/* Sends REVERT while another client reads. */
-static bool revert_beside_reader(struct workload *w, struct connection *c, struct result *result) {
-    struct reader reader = {.w = w, .connection = connection_new()};
-    pthread_t thread;
-    if (pthread_create(&thread, NULL, read_on, &reader) != 0) {
-        connection_free(reader.connection);
-        return false;
-    }
-    const uint64_t settle = clock_ns() + 50000000U;
-    while (clock_ns() < settle) {
+static void wait_ns(uint64_t ns) {
+    const uint64_t end = clock_ns() + ns;
+    while (clock_ns() < end) {
         (void)sched_yield();
     }
-    atomic_store(&reader.running, true);
+}
+
+/*
+ * Sends a command while the clients work. Their latencies are left in `gets` and `sets`, its own
+ * in milliseconds in `*ms`.
+ */
+static bool command_beside_clients(struct workload *w, struct connection *c, uint8_t opcode,
+                                   struct beside *b, struct histogram *gets,
+                                   struct histogram *sets, double *ms) {
+    struct client clients[CLIENTS] = {0};
+    pthread_t threads[CLIENTS];
+    const struct settings *s = workload_settings(w);
+    size_t running = 0;
+    for (; running < CLIENTS; running++) {
+        struct client *client = &clients[running];
+        client->beside = b;
+        client->connection = connection_new();
+        client->writes = running % 2 == 1;
+        /* Behind the keys that the window adds, each its own quarter. */
+        const size_t quarter = b->touched / 4;
+        client->first = client->writes ? s->keys + b->touched / 10 + running / 2 * quarter : 0;
+        if (pthread_create(&threads[running], NULL, work_on, client) != 0) {
+            connection_free(client->connection);
+            break;
+        }
+    }
+    wait_ns(50000000U);
+    atomic_store(&b->running, true);
     const uint64_t start = clock_ns();
-    const int status =
-        engine_command(workload_engine(w), c, PROTOCOL_BINARY_CMD_ONLINE_UPDATE_REVERT);
-    const uint64_t took = clock_ns() - start;
-    /* The read that was under way at the answer still counts, so that a stall is not missed. */
-    const uint64_t rest = clock_ns() + 2000000U;
-    while (clock_ns() < rest) {
-        (void)sched_yield();
+    const int status = engine_command(workload_engine(w), c, opcode);
+    *ms = (double)(clock_ns() - start) / 1e6;
+    /* What was under way at the answer still counts, so that a stall is not missed. */
+    wait_ns(2000000U);
+    atomic_store(&b->running, false);
+    atomic_store(&b->stop, true);
+    bool good = running == CLIENTS && status == PROTOCOL_BINARY_RESPONSE_SUCCESS;
+    for (size_t i = 0; i < running; i++) {
+        (void)pthread_join(threads[i], NULL);
+        connection_free(clients[i].connection);
+        histogram_merge(clients[i].writes ? sets : gets, &clients[i].took);
+        good = good && !clients[i].failed;
     }
-    atomic_store(&reader.running, false);
-    atomic_store(&reader.stop, true);
-    (void)pthread_join(thread, NULL);
-    connection_free(reader.connection);
-    result->figures[FIG_REVERT_MS] = (double)took / 1e6;
-    result->gets = reader.gets;
-    return status == PROTOCOL_BINARY_RESPONSE_SUCCESS;
+    return good;
 }
 
 static void read_back(struct workload *w, struct connection *c, size_t touched, unsigned version,
@@ -118,12 +158,66 @@ static void read_back(struct workload *w, struct connection *c, size_t touched, 
     result->seconds += seconds;
 }
 
+/* Keys that are not as the window left them. */
+static uint64_t wrong_after_complete(struct workload *w, struct connection *c, size_t touched,
+                                     unsigned version) {
+    const struct settings *s = workload_settings(w);
+    struct bench_engine *e = workload_engine(w);
+    const size_t tenth = touched / 10;
+    const size_t updated = touched - 2 * tenth;
+    uint64_t count = 0;
+    for (size_t i = 0; i < updated + tenth; i++) {
+        const bool there = i < updated;
+        bool wrong = false;
+        const bool found = engine_get(e, c, workload_key(w, i), s->key_size,
+                                      there ? (int)(version & 0xff) : -1, &wrong);
+        count += found != there || wrong ? 1 : 0;
+    }
+    for (size_t i = 0; i < tenth; i++) {
+        bool wrong = false;
+        const bool found = engine_get(e, c, workload_key(w, s->keys + i), s->key_size,
+                                      (int)(version & 0xff), &wrong);
+        count += !found || wrong ? 1 : 0;
+    }
+    return count;
+}
+
+/* Opens a window, touches keys, and ends it by the command while clients work. */
+static bool run_window(struct workload *w, struct connection *c, uint8_t opcode, unsigned version,
+                       struct result *result, struct histogram *gets, double *set_max, double *ms) {
+    struct bench_engine *e = workload_engine(w);
+    const struct settings *s = workload_settings(w);
+    const size_t touched = s->revert_keys < s->keys ? s->revert_keys : s->keys;
+    const uint64_t start = clock_ns();
+    if (engine_command(e, c, PROTOCOL_BINARY_CMD_ONLINE_UPDATE_START) !=
+        PROTOCOL_BINARY_RESPONSE_SUCCESS) {
+        return false;
+    }
+    result->figures[FIG_START_COMMAND_MS] = (double)(clock_ns() - start) / 1e6;
+    if (!touch_keys(w, c, touched, version)) {
+        result->failed = true;
+        return false;
+    }
+    /* ep-engine needs its flusher to reach the window before it may be taken back. */
+    const struct timespec settle = {.tv_sec = 3};
+    (void)nanosleep(&settle, NULL);
+    struct beside beside = {.w = w, .touched = touched, .value = workload_value(w, version)};
+    struct histogram sets = {0};
+    if (!command_beside_clients(w, c, opcode, &beside, gets, &sets, ms)) {
+        result->failed = true;
+        return false;
+    }
+    *set_max = (double)sets.max / 1e6;
+    return true;
+}
+
 void workload_revert(struct workload *w, struct result *result) {
     const struct settings *s = workload_settings(w);
     struct bench_engine *e = workload_engine(w);
     struct connection *c = connection_new();
     const size_t touched = s->revert_keys < s->keys ? s->revert_keys : s->keys;
     const unsigned before = workload_version(w);
+    double *figures = result->figures;
     uint64_t refused = 0;
     /* Known values first, whatever earlier phases did to them. */
     const char *value = workload_value(w, before);
@@ -133,22 +227,18 @@ void workload_revert(struct workload *w, struct result *result) {
             result->failed;
     }
     result->failed = !engine_drain(e, c) || result->failed;
-    const uint64_t start = clock_ns();
-    const int status = engine_command(e, c, PROTOCOL_BINARY_CMD_ONLINE_UPDATE_START);
-    if (result->failed || status != PROTOCOL_BINARY_RESPONSE_SUCCESS) {
-        connection_free(c); /* an engine without online update: all figures stay "-" */
-        return;
-    }
-    result->figures[FIG_START_COMMAND_MS] = (double)(clock_ns() - start) / 1e6;
-    result->failed = !touch_keys(w, c, touched, before + 1);
-    (void)workload_value(w, before);
-    /* ep-engine needs its flusher to reach the window before it may be taken back. */
-    const struct timespec settle = {.tv_sec = 3};
-    (void)nanosleep(&settle, NULL);
-    if (!result->failed && revert_beside_reader(w, c, result)) {
+    /* For an engine without online update all figures stay "-". */
+    if (!result->failed &&
+        run_window(w, c, PROTOCOL_BINARY_CMD_ONLINE_UPDATE_REVERT, before + 1, result,
+                   &result->gets, &figures[FIG_REVERT_SET_MAX_MS], &figures[FIG_REVERT_MS])) {
         read_back(w, c, touched, before, result);
-    } else {
-        result->failed = true;
+        struct histogram gets = {0};
+        if (run_window(w, c, PROTOCOL_BINARY_CMD_ONLINE_UPDATE_COMPLETE, before + 2, result, &gets,
+                       &figures[FIG_COMPLETE_SET_MAX_MS], &figures[FIG_COMPLETE_MS])) {
+            figures[FIG_COMPLETE_GET_MAX_MS] = (double)gets.max / 1e6;
+            figures[FIG_COMPLETE_WRONG] =
+                (double)wrong_after_complete(w, c, touched, before + 2);
+        }
     }
     connection_free(c);
 }
