@@ -1,7 +1,7 @@
 /*
  * The revert phase: open a window, overwrite, delete and add keys, take it back, and look at what
- * four other clients notice; then the same again, and COMPLETE. Of the touched keys eight tenths are overwritten, one tenth deleted, one
- * tenth added.
+ * four other clients notice; then the same again, and COMPLETE. Of the touched keys eight tenths
+ * are overwritten, one tenth deleted, one tenth added.
  */
 #include <pthread.h>
 #include <sched.h>
