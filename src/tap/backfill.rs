@@ -172,17 +172,14 @@ impl Streams {
         let Some(live) = filler.live.upgrade() else {
             return;
         };
-        let name = {
-            let mut producer = live.producer.lock();
-            producer.closing = true;
-            producer.name.clone()
-        };
+        let name = live.producer.lock().name.clone();
         let text = format!(
             "cannot give the stream {} the state of vbucket {}: {error}; it is closed",
             name.escape_ascii(),
             filler.vbucket
         );
         self.shared.host.log(LogLevel::Warning, &text);
+        live.producer.lock().closing = true;
         self.signal().wake();
     }
 }
