@@ -51,6 +51,10 @@ pub(super) enum Again {
     Item(Item),
     /// Send the control message.
     Control(Control),
+    /// Send the announcement, if the mark that it belongs to has none before it.
+    Announcement(Control),
+    /// Send the mark, and its announcement before it: the receiver has forgotten that.
+    Mark(Box<[Control; 2]>),
     /// It cannot be refused for now.
     Nothing,
 }
@@ -103,6 +107,8 @@ pub(super) struct Part {
     /// Which backfill: those of before are void.
     pub(super) round: u64,
     controls: VecDeque<Control>,
+    /// The announcement that was sent last, until its mark is.
+    announced: Option<Control>,
     sealed: bool,
     /// The change that the client refused last.
     refused: Option<Seqno>,
@@ -125,6 +131,7 @@ impl Part {
             filled: false,
             round: 0,
             controls: VecDeque::new(),
+            announced: None,
             sealed: false,
             refused: None,
             in_flight: 0,
@@ -252,8 +259,16 @@ impl Part {
     }
 
     fn draft_control(&mut self, control: Control) -> Draft {
-        let again = Again::Control(control.clone());
         self.sealed = !self.controls.front().is_some_and(|next| next.at_once);
+        let announcement = self.announced.take().filter(|_| control.at_once);
+        let again = match announcement {
+            Some(announcement) => Again::Mark(Box::new([announcement, control.clone()])),
+            None if self.sealed => Again::Control(control.clone()),
+            None => {
+                self.announced = Some(control.clone());
+                Again::Announcement(control.clone())
+            }
+        };
         // The first of two leaves the place to the second one.
         if let Some(upto) = control.upto.filter(|_| self.sealed) {
             self.at = upto;
@@ -377,6 +392,16 @@ impl Part {
                 Again::Change(change) => self.changes.push_front(change),
                 Again::Item(item) => self.queue.push_front(item),
                 Again::Control(control) => self.controls.push_front(control),
+                Again::Announcement(control) => {
+                    if self.controls.front().is_some_and(|next| next.at_once) {
+                        self.controls.push_front(control);
+                    }
+                }
+                Again::Mark(both) => {
+                    for control in both.into_iter().rev() {
+                        self.controls.push_front(control);
+                    }
+                }
                 Again::Nothing => {}
             }
         }
