@@ -98,7 +98,7 @@ class DiskFull(unittest.TestCase):
             self.assertEqual(self.write(), SUCCESS)
         self.check(self.link)
         failed = self.failures()
-        server.until(lambda: self.failures() >= failed + 3, what="three more attempts")
+        server.until(lambda: self.failures() >= failed + 2, 120, "two more attempts")
         self.assertEqual(self.lines(COMPLAINT), 1, self.host.messages())
         self.assertNotEqual(self.link.stats()["ep_queue_size"], "0")
         while self.write() == SUCCESS:
