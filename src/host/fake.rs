@@ -23,6 +23,8 @@ const MONTH: i64 = 60 * 60 * 24 * 30;
 const LOOK: Duration = Duration::from_millis(1);
 /// Looks at a condition before the test fails: about 30 s.
 const LOOKS_MAX: usize = 30_000;
+/// Looks because something changed that count as one that was waited for.
+const EARLY_LOOKS: usize = 20;
 /// How often a call may be answered with "would block" before something is wrong.
 const BLOCKS_MAX: usize = 1_000;
 
@@ -180,12 +182,15 @@ impl FakeHost {
 
     /// Waits for a condition.
     pub(crate) fn until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
-        for _ in 0..LOOKS_MAX {
+        // Where much happens most looks come early, because something changed: those cost little.
+        let mut left = LOOKS_MAX * EARLY_LOOKS;
+        while left > 0 {
             if is_so() {
                 return;
             }
             let mut state = self.state.lock();
-            let _ = self.changed.wait_for(&mut state, LOOK);
+            let late = self.changed.wait_for(&mut state, LOOK).timed_out();
+            left = left.saturating_sub(if late { EARLY_LOOKS } else { 1 });
         }
         panic!("waited too long until {what}");
     }
