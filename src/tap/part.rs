@@ -69,8 +69,9 @@ pub(super) struct Draft {
     /// Whether an answer is wanted in any case.
     pub(super) ack: bool,
     pub(super) again: Again,
-    /// Place in the log that the client has when it acknowledges this.
-    pub(super) upto: Seqno,
+    /// Place in the log that the client has when it acknowledges this; none if it is behind no
+    /// entry of the log.
+    pub(super) upto: Option<Seqno>,
 }
 
 /// What a part says when it is asked.
@@ -93,8 +94,6 @@ pub(super) struct Part {
     pub(super) stage: Stage,
     /// The stream's cursor; the backfill gives the state at this place.
     pub(super) begun: Seqno,
-    /// What was sent reaches to here.
-    at: Seqno,
     /// What was read reaches to here.
     read_to: Seqno,
     /// Where the cursor was moved to.
@@ -123,7 +122,6 @@ impl Part {
             id,
             stage: Stage::Log,
             begun: at,
-            at,
             read_to: at,
             moved: at,
             changes: VecDeque::new(),
@@ -239,9 +237,6 @@ impl Part {
             };
             if !change.op.is_mutation() {
                 self.controls.extend(controls(&change, request.checkpoints));
-                if self.controls.is_empty() {
-                    self.at = change.seqno;
-                }
                 continue;
             }
             return match self.draft(change, request) {
@@ -269,10 +264,6 @@ impl Part {
                 Again::Announcement(control.clone())
             }
         };
-        // The first of two leaves the place to the second one.
-        if let Some(upto) = control.upto.filter(|_| self.sealed) {
-            self.at = upto;
-        }
         Draft {
             event: control.event,
             specific: control.specific,
@@ -280,7 +271,8 @@ impl Part {
             flags: 0,
             ack: true,
             again,
-            upto: self.at,
+            // The first of two leaves the place to the second one.
+            upto: control.upto.filter(|_| self.sealed),
         }
     }
 
@@ -294,7 +286,7 @@ impl Part {
                 ack: self.queue.is_empty(),
                 again: Again::Item(item.clone()),
                 item: Some(item),
-                upto: self.at,
+                upto: None,
             })));
         }
         if !self.filled {
@@ -313,7 +305,6 @@ impl Part {
     }
 
     fn draft(&mut self, change: Change, request: &Request) -> Option<Draft> {
-        self.at = change.seqno;
         let item = change.item.clone()?;
         let next = self.changes.front();
         let (event, item, flags) = if change.op == Op::Delete {
@@ -336,7 +327,7 @@ impl Part {
             item: Some(item),
             flags,
             ack: !self.controls.is_empty() || next.is_none_or(|next| !next.op.is_mutation()),
-            upto: change.seqno,
+            upto: Some(change.seqno),
             again: Again::Change(change),
         })
     }
@@ -364,14 +355,8 @@ impl Part {
         }
     }
 
-    /// What the client has for good.
-    pub(super) fn acknowledged(&mut self, vbucket: &Vbucket, name: &[u8], upto: Seqno) {
-        if self.stage != Stage::Fill {
-            self.move_cursor(vbucket, name, upto);
-        }
-    }
-
-    fn move_cursor(&mut self, vbucket: &Vbucket, name: &[u8], upto: Seqno) {
+    /// The client has everything to this place in the log for good.
+    pub(super) fn move_cursor(&mut self, vbucket: &Vbucket, name: &[u8], upto: Seqno) {
         if upto > self.moved {
             self.moved = upto;
             vbucket.move_cursor(name, upto);

@@ -39,7 +39,7 @@ struct Sent {
     seqno: u32,
     part: usize,
     again: Again,
-    upto: Seqno,
+    upto: Option<Seqno>,
 }
 
 /// A message about no vbucket in particular.
@@ -286,7 +286,7 @@ impl Producer {
 
     fn hello(&mut self, hello: &Hello) -> Message {
         let seqno = self.number(2);
-        let flags = self.note(NO_PART, Again::Nothing, Seqno::ZERO, true);
+        let flags = self.note(NO_PART, Again::Nothing, None, true);
         Message {
             specific: Specific::of(&[&hello.code.to_be_bytes()]),
             flags,
@@ -319,7 +319,7 @@ impl Producer {
     }
 
     /// Notes what was sent; returns the flag that asks for an answer.
-    fn note(&mut self, part: usize, again: Again, upto: Seqno, wanted: bool) -> u16 {
+    fn note(&mut self, part: usize, again: Again, upto: Option<Seqno>, wanted: bool) -> u16 {
         if !self.request.acks {
             return 0;
         }
@@ -355,9 +355,12 @@ impl Producer {
                 continue;
             };
             part.in_flight -= 1;
+            let Some(reached) = sent.upto else {
+                continue;
+            };
             match moved.iter_mut().find(|(index, _)| *index == sent.part) {
-                Some((_, upto)) => *upto = sent.upto,
-                None => moved.push((sent.part, sent.upto)),
+                Some((_, upto)) => *upto = reached,
+                None => moved.push((sent.part, reached)),
             }
         }
         for (index, upto) in moved {
@@ -366,7 +369,7 @@ impl Producer {
                 let vbucket = vbuckets.get(part.id)?;
                 Some((part, vbucket))
             }) {
-                part.acknowledged(vbucket, &self.name, upto);
+                part.move_cursor(vbucket, &self.name, upto);
             }
         }
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{ACK, BACKFILL, CHECKPOINTS, LONG, Link, Node, assert_same, cookie, phase, replica};
 use crate::settings::Family;
+use crate::tap::Report;
 use crate::types::StoreOp;
 
 /// Numbers that depend on the seed alone.
@@ -92,10 +93,20 @@ fn disturb(master: &Node, replica: &Node, link: &mut Link, random: &mut Random) 
         8 => master.host.advance(6),
         9 => master.write(),
         10 => replica.write(),
-        _ => {
-            link.answers = !link.answers;
-        }
+        _ if link.answers => link.answers = false,
+        _ => link.answer_late(master),
     }
+}
+
+/// What went by of late.
+fn history(link: &Link) -> String {
+    let from = link.sent.len().saturating_sub(60);
+    let recent = link.sent[from..].iter();
+    let entry = |sent: &super::Sent| {
+        let head: String = sent.text.chars().take(40).collect();
+        format!("{} {head} {:#x}\n", sent.seqno, sent.answer)
+    };
+    recent.map(entry).collect()
 }
 
 fn play(seed: u64) {
@@ -122,7 +133,7 @@ fn play(seed: u64) {
             for _ in 0..random.below(60) {
                 link.step(&master, Some(&replica));
             }
-            assert!(!link.closed, "seed {seed}: {:?}", link.sent.last());
+            assert!(!link.closed, "seed {seed}: {}", history(&link));
             disturb(&master, &replica, &mut link, &mut random);
         }
         ends.store(true, Ordering::Relaxed);
@@ -133,25 +144,26 @@ fn play(seed: u64) {
 /// Everything comes over; then the window, if there is one, ends.
 fn finish(master: Node, replica: Node, mut link: Link, seed: u64) {
     let come_over = |link: &mut Link| {
-        link.answers = true;
+        link.answer_late(&master);
         master.host.until("everything has come over", || {
+            let before = link.sent.len();
             master.host.advance(6);
-            link.settle(&master, &replica);
-            assert!(!link.closed, "seed {seed}: {:?}", link.sent.last());
+            link.pump(&master, Some(&replica));
+            assert!(!link.closed, "seed {seed}: {}", history(link));
             let reports = master.engine.streams().reports();
-            reports
-                .iter()
-                .all(|stream| stream.backlog == 0 && !stream.filling)
+            let ready = |stream: &Report| stream.backlog == 0 && !stream.filling;
+            // Marks are in no backlog, and may be put off.
+            reports.iter().all(ready) && link.sent.len() == before
         });
     };
-    if !link.answers {
-        // Nobody knows which answers are owed: the connection ends.
-        link.disconnect(&master, Some(&replica));
-        link = Link::replicate(&master, &replica);
-    }
     come_over(&mut link);
     assert_same(&master, &replica);
-    assert_eq!(phase(&master), phase(&replica), "seed {seed}");
+    assert_eq!(
+        phase(&master),
+        phase(&replica),
+        "seed {seed}: {}",
+        history(&link)
+    );
     if phase(&master).is_some() {
         if seed.is_multiple_of(2) {
             master.complete().unwrap();
@@ -167,9 +179,8 @@ fn finish(master: Node, replica: Node, mut link: Link, seed: u64) {
 }
 
 #[test]
-#[ignore = "seed 3 fails at times: a REVERT mark that is refused and comes again is a misfit"]
 fn both_sides_are_equal_after_all() {
-    for seed in 1..=12 {
+    for seed in 1..=100 {
         play(seed);
     }
 }

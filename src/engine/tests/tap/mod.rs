@@ -289,6 +289,14 @@ impl Link {
         src.host.call(self.stream, call).is_ok()
     }
 
+    /// Answers from now on, and what was not answered.
+    pub(super) fn answer_late(&mut self, src: &Node) {
+        self.answers = true;
+        if let Some(last) = self.sent.iter().rfind(|sent| sent.ack) {
+            assert!(self.answer(src, last.seqno, 0));
+        }
+    }
+
     /// Steps until the stream pauses or ends.
     pub(super) fn pump(&mut self, src: &Node, dst: Option<&Node>) {
         while self.step(src, dst) {}

@@ -9,6 +9,7 @@ use crate::checkpoint::Phase;
 use crate::engine::{TapEvent, UpdateError, UpdateState};
 use crate::error::Error;
 use crate::host::LogLevel;
+use crate::settings::Family;
 use crate::types::VbucketState;
 
 /// A master and its replica that has all of it.
@@ -337,9 +338,7 @@ fn a_stream_that_goes_on_inside_the_window_repeats_the_start() {
     master.set(0, "k", "inside");
     link.settle(&master, &replica);
     let settings = &master.engine.shared().settings;
-    settings
-        .set(crate::settings::Family::Tap, "tap_keepalive", "60")
-        .unwrap();
+    settings.set(Family::Tap, "tap_keepalive", "60").unwrap();
     link.disconnect(&master, Some(&replica));
     // By its cursor, and without a list.
     let flags = super::ACK | super::CHECKPOINTS;
@@ -674,6 +673,33 @@ fn a_replica_that_was_restarted_inside_the_window_catches_up() {
             assert_same(&crash(master), &crash(replica));
         }
     }
+}
+
+/// What the client acknowledged is the announcement, not the mark that it refused: the next stream
+/// of that name begins with the mark.
+#[test]
+fn a_refused_start_is_not_lost_with_the_connection() {
+    let (master, replica, mut link) = pair();
+    let settings = &master.engine.shared().settings;
+    settings.set(Family::Tap, "tap_keepalive", "60").unwrap();
+    master.start().unwrap();
+    write_window(&master);
+    // The mark does not reach the replica; its announcement comes again and is taken.
+    link.refuse("opaque 4", NOT_NOW);
+    link.pump(&master, Some(&replica));
+    master.host.advance(6);
+    link.step(&master, Some(&replica));
+    assert!(link.sent.last().unwrap().text.starts_with("window 4"));
+    assert_eq!(phase(&replica), None);
+    link.disconnect(&master, Some(&replica));
+    master.revert().unwrap();
+    let flags = super::BACKFILL | super::ACK | super::CHECKPOINTS;
+    let mut link = Link::connect(&master, "replica", flags, &[0; 8]).unwrap();
+    link.settle(&master, &replica);
+    assert_eq!((link.count("opaque 4"), link.count("opaque 6")), (1, 1));
+    assert!(!link.closed);
+    assert_eq!(phase(&replica), None);
+    assert_same(&master, &replica);
 }
 
 /// A stream that begins anew, from a checkpoint before a window that has ended, plays it again.
