@@ -8,6 +8,7 @@
     reason = "a test may fail"
 )]
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -444,6 +445,50 @@ fn every_lock_says_what_it_guards() {
                 }
             }
         },
+    );
+}
+
+/// The tests that a module's own documentation names in backquotes.
+fn named_tests(file: &File) -> impl Iterator<Item = (usize, &str)> {
+    let documentation = file.lines().filter(|(_, line)| line.starts_with("//! "));
+    let quoted = documentation.flat_map(|(number, line)| {
+        let names = line.split('`').skip(1).step_by(2);
+        names.map(move |name| (number, name))
+    });
+    let is_word = |name: &str| {
+        let is_part = |letter: char| letter == '_' || letter.is_ascii_alphanumeric();
+        name.matches('_').count() > 1 && name.chars().all(is_part)
+    };
+    quoted.filter(move |(_, name)| is_word(name))
+}
+
+#[test]
+fn tests_that_a_table_names_exist() {
+    let files = files();
+    let is_code = |file: &&File| file.is(&["rs", "py"]);
+    let words = |line: &str| {
+        let rest = line.trim_start();
+        let rest = rest.strip_prefix("fn ").or(rest.strip_prefix("def "))?;
+        Some(rest.split('(').next()?.to_owned())
+    };
+    let functions = files.iter().filter(is_code);
+    let functions = functions.flat_map(|file| file.lines().filter_map(|(_, line)| words(line)));
+    let functions: HashSet<String> = functions.collect();
+    check("a test that does not exist", |file, findings| {
+        if !file.path.starts_with("src/engine/tests/") {
+            return;
+        }
+        for (number, name) in named_tests(file) {
+            if !functions.contains(name) {
+                findings.push(file.finding(number, name));
+            }
+        }
+    });
+    let named = files.iter().map(|file| named_tests(file).count());
+    let named: usize = named.sum();
+    assert!(
+        named > 100,
+        "the tables of tests were not found: {named} names"
     );
 }
 

@@ -1,6 +1,5 @@
-//! The sentences of online-update.md, each with the tests that show it; those of section "TAP and
-//! replicas" stand with TAP. A name that begins with `test_` is a client test over a real socket.
-//! `tests/tidy.rs` checks that the tests exist.
+//! The sentences of online-update.md, each with the tests that show it. A name that begins with
+//! `test_` is a client test over a real socket. `tests/tidy.rs` checks that the tests exist.
 //!
 //! # Commands
 //! - What each command does in each state, and that a refusal has words:
@@ -103,6 +102,43 @@
 //!   `it_ends_at_the_low_water_mark`
 //! - Its counters:
 //!   `the_report_follows_the_window`, `test_all_kinds_of_mutation_come_back`
+//!
+//! # TAP and replicas
+//! - The three items go down every stream in their place, each as two messages:
+//!   `a_mark_is_two_messages_in_its_place_in_the_order`,
+//!   `d6_a_stream_without_checkpoints_carries_windows_too`
+//! - An announced mark applies to that checkpoint or is an error, a bare one to what is open:
+//!   `a_mark_for_another_window_is_an_error`,
+//!   `bare_marks_apply_to_whichever_window_is_open`
+//! - A replica does what its master did, and persists nothing of the window:
+//!   `a_replica_does_not_persist_the_window`,
+//!   `b9_a_completed_window_reaches_the_disk_of_the_replica`,
+//!   `both_sides_are_equal_after_all`
+//! - A mark that does not fit is an error answer and a log line:
+//!   `a_mark_that_fits_nothing_is_an_error`, `marks_in_every_state`
+//! - A stream that starts inside the window gives the state at the barrier, then the window:
+//!   `a_backfill_inside_the_window_is_of_the_state_before_it`,
+//!   `a_backfill_behind_a_flush_of_the_window_brings_what_was_flushed`,
+//!   `b10_a_replica_that_joins_inside_the_window_can_revert_and_complete`
+//! - Marks wake the streams of an idle master:
+//!   `d1_a_mark_wakes_an_idle_stream`
+//! - A stream that reconnects repeats the start; the id makes marks idempotent:
+//!   `a_stream_that_goes_on_inside_the_window_repeats_the_start`,
+//!   `d2_a_stream_that_comes_back_inside_the_window_goes_on`,
+//!   `a_mark_that_was_applied_is_accepted_again`,
+//!   `a_refused_start_is_not_lost_with_the_connection`
+//! - A window that its master lost is taken back by the replica, and its id never used again:
+//!   `a_checkpoint_that_follows_without_an_end_takes_the_window_back`,
+//!   `a_start_of_another_window_takes_the_lost_one_back`,
+//!   `d5_a_replica_takes_back_a_window_that_its_master_lost`,
+//!   `a_master_that_lost_its_window_goes_on_behind_its_id`
+//! - A takeover moves the window with the vbucket:
+//!   `d4_a_takeover_moves_the_window`
+//! - What was refused comes again before all that follows it, marks above all:
+//!   `what_was_refused_comes_before_all_that_follows`,
+//!   `b15_a_refused_mutation_is_sent_again_before_the_mark`
+//! - A master's REVERT waits for no replica; one that was restarted catches up:
+//!   `a_replica_that_was_restarted_inside_the_window_catches_up`
 //!
 //! # Crash and restart
 //! - A node that dies in a window comes back with the state at START:
