@@ -161,11 +161,7 @@ fn the_store_says_open_while_any_vbucket_has_a_window() {
         // A dead vbucket keeps its window.
         node.engine.set_vbucket(1, VbucketState::Dead).unwrap();
         let end = |node: &Node| {
-            let outcome = if completes {
-                node.complete()
-            } else {
-                node.revert()
-            };
+            let outcome = node.decide(completes);
             outcome.unwrap();
             node.write();
         };

@@ -90,12 +90,7 @@ fn a_crash_after_a_window_finds_what_was_decided() {
         node.set(0, "k", "before");
         node.start().unwrap();
         node.set(0, "k", "inside");
-        if completes {
-            node.complete()
-        } else {
-            node.revert()
-        }
-        .unwrap();
+        node.decide(completes).unwrap();
         node.write();
         let node = node.crash();
         let (value, outcome) = if completes {

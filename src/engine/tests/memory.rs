@@ -13,7 +13,7 @@ use crate::store::Store;
 use crate::store::memory::MemoryStore;
 use crate::types::StoreOp;
 
-use super::{CLIENT, OPERATOR, text};
+use super::{CLIENT, OPERATOR, decide, text};
 
 fn start(config: &str) -> (Arc<FakeHost>, Engine) {
     let host = Arc::new(FakeHost::new());
@@ -102,13 +102,7 @@ fn without_a_quota_nothing_goes_and_windows_work_as_with_a_disk() {
         set(&engine, "1", b"inside").unwrap();
         set(&engine, "new", b"inside").unwrap();
         engine.remove(CLIENT, b"2", 0, 0).unwrap();
-        let outcome = host.finish(OPERATOR, || {
-            if completes {
-                engine.complete_update(OPERATOR)
-            } else {
-                engine.revert_update(OPERATOR)
-            }
-        });
+        let outcome = host.finish(OPERATOR, || decide(&engine, OPERATOR, completes));
         assert_eq!(outcome, Ok(Ok(())));
         let value = if completes { "inside" } else { "before" };
         assert_eq!(get(&engine, "1").as_deref(), Some(value));

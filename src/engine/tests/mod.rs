@@ -43,6 +43,15 @@ const CLIENT: Cookie = Cookie::new(0x1000);
 /// Another one, who sends the commands of online update.
 const OPERATOR: Cookie = Cookie::new(0x2000);
 
+/// COMPLETE or REVERT of a client.
+fn decide(engine: &Engine, client: Cookie, completes: bool) -> Result<Outcome> {
+    if completes {
+        engine.complete_update(client)
+    } else {
+        engine.revert_update(client)
+    }
+}
+
 /// A node that can be restarted and can crash.
 struct Node {
     host: Arc<FakeHost>,
@@ -173,18 +182,19 @@ impl Node {
 
     /// COMPLETE, or the second call of one that was begun.
     fn complete(&self) -> Outcome {
-        self.host.wait(OPERATOR);
-        self.host
-            .finish(OPERATOR, || self.engine.complete_update(OPERATOR))
-            .unwrap()
+        self.decide(true)
     }
 
     /// REVERT, or the second call of one that was begun.
     fn revert(&self) -> Outcome {
+        self.decide(false)
+    }
+
+    /// COMPLETE or REVERT, or the second call of one that was begun.
+    fn decide(&self, completes: bool) -> Outcome {
         self.host.wait(OPERATOR);
-        self.host
-            .finish(OPERATOR, || self.engine.revert_update(OPERATOR))
-            .unwrap()
+        let call = || decide(&self.engine, OPERATOR, completes);
+        self.host.finish(OPERATOR, call).unwrap()
     }
 
     /// Sends COMPLETE and does not wait for the answer.

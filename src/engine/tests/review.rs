@@ -1,6 +1,6 @@
 //! The six comments that reviewers made on the online update of 2011, each answered by a test.
 
-use super::{CLIENT, Node, OPERATOR, refusal};
+use super::{CLIENT, Node, OPERATOR, decide, refusal};
 use crate::checkpoint::{Begin, Change, Log, Op, View};
 use crate::constants::{
     CHECKPOINT_ENGINE_TAP_OPAQUE_ONLINE_UPDATE_END as UPDATE_END,
@@ -223,13 +223,8 @@ fn review_4_the_client_that_was_told_to_wait_is_notified() {
         node.set(0, "k", "inside");
         node.write();
         let send = |cookie| {
-            node.host.call(cookie, || {
-                if completes {
-                    node.engine.complete_update(cookie)
-                } else {
-                    node.engine.revert_update(cookie)
-                }
-            })
+            node.host
+                .call(cookie, || decide(&node.engine, cookie, completes))
         };
         node.store.hold_commits(true);
         assert_eq!(send(OPERATOR), Err(Error::WouldBlock));

@@ -175,7 +175,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use super::{CLIENT, Node, OPERATOR};
+use super::{CLIENT, Node, OPERATOR, decide};
 use crate::engine::UpdateState;
 use crate::error::{Error, Result};
 use crate::ffi::alloc::allocations_of_this_thread;
@@ -184,23 +184,15 @@ use crate::settings::Family;
 use crate::types::{Arithmetic, StoreOp, VbucketState};
 
 fn begin(node: &Node, completes: bool) {
-    let begun = node.host.call(OPERATOR, || {
-        if completes {
-            node.engine.complete_update(OPERATOR)
-        } else {
-            node.engine.revert_update(OPERATOR)
-        }
-    });
+    let begun = node
+        .host
+        .call(OPERATOR, || decide(&node.engine, OPERATOR, completes));
     assert_eq!(begun, Err(Error::WouldBlock));
 }
 
 /// Waits for a command that was begun.
 fn end(node: &Node, completes: bool) {
-    let outcome = if completes {
-        node.complete()
-    } else {
-        node.revert()
-    };
+    let outcome = node.decide(completes);
     assert_eq!(outcome, Ok(()));
 }
 

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use super::{CLIENT, Node, OPERATOR, id, refusal};
+use super::{CLIENT, Node, OPERATOR, decide, id, refusal};
 use crate::engine::{UpdateError, UpdateState};
 use crate::error::Error;
 use crate::host::{Cookie, Host, LogLevel};
@@ -275,13 +275,8 @@ fn two_operators_who_race_get_exactly_one_winner() {
         node.start().unwrap();
         node.set(0, "k", "inside");
         let send = |cookie: Cookie, completes: bool| {
-            node.host.finish(cookie, || {
-                if completes {
-                    node.engine.complete_update(cookie)
-                } else {
-                    node.engine.revert_update(cookie)
-                }
-            })
+            node.host
+                .finish(cookie, || decide(&node.engine, cookie, completes))
         };
         let (one, other) = (Cookie::new(0x3000), Cookie::new(0x4000));
         let (completed, second) = thread::scope(|scope| {

@@ -1,6 +1,6 @@
 //! Sentences of online-update.md that no other test is about; each test names its section.
 
-use super::{CLIENT, Node, OPERATOR};
+use super::{CLIENT, Node, OPERATOR, decide};
 use crate::engine::UpdateState;
 use crate::error::Error;
 use crate::settings::Family;
@@ -19,13 +19,9 @@ fn a_client_that_leaves_at_any_instant_of_a_command_stops_nothing() {
             node.set(0, "k", "inside");
             node.write();
             node.store.hold_commits(true);
-            let begun = node.host.call(OPERATOR, || {
-                if completes {
-                    node.engine.complete_update(OPERATOR)
-                } else {
-                    node.engine.revert_update(OPERATOR)
-                }
-            });
+            let begun = node
+                .host
+                .call(OPERATOR, || decide(&node.engine, OPERATOR, completes));
             assert_eq!(begun, Err(Error::WouldBlock));
             let leave = |at| {
                 if at == instant {

@@ -153,11 +153,7 @@ fn a_window_that_begins_while_keys_are_loading_is_taken_back_or_kept() {
         node.set(1, "1", "inside");
         node.set(1, "more", "inside");
         node.remove(2, "1").unwrap();
-        if completes {
-            node.complete().unwrap();
-        } else {
-            node.revert().unwrap();
-        }
+        node.decide(completes).unwrap();
         let check = |node: &Node| {
             let value = if completes { "inside" } else { "old" };
             assert_eq!(node.get(0, "1").as_deref(), Some(value));
@@ -179,11 +175,7 @@ fn a_window_may_end_while_keys_are_loading() {
         node.set(0, "1", "inside");
         node.flush_all();
         node.set(0, "2", "inside");
-        if completes {
-            node.complete().unwrap();
-        } else {
-            node.revert().unwrap();
-        }
+        node.decide(completes).unwrap();
         release(&node);
         let check = |node: &Node| {
             let expected = if completes {

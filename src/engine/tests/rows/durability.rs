@@ -117,11 +117,7 @@ fn f5_memory_full_of_a_window_is_a_temporary_failure() {
             assert_eq!(refused, Err(Error::Temporary));
         }
         assert_eq!(node.get(0, "7"), Some(value("inside")));
-        let outcome = if completes {
-            node.complete()
-        } else {
-            node.revert()
-        };
+        let outcome = node.decide(completes);
         assert_eq!(outcome, Ok(()));
         let expected = if completes { "inside" } else { "before" };
         for key in 0..1_000 {
@@ -146,11 +142,7 @@ fn f6_deletions_of_a_window_leave_no_slot_once_it_has_ended() {
             node.remove(0, &format!("new {key}")).unwrap();
         }
         assert_eq!(node.items(), 0);
-        let outcome = if completes {
-            node.complete()
-        } else {
-            node.revert()
-        };
+        let outcome = node.decide(completes);
         assert_eq!(outcome, Ok(()));
         node.write();
         let slots = node.engine.vbucket(0).unwrap().shape().slots;
@@ -170,11 +162,7 @@ fn f7_a_long_window_leaves_exact_figures() {
         }
         node.host.advance(100_000);
         let waiting = || node.engine.vbucket(0).unwrap().with_log(Log::unpersisted);
-        let outcome = if completes {
-            node.complete()
-        } else {
-            node.revert()
-        };
+        let outcome = node.decide(completes);
         assert_eq!(outcome, Ok(()));
         node.write();
         assert_eq!(waiting(), 0);

@@ -11,11 +11,7 @@ fn e1_a_vbucket_created_in_the_window_is_part_of_it() {
         node.activate(7);
         node.set(7, "k", "inside");
         assert!(node.start().is_err());
-        let outcome = if completes {
-            node.complete()
-        } else {
-            node.revert()
-        };
+        let outcome = node.decide(completes);
         assert_eq!(outcome, Ok(()));
         assert_eq!(node.state(), UpdateState::None);
         let node = node.crash_after_a_write();
@@ -36,11 +32,7 @@ fn e2_a_vbucket_that_was_dead_meanwhile_can_be_decided() {
         assert_eq!(node.complete(), Ok(()));
         node.activate(1);
         assert_eq!(node.state(), UpdateState::Open);
-        let outcome = if completes {
-            node.complete()
-        } else {
-            node.revert()
-        };
+        let outcome = node.decide(completes);
         assert_eq!(outcome, Ok(()));
         let expected = if completes { "inside" } else { "before" };
         assert_eq!(node.get(1, "k").as_deref(), Some(expected));
@@ -60,11 +52,7 @@ fn e3_a_vbucket_that_was_dead_at_start_joins() {
         node.start().unwrap();
         node.activate(1);
         node.set(1, "k", "inside");
-        let outcome = if completes {
-            node.complete()
-        } else {
-            node.revert()
-        };
+        let outcome = node.decide(completes);
         assert_eq!(outcome, Ok(()));
         let expected = if completes { "inside" } else { "before" };
         assert_eq!(node.get(1, "k").as_deref(), Some(expected));

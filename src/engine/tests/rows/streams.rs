@@ -4,45 +4,26 @@ use super::{Node, VbucketState};
 use crate::engine::TapEvent;
 use crate::engine::tests::tap::{
     ACK, BACKFILL, LIST, Link, NOT_NOW, TAKEOVER, announce, assert_same, bare, checkpoint, cookie,
-    list, mutation, opaque, open_id, phase, receive, replica, value,
+    list, mutation, opaque, open_id, pair, pair_with, phase, receive, replica, value, write_window,
 };
 use crate::host::LogLevel;
 use crate::settings::Family;
 
-/// A master and its replica, with a key on both disks.
-fn pair() -> (Node, Node, Link) {
-    pair_with("")
-}
-
-fn pair_with(config: &str) -> (Node, Node, Link) {
-    let (master, replica) = (Node::with(config), replica());
-    master.set(0, "k", "before");
-    master.set(0, "gone", "before");
-    let mut link = Link::replicate(&master, &replica);
-    link.settle(&master, &replica);
-    master.write();
-    replica.write();
-    (master, replica, link)
-}
-
-fn write_window(node: &Node) {
-    node.set(0, "k", "inside");
-    node.set(0, "new", "inside");
-    node.remove(0, "gone").unwrap();
-}
-
 /// What came before is on both sides as it was, and what comes later is persisted.
-fn check_reverted(master: Node, replica: Node, mut link: Link) {
-    assert_eq!(value(&replica, "k").as_deref(), Some("before"));
-    assert_eq!(value(&replica, "gone").as_deref(), Some("before"));
-    assert_eq!(value(&replica, "new"), None);
-    check_goes_on(master, replica, &mut link);
+fn check_reverted(master: Node, replica: Node, link: Link) {
+    check_end(master, replica, link, false);
 }
 
-fn check_completed(master: Node, replica: Node, mut link: Link) {
-    assert_eq!(value(&replica, "k").as_deref(), Some("inside"));
-    assert_eq!(value(&replica, "gone"), None);
-    assert_eq!(value(&replica, "new").as_deref(), Some("inside"));
+fn check_completed(master: Node, replica: Node, link: Link) {
+    check_end(master, replica, link, true);
+}
+
+/// The window has ended on both sides as it should, and what comes later is persisted.
+fn check_end(master: Node, replica: Node, mut link: Link, completed: bool) {
+    let expected = if completed { "inside" } else { "before" };
+    assert_eq!(value(&replica, "k").as_deref(), Some(expected));
+    assert_eq!(value(&replica, "gone").is_none(), completed);
+    assert_eq!(value(&replica, "new").is_some(), completed);
     check_goes_on(master, replica, &mut link);
 }
 
@@ -129,15 +110,9 @@ fn a9_a_window_is_one_checkpoint_on_the_replica_however_large() {
         write_window(&master);
         link.settle(&master, &replica);
         assert_eq!((open_id(&master), open_id(&replica)), (window, window));
-        if completes {
-            master.complete().unwrap();
-            link.settle(&master, &replica);
-            check_completed(master, replica, link);
-        } else {
-            master.revert().unwrap();
-            link.settle(&master, &replica);
-            check_reverted(master, replica, link);
-        }
+        master.decide(completes).unwrap();
+        link.settle(&master, &replica);
+        check_end(master, replica, link, completes);
     }
 }
 
@@ -204,15 +179,9 @@ fn b10_a_replica_that_joins_inside_the_window_can_revert_and_complete() {
         replica.write();
         assert_eq!(replica.stored(0, "k").as_deref(), Some("before"));
         assert_eq!(replica.stored(0, "gone").as_deref(), Some("before"));
-        if completes {
-            master.complete().unwrap();
-            link.settle(&master, &replica);
-            check_completed(master, replica, link);
-        } else {
-            master.revert().unwrap();
-            link.settle(&master, &replica);
-            check_reverted(master, replica, link);
-        }
+        master.decide(completes).unwrap();
+        link.settle(&master, &replica);
+        check_end(master, replica, link, completes);
     }
 }
 
@@ -369,15 +338,9 @@ fn d6_a_stream_without_checkpoints_carries_windows_too() {
         master.start().unwrap();
         write_window(&master);
         link.settle(&master, &replica);
-        if completes {
-            master.complete().unwrap();
-            link.settle(&master, &replica);
-            check_completed(master, replica, link);
-        } else {
-            master.revert().unwrap();
-            link.settle(&master, &replica);
-            check_reverted(master, replica, link);
-        }
+        master.decide(completes).unwrap();
+        link.settle(&master, &replica);
+        check_end(master, replica, link, completes);
     }
 }
 

@@ -165,11 +165,7 @@ fn finish(master: Node, replica: Node, mut link: Link, seed: u64) {
         history(&link)
     );
     if phase(&master).is_some() {
-        if seed.is_multiple_of(2) {
-            master.complete().unwrap();
-        } else {
-            master.revert().unwrap();
-        }
+        master.decide(seed.is_multiple_of(2)).unwrap();
         come_over(&mut link);
         assert_same(&master, &replica);
     }

@@ -59,6 +59,31 @@ pub(super) fn replica() -> Node {
     node_in(VbucketState::Replica, "")
 }
 
+/// A master and its replica that has all of it, on both disks.
+pub(super) fn pair() -> (Node, Node, Link) {
+    pair_with("")
+}
+
+/// The same with a configuration of the master.
+pub(super) fn pair_with(config: &str) -> (Node, Node, Link) {
+    let (master, replica) = (Node::with(config), replica());
+    for key in ["k", "gone", "same"] {
+        master.set(0, key, "before");
+    }
+    let mut link = Link::replicate(&master, &replica);
+    link.settle(&master, &replica);
+    master.write();
+    replica.write();
+    (master, replica, link)
+}
+
+/// A change of each kind.
+pub(super) fn write_window(node: &Node) {
+    node.set(0, "k", "inside");
+    node.set(0, "new", "inside");
+    node.remove(0, "gone").unwrap();
+}
+
 /// User data of TAP_CONNECT for a stream with a backfill, in acknowledged checkpoints.
 pub(super) fn resume_data(closed: u64) -> Vec<u8> {
     let mut data = 0_u64.to_be_bytes().to_vec();

@@ -3,7 +3,7 @@
 
 use super::{
     LONG, Link, NOT_NOW, Node, announce, assert_same, bare, checkpoint, contents, cookie, evict,
-    mutation, node_in, opaque, open_id, phase, receive, replica, value,
+    mutation, node_in, opaque, open_id, pair, phase, receive, replica, value, write_window,
 };
 use crate::checkpoint::Phase;
 use crate::engine::{TapEvent, UpdateError, UpdateState};
@@ -11,32 +11,6 @@ use crate::error::Error;
 use crate::host::LogLevel;
 use crate::settings::Family;
 use crate::types::VbucketState;
-
-/// A master and its replica that has all of it.
-fn pair() -> (Node, Node, Link) {
-    let (master, replica) = (Node::new(), replica());
-    for key in ["k", "gone", "same"] {
-        master.set(0, key, "before");
-    }
-    let mut link = Link::replicate(&master, &replica);
-    link.settle(&master, &replica);
-    master.write();
-    replica.write();
-    (master, replica, link)
-}
-
-fn write_window(node: &Node) {
-    node.set(0, "k", "inside");
-    node.set(0, "new", "inside");
-    node.remove(0, "gone").unwrap();
-}
-
-fn crash(node: Node) -> Node {
-    let node = node.crash_after_a_write();
-    let loading = || node.engine.vbucket(0).unwrap().is_loading();
-    node.host.until("it is loaded", || !loading());
-    node
-}
 
 /// "The three meta items go down every TAP stream of the vbucket, in their place in the mutation
 /// order. Each is two TAP_OPAQUE messages."
@@ -96,7 +70,7 @@ fn bare_marks_apply_to_whichever_window_is_open() {
         mutation(&replica, peer, "k", "inside").unwrap();
         opaque(&replica, peer, end).unwrap();
         assert_eq!(phase(&replica), None);
-        let replica = crash(replica);
+        let replica = replica.crash_after_a_write();
         assert_eq!(value(&replica, "k").as_deref(), Some(expected));
     }
 }
@@ -183,11 +157,7 @@ fn marks_that_arrive_twice_do_no_harm() {
         master.start().unwrap();
         write_window(&master);
         link.settle(&master, &replica);
-        if completes {
-            master.complete().unwrap();
-        } else {
-            master.revert().unwrap();
-        }
+        master.decide(completes).unwrap();
         link.settle(&master, &replica);
         assert!(!link.closed);
         assert_same(&master, &replica);
@@ -263,7 +233,10 @@ fn a_backfill_inside_the_window_is_of_the_state_before_it() {
         link.settle(&master, &replica);
         assert_same(&master, &replica);
         assert_eq!(contents(&replica).len(), 4);
-        assert_same(&crash(master), &crash(replica));
+        assert_same(
+            &master.crash_after_a_write(),
+            &replica.crash_after_a_write(),
+        );
     }
 }
 
@@ -285,15 +258,14 @@ fn a_backfill_behind_a_flush_of_the_window_brings_what_was_flushed() {
         assert!(link.texts().contains(&"set same before") && link.texts().contains(&"flush"));
         assert_same(&master, &replica);
         assert_eq!(contents(&replica).len(), 1);
-        if completes {
-            master.complete().unwrap();
-        } else {
-            master.revert().unwrap();
-        }
+        master.decide(completes).unwrap();
         link.settle(&master, &replica);
         assert_same(&master, &replica);
         assert_eq!(contents(&replica).len(), if completes { 1 } else { 2 });
-        assert_same(&crash(master), &crash(replica));
+        assert_same(
+            &master.crash_after_a_write(),
+            &replica.crash_after_a_write(),
+        );
     }
 }
 
@@ -316,16 +288,15 @@ fn a_window_may_end_while_a_backfill_runs() {
         while link.count("opaque 1") == 0 {
             link.step(&master, Some(&replica));
         }
-        if completes {
-            master.complete().unwrap();
-        } else {
-            master.revert().unwrap();
-        }
+        master.decide(completes).unwrap();
         master.set(0, "50", "after");
         link.settle(&master, &replica);
         assert_same(&master, &replica);
         assert_eq!(phase(&replica), None);
-        assert_same(&crash(master), &crash(replica));
+        assert_same(
+            &master.crash_after_a_write(),
+            &replica.crash_after_a_write(),
+        );
     }
 }
 
@@ -380,7 +351,10 @@ fn a_checkpoint_that_follows_without_an_end_takes_the_window_back() {
     assert_eq!(open_id(&replica).get(), 9);
     assert_eq!(value(&replica, "k").as_deref(), Some("before"));
     mutation(&replica, peer, "k", "after").unwrap();
-    assert_eq!(value(&crash(replica), "k").as_deref(), Some("after"));
+    assert_eq!(
+        value(&replica.crash_after_a_write(), "k").as_deref(),
+        Some("after")
+    );
 }
 
 /// The same when the sign is another window's START.
@@ -412,7 +386,7 @@ fn a_master_that_lost_its_window_goes_on_behind_its_id() {
     write_window(&master);
     link.settle(&master, &replica);
     link.disconnect(&master, Some(&replica));
-    let master = crash(master);
+    let master = master.crash_after_a_write();
     assert!(open_id(&master) > lost);
     // A window of the new life is another one.
     master.start().unwrap();
@@ -425,7 +399,10 @@ fn a_master_that_lost_its_window_goes_on_behind_its_id() {
     assert_same(&master, &replica);
     assert_eq!(value(&replica, "k").as_deref(), Some("before"));
     assert_eq!(value(&replica, "new"), None);
-    assert_same(&crash(master), &crash(replica));
+    assert_same(
+        &master.crash_after_a_write(),
+        &replica.crash_after_a_write(),
+    );
 }
 
 /// "A mutation refused by a peer (temporary failure) is sent again *before* anything that follows
@@ -557,7 +534,7 @@ fn a_failed_complete_leaves_the_window_open_on_the_replica_too() {
         assert_eq!(phase(&replica), None);
         assert_same(&master, &replica);
         let expected = if completes { "later inside" } else { "before" };
-        let (master, replica) = (crash(master), crash(replica));
+        let (master, replica) = (master.crash_after_a_write(), replica.crash_after_a_write());
         assert_same(&master, &replica);
         assert_eq!(value(&replica, "k").as_deref(), Some(expected));
     }
@@ -584,11 +561,7 @@ fn a_chain_of_three_follows_the_window() {
             second.settle(&b, &c);
             assert_same(&a, &c);
             assert_eq!(phase(&c), Some(Phase::Open));
-            if completes {
-                a.complete().unwrap();
-            } else {
-                a.revert().unwrap();
-            }
+            a.decide(completes).unwrap();
             a.set(0, "later", "later");
             first.settle(&a, &b);
             second.settle(&b, &c);
@@ -596,7 +569,7 @@ fn a_chain_of_three_follows_the_window() {
             assert_eq!((open_id(&a), open_id(&a)), (open_id(&b), open_id(&c)));
             assert_same(&a, &b);
             assert_same(&a, &c);
-            assert_same(&crash(a), &crash(c));
+            assert_same(&a.crash_after_a_write(), &c.crash_after_a_write());
         }
     }
 }
@@ -614,14 +587,10 @@ fn a_promoted_replica_takes_the_ordinary_commands() {
         replica.activate(0);
         assert_eq!(replica.state(), UpdateState::Open);
         replica.set(0, "k", "by the new master");
-        let outcome = if completes {
-            replica.complete()
-        } else {
-            replica.revert()
-        };
+        let outcome = replica.decide(completes);
         assert_eq!(outcome, Ok(()));
         assert!(open_id(&replica) > window);
-        let replica = crash(replica);
+        let replica = replica.crash_after_a_write();
         let expected = if completes {
             "by the new master"
         } else {
@@ -653,7 +622,7 @@ fn a_replica_that_was_restarted_inside_the_window_catches_up() {
             let replica = if in_good_order {
                 replica.restart()
             } else {
-                crash(replica)
+                replica.crash_after_a_write()
             };
             let loading = || replica.engine.vbucket(0).unwrap().is_loading();
             replica.host.until("it is loaded", || !loading());
@@ -663,14 +632,13 @@ fn a_replica_that_was_restarted_inside_the_window_catches_up() {
             link.settle(&master, &replica);
             assert_eq!(phase(&replica), Some(Phase::Open));
             assert_same(&master, &replica);
-            if completes {
-                master.complete().unwrap();
-            } else {
-                master.revert().unwrap();
-            }
+            master.decide(completes).unwrap();
             link.settle(&master, &replica);
             assert_same(&master, &replica);
-            assert_same(&crash(master), &crash(replica));
+            assert_same(
+                &master.crash_after_a_write(),
+                &replica.crash_after_a_write(),
+            );
         }
     }
 }
@@ -712,11 +680,7 @@ fn a_window_that_is_played_again_ends_the_same_way() {
         let from = open_id(&master).get() - 1;
         master.start().unwrap();
         write_window(&master);
-        if completes {
-            master.complete().unwrap();
-        } else {
-            master.revert().unwrap();
-        }
+        master.decide(completes).unwrap();
         master.set(0, "later", "later");
         link.settle(&master, &replica);
         for _ in 0..2 {
