@@ -326,6 +326,30 @@ class Revert(UpdateTest):
         self.assertEqual(stats["ep_onlineupdate"], "false")
         self.assertEqual(self.state()["last_outcome"], "completed")
 
+    def test_touched_keys_are_shown_by_prefix(self):
+        kept, gone, new = (self.key(name) for name in ("a kept", "a gone", "b new"))
+        self.link.set(kept, b"old")
+        self.link.set(gone, b"older")
+        self.does(START)
+        self.link.set(kept, b"newest")
+        self.link.delete(gone)
+        self.link.set(new, b"")
+
+        def shown(prefix):
+            escaped = prefix.replace(b" ", rb"\x20")
+            return self.link.stats(b"onlineupdate-keys " + escaped)
+
+        def name(key):
+            return "vb_0:" + key.decode().replace(" ", r"\x20")
+
+        told = {name(kept): "updated 3 6", name(gone): "deleted 5 -", name(new): "added - 0"}
+        self.assertEqual(shown(self.key("")), told)
+        del told[name(new)]
+        self.assertEqual(shown(self.key("a ")), told)
+        self.assertEqual(shown(self.key("c")), {})
+        self.does(REVERT)
+        self.assertEqual(shown(self.key("")), {})
+
     def test_nothing_waits_to_be_written_after_a_revert(self):
         for n in range(1000):
             self.link.set(self.key(str(n)), b"1")

@@ -3,22 +3,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{ACK, BACKFILL, CHECKPOINTS, LONG, Link, Node, assert_same, cookie, phase, replica};
+use super::{
+    ACK, BACKFILL, CHECKPOINTS, LONG, Link, Node, Random, assert_same, cookie, phase, replica,
+};
 use crate::settings::Family;
 use crate::tap::Report;
 use crate::types::StoreOp;
-
-/// Numbers that depend on the seed alone.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % bound
-    }
-}
 
 /// One change by a client with a connection of its own.
 fn write(node: &Node, random: &mut Random) {

@@ -16,6 +16,7 @@ use crate::vbucket::{Ejection, Found, Walk};
 
 mod consumer;
 mod ends;
+mod hostile;
 mod mixed;
 mod producer;
 mod windows;
@@ -39,6 +40,18 @@ pub(super) const LONG: &str = "a value that is so long that something is gained 
 /// Takes a durable value out of memory.
 pub(super) fn evict(node: &Node, key: &str) {
     assert_eq!(node.engine.evict(key.as_bytes(), 0), Ok(Ejection::Ejected));
+}
+
+/// Numbers that depend on the seed alone.
+pub(super) struct Random(pub(super) u64);
+
+impl Random {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
 }
 
 /// A connection that nobody had before.
