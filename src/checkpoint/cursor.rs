@@ -14,9 +14,8 @@ pub(crate) enum View {
     /// Persistence: the changes that may be written. A window that is open or completing stops it,
     /// one that was reverted is skipped.
     Store,
-    /// A stream to a replica: changes and marks, also of the open window. Before the mark of a
-    /// COMPLETE it waits until that is committed. Of a reverted window it gets the marks only: the
-    /// changes that it has not read yet are to have no effect.
+    /// A stream to a replica: changes and marks in their order, also of the open window and of one
+    /// that was reverted. Before the mark of a COMPLETE it waits until that is committed.
     Stream,
 }
 
@@ -139,18 +138,22 @@ impl Log {
         self.ahead(after).next().unwrap_or(&self.open).created
     }
 
-    /// Live changes behind a position that a reader there will be given at some time: those of a
-    /// reverted window never will.
+    /// Live changes behind a position that a stream there will be given at some time.
     pub(crate) fn remaining(&self, after: Seqno) -> usize {
-        self.ahead(after)
-            .filter(|checkpoint| checkpoint.kind != Kind::Reverted)
+        let ahead = self.ahead(after);
+        ahead
             .map(|checkpoint| checkpoint.changes_after(after))
             .sum()
     }
 
-    /// The same for the persistence cursor.
+    /// Live changes behind the persistence cursor that will be written at some time: those of a
+    /// reverted window never will.
     pub(crate) fn unpersisted(&self) -> usize {
-        self.remaining(self.persisted)
+        let ahead = self.ahead(self.persisted);
+        ahead
+            .filter(|checkpoint| checkpoint.kind != Kind::Reverted)
+            .map(|checkpoint| checkpoint.changes_after(self.persisted))
+            .sum()
     }
 
     /// The persistence cursor.
@@ -311,7 +314,6 @@ impl Checkpoint {
         match (view, self.kind) {
             (View::Store, Kind::Reverted) => None,
             (View::Store, _) => Some(Op::is_change),
-            (View::Stream, Kind::Reverted) => Some(|op| !op.is_change()),
             (View::Stream, _) => Some(|_| true),
         }
     }

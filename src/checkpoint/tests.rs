@@ -647,7 +647,7 @@ fn a_stream_that_begins_in_a_window_begins_with_its_start() {
 }
 
 #[test]
-fn a_stream_is_given_the_marks_of_a_reverted_window_and_no_change_of_it() {
+fn a_stream_is_given_a_reverted_window_whole_and_the_store_nothing_of_it() {
     let mut log = log();
     let at = log.register(b"s", Begin::Oldest).at;
     open(&mut log);
@@ -660,12 +660,14 @@ fn a_stream_is_given_the_marks_of_a_reverted_window_and_no_change_of_it() {
         Op::CheckpointEnd,
         Op::CheckpointStart,
         Op::UpdateStart,
+        Op::Set,
         Op::UpdateRevert,
         Op::CheckpointEnd,
         Op::CheckpointStart,
         Op::Set,
     ];
-    assert_eq!((marks.as_slice(), log.remaining(at)), (&expected[..], 1));
+    assert_eq!((marks.as_slice(), log.remaining(at)), (&expected[..], 2));
+    assert_eq!(log.unpersisted(), 1);
 }
 
 #[test]

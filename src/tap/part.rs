@@ -111,6 +111,9 @@ pub(super) struct Part {
     sealed: bool,
     /// The change that the client refused last.
     refused: Option<Seqno>,
+    /// It was refused again: the client is short of memory, and is spared from then on what a REVERT
+    /// has made void.
+    spares: bool,
     /// Messages that are not acknowledged.
     pub(super) in_flight: usize,
 }
@@ -132,6 +135,7 @@ impl Part {
             announced: None,
             sealed: false,
             refused: None,
+            spares: false,
             in_flight: 0,
         }
     }
@@ -340,6 +344,9 @@ impl Part {
             else {
                 return false;
             };
+            if self.spares {
+                changes.retain(|change| !is_void(change, vbucket));
+            }
             let open = vbucket.with_log(Log::open_id);
             if request.closed_only && changes.iter().any(|change| change.checkpoint >= open) {
                 changes.retain(|change| change.checkpoint < open);
@@ -392,9 +399,8 @@ impl Part {
         }
         if twice {
             // A client without room for what was reverted gets room by the mark behind it only.
-            let void = |change: &Change| vbucket.with_log(|log| log.is_reverted(change.seqno));
-            let changes = &mut self.changes;
-            changes.retain(|change| !change.op.is_mutation() || !void(change));
+            self.spares = true;
+            self.changes.retain(|change| !is_void(change, vbucket));
         }
     }
 
@@ -415,6 +421,11 @@ impl Part {
         let ahead = vbucket.and_then(|vbucket| vbucket.cursor_remaining(name, self.read_to));
         read.count() + self.queue.len() + ahead.unwrap_or(0)
     }
+}
+
+/// Whether a REVERT has taken the change back.
+fn is_void(change: &Change, vbucket: &Vbucket) -> bool {
+    change.op.is_change() && vbucket.with_log(|log| log.is_reverted(change.seqno))
 }
 
 fn value_flag(request: &Request) -> u16 {

@@ -149,9 +149,11 @@ fn review_2_every_cursor_stands_right_behind_the_revert_item() {
     assert_eq!(
         follow(&node, b"behind", barrier),
         [
-            (Op::CheckpointEnd, 0, 0),
-            (Op::CheckpointStart, 1, 0),
-            (Op::UpdateStart, 2, 0),
+            (Op::CheckpointEnd, 0, 2),
+            (Op::CheckpointStart, 1, 2),
+            (Op::UpdateStart, 2, 2),
+            (Op::Set, 3, 1),
+            (Op::Set, 4, 0),
             (Op::UpdateRevert, 5, 0),
             (Op::CheckpointEnd, 6, 0),
             (Op::CheckpointStart, 7, 0),

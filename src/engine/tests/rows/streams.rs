@@ -345,7 +345,8 @@ fn d6_a_stream_without_checkpoints_carries_windows_too() {
 }
 
 /// No number of keys is too large for a window. When memory is too small, what was refused and
-/// reverted since is sent once more, as the order demands, and then gives way to the mark.
+/// reverted since is sent once more, as the order demands, and then gives way to the mark, as does
+/// what was not sent yet.
 #[test]
 fn d7_a_replica_without_memory_for_the_window_still_gets_its_end() {
     let (master, replica, mut link) = pair();
@@ -359,6 +360,9 @@ fn d7_a_replica_without_memory_for_the_window_still_gets_its_end() {
     master.remove(0, "gone").unwrap();
     link.settle(&master, &replica);
     assert_eq!(link.sent.last().unwrap().answer, NOT_NOW, "{:?}", link.sent);
+    for key in 0..1_000 {
+        master.set(0, &key.to_string(), "inside");
+    }
     master.revert().unwrap();
     for refusals in 2..4 {
         master.host.advance(6);
