@@ -382,6 +382,11 @@ impl Producer {
         vbuckets: &VbucketMap,
         now: Duration,
     ) -> Acked {
+        // The cursors of a stream that ends may be another connection's by now; and what was not
+        // sent is not there.
+        if self.closing || is_after(seqno, self.seqno) {
+            return Acked::GoesOn;
+        }
         match answer {
             Answer::Taken => {
                 self.acknowledge(seqno, vbuckets, now);

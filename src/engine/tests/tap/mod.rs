@@ -19,6 +19,7 @@ mod ends;
 mod hostile;
 mod mixed;
 mod producer;
+mod resume;
 mod windows;
 
 pub(super) const BACKFILL: u32 = 0x01;
