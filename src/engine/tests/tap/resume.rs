@@ -1,12 +1,21 @@
 //! Where a stream goes on: a replica that says what it has, has it, whatever was cut off before.
 
-use super::{ACK, Link, NOT_NOW, Node, assert_same, opaque, pair};
+use super::{ACK, Link, NOT_NOW, Node, REGISTERED, assert_same, opaque, pair};
+use crate::settings::Family;
 use crate::tap::Event;
+use crate::types::Seqno;
 
 /// Closes the open checkpoint, and then the one behind it.
 fn rotate(master: &Node) {
     master.start().unwrap();
     master.revert().unwrap();
+}
+
+fn has_cursor(node: &Node, name: &str) -> bool {
+    let vbucket = node.engine.vbucket(0).unwrap();
+    vbucket
+        .cursor_remaining(name.as_bytes(), Seqno::ZERO)
+        .is_some()
 }
 
 /// What an older connection's client acknowledges late is nothing that the newer one has.
@@ -27,6 +36,51 @@ fn an_answer_to_a_replaced_connection_moves_nothing() {
         newer.settle(&master, &other);
         assert_same(&master, &other);
         assert_eq!(newer.count("opaque 1"), 1);
+    }
+}
+
+/// Whoever forgets a client forgets its cursors, however long those of other ones are kept.
+#[test]
+fn a_live_client_that_is_deregistered_leaves_nothing() {
+    let node = Node::new();
+    let settings = &node.engine.shared().settings;
+    settings.set(Family::Tap, "tap_keepalive", "60").unwrap();
+    let mut link = Link::connect(&node, "backup", REGISTERED | ACK, &[]).unwrap();
+    link.run(&node, None);
+    node.engine.streams().deregister(b"backup");
+    assert!(!has_cursor(&node, "backup"));
+    node.engine.streams().reset_chain();
+    link.disconnect(&node, None);
+    assert!(!has_cursor(&node, "backup"));
+}
+
+/// A client may call itself what the engine would call one without a name.
+#[test]
+fn a_stream_without_a_name_is_nobody_elses() {
+    let node = Node::new();
+    let mut named = Link::connect(&node, "anon_1", ACK, &[]).unwrap();
+    named.run(&node, None);
+    let mut unnamed = Link::connect(&node, "", ACK, &[]).unwrap();
+    node.set(0, "k", "1");
+    named.run(&node, None);
+    unnamed.run(&node, None);
+    let complete = |link: &Link| link.closed || link.count("set k 1") == 1;
+    assert!(complete(&named) && complete(&unnamed));
+}
+
+/// Two connections that come with one name at the same time are not both its stream.
+#[test]
+fn one_name_is_one_stream_at_any_time() {
+    let node = Node::with_vbuckets(64);
+    for round in 0..200 {
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| Link::connect(&node, "n", ACK, &[]).unwrap());
+            }
+        });
+        let reports = node.engine.streams().reports();
+        let open = reports.iter().filter(|stream| stream.connected).count();
+        assert_eq!(open, 1, "round {round}");
     }
 }
 
