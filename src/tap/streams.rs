@@ -472,6 +472,17 @@ impl Streams {
         self.signal.wake();
     }
 
+    /// Another node decides about the window of a vbucket: no replica is to hear what becomes of it
+    /// here.
+    pub(crate) fn leave(&self, vbucket: VbucketId) {
+        let lives: Vec<Arc<Live>> = self.live.read().values().cloned().collect();
+        for live in lives {
+            let mut producer = live.producer.lock();
+            producer.leave(vbucket);
+            self.drop_cursors(&producer.name, &[vbucket]);
+        }
+    }
+
     /// Sums over all streams.
     pub(crate) fn totals(&self) -> &Totals {
         &self.totals

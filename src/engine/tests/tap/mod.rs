@@ -20,6 +20,7 @@ mod hostile;
 mod mixed;
 mod producer;
 mod resume;
+mod takeover;
 mod windows;
 
 pub(super) const BACKFILL: u32 = 0x01;
