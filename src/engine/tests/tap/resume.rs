@@ -1,6 +1,6 @@
 //! Where a stream goes on: a replica that says what it has, has it, whatever was cut off before.
 
-use super::{ACK, Link, NOT_NOW, Node, REGISTERED, assert_same, opaque, pair};
+use super::{ACK, Link, NOT_NOW, Node, REGISTERED, assert_same, opaque, pair, value};
 use crate::settings::Family;
 use crate::tap::Event;
 use crate::types::Seqno;
@@ -9,6 +9,11 @@ use crate::types::Seqno;
 fn rotate(master: &Node) {
     master.start().unwrap();
     master.revert().unwrap();
+}
+
+/// Has all checkpoints from now on kept.
+fn hold(master: &Node) -> Link {
+    Link::connect(master, "slow", REGISTERED, &[]).unwrap()
 }
 
 fn has_cursor(node: &Node, name: &str) -> bool {
@@ -36,6 +41,35 @@ fn an_answer_to_a_replaced_connection_moves_nothing() {
         newer.settle(&master, &other);
         assert_same(&master, &other);
         assert_eq!(newer.count("opaque 1"), 1);
+    }
+}
+
+/// A client that names the checkpoint that it lacks has lost what it acknowledged of it.
+#[test]
+fn a_replica_that_lost_what_it_acknowledged_gets_it_again() {
+    for kept in [false, true] {
+        let (master, other, mut link) = pair();
+        if kept {
+            let settings = &master.engine.shared().settings;
+            settings.set(Family::Tap, "tap_keepalive", "60").unwrap();
+        }
+        rotate(&master);
+        master.set(0, "between", "1");
+        link.settle(&master, &other);
+        other.write();
+        other.engine.set_persistence(false);
+        let _hold = hold(&master);
+        master.set(0, "k", "acknowledged");
+        link.settle(&master, &other);
+        // The machine of the replica dies; its master notices or does not.
+        if kept {
+            link.disconnect(&master, Some(&other));
+        }
+        let other = other.crash();
+        assert_eq!(value(&other, "k").as_deref(), Some("before"));
+        let mut link = Link::replicate(&master, &other);
+        link.settle(&master, &other);
+        assert_same(&master, &other);
     }
 }
 
