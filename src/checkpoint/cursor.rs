@@ -42,7 +42,7 @@ pub(crate) struct ReadEnd {
     pub(crate) consistent: bool,
     /// Nothing more can be read at present.
     pub(crate) exhausted: bool,
-    /// The checkpoint that was read to its end.
+    /// The checkpoint that was read to its end; none if its id says nothing any more.
     pub(crate) closed: Option<CheckpointId>,
 }
 
@@ -118,7 +118,7 @@ impl Log {
         }
         end.upto = readable;
         if checkpoint.last == Some(readable) {
-            end.closed = Some(checkpoint.id);
+            end.closed = Some(checkpoint.id).filter(|_| checkpoint.first >= self.named_from);
             end.exhausted = ahead
                 .next()
                 .is_none_or(|next| next.readable(view, self.last) <= readable);
