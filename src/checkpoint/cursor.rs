@@ -41,7 +41,7 @@ pub(crate) struct ReadEnd {
     pub(crate) consistent: bool,
     /// Nothing more can be read at present.
     pub(crate) exhausted: bool,
-    /// The checkpoint that was read to its end.
+    /// The checkpoint that was read to its end; none if its id says nothing any more.
     pub(crate) closed: Option<CheckpointId>,
 }
 
@@ -50,7 +50,8 @@ pub(crate) struct ReadEnd {
 pub(crate) enum Begin {
     /// Where its cursor stands.
     Resume,
-    /// With this checkpoint; where its cursor stands if that is in it.
+    /// With this checkpoint, from its start: a client that names it may have lost what it
+    /// acknowledged of it.
     Checkpoint(CheckpointId),
     /// With the oldest checkpoint in memory.
     #[cfg(test)]
@@ -116,7 +117,7 @@ impl Log {
         }
         end.upto = readable;
         if checkpoint.last == Some(readable) {
-            end.closed = Some(checkpoint.id);
+            end.closed = Some(checkpoint.id).filter(|_| checkpoint.first >= self.named_from);
             end.exhausted = ahead
                 .next()
                 .is_none_or(|next| next.readable(view, self.last) <= readable);
@@ -224,10 +225,7 @@ impl Log {
                 let checkpoint = checkpoint.filter(|_| self.begun_before != Some(id));
                 checkpoint
                     .filter(|checkpoint| checkpoint.first <= self.base().first)
-                    .map(|checkpoint| {
-                        let inside = present.filter(|&at| checkpoint.holds(at));
-                        inside.unwrap_or(checkpoint.before())
-                    })
+                    .map(Checkpoint::before)
             }
             #[cfg(test)]
             Begin::Oldest => self.all().next().map(Checkpoint::before),
@@ -291,11 +289,6 @@ impl Checkpoint {
     /// Position just before it.
     fn before(&self) -> Seqno {
         Seqno::new(self.first.get() - 1)
-    }
-
-    /// Whether a cursor at this position reads on in it, and not before.
-    fn holds(&self, at: Seqno) -> bool {
-        at >= self.before() && self.last.is_none_or(|last| at < last)
     }
 
     /// The last position that may be read at present; `last` is the log's.

@@ -1,8 +1,8 @@
 //! What the log of a replica does with the checkpoints and windows of its master.
 //!
 //! A replica closes no checkpoint by itself once its master's ids have come: so what it reports as
-//! its last closed checkpoint is one that it has to the end, and a stream may begin behind it. Ids
-//! that it knows already come again when a stream begins anew; they change nothing.
+//! its last closed checkpoint is one that it has to the end, and a stream may begin behind it. When
+//! a stream begins anew with an earlier checkpoint, its ids go back with it.
 
 use std::time::Duration;
 
@@ -57,9 +57,19 @@ impl Log {
     pub(crate) fn begin_backfill(&mut self, now: u32) {
         self.numbering = Numbering::Unknown;
         self.rotate(now);
-        self.persisted_id = CheckpointId::new(0);
-        self.named_from = self.open.first;
+        self.name_anew(CheckpointId::new(0));
         self.followed = None;
+    }
+
+    /// What lies before the open checkpoint counts only as far as `upto`.
+    fn name_anew(&mut self, upto: CheckpointId) {
+        self.persisted_id = self.persisted_id.min(upto);
+        self.named_from = self.open.first;
+    }
+
+    /// From where on the ids of checkpoints say something.
+    pub(crate) fn named_from(&self) -> Seqno {
+        self.named_from
     }
 
     /// The whole state is here. Without checkpoint messages to follow the log numbers its own.
@@ -83,15 +93,19 @@ impl Log {
         Fit::Fits
     }
 
-    /// A checkpoint of the master begins.
+    /// A checkpoint of the master begins. An earlier one than is open takes the log back to it: its
+    /// changes come again, and until the later ones have come too, the log does not have them.
     pub(crate) fn follow_checkpoint(&mut self, id: CheckpointId, now: u32) {
-        let known = self.numbering != Numbering::Unknown && id <= self.open.id;
+        let present = (self.numbering != Numbering::Unknown).then_some(self.open.id);
         self.numbering = Numbering::Master;
         if self.is_open_window() {
             self.next_id = self.next_id.max(id.next());
-        } else if !known {
+        } else if present != Some(id) {
             self.next_id = id;
             self.rotate(now);
+            if present.is_some_and(|present| id < present) {
+                self.name_anew(CheckpointId::new(id.get().saturating_sub(1)));
+            }
         }
     }
 

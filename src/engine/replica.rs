@@ -310,8 +310,9 @@ impl Core {
         }
         if vbucket.state() == Some(VbucketState::Active) {
             vbucket.flush_all();
-        } else {
-            vbucket.begin_backfill();
+        } else if !vbucket.begin_backfill() {
+            // Another connection has opened one meanwhile.
+            return Err(Error::Temporary);
         }
         self.house.wake();
         Ok(())

@@ -13,10 +13,15 @@ impl Core {
         let _ = self.set_vbucket(id.get(), VbucketState::Dead);
     }
 
-    /// The client has all of it: a window went with it, and what is left of that here goes.
+    /// The client said that it has all of it: a window went with it, and what is left of that here
+    /// goes.
     fn handed_over(&self, id: VbucketId) {
         let text = format!("vbucket {id} was taken over by another node");
         self.host.log(LogLevel::Info, &text);
+        let vbucket = self.vbuckets.get(id);
+        if vbucket.is_some_and(|vbucket| vbucket.window_phase().is_some()) {
+            self.streams.leave(id);
+        }
         self.discard_window(id);
     }
 }

@@ -25,6 +25,8 @@ pub(super) enum Stage {
     Log,
     /// The same, and the vbucket is dead here by now: takeover.
     Drain,
+    /// The client is told that the vbucket is its own: takeover.
+    Given,
     /// Nothing more will come.
     Ended,
 }
@@ -179,6 +181,14 @@ impl Part {
         }
     }
 
+    /// Nothing more is to be said, also of what was read.
+    pub(super) fn end(&mut self) {
+        self.stage = Stage::Ended;
+        self.changes.clear();
+        self.controls.clear();
+        self.queue.clear();
+    }
+
     /// A stream that goes on inside a window says so again.
     fn repeat_start(&mut self, window: CheckpointId, checkpoints: bool) {
         if checkpoints && window > CheckpointId::default() {
@@ -216,7 +226,7 @@ impl Part {
                 return Next::Send(Box::new(self.draft_control(control)));
             }
             match self.stage {
-                Stage::Ended => return Next::Nothing,
+                Stage::Given | Stage::Ended => return Next::Nothing,
                 Stage::Fill => match self.next_of_backfill(request, waits) {
                     Some(next) => return next,
                     None => continue,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::part::{Again, Draft, Next, Part, Stage};
 use super::streams::Pace;
 use super::{Event, FLAG_ACK, Message, Request, Specific, code};
+use crate::checkpoint::Phase;
 use crate::types::{Seqno, VbucketId, VbucketState};
 use crate::vbucket::VbucketMap;
 
@@ -226,7 +227,8 @@ impl Producer {
     fn step_of(&mut self, index: usize, vbuckets: &VbucketMap) -> Option<Step> {
         let part = self.parts.get_mut(index)?;
         let Some(vbucket) = vbuckets.get(part.id) else {
-            if self.request.dump {
+            // One that follows may meet it again.
+            if self.request.dump || self.request.takeover {
                 part.stage = Stage::Ended;
             }
             return None;
@@ -235,15 +237,17 @@ impl Producer {
             Next::Send(draft) => Some(Step::Message(self.number_and_note(index, *draft))),
             Next::Unacked => None,
             Next::Lost => Some(Step::Backfill(index)),
-            Next::Nothing => self.after_all(index),
+            Next::Nothing => self.after_all(index, vbuckets),
         }
     }
 
     /// A part has nothing more to send: takeover goes on.
-    fn after_all(&mut self, index: usize) -> Option<Step> {
+    fn after_all(&mut self, index: usize, vbuckets: &VbucketMap) -> Option<Step> {
         let takeover = self.request.takeover && self.request.vbuckets.is_some();
         let part = self.parts.get_mut(index).filter(|_| takeover)?;
-        if !part.is_drained() {
+        // While COMPLETE runs, the stream has not come to what lies behind it.
+        let window = vbuckets.get(part.id)?.window_phase();
+        if !part.is_drained() || matches!(window, Some(Phase::Completing { .. })) {
             return None;
         }
         match part.stage {
@@ -252,11 +256,23 @@ impl Producer {
                 Some(Step::HandOver(part.id))
             }
             Stage::Drain => {
-                part.stage = Stage::Ended;
+                part.stage = Stage::Given;
                 part.set_state(VbucketState::Active);
+                self.step_of(index, vbuckets)
+            }
+            Stage::Given => {
+                part.stage = Stage::Ended;
                 Some(Step::HandedOver(part.id))
             }
             Stage::Fill | Stage::Ended => None,
+        }
+    }
+
+    /// Nothing more is to be said of a vbucket.
+    pub(super) fn leave(&mut self, vbucket: VbucketId) {
+        let parts = self.parts.iter_mut();
+        for part in parts.filter(|part| part.id == vbucket) {
+            part.end();
         }
     }
 
@@ -382,6 +398,11 @@ impl Producer {
         vbuckets: &VbucketMap,
         now: Duration,
     ) -> Acked {
+        // The cursors of a stream that ends may be another connection's by now; and what was not
+        // sent is not there.
+        if self.closing || is_after(seqno, self.seqno) {
+            return Acked::GoesOn;
+        }
         match answer {
             Answer::Taken => {
                 self.acknowledge(seqno, vbuckets, now);

@@ -112,6 +112,8 @@ pub(crate) struct Streams {
     pub(super) vbuckets: Arc<VbucketMap>,
     pub(super) shared: Arc<Shared>,
     pub(super) pace: Pace,
+    // Guards that a name has one stream. Lock order: first; held while a stream begins.
+    beginning: Mutex<()>,
     // Guards the map. Lock order: before a stream; held for a lookup only.
     live: RwLock<HashMap<Cookie, Arc<Live>>>,
     // Guards the names. Lock order: last.
@@ -149,6 +151,7 @@ impl Streams {
             vbuckets: Arc::clone(vbuckets),
             shared: Arc::clone(shared),
             pace: Pace::new(config),
+            beginning: Mutex::default(),
             live: RwLock::default(),
             away: Mutex::default(),
             gone: Mutex::default(),
@@ -198,13 +201,16 @@ impl Streams {
         if self.has(cookie) {
             return Err(Error::Unsupported);
         }
+        self.shared.host.reserve(cookie);
+        let beginning = self.beginning.lock();
         let name: Box<[u8]> = if name.is_empty() {
             let number = self.anonymous.fetch_add(1, Ordering::Relaxed) + 1;
             format!("anon_{number}").into_bytes().into()
         } else {
-            self.take_over_name(name);
             name.into()
         };
+        // Also a name of the engine's own: a client may have called itself that.
+        self.take_over_name(&name);
         let now = self.now();
         let mut producer = Producer::new(name, request, self.pace, now);
         let mut fills = Vec::new();
@@ -217,8 +223,8 @@ impl Streams {
             gone: AtomicBool::new(false),
             replaced: AtomicBool::new(false),
         });
-        self.shared.host.reserve(cookie);
         self.live.write().insert(cookie, Arc::clone(&live));
+        drop(beginning);
         for index in fills {
             self.fillers.add(&live, index);
         }
@@ -434,6 +440,8 @@ impl Streams {
             if *producer.name == *name {
                 producer.request.registered = false;
                 producer.closing = true;
+                let vbuckets: Vec<VbucketId> = producer.parts.iter().map(|part| part.id).collect();
+                self.drop_cursors(name, &vbuckets);
             }
         }
         let mut away = self.away.lock();
@@ -451,7 +459,7 @@ impl Streams {
         for live in lives {
             let mut producer = live.producer.lock();
             let request = &producer.request;
-            if request.dump || request.registered || request.takeover {
+            if producer.closing || request.dump || request.registered || request.takeover {
                 continue;
             }
             let parts = 0..producer.parts.len();
@@ -462,6 +470,17 @@ impl Streams {
             parts.for_each(|index| self.fillers.add(&live, index));
         }
         self.signal.wake();
+    }
+
+    /// Another node decides about the window of a vbucket: no replica is to hear what becomes of it
+    /// here.
+    pub(crate) fn leave(&self, vbucket: VbucketId) {
+        let lives: Vec<Arc<Live>> = self.live.read().values().cloned().collect();
+        for live in lives {
+            let mut producer = live.producer.lock();
+            producer.leave(vbucket);
+            self.drop_cursors(&producer.name, &[vbucket]);
+        }
     }
 
     /// Sums over all streams.

@@ -18,6 +18,7 @@ impl Vbucket {
         Reader {
             vbucket: self,
             incarnation: ordered.incarnation,
+            named_from: ordered.log.named_from(),
             upto: ordered.log.persisted(),
             begun: ordered.log.begun_after(ordered.log.persisted()),
         }
@@ -65,6 +66,8 @@ pub(crate) struct Reader<'a> {
     vbucket: &'a Vbucket,
     /// The vbucket as it was when the reader was made, and not a later one of the same id.
     incarnation: u64,
+    /// The ids that it meets are the log's from here on.
+    named_from: Seqno,
     upto: Seqno,
     begun: u32,
 }
@@ -90,10 +93,12 @@ impl<'a> Reader<'a> {
         self.upto
     }
 
-    /// Reads on; `None` when the vbucket was deleted. See [`Log::read`].
+    /// Reads on; `None` when the vbucket was deleted, or its checkpoints are named anew: ids from
+    /// before and behind that make no batch. See [`Log::read`].
     pub(crate) fn read(&mut self, limit: usize, out: &mut Vec<Change>) -> Option<ReadEnd> {
         let ordered = self.vbucket.log();
-        if ordered.incarnation != self.incarnation {
+        let same = ordered.incarnation == self.incarnation;
+        if !same || ordered.log.named_from() != self.named_from {
             return None;
         }
         let end = ordered.log.read(View::Store, self.upto, limit, out);

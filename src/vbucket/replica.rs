@@ -45,13 +45,17 @@ impl Vbucket {
         }
     }
 
-    /// A master is about to send the whole state: what is here goes.
-    pub(crate) fn begin_backfill(&self) {
+    /// A master is about to send the whole state: what is here goes. False while there is a window.
+    pub(crate) fn begin_backfill(&self) -> bool {
         let now = self.shared.seconds();
         let mut ordered = self.log();
+        if ordered.log.window().is_some() {
+            return false;
+        }
         ordered.log.begin_backfill(now);
         let floor = ordered.log.flush();
         self.set_floor(floor);
+        true
     }
 
     /// The whole state is here.

@@ -175,7 +175,7 @@ fn ids_that_make_no_sense_are_refused() {
 }
 
 #[test]
-fn ids_that_are_known_change_nothing() {
+fn the_present_id_changes_nothing_and_an_earlier_one_is_gone_back_to() {
     let node = replica();
     let peer = cookie();
     for id in [5, 6] {
@@ -184,14 +184,21 @@ fn ids_that_are_known_change_nothing() {
     }
     let vbucket = node.engine.vbucket(0).unwrap();
     let before = vbucket.with_log(|log| (log.next_seqno(), log.open_id()));
-    for id in [5, 6, 1, 6] {
-        checkpoint(&node, peer, TapEvent::CheckpointStart, id).unwrap();
-        checkpoint(&node, peer, TapEvent::CheckpointEnd, id).unwrap();
+    for event in [TapEvent::CheckpointStart, TapEvent::CheckpointEnd] {
+        checkpoint(&node, peer, event, 6).unwrap();
+        assert_eq!(
+            vbucket.with_log(|log| (log.next_seqno(), log.open_id())),
+            before
+        );
     }
-    assert_eq!(
-        vbucket.with_log(|log| (log.next_seqno(), log.open_id())),
-        before
-    );
+    for id in [5, 1, 6] {
+        checkpoint(&node, peer, TapEvent::CheckpointStart, id).unwrap();
+        checkpoint(&node, peer, TapEvent::CheckpointEnd, 6).unwrap();
+        assert_eq!(open_id(&node).get(), id);
+        node.write();
+        let persisted = vbucket.with_log(|log| log.persisted_id().get());
+        assert!(persisted < id, "{persisted} {id}");
+    }
 }
 
 #[test]

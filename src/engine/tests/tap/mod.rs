@@ -19,6 +19,8 @@ mod ends;
 mod hostile;
 mod mixed;
 mod producer;
+mod resume;
+mod takeover;
 mod windows;
 
 pub(super) const BACKFILL: u32 = 0x01;

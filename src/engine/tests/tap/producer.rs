@@ -179,6 +179,9 @@ fn a_client_of_closed_checkpoints_is_told_when_it_has_all() {
 fn order_and_numbers_are_those_of_membase() {
     let node = old_node("");
     let mut link = Link::backfill(&node);
+    // An item with nothing behind it yet would ask for an answer.
+    let queued = || node.engine.streams().reports()[0].queued;
+    node.host.until("both are queued", || queued() == 2);
     link.run(&node, None);
     node.set(0, "c", "1");
     node.remove(0, "a").unwrap();

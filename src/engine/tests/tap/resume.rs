@@ -1,0 +1,271 @@
+//! Where a stream goes on: a replica that says what it has, has it, whatever was cut off before.
+
+use super::{
+    ACK, BACKFILL, CHECKPOINTS, Link, NOT_NOW, Node, REGISTERED, assert_same, cookie, mutation,
+    opaque, open_id, pair, phase, resume_data, value, write_window,
+};
+use crate::checkpoint::{Log, Phase};
+use crate::settings::Family;
+use crate::tap::Event;
+use crate::types::Seqno;
+
+/// Closes the open checkpoint, and then the one behind it.
+fn rotate(master: &Node) {
+    master.start().unwrap();
+    master.revert().unwrap();
+}
+
+/// A client that wants to begin behind a checkpoint.
+fn behind(master: &Node, closed: u64) -> Link {
+    let flags = BACKFILL | ACK | CHECKPOINTS;
+    Link::connect(master, "replica", flags, &resume_data(closed)).unwrap()
+}
+
+/// Has all checkpoints from now on kept.
+fn hold(master: &Node) -> Link {
+    Link::connect(master, "slow", REGISTERED, &[]).unwrap()
+}
+
+fn has_cursor(node: &Node, name: &str) -> bool {
+    let vbucket = node.engine.vbucket(0).unwrap();
+    vbucket
+        .cursor_remaining(name.as_bytes(), Seqno::ZERO)
+        .is_some()
+}
+
+/// What was on the disk of a replica before a backfill is no checkpoint to go on behind.
+#[test]
+fn a_backfill_that_was_cut_off_is_begun_again_though_its_master_has_moved_on() {
+    let (master, other, mut link) = pair();
+    link.disconnect(&master, Some(&other));
+    let peer = cookie();
+    opaque(&other, peer, 1).unwrap();
+    mutation(&other, peer, "k", "before").unwrap();
+    let other = other.crash_after_a_write();
+    let _hold = hold(&master);
+    rotate(&master);
+    master.set(0, "later", "1");
+    let mut link = Link::replicate(&master, &other);
+    link.settle(&master, &other);
+    assert_same(&master, &other);
+}
+
+/// The same without a crash of the replica.
+#[test]
+fn a_backfill_that_was_cut_off_leaves_no_id_behind() {
+    let (master, other, mut link) = pair();
+    link.disconnect(&master, Some(&other));
+    let peer = cookie();
+    opaque(&other, peer, 1).unwrap();
+    other.write();
+    let persisted = |log: &Log| log.persisted_id().get();
+    assert_eq!(other.engine.vbucket(0).unwrap().with_log(persisted), 0);
+}
+
+/// Older checkpoints that come again take the replica back: it has them only until it has been
+/// given the later ones again.
+#[test]
+fn a_replay_that_was_cut_off_is_gone_on_with() {
+    for crashes in [false, true] {
+        let (master, other, mut link) = pair();
+        let _hold = hold(&master);
+        let from = open_id(&master).get() - 1;
+        master.set(0, "k", "first");
+        rotate(&master);
+        master.set(0, "k", "second");
+        rotate(&master);
+        link.settle(&master, &other);
+        assert_eq!(value(&other, "k").as_deref(), Some("second"));
+        other.write();
+        link.disconnect(&master, Some(&other));
+        let mut link = behind(&master, from);
+        while link.count("set k first") == 0 {
+            assert!(link.step(&master, Some(&other)));
+        }
+        link.disconnect(&master, Some(&other));
+        let other = if crashes {
+            other.crash_after_a_write()
+        } else {
+            other
+        };
+        assert_eq!(value(&other, "k").as_deref(), Some("first"));
+        let mut link = Link::replicate(&master, &other);
+        link.settle(&master, &other);
+        assert_same(&master, &other);
+    }
+}
+
+/// A window that is played again takes no ids that its master has not given.
+#[test]
+fn a_window_that_is_played_again_leaves_the_ids_alone() {
+    for completes in [false, true] {
+        let (master, other, mut link) = pair();
+        let _hold = hold(&master);
+        let from = open_id(&master).get() - 1;
+        master.start().unwrap();
+        write_window(&master);
+        master.decide(completes).unwrap();
+        link.settle(&master, &other);
+        link.disconnect(&master, Some(&other));
+        let mut link = behind(&master, from);
+        link.settle(&master, &other);
+        assert_eq!(open_id(&master), open_id(&other));
+        link.disconnect(&master, Some(&other));
+        master.set(0, "lost", "1");
+        rotate(&master);
+        let mut link = Link::replicate(&master, &other);
+        link.settle(&master, &other);
+        assert_eq!(phase(&other), None);
+        assert_same(&master, &other);
+    }
+}
+
+/// The same for one that is still open when an earlier checkpoint comes again.
+#[test]
+fn a_replay_from_before_an_open_window_leaves_the_ids_alone() {
+    for completes in [false, true] {
+        let (master, other, mut link) = pair();
+        let _hold = hold(&master);
+        let from = open_id(&master).get() - 1;
+        rotate(&master);
+        master.start().unwrap();
+        write_window(&master);
+        link.settle(&master, &other);
+        link.disconnect(&master, Some(&other));
+        let mut link = behind(&master, from);
+        link.settle(&master, &other);
+        assert_eq!(open_id(&master), open_id(&other));
+        assert_same(&master, &other);
+        master.decide(completes).unwrap();
+        link.settle(&master, &other);
+        assert_eq!(open_id(&master), open_id(&other));
+        link.disconnect(&master, Some(&other));
+        master.set(0, "lost", "1");
+        rotate(&master);
+        let mut link = Link::replicate(&master, &other);
+        link.settle(&master, &other);
+        assert_same(&master, &other);
+    }
+}
+
+/// What an older connection's client acknowledges late is nothing that the newer one has.
+#[test]
+fn an_answer_to_a_replaced_connection_moves_nothing() {
+    for status in [0, 0x04] {
+        let (master, other, mut link) = pair();
+        rotate(&master);
+        link.settle(&master, &other);
+        link.answers = false;
+        master.set(0, "k", "1");
+        master.set(0, "late", "1");
+        // What was sent is lost on its way.
+        link.pump(&master, None);
+        let last = link.sent.last().unwrap().seqno;
+        let mut newer = Link::backfill(&master);
+        let _ = link.answer(&master, last, status);
+        newer.settle(&master, &other);
+        assert_same(&master, &other);
+        assert_eq!(newer.count("opaque 1"), 1);
+    }
+}
+
+/// A client that names the checkpoint that it lacks has lost what it acknowledged of it.
+#[test]
+fn a_replica_that_lost_what_it_acknowledged_gets_it_again() {
+    for kept in [false, true] {
+        let (master, other, mut link) = pair();
+        if kept {
+            let settings = &master.engine.shared().settings;
+            settings.set(Family::Tap, "tap_keepalive", "60").unwrap();
+        }
+        rotate(&master);
+        master.set(0, "between", "1");
+        link.settle(&master, &other);
+        other.write();
+        other.engine.set_persistence(false);
+        let _hold = hold(&master);
+        master.set(0, "k", "acknowledged");
+        link.settle(&master, &other);
+        // The machine of the replica dies; its master notices or does not.
+        if kept {
+            link.disconnect(&master, Some(&other));
+        }
+        let other = other.crash();
+        assert_eq!(value(&other, "k").as_deref(), Some("before"));
+        let mut link = Link::replicate(&master, &other);
+        link.settle(&master, &other);
+        assert_same(&master, &other);
+    }
+}
+
+/// Whoever forgets a client forgets its cursors, however long those of other ones are kept.
+#[test]
+fn a_live_client_that_is_deregistered_leaves_nothing() {
+    let node = Node::new();
+    let settings = &node.engine.shared().settings;
+    settings.set(Family::Tap, "tap_keepalive", "60").unwrap();
+    let mut link = Link::connect(&node, "backup", REGISTERED | ACK, &[]).unwrap();
+    link.run(&node, None);
+    node.engine.streams().deregister(b"backup");
+    assert!(!has_cursor(&node, "backup"));
+    node.engine.streams().reset_chain();
+    link.disconnect(&node, None);
+    assert!(!has_cursor(&node, "backup"));
+}
+
+/// A client may call itself what the engine would call one without a name.
+#[test]
+fn a_stream_without_a_name_is_nobody_elses() {
+    let node = Node::new();
+    let mut named = Link::connect(&node, "anon_1", ACK, &[]).unwrap();
+    named.run(&node, None);
+    let mut unnamed = Link::connect(&node, "", ACK, &[]).unwrap();
+    node.set(0, "k", "1");
+    named.run(&node, None);
+    unnamed.run(&node, None);
+    let complete = |link: &Link| link.closed || link.count("set k 1") == 1;
+    assert!(complete(&named) && complete(&unnamed));
+}
+
+/// Two connections that come with one name at the same time are not both its stream.
+#[test]
+fn one_name_is_one_stream_at_any_time() {
+    let node = Node::with_vbuckets(64);
+    for round in 0..200 {
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| Link::connect(&node, "n", ACK, &[]).unwrap());
+            }
+        });
+        let reports = node.engine.streams().reports();
+        let open = reports.iter().filter(|stream| stream.connected).count();
+        assert_eq!(open, 1, "round {round}");
+    }
+}
+
+/// An answer to what was never sent is none to what will be.
+#[test]
+fn a_number_that_was_not_sent_acknowledges_nothing() {
+    let node = Node::new();
+    node.set(0, "a", "1");
+    let mut link = Link::connect(&node, "n", ACK, &[]).unwrap();
+    link.answers = false;
+    link.run(&node, None);
+    let sent = link.sent.last().unwrap().seqno;
+    assert!(link.answer(&node, sent + 100, 0));
+    assert!(link.answer(&node, sent + 100, NOT_NOW));
+    let report = node.engine.streams().reports().remove(0);
+    assert_eq!((report.unacked, report.suspended), (2, false));
+    assert_ne!(link.next(&node).event, Event::Disconnect);
+}
+
+/// A message that comes on another connection meanwhile does not tear a window in two.
+#[test]
+fn a_backfill_does_not_begin_inside_a_window() {
+    let (master, other, mut link) = pair();
+    master.start().unwrap();
+    link.settle(&master, &other);
+    assert!(!other.engine.vbucket(0).unwrap().begin_backfill());
+    assert_eq!(phase(&other), Some(Phase::Open));
+    assert_same(&master, &other);
+}

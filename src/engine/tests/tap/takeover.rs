@@ -1,0 +1,109 @@
+//! Takeovers inside a window: what becomes of it when one is cut off, or meets COMPLETE.
+
+use super::{
+    ACK, BACKFILL, CHECKPOINTS, LIST, Link, Node, TAKEOVER, arriving, assert_same, list, pair,
+    phase, receive, value, words, write_window,
+};
+use crate::checkpoint::Phase;
+use crate::types::VbucketState;
+
+fn take(old: &Node) -> Link {
+    let data = [0_u64.to_be_bytes().to_vec(), list(&[0])].concat();
+    let flags = BACKFILL | ACK | CHECKPOINTS | LIST | TAKEOVER;
+    Link::connect(old, "taker", flags, &data).unwrap()
+}
+
+fn in_window() -> Node {
+    let old = Node::new();
+    old.set(0, "k", "before");
+    old.start().unwrap();
+    old.set(0, "k", "inside");
+    old
+}
+
+/// The window is the client's only when it says that it has the vbucket: before that the operator
+/// may make the old one active again, and decide there.
+#[test]
+fn a_takeover_that_was_cut_off_leaves_the_window_where_it_was() {
+    for completes in [false, true] {
+        let (old, new) = (in_window(), Node::with("vb0=false"));
+        let mut link = take(&old);
+        old.host.until("only the last word is left", || {
+            let message = link.next(&old);
+            if let Some(arrives) = arriving(&message).filter(|_| words(&message) != "state 1") {
+                receive(&new, link.peer, &arrives).unwrap();
+                assert!(link.answer(&old, message.seqno, 0));
+            }
+            words(&message) == "state 1"
+        });
+        assert_eq!(old.engine.vbucket_state(0), Some(VbucketState::Dead));
+        link.disconnect(&old, Some(&new));
+        old.activate(0);
+        assert_eq!(phase(&old), Some(Phase::Open));
+        assert_eq!(value(&old, "k").as_deref(), Some("inside"));
+        old.decide(completes).unwrap();
+        let expected = if completes { "inside" } else { "before" };
+        assert_eq!(value(&old, "k").as_deref(), Some(expected));
+    }
+}
+
+/// While COMPLETE commits, its fate and what is written meanwhile are not the client's yet.
+#[test]
+fn a_takeover_waits_for_a_complete_that_is_running() {
+    let (old, new) = (in_window(), Node::with("vb0=false"));
+    old.store.hold_commits(true);
+    old.begin_complete();
+    old.host.until("COMPLETE commits", || old.store.held() > 0);
+    old.set(0, "k", "behind");
+    let mut link = take(&old);
+    link.settle(&old, &new);
+    assert_eq!(old.engine.vbucket_state(0), Some(VbucketState::Active));
+    old.store.hold_commits(false);
+    assert_eq!(old.complete(), Ok(()));
+    link.settle(&old, &new);
+    assert!(link.closed);
+    assert_eq!(old.engine.vbucket_state(0), Some(VbucketState::Dead));
+    assert_eq!(new.engine.vbucket_state(0), Some(VbucketState::Active));
+    assert_eq!(phase(&new), None);
+    assert_eq!(new.get(0, "k").as_deref(), Some("behind"));
+}
+
+/// Another replica of the old owner keeps the window: the new owner decides it.
+#[test]
+fn a_takeover_ends_no_window_of_another_replica() {
+    for completes in [false, true] {
+        let (old, other, mut link) = pair();
+        old.start().unwrap();
+        write_window(&old);
+        link.settle(&old, &other);
+        let new = Node::with("vb0=false");
+        let mut taking = take(&old);
+        taking.settle(&old, &new);
+        assert!(taking.closed);
+        old.host
+            .until("what is left here is gone", || phase(&old).is_none());
+        link.settle(&old, &other);
+        assert_eq!(phase(&other), Some(Phase::Open));
+        link.disconnect(&old, Some(&other));
+        new.decide(completes).unwrap();
+        let mut link = Link::replicate(&new, &other);
+        link.settle(&new, &other);
+        assert_same(&new, &other);
+        assert_eq!((phase(&new), phase(&other)), (None, None));
+    }
+}
+
+/// What was deleted cannot be taken over, nor waited for.
+#[test]
+fn a_takeover_of_what_is_deleted_ends() {
+    let (old, new) = (Node::new(), Node::with("vb0=false"));
+    let mut link = take(&old);
+    link.answers = false;
+    link.pump(&old, Some(&new));
+    old.engine.set_vbucket(0, VbucketState::Dead).unwrap();
+    old.engine.core.delete_vbucket(0).unwrap();
+    link.answer_late(&old);
+    link.pump(&old, Some(&new));
+    assert!(link.closed);
+    assert_eq!(new.engine.vbucket_state(0), Some(VbucketState::Pending));
+}
