@@ -501,6 +501,61 @@ pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_ACK_SEQNO: &CStr = c"eq_tapq:%s:ack_
 pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_RECV_ACK_SEQNO: &CStr = c"eq_tapq:%s:recv_ack_seqno";
 /// Statistic of a TAP stream or sender: whether it waits for acknowledgements.
 pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_ACK_WINDOW_FULL: &CStr = c"eq_tapq:%s:ack_window_full";
+/// Statistic of a TAP stream or sender: messages about no change that wait to be sent.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_QLEN_HIGH_PRI: &CStr = c"eq_tapq:%s:qlen_high_pri";
+/// Statistic of a TAP stream or sender: those of them that hand a vbucket over.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_QLEN_LOW_PRI: &CStr = c"eq_tapq:%s:qlen_low_pri";
+/// Statistic of a TAP stream or sender: values that its backfills read from the disk.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_BG_QUEUED: &CStr = c"eq_tapq:%s:bg_queued";
+/// Statistic of a TAP stream or sender: items of a backfill that wait to be sent.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_BG_RESULT_SIZE: &CStr = c"eq_tapq:%s:bg_result_size";
+/// Statistic of a TAP stream or sender: the same as `bg_queued`.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_BG_RESULTS: &CStr = c"eq_tapq:%s:bg_results";
+/// Statistic of a TAP stream or sender: the same as `bg_queued`.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_BG_JOBS_ISSUED: &CStr = c"eq_tapq:%s:bg_jobs_issued";
+/// Statistic of a TAP stream or sender: the same as `bg_queued`.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_BG_JOBS_COMPLETED: &CStr =
+    c"eq_tapq:%s:bg_jobs_completed";
+/// Statistic of a TAP stream or sender: the same as `bg_result_size`.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_BG_BACKLOG_SIZE: &CStr = c"eq_tapq:%s:bg_backlog_size";
+/// Statistic of a TAP stream or sender: always 0, no read waits in a queue.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_BG_QUEUE_SIZE: &CStr = c"eq_tapq:%s:bg_queue_size";
+/// Statistic of a TAP stream or sender: whether a backfill has nothing to send at present.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_BG_WAIT_FOR_RESULTS: &CStr =
+    c"eq_tapq:%s:bg_wait_for_results";
+/// Statistic of a TAP stream or sender: bytes of the items that wait to be sent.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_QUEUE_MEMORY: &CStr = c"eq_tapq:%s:queue_memory";
+/// Statistic of a TAP stream or sender: always 0.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_QUEUE_FILL: &CStr = c"eq_tapq:%s:queue_fill";
+/// Statistic of a TAP stream or sender: always 0, as `bg_queue_size`.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_QUEUE_ITEMONDISK: &CStr =
+    c"eq_tapq:%s:queue_itemondisk";
+/// Statistic of a TAP stream or sender: whether a backfill is under way.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_PENDING_DISK_BACKFILL: &CStr =
+    c"eq_tapq:%s:pending_disk_backfill";
+/// Statistic of a TAP stream or sender: whether changes have been read that wait to be sent.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_HAS_ITEM: &CStr = c"eq_tapq:%s:has_item";
+/// Statistic of a TAP stream or sender: whether there are changes that wait to be sent.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_HAS_QUEUED_ITEM: &CStr = c"eq_tapq:%s:has_queued_item";
+/// Statistic of a TAP stream or sender: times that its client came again, if it ever did.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_RECONNECTS: &CStr = c"eq_tapq:%s:reconnects";
+/// Statistic of a TAP stream or sender: the same as `ack_log_size`.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_ACK_PLAYBACK_SIZE: &CStr =
+    c"eq_tapq:%s:ack_playback_size";
+/// Statistic of a TAP stream or sender: second since the engine's start at which it is given up, if it may not send.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_EXPIRES: &CStr = c"eq_tapq:%s:expires";
+/// Statistic of a TAP stream or sender: always 0, the host refuses messages of unknown kinds.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_UNKNOWN: &CStr = c"eq_tapq:%s:num_unknown";
+/// Statistic of `tap`: the configuration key of that name.
+pub const CHECKPOINT_ENGINE_STAT_TAP_BG_MAX_PENDING: &CStr = c"ep_tap_bg_max_pending";
+/// Statistic of `tap`: changes sent that were read from memory.
+pub const CHECKPOINT_ENGINE_STAT_TAP_FG_FETCHED: &CStr = c"ep_tap_fg_fetched";
+/// Statistic of `tap`: always 0, a read that fails ends its stream.
+pub const CHECKPOINT_ENGINE_STAT_TAP_BG_FETCH_REQUEUED: &CStr = c"ep_tap_bg_fetch_requeued";
+/// Statistic of `tap`: always 0.
+pub const CHECKPOINT_ENGINE_STAT_TAP_QUEUE_FILL: &CStr = c"ep_tap_queue_fill";
+/// Statistic of `tap`: always 0.
+pub const CHECKPOINT_ENGINE_STAT_TAP_QUEUE_ITEMONDISK: &CStr = c"ep_tap_queue_itemondisk";
 /// Statistic of `tap`: changes sent to all clients.
 pub const CHECKPOINT_ENGINE_STAT_TAP_TOTAL_FETCHED: &CStr = c"ep_tap_total_fetched";
 /// Statistic of `tap`: deletions sent.

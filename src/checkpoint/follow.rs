@@ -53,8 +53,10 @@ impl Log {
         self.numbering = Numbering::Own;
     }
 
-    /// A master sends the whole state: no checkpoint before it counts any more.
+    /// A master sends the whole state: no checkpoint before it counts any more, and who reads the
+    /// log has to be given the whole state as well.
     pub(crate) fn begin_backfill(&mut self, now: u32) {
+        self.cursors.clear();
         self.numbering = Numbering::Unknown;
         self.rotate(now);
         self.name_anew(CheckpointId::new(0));
@@ -72,11 +74,20 @@ impl Log {
         self.named_from
     }
 
-    /// The whole state is here. Without checkpoint messages to follow the log numbers its own.
-    pub(crate) fn end_backfill(&mut self, checkpoints_follow: bool) {
-        if !checkpoints_follow && self.numbering == Numbering::Unknown {
+    /// The whole state is here. Without checkpoint messages to follow the log numbers its own, and
+    /// what it was given is behind whoever begins with the open checkpoint.
+    pub(crate) fn end_backfill(&mut self, checkpoints_follow: bool, now: u32) {
+        if !checkpoints_follow && self.is_receiving() {
+            if self.window.is_none() {
+                self.rotate(now);
+            }
             self.numbering = Numbering::Own;
         }
+    }
+
+    /// Whether a master is sending the whole state: there is nothing yet to give anybody else.
+    pub(crate) fn is_receiving(&self) -> bool {
+        self.numbering == Numbering::Unknown
     }
 
     /// How the begin of a checkpoint of the master fits.

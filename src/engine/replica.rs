@@ -88,6 +88,8 @@ pub(crate) struct Consumer {
     checkpoints: bool,
     /// Windows that it announced: vbucket, code, id. One a vbucket.
     announced: Vec<(VbucketId, u32, CheckpointId)>,
+    /// Its number among the connections without a name.
+    pub(crate) number: u64,
     /// When its first message came, in seconds of the monotonic clock.
     pub(crate) created: u64,
     /// By [`TapEvent`].
@@ -124,6 +126,7 @@ impl Core {
     fn with_consumer<R>(&self, cookie: Cookie, work: impl FnOnce(&mut Consumer) -> R) -> R {
         let mut consumers = self.replication.consumers.lock();
         let consumer = consumers.entry(cookie).or_insert_with(|| Consumer {
+            number: self.streams.number(),
             created: self.host.monotonic().as_secs(),
             ..Consumer::default()
         });
@@ -413,6 +416,8 @@ impl Engine {
     /// Peers that send to us, for reports.
     pub(crate) fn consumers(&self) -> Vec<Consumer> {
         let consumers = self.core.replication.consumers.lock();
-        consumers.values().cloned().collect()
+        let mut consumers: Vec<Consumer> = consumers.values().cloned().collect();
+        consumers.sort_by_key(|consumer| consumer.number);
+        consumers
     }
 }

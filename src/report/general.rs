@@ -124,6 +124,7 @@ fn node(engine: &Engine, sink: &mut dyn StatSink) {
     ] {
         sink.add(name, &setting.get());
     }
+    super::tap::reads(engine, sink);
 }
 
 fn queue(engine: &Engine, totals: &Totals, sink: &mut dyn StatSink) {

@@ -25,7 +25,7 @@
 //! | `key_dirtied`, `key_data_age`, `key_last_...` | would cost every item a time |
 //! | `*_depth`, `histo_*`, `mem_size_counted` of `hash` | no chains; no group walks the keys |
 //! | groups `dispatcher`, `restore` | no dispatcher, no restore mode |
-//! | `queue_fill`, `_memory`, `_itemondisk`, `bg_*` of `tap` | no queue: a stream reads the log |
+//! | `ep_tap_bg_num_samples`, `_wait_*`, `_load_*` of `tap` | values are read many at a time |
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};

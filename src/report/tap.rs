@@ -19,61 +19,102 @@ pub(super) fn all(engine: &Engine, sink: &mut dyn StatSink) {
         producer(report, sink);
     }
     let consumers = engine.consumers();
-    for (number, peer) in consumers.iter().enumerate() {
-        consumer(number + 1, peer, sink);
+    for peer in &consumers {
+        consumer(peer, sink);
     }
     sums(engine, &reports, consumers.len(), sink);
 }
+
+/// A stream reads the log and the store by itself: nothing of it ever waits in a queue of reads, and
+/// every read that was begun has been done. Older programs look for these all the same.
+const NO_QUEUE: [&str; 3] = ["queue_fill", "queue_itemondisk", "bg_queue_size"];
 
 fn producer(report: &Report, sink: &mut dyn StatSink) {
     let mut add = |key: &str, value: &dyn Display| {
         sink.add(&format!("{NAME_PREFIX}{}:{key}", report.name), value);
     };
+    add("type", &"producer");
+    for (key, value) in figures(report) {
+        add(key, &value);
+    }
+    for key in NO_QUEUE {
+        add(key, &0);
+    }
+    for (key, value) in switches(report) {
+        add(key, &value);
+    }
     let filter = report.filter.as_deref().map(ranges).unwrap_or_default();
-    let numbers: [(&str, u64); 14] = [
-        ("created", report.created),
-        ("qlen", report.backlog as u64),
-        ("rec_fetched", report.sent),
-        ("paused", u64::from(report.paused)),
-        ("reserved", 1),
-        ("queue_backfillremaining", report.queued as u64),
-        ("queue_drain", report.sent),
-        ("queue_backoff", report.backoffs),
-        ("total_backlog_size", report.backlog as u64),
-        ("total_noops", report.noops),
-        ("backfill_age", report.backfill_since),
+    add("vb_filters", &report.filter.as_ref().map_or(0, Vec::len));
+    add("vb_filter", &filter);
+    add("flags", &report.flags);
+    if report.reconnects > 0 {
+        add("reconnects", &report.reconnects);
+    }
+    if report.backfill_since != 0 {
+        add("backfill_age", &report.backfill_since);
+    }
+    if !report.acks {
+        return;
+    }
+    for (key, value) in [
+        ("ack_seqno", u64::from(report.seqno)),
+        ("recv_ack_seqno", u64::from(report.acked)),
+        ("ack_log_size", report.unacked as u64),
+        ("ack_playback_size", report.unacked as u64),
         ("num_tap_nack", report.nacks),
         ("num_tap_tmpfail_survivors", report.resent),
-        ("ack_log_size", report.unacked as u64),
-    ];
-    let switches = [
+    ] {
+        add(key, &value);
+    }
+    add("ack_window_full", &report.window_full);
+    if report.window_full {
+        add("expires", &report.expires);
+    }
+}
+
+fn figures(report: &Report) -> [(&'static str, u64); 19] {
+    let (backlog, queued) = (report.backlog as u64, report.queued as u64);
+    [
+        ("created", report.created),
+        ("qlen", backlog),
+        ("qlen_high_pri", report.urgent as u64),
+        ("qlen_low_pri", report.handing_over as u64),
+        ("rec_fetched", report.sent),
+        ("paused", u64::from(report.paused)),
+        ("reserved", u64::from(report.connected)),
+        ("bg_queued", report.read),
+        ("bg_result_size", queued),
+        ("bg_results", report.read),
+        ("bg_jobs_issued", report.read),
+        ("bg_jobs_completed", report.read),
+        ("bg_backlog_size", queued),
+        ("queue_memory", report.bytes as u64),
+        ("queue_drain", report.sent),
+        ("queue_backoff", report.backoffs),
+        ("queue_backfillremaining", queued),
+        ("total_backlog_size", backlog),
+        ("total_noops", report.noops),
+    ]
+}
+
+fn switches(report: &Report) -> [(&'static str, bool); 15] {
+    [
         ("connected", report.connected),
         ("pending_disconnect", !report.connected),
         ("supports_ack", report.acks),
         ("suspended", report.suspended),
         ("pending_backfill", report.filling),
+        ("pending_disk_backfill", report.filling),
+        ("bg_wait_for_results", report.filling && report.queued == 0),
         ("backfill_completed", !report.filling),
+        ("has_item", report.has_item),
+        ("has_queued_item", report.backlog > 0),
         ("idle", report.idle),
         ("empty", report.backlog == 0),
         ("complete", !report.filling),
         ("registered", report.registered),
         ("takeover", report.takeover),
-    ];
-    add("type", &"producer");
-    for (key, value) in &numbers {
-        add(key, value);
-    }
-    for (key, value) in &switches {
-        add(key, value);
-    }
-    add("vb_filters", &report.filter.as_ref().map_or(0, Vec::len));
-    add("vb_filter", &filter);
-    add("flags", &report.flags);
-    if report.acks {
-        add("ack_seqno", &report.seqno);
-        add("recv_ack_seqno", &report.acked);
-        add("ack_window_full", &report.window_full);
-    }
+    ]
 }
 
 /// Vbuckets as `{ 1, [3,5] }`.
@@ -105,18 +146,29 @@ const KINDS: [&str; 7] = [
     "num_checkpoint_end",
 ];
 
-fn consumer(number: usize, peer: &Consumer, sink: &mut dyn StatSink) {
+fn consumer(peer: &Consumer, sink: &mut dyn StatSink) {
     let mut add = |key: &str, value: &dyn Display| {
-        sink.add(&format!("{NAME_PREFIX}anon_consumer_{number}:{key}"), value);
+        sink.add(&format!("{NAME_PREFIX}anon_{}:{key}", peer.number), value);
     };
     add("type", &"consumer");
     add("created", &peer.created);
     add("connected", &true);
+    add("pending_disconnect", &false);
+    add("reserved", &0);
     add("supports_ack", &peer.nacks);
+    // The host lets nothing else through.
+    add("num_unknown", &0);
     for (kind, count) in KINDS.iter().zip(&peer.counts) {
         add(kind, &count.good);
         add(&format!("{kind}_failed"), &count.failed);
     }
+}
+
+/// What backfills read from the store. A read that fails ends its stream: none is tried again.
+pub(super) fn reads(engine: &Engine, sink: &mut dyn StatSink) {
+    let read = engine.streams().totals().read.load(Ordering::Relaxed);
+    sink.add("ep_tap_bg_fetched", &read);
+    sink.add("ep_tap_bg_fetch_requeued", &0);
 }
 
 fn sums(engine: &Engine, reports: &[Report], consumers: usize, sink: &mut dyn StatSink) {
@@ -126,13 +178,21 @@ fn sums(engine: &Engine, reports: &[Report], consumers: usize, sink: &mut dyn St
     let sum = |of: fn(&Report) -> u64| reports.iter().map(of).sum::<u64>();
     let never = u64::from(u32::MAX);
     let backlog = sum(|report| report.backlog as u64);
+    let [fetched, deletions, read] = [&totals.fetched, &totals.deletions, &totals.read];
+    let [fetched, deletions, read] =
+        [fetched, deletions, read].map(|total| total.load(Ordering::Relaxed));
+    reads(engine, sink);
+    for key in ["ep_tap_queue_fill", "ep_tap_queue_itemondisk"] {
+        sink.add(key, &0);
+    }
     for (key, value) in [
+        ("ep_tap_total_fetched", fetched),
+        ("ep_tap_fg_fetched", fetched.saturating_sub(read)),
+        ("ep_tap_deletes", deletions),
         (
-            "ep_tap_total_fetched",
-            totals.fetched.load(Ordering::Relaxed),
+            "ep_tap_bg_max_pending",
+            engine.config().tap_bg_max_pending as u64,
         ),
-        ("ep_tap_deletes", totals.deletions.load(Ordering::Relaxed)),
-        ("ep_tap_bg_fetched", totals.read.load(Ordering::Relaxed)),
         (
             "ep_tap_throttled",
             engine.shared().metrics.tap_throttled.get(),
@@ -165,14 +225,16 @@ fn sums(engine: &Engine, reports: &[Report], consumers: usize, sink: &mut dyn St
 
 /// The group `tapagg SEPARATOR`: streams by the part of their name before the separator.
 pub(super) fn aggregated(engine: &Engine, separator: &str, sink: &mut dyn StatSink) {
-    let mut groups: BTreeMap<String, [u64; 6]> = BTreeMap::new();
+    let mut groups: BTreeMap<String, [u64; 8]> = BTreeMap::new();
     for report in engine.streams().reports() {
         let figures = [
             1,
             report.backlog as u64,
+            0,
             report.sent,
             report.backoffs,
             report.queued as u64,
+            0,
             report.backlog as u64,
         ];
         let prefix = report.name.split_once(separator).map(|(prefix, _)| prefix);
@@ -188,9 +250,11 @@ pub(super) fn aggregated(engine: &Engine, separator: &str, sink: &mut dyn StatSi
     let keys = [
         "count",
         "qlen",
+        "fill",
         "drain",
         "backoff",
         "backfill_remaining",
+        "itemondisk",
         "total_backlog_size",
     ];
     for (name, figures) in &groups {

@@ -172,7 +172,7 @@ fn busy() -> Node {
     node.host.finish(CLIENT, revert).unwrap().unwrap();
     node.drain();
     // Warm-up loads no value above the low-water mark.
-    node.restart("mem_low_wat=1");
+    node.restart("mem_low_wat=1;tap_ack_window_size=1;tap_ack_interval=1");
     let get = || node.engine.get(CLIENT, b"key", 0);
     node.host.finish(CLIENT, get).unwrap();
     node.state(1, VbucketState::Pending);
@@ -182,8 +182,14 @@ fn busy() -> Node {
     node.host.wait(OTHER);
     node.set(0, "more");
     node.drain();
-    // A stream that acknowledges, and a peer that sends.
-    node.engine.tap_connect(PEER, b"a_b", 0x10, b"").unwrap();
+    // A stream that waits for an acknowledgement, begun a second time, and a peer that sends.
+    for client in [CLIENT, PEER] {
+        let since = 7_u64.to_be_bytes();
+        node.engine
+            .tap_connect(client, b"a_b", 0x11, &since)
+            .unwrap();
+    }
+    node.engine.tap_next(PEER);
     let hello = TapMessage {
         event: TapEvent::Opaque,
         specific: &[0; 4],

@@ -130,10 +130,13 @@ impl Streams {
             }
             vbucket.state_part(&mut filler.walk, filler.at, &mut items)
         });
-        if !filler.keys_only {
-            self.read_values(filler.vbucket, &mut items)?;
-        }
+        let read = if filler.keys_only {
+            0
+        } else {
+            self.read_values(filler.vbucket, &mut items)?
+        };
         let mut producer = live.producer.lock();
+        producer.read += read;
         let part = producer.parts.get_mut(filler.part);
         if let Some(part) = part.filter(|part| part.round == filler.round) {
             part.queue.extend(items);
@@ -149,12 +152,13 @@ impl Streams {
         })
     }
 
-    /// Puts the values in place that are not in memory. A key whose stored version is another one
-    /// has a later entry in the log.
-    fn read_values(&self, vbucket: VbucketId, items: &mut Vec<Item>) -> Result<(), StoreError> {
+    /// Puts the values in place that are not in memory; returns how many. A key whose stored version
+    /// is another one has a later entry in the log.
+    fn read_values(&self, vbucket: VbucketId, items: &mut Vec<Item>) -> Result<u64, StoreError> {
         let is_bare = |item: &mut Item| !item.is_resident();
         let mut bare: Vec<Item> = items.extract_if(.., is_bare).collect();
         bare.sort_unstable_by(|one, other| one.key().cmp(other.key()));
+        let count = bare.len() as u64;
         for item in bare {
             let mut full = None;
             self.fillers.store.get(vbucket, item.key(), &mut |record| {
@@ -162,10 +166,10 @@ impl Streams {
                     full = Item::with_value(item.key(), &[record.value], item.meta());
                 }
             })?;
-            self.totals.read.fetch_add(1, Ordering::Relaxed);
             items.extend(full);
         }
-        Ok(())
+        self.totals.read.fetch_add(count, Ordering::Relaxed);
+        Ok(count)
     }
 
     fn fill_failed(&self, filler: &Filler, error: &StoreError) {

@@ -11,13 +11,15 @@
 //! follows it, a mark above all.
 //!
 //! Modules: [`connect`] reads a request, [`part`] is one vbucket of a stream, [`producer`] a
-//! stream, [`streams`] all of them with the thread that wakes them, [`backfill`] another thread.
+//! stream, [`streams`] all of them with the thread that wakes them, [`away`] those whose clients
+//! are away, [`backfill`] another thread.
 //!
-//! Locks, in order: the right to begin a stream, the map of streams, one stream, then those of `vbucket`. The host is called
-//! with none held.
+//! Locks, in order: the right to begin a stream, the map of streams, one stream, then those of
+//! `vbucket`. The host is called with none held.
 
 use crate::item::Item;
 
+mod away;
 mod backfill;
 mod connect;
 mod part;

@@ -19,6 +19,8 @@ const READ_ENTRIES: usize = 256;
 /// Where a part stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
+    /// Waits until the vbucket has been given its own state; a backfill follows.
+    Wait,
     /// Is given the state before the log's place.
     Fill,
     /// Follows the log.
@@ -89,6 +91,19 @@ pub(super) enum Next {
     Lost,
 }
 
+/// What waits to be sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waiting {
+    /// Messages about no change.
+    pub(super) controls: usize,
+    /// Messages that make the vbucket the client's.
+    pub(super) states: usize,
+    /// Changes that were read.
+    pub(super) changes: usize,
+    /// Bytes of those and of the backfill's items.
+    pub(super) bytes: usize,
+}
+
 /// One vbucket of a stream.
 #[derive(Debug)]
 pub(super) struct Part {
@@ -105,6 +120,8 @@ pub(super) struct Part {
     pub(super) queue: VecDeque<Item>,
     /// The backfill has queued all of it.
     pub(super) filled: bool,
+    /// The client has a state to go on from by the cursor.
+    whole: bool,
     /// Which backfill: those of before are void.
     pub(super) round: u64,
     controls: VecDeque<Control>,
@@ -132,6 +149,7 @@ impl Part {
             changes: VecDeque::new(),
             queue: VecDeque::new(),
             filled: false,
+            whole: true,
             round: 0,
             controls: VecDeque::new(),
             announced: None,
@@ -151,6 +169,11 @@ impl Part {
         backfills: bool,
     ) -> Option<(Self, bool)> {
         let id = vbucket.id();
+        if backfills && vbucket.is_receiving() {
+            let mut part = Self::new(id, Seqno::ZERO);
+            part.wait();
+            return Some((part, false));
+        }
         let known = vbucket.cursor_remaining(name, Seqno::ZERO).is_some();
         let from = match request.wants(id) {
             Some(wanted) => Begin::Checkpoint(wanted),
@@ -176,9 +199,16 @@ impl Part {
         *self = Self::new(self.id, at);
         self.round = round;
         self.stage = Stage::Fill;
+        self.whole = false;
         if announce {
             self.controls.push_back(opaque(BACKFILL_BEGINS));
         }
+    }
+
+    /// Begins anew once the vbucket has been given its own state.
+    pub(super) fn wait(&mut self) {
+        self.fill(Seqno::ZERO, false);
+        self.stage = Stage::Wait;
     }
 
     /// Nothing more is to be said, also of what was read.
@@ -227,6 +257,8 @@ impl Part {
             }
             match self.stage {
                 Stage::Given | Stage::Ended => return Next::Nothing,
+                Stage::Wait if vbucket.is_receiving() => return Next::Nothing,
+                Stage::Wait => return Next::Lost,
                 Stage::Fill => match self.next_of_backfill(request, waits) {
                     Some(next) => return next,
                     None => continue,
@@ -374,6 +406,7 @@ impl Part {
 
     /// The client has everything to this place in the log for good.
     pub(super) fn move_cursor(&mut self, vbucket: &Vbucket, name: &[u8], upto: Seqno) {
+        self.whole = true;
         if upto > self.moved {
             self.moved = upto;
             vbucket.move_cursor(name, upto);
@@ -416,13 +449,35 @@ impl Part {
 
     /// Whether the client has a state to go on from by the cursor.
     pub(super) fn is_whole(&self) -> bool {
-        self.stage != Stage::Fill
+        self.whole
+    }
+
+    /// Whether a backfill is to come or under way.
+    pub(super) fn is_filling(&self) -> bool {
+        matches!(self.stage, Stage::Wait | Stage::Fill)
     }
 
     /// Whether nothing is left to be sent at present.
     pub(super) fn is_drained(&self) -> bool {
         let empty = self.changes.is_empty() && self.controls.is_empty() && self.queue.is_empty();
-        empty && self.in_flight == 0 && self.stage != Stage::Fill
+        empty && self.in_flight == 0 && !self.is_filling()
+    }
+
+    /// What waits to be sent.
+    pub(super) fn waiting(&self) -> Waiting {
+        let gives =
+            |control: &&Control| control.event == Event::VbucketSet && self.stage == Stage::Given;
+        let states = self.controls.iter().filter(gives).count();
+        let changes = self
+            .changes
+            .iter()
+            .filter_map(|change| change.item.as_ref());
+        Waiting {
+            controls: self.controls.len() - states,
+            states,
+            changes: self.changes.len(),
+            bytes: changes.chain(&self.queue).map(Item::memory_bytes).sum(),
+        }
     }
 
     /// Changes that are still to be sent.

@@ -108,6 +108,20 @@ pub(crate) struct Report {
     pub(crate) takeover: bool,
     /// Whether its cursors outlive the connection.
     pub(crate) registered: bool,
+    /// Messages about no change that wait to be sent.
+    pub(crate) urgent: usize,
+    /// Those of them that make a vbucket the client's.
+    pub(crate) handing_over: usize,
+    /// Whether changes have been read that wait to be sent.
+    pub(crate) has_item: bool,
+    /// Bytes of those changes and of the backfill's items.
+    pub(crate) bytes: usize,
+    /// Values that its backfills read from the store.
+    pub(crate) read: u64,
+    /// Times that a client came again under its name.
+    pub(crate) reconnects: u64,
+    /// When it is given up, by the monotonic clock in seconds, unless its client acknowledges.
+    pub(crate) expires: u64,
 }
 
 /// A stream.
@@ -140,6 +154,10 @@ pub(super) struct Producer {
     nacks: u64,
     resent: u64,
     noops: u64,
+    /// Values that its backfills read from the store.
+    pub(super) read: u64,
+    /// Times that a client came again under its name.
+    pub(super) reconnects: u64,
     pace: Pace,
 }
 
@@ -172,6 +190,8 @@ impl Producer {
             nacks: 0,
             resent: 0,
             noops: 0,
+            read: 0,
+            reconnects: 0,
             pace,
         }
     }
@@ -264,7 +284,7 @@ impl Producer {
                 part.stage = Stage::Ended;
                 Some(Step::HandedOver(part.id))
             }
-            Stage::Fill | Stage::Ended => None,
+            Stage::Wait | Stage::Fill | Stage::Ended => None,
         }
     }
 
@@ -479,6 +499,11 @@ impl Producer {
         [noop, grace, self.suspended].into_iter().flatten().min()
     }
 
+    /// Its vbuckets.
+    pub(super) fn vbuckets(&self) -> impl Iterator<Item = VbucketId> {
+        self.parts.iter().map(|part| part.id)
+    }
+
     /// Items of backfills that are queued.
     pub(super) fn queued(&self) -> usize {
         self.parts.iter().map(|part| part.queue.len()).sum()
@@ -489,6 +514,7 @@ impl Producer {
         let backlogs = self.parts.iter();
         let backlogs = backlogs.map(|part| part.backlog(vbuckets.get(part.id), &self.name));
         let backlog = backlogs.sum();
+        let waiting = || self.parts.iter().map(Part::waiting);
         Report {
             name: String::from_utf8_lossy(&self.name).into_owned(),
             flags: self.request.words(),
@@ -501,7 +527,7 @@ impl Producer {
             sent: self.sent,
             paused: self.paused,
             suspended: self.suspended.is_some_and(|until| now < until),
-            filling: self.parts.iter().any(|part| part.stage == Stage::Fill),
+            filling: self.parts.iter().any(Part::is_filling),
             idle: backlog == 0 && self.unacked.is_empty(),
             seqno: self.seqno,
             acked: self.acked,
@@ -514,6 +540,13 @@ impl Producer {
             backfill_since: self.request.since.unwrap_or(0),
             takeover: self.request.takeover,
             registered: self.request.registered,
+            urgent: self.hellos.len() + waiting().map(|waiting| waiting.controls).sum::<usize>(),
+            handing_over: waiting().map(|waiting| waiting.states).sum(),
+            has_item: waiting().any(|waiting| waiting.changes > 0),
+            bytes: waiting().map(|waiting| waiting.bytes).sum(),
+            read: self.read,
+            reconnects: self.reconnects,
+            expires: (self.heard + self.pace.grace).as_secs(),
         }
     }
 }

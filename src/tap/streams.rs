@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 
+use super::away::{Absent, Away};
 use super::backfill::Fillers;
 use super::part::{Part, Stage};
 use super::producer::{Acked, Answer, Producer, Report, Step};
@@ -24,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::host::{Cookie, LogLevel};
 use crate::pager::Evictor;
 use crate::store::Store;
-use crate::types::{VbucketId, VbucketState};
+use crate::types::{Seqno, VbucketId, VbucketState};
 use crate::vbucket::{Shared, Vbucket, VbucketMap};
 use crate::worker::{Signal, Wake};
 
@@ -33,8 +34,6 @@ const LOOK: Duration = Duration::from_secs(5);
 /// Time for a host to be done with a connection that it closes: it counts references without
 /// atomics (engine-abi.md, 3.7), and its own goes only after it has told that the connection went.
 const GRACE: Duration = Duration::from_secs(1);
-/// Names that are kept for clients that are away.
-const AWAY_MAX: usize = 1024;
 
 /// How streams keep time and order, from the configuration.
 #[derive(Clone, Copy, Debug)]
@@ -98,15 +97,6 @@ pub(super) struct Live {
     replaced: AtomicBool,
 }
 
-/// A name whose cursors wait for their client.
-#[derive(Debug)]
-struct Away {
-    name: Box<[u8]>,
-    vbuckets: Vec<VbucketId>,
-    /// By the monotonic clock; none for registered clients.
-    until: Option<Duration>,
-}
-
 /// All streams.
 pub(crate) struct Streams {
     pub(super) vbuckets: Arc<VbucketMap>,
@@ -116,8 +106,7 @@ pub(crate) struct Streams {
     beginning: Mutex<()>,
     // Guards the map. Lock order: before a stream; held for a lookup only.
     live: RwLock<HashMap<Cookie, Arc<Live>>>,
-    // Guards the names. Lock order: last.
-    away: Mutex<Vec<Away>>,
+    absent: Absent,
     // Guards the connections that have gone, for the thread to release. Lock order: last.
     gone: Mutex<Vec<Cookie>>,
     /// Streams that are, or are about to be, paused.
@@ -153,7 +142,7 @@ impl Streams {
             pace: Pace::new(config),
             beginning: Mutex::default(),
             live: RwLock::default(),
-            away: Mutex::default(),
+            absent: Absent::default(),
             gone: Mutex::default(),
             waiting: AtomicUsize::new(0),
             anonymous: AtomicU64::new(0),
@@ -204,19 +193,23 @@ impl Streams {
         self.shared.host.reserve(cookie);
         let beginning = self.beginning.lock();
         let name: Box<[u8]> = if name.is_empty() {
-            let number = self.anonymous.fetch_add(1, Ordering::Relaxed) + 1;
-            format!("anon_{number}").into_bytes().into()
+            format!("anon_{}", self.number()).into_bytes().into()
         } else {
             name.into()
         };
         // Also a name of the engine's own: a client may have called itself that.
-        self.take_over_name(&name);
+        let (inherited, reconnects) = self.take_over_name(&name);
         let now = self.now();
         let mut producer = Producer::new(name, request, self.pace, now);
+        producer.reconnects = reconnects;
         let mut fills = Vec::new();
         for vbucket in self.wanted(&producer.request) {
             fills.extend(self.begin_part(&mut producer, vbucket));
         }
+        // Nobody would move the cursors of the others.
+        let left = |id: &VbucketId| producer.parts.iter().all(|part| part.id != *id);
+        let left: Vec<VbucketId> = inherited.into_iter().filter(left).collect();
+        self.drop_cursors(&producer.name, &left);
         let live = Arc::new(Live {
             cookie,
             producer: Mutex::new(producer),
@@ -254,8 +247,8 @@ impl Streams {
         let request = &producer.request;
         let index = producer.parts.len();
         if request.dump {
-            let mut part = Part::new(vbucket.id(), crate::types::Seqno::ZERO);
-            part.fill(crate::types::Seqno::new(u64::MAX), false);
+            let mut part = Part::new(vbucket.id(), Seqno::ZERO);
+            part.fill(Seqno::new(u64::MAX), false);
             producer.parts.push(part);
             return Some(index);
         }
@@ -270,8 +263,11 @@ impl Streams {
         fills.then_some(index)
     }
 
-    /// A connection of that name, if there is one, ends; its cursors are the next one's.
-    fn take_over_name(&self, name: &[u8]) {
+    /// A connection of that name, if there is one, ends; its cursors are the next one's. Returns
+    /// their vbuckets, and how often the name has come again by then.
+    fn take_over_name(&self, name: &[u8]) -> (Vec<VbucketId>, u64) {
+        let mut inherited = Vec::new();
+        let mut reconnects = 0;
         let lives: Vec<Arc<Live>> = self.live.read().values().cloned().collect();
         for live in lives {
             let mut producer = live.producer.lock();
@@ -279,10 +275,16 @@ impl Streams {
                 producer.closing = true;
                 live.replaced.store(true, Ordering::Release);
                 drop_unfinished(&producer, &self.vbuckets);
+                inherited.extend(producer.vbuckets());
+                reconnects = producer.reconnects + 1;
             }
         }
-        self.away.lock().retain(|away| *away.name != *name);
+        if let Some(away) = self.absent.take(name) {
+            inherited.extend(away.vbuckets);
+            reconnects = away.report.reconnects + 1;
+        }
         self.signal.wake();
+        (inherited, reconnects)
     }
 
     /// The next step of a connection's stream. Host threads.
@@ -344,6 +346,10 @@ impl Streams {
             return;
         };
         let vbucket = self.vbuckets.get(part.id);
+        if !registered && vbucket.is_some_and(Vbucket::is_receiving) {
+            part.wait();
+            return;
+        }
         match vbucket.and_then(|vbucket| vbucket.register_cursor(&name, Begin::Open)) {
             // Those get no backfill, and know it.
             Some(begun) if registered => *part = Part::new(part.id, begun.at),
@@ -409,20 +415,21 @@ impl Streams {
         let keeps = self.shared.settings.tap_keepalive.get();
         let keep = request.registered || keeps > 0 && !request.dump && !request.takeover;
         let named = !producer.name.starts_with(b"anon_");
-        let vbuckets = producer.parts.iter().map(|part| part.id).collect();
-        let mut away = self.away.lock();
-        if keep && named && away.len() < AWAY_MAX {
-            let until = self.now() + Duration::from_secs(keeps);
-            away.push(Away {
-                name: producer.name.clone(),
-                vbuckets,
-                until: (!request.registered).then_some(until),
-            });
-            drop(away);
-            drop_unfinished(&producer, &self.vbuckets);
+        let now = self.now();
+        let away = Away {
+            name: producer.name.clone(),
+            vbuckets: producer.vbuckets().collect(),
+            until: (!request.registered).then(|| now + Duration::from_secs(keeps)),
+            report: producer.report(&self.vbuckets, now),
+        };
+        let kept = if keep && named {
+            self.absent.keep(away)
         } else {
-            drop(away);
-            self.drop_cursors(&producer.name, &vbuckets);
+            Err(away)
+        };
+        match kept {
+            Ok(()) => drop_unfinished(&producer, &self.vbuckets),
+            Err(away) => self.drop_cursors(&away.name, &away.vbuckets),
         }
     }
 
@@ -440,14 +447,11 @@ impl Streams {
             if *producer.name == *name {
                 producer.request.registered = false;
                 producer.closing = true;
-                let vbuckets: Vec<VbucketId> = producer.parts.iter().map(|part| part.id).collect();
+                let vbuckets: Vec<VbucketId> = producer.vbuckets().collect();
                 self.drop_cursors(name, &vbuckets);
             }
         }
-        let mut away = self.away.lock();
-        let gone: Vec<Away> = away.extract_if(.., |away| *away.name == *name).collect();
-        drop(away);
-        for away in gone {
+        if let Some(away) = self.absent.take(name) {
             self.drop_cursors(&away.name, &away.vbuckets);
         }
         self.signal.wake();
@@ -493,12 +497,29 @@ impl Streams {
         self.pace
     }
 
-    /// Figures of every stream, by name.
+    /// The number of a connection without a name.
+    pub(crate) fn number(&self) -> u64 {
+        self.anonymous.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Figures of every stream, by name; also of those whose clients are away.
     pub(crate) fn reports(&self) -> Vec<Report> {
         let lives: Vec<Arc<Live>> = self.live.read().values().cloned().collect();
         let now = self.now();
+        // The name of one that was replaced is another one's.
+        let lives = lives
+            .iter()
+            .filter(|live| !live.replaced.load(Ordering::Acquire));
         let report = |live: &Arc<Live>| live.producer.lock().report(&self.vbuckets, now);
-        let mut reports: Vec<Report> = lives.iter().map(report).collect();
+        let mut reports: Vec<Report> = lives.map(report).collect();
+        for (mut report, vbuckets) in self.absent.reports() {
+            let ahead = |id: &VbucketId| {
+                let vbucket = self.vbuckets.get(*id)?;
+                vbucket.cursor_remaining(report.name.as_bytes(), Seqno::ZERO)
+            };
+            report.backlog = vbuckets.iter().filter_map(ahead).sum();
+            reports.push(report);
+        }
         reports.sort_by(|one, other| one.name.cmp(&other.name));
         reports
     }
@@ -519,15 +540,10 @@ impl Streams {
                 self.shared.host.wake_stream(live.cookie);
             }
         }
-        let mut away = self.away.lock();
-        let is_over = |away: &mut Away| away.until.is_some_and(|until| now >= until);
-        let over: Vec<Away> = away.extract_if(.., is_over).collect();
-        let until = away.iter().filter_map(|away| away.until).min();
-        drop(away);
-        for away in over {
+        for away in self.absent.expire(now) {
             self.drop_cursors(&away.name, &away.vbuckets);
         }
-        let next = [due, until].into_iter().flatten().min();
+        let next = [due, self.absent.due()].into_iter().flatten().min();
         let next = next.map(|next| next.saturating_sub(now).min(LOOK));
         // An expiry that a read met, for one, is told to nobody.
         next.or((!lives.is_empty()).then_some(LOOK))

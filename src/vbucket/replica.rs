@@ -55,12 +55,21 @@ impl Vbucket {
         ordered.log.begin_backfill(now);
         let floor = ordered.log.flush();
         self.set_floor(floor);
+        let free = ordered.log.free();
+        drop(ordered);
+        self.release(&free);
         true
     }
 
     /// The whole state is here.
     pub(crate) fn end_backfill(&self, checkpoints_follow: bool) {
-        self.log().log.end_backfill(checkpoints_follow);
+        let now = self.shared.seconds();
+        self.log().log.end_backfill(checkpoints_follow, now);
+    }
+
+    /// Whether a master is sending the whole state.
+    pub(crate) fn is_receiving(&self) -> bool {
+        self.log().log.is_receiving()
     }
 
     /// Follows the master into a checkpoint if that fits.
