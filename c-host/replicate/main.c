@@ -1,6 +1,7 @@
 /* Options, and beginning anew after a loss. */
 #include "replicate.h"
 
+#include <getopt.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -32,12 +33,25 @@ static void usage(FILE *to) {
                 "  -t       take over: SOURCE hands the vbuckets over and becomes dead in them\n"
                 "  -f       make a vbucket that is active at DESTINATION a replica\n"
                 "  -r       begin anew for ever when a connection is lost or cannot be made\n"
-                "  -v       say what goes by\n",
+                "  -v       say what goes by\n"
+                "  -h       this text\n",
                 to);
 }
 
+/* getaddrinfo takes 65537 for 1. */
+static bool is_port(const char *text) {
+    unsigned long number = 0;
+    for (const char *at = text; *at != '\0' && number <= UINT16_MAX; at++) {
+        if (*at < '0' || *at > '9') {
+            return false;
+        }
+        number = number * 10 + (unsigned long)(*at - '0');
+    }
+    return number >= 1 && number <= UINT16_MAX;
+}
+
 /* "host:port" or "[host]:port". */
-static bool parse_server(const char *text, struct server *server) {
+static bool split_server(const char *text, struct server *server) {
     const char *colon = strrchr(text, ':');
     const char *host = text;
     if (colon == NULL || colon == text) {
@@ -48,7 +62,7 @@ static bool parse_server(const char *text, struct server *server) {
         host++;
         length -= 2;
     }
-    if (length == 0 || length >= sizeof server->host || colon[1] == '\0' ||
+    if (length == 0 || length >= sizeof server->host || !is_port(colon + 1) ||
         strlen(colon + 1) >= sizeof server->port) {
         return false;
     }
@@ -59,9 +73,18 @@ static bool parse_server(const char *text, struct server *server) {
     return true;
 }
 
+static bool parse_server(const char *text, struct server *server) {
+    const bool good = split_server(text, server);
+    if (!good) {
+        say("%s: not host:port, with a port of 1 to 65535", text);
+    }
+    return good;
+}
+
 static bool parse_flags(int argc, char **argv, struct options *options) {
+    static const struct option long_options[] = {{"help", no_argument, NULL, 'h'}, {0}};
     int option;
-    while ((option = getopt(argc, argv, "n:tfrv")) != -1) {
+    while ((option = getopt_long(argc, argv, "n:tfrvh", long_options, NULL)) != -1) {
         switch (option) {
         case 'n':
             options->name = optarg;
@@ -78,6 +101,9 @@ static bool parse_flags(int argc, char **argv, struct options *options) {
         case 'v':
             options->verbose = true;
             break;
+        case 'h':
+            usage(stdout);
+            exit(EXIT_SUCCESS);
         default:
             return false;
         }
@@ -147,9 +173,12 @@ int main(int argc, char **argv) {
     static struct vbuckets vbuckets;
     static struct options options;
     char name[NAME_ROOM];
-    if (!parse_flags(argc, argv, &options) || !parse_server(argv[optind], &options.source) ||
-        !parse_server(argv[optind + 1], &options.destination)) {
+    if (!parse_flags(argc, argv, &options)) {
         usage(stderr);
+        return EXIT_FAILURE;
+    }
+    if (!parse_server(argv[optind], &options.source) ||
+        !parse_server(argv[optind + 1], &options.destination)) {
         return EXIT_FAILURE;
     }
     const bool all_active = optind + 2 == argc;

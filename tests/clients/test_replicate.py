@@ -136,6 +136,23 @@ class Replicate(unittest.TestCase):
             self.assertEqual(done.returncode, 1, words)
             self.assertTrue(done.stderr, words)
 
+    def test_a_port_that_is_none(self):
+        source, destination = address(self.source), address(self.destination)
+        beyond = f"127.0.0.1:{self.source.address[1] + 65536}"
+        for bad in (beyond, "127.0.0.1:memcache", "127.0.0.1:0", "127.0.0.1"):
+            for words in ([bad, destination], [source, bad]):
+                done = subprocess.run([REPLICATE, "-r", *words], capture_output=True, text=True,
+                                      timeout=30, check=False)
+                self.assertEqual(done.returncode, 1)
+                self.assertEqual(done.stderr, f"engine-replicate: {bad}: not host:port, with a "
+                                              "port of 1 to 65535\n")
+
+    def test_help(self):
+        for option in ("-h", "--help"):
+            done = subprocess.run([REPLICATE, option], capture_output=True, text=True, check=False)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertIn("usage: engine-replicate", done.stdout)
+
     def test_nobody_there(self):
         self.source.kill()
         self.ends(self.begin("M"), 1, "cannot connect")
