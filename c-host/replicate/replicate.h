@@ -16,7 +16,8 @@
 enum {
     VBUCKETS_MAX = UINT16_MAX,
     HEADER_BYTES = sizeof(protocol_binary_request_header),
-    PACKET_BODY_MAX = 21 * 1024 * 1024
+    /* The longest value that an engine may be told to take, and what goes with it. */
+    PACKET_BODY_MAX = (1 << 30) + (1 << 20)
 };
 
 /* "host:port", and its parts. */

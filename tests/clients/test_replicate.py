@@ -197,6 +197,29 @@ class Replicate(unittest.TestCase):
         self.arrived(200)
 
 
+class LargeValues(unittest.TestCase):
+    """Values of the size that the servers were told to take."""
+
+    def test_they_arrive(self):
+        if "engine-host" not in server.HOST:
+            self.skipTest("real hosts have a limit of their own")
+        command = server.HOST + " -I 48m"
+        source, replica = (server.Server(command=command) for _ in range(2))
+        self.addCleanup(source.close)
+        self.addCleanup(replica.close)
+        value = os.urandom(40 << 20)
+        with source.binary() as link:
+            self.assertEqual(link.set(b"key", value).status, wire.SUCCESS)
+        process = subprocess.Popen([REPLICATE, "-f", address(source), address(replica)],
+                                   stderr=subprocess.DEVNULL, start_new_session=True)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        with replica.binary() as link:
+            server.until(lambda: link.stats()["vb_replica_curr_items"] == "1", what="the value")
+            link.call(wire.SET_VBUCKET, extras=struct.pack(">I", wire.ACTIVE))
+            self.assertEqual(link.get(b"key").value, value)
+
+
 class Engine(unittest.TestCase):
     """Two servers with the engine: the replica follows the window."""
 
