@@ -18,6 +18,11 @@ static bool set(int fd, int level, int option, int value) {
     return setsockopt(fd, level, option, &value, sizeof value) == 0;
 }
 
+/* What the limit of ANSWER_SECONDS looks like: connect has a name of its own for it. */
+static bool slow(void) {
+    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINPROGRESS;
+}
+
 static bool configure(int fd) {
     const struct timeval limit = {.tv_sec = ANSWER_SECONDS};
     return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) == 0 &&
@@ -46,17 +51,16 @@ int link_open(const struct server *server) {
         }
     }
     if (fd < 0) {
-        say("%s: cannot connect: %s", server->text, strerror(errno));
+        say("%s: cannot connect: %s", server->text, slow() ? "no answer in time" : strerror(errno));
     }
     freeaddrinfo(found);
     return fd;
 }
 
 static bool lost(const struct server *server, ssize_t result) {
-    const bool slow = result < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
     say("%s: %s", server->text,
         result == 0 ? "closed the connection"
-        : slow      ? "no answer in time"
+        : slow()    ? "no answer in time"
                     : strerror(errno));
     return false;
 }

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import struct
 import subprocess
 import unittest
@@ -156,6 +157,12 @@ class Replicate(unittest.TestCase):
     def test_nobody_there(self):
         self.source.kill()
         self.ends(self.begin("M"), 1, "cannot connect")
+
+    def test_a_server_that_accepts_nothing(self):
+        with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+            with socket.create_connection(full.getsockname()):
+                self.destination.address = full.getsockname()
+                self.ends(self.begin("M"), 1, "cannot connect: no answer in time")
 
     def test_a_lost_destination_is_found_again(self):
         process = self.begin("M3W", "-r", vbuckets="3")
