@@ -13,7 +13,8 @@
 enum {
     NAME_ROOM = PROTOCOL_BINARY_KEY_MAX + 1,
     FIRST_DELAY_MS = 100,
-    LAST_DELAY_MS = 10000
+    LAST_DELAY_MS = 10000,
+    STEADY_MS = 200
 };
 
 void say(const char *format, ...) {
@@ -114,7 +115,7 @@ static bool parse_flags(int argc, char **argv, struct options *options) {
 
 /* From connecting to the end of the stream. */
 static enum outcome replicate_once(struct options *options, bool all_active,
-                                   struct vbuckets *vbuckets, bool *moved) {
+                                   struct vbuckets *vbuckets) {
     const int source = link_open(&options->source);
     const int destination = source < 0 ? -1 : link_open(&options->destination);
     enum outcome outcome = destination < 0 ? OUTCOME_LOST : OUTCOME_DONE;
@@ -127,7 +128,7 @@ static enum outcome replicate_once(struct options *options, bool all_active,
     if (outcome == OUTCOME_DONE) {
         /* Whoever makes one of them active from now on means it. */
         options->force = false;
-        outcome = pump_run(options, vbuckets, source, destination, moved);
+        outcome = pump_run(options, vbuckets, source, destination);
     }
     if (destination >= 0) {
         (void)close(destination);
@@ -144,18 +145,25 @@ static void pause_ms(unsigned milliseconds) {
     (void)nanosleep(&time, NULL);
 }
 
+static uint64_t now_ms(void) {
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 static int replicate(struct options *options, bool all_active, struct vbuckets *vbuckets) {
     unsigned delay = FIRST_DELAY_MS;
     for (;;) {
-        bool moved = false;
-        const enum outcome outcome = replicate_once(options, all_active, vbuckets, &moved);
+        const uint64_t begun = now_ms();
+        const enum outcome outcome = replicate_once(options, all_active, vbuckets);
         if (outcome == OUTCOME_DONE) {
             return EXIT_SUCCESS;
         }
         if (!options->reconnect || outcome == OUTCOME_REFUSED) {
             return EXIT_FAILURE;
         }
-        if (moved) {
+        /* Only what lasts works: a server may end every stream right after its beginning. */
+        if (now_ms() - begun > STEADY_MS) {
             delay = FIRST_DELAY_MS;
         }
         pause_ms(delay);

@@ -54,7 +54,6 @@ struct pump {
     size_t vbuckets;
     size_t handed_over;
     enum outcome outcome;
-    bool moved;
     struct flow events;
     struct flow answers;
 };
@@ -158,7 +157,6 @@ static bool inspect(struct pump *pump, struct flow *flow) {
         switch (flow->inspect(pump, &header, flow->bytes + flow->cleared + HEADER_BYTES)) {
         case VERDICT_FORWARD:
             flow->left = length;
-            pump->moved = true;
             break;
         case VERDICT_DROP:
             cut(flow, length);
@@ -263,7 +261,7 @@ static enum outcome run(struct pump *pump) {
 }
 
 enum outcome pump_run(const struct options *options, const struct vbuckets *vbuckets, int source,
-                      int destination, bool *moved) {
+                      int destination) {
     struct pump *pump = calloc(1, sizeof *pump);
     if (pump == NULL) {
         say("out of memory");
@@ -283,7 +281,6 @@ enum outcome pump_run(const struct options *options, const struct vbuckets *vbuc
     pump->answers.receiver = &options->source;
     pump->answers.inspect = inspect_answer;
     const enum outcome outcome = run(pump);
-    *moved = pump->moved;
     free(pump);
     return outcome;
 }

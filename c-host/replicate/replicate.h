@@ -92,8 +92,8 @@ enum outcome plan_begin(const struct options *options, int source, int destinati
 
 /* ---- pump.c ---- */
 
-/* Forwards until a connection ends. *moved says whether anything went by. */
+/* Forwards until a connection ends. */
 enum outcome pump_run(const struct options *options, const struct vbuckets *vbuckets, int source,
-                      int destination, bool *moved);
+                      int destination);
 
 #endif

@@ -5,6 +5,8 @@ import signal
 import socket
 import struct
 import subprocess
+import threading
+import time
 import unittest
 
 import server
@@ -173,6 +175,16 @@ class Replicate(unittest.TestCase):
         self.arrived(3)
         self.assertIsNone(process.poll())
 
+    def test_streams_that_end_at_once_are_tried_less_and_less(self):
+        refuser = Refuser()
+        self.addCleanup(refuser.close)
+        refuser.start()
+        self.destination.address = refuser.address
+        self.begin("MW", "-r", vbuckets="3")
+        server.until(lambda: refuser.connections > 3, what="attempts")
+        time.sleep(2)
+        self.assertLess(refuser.connections, 8)
+
     def test_a_lost_source_is_found_again(self):
         process = self.begin("M3W", "-f", "-r")
         self.arrived(3)
@@ -202,6 +214,43 @@ class Replicate(unittest.TestCase):
         self.assertLess(int(tap(self.source)["live_items"]), 40)
         self.destination.process.send_signal(signal.SIGCONT)
         self.arrived(200)
+
+
+class Refuser(threading.Thread):
+    """A destination that takes every vbucket and closes at the first event."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = self.listener.getsockname()
+        self.connections = 0
+
+    def run(self):
+        try:
+            while True:
+                with self.listener.accept()[0] as link, link.makefile("rb") as file:
+                    self.connections += 1
+                    self.serve(link, file)
+        except OSError:
+            pass  # The listener was closed.
+
+    @staticmethod
+    def serve(link, file):
+        """Until something comes that is no question about a vbucket."""
+        bodies = {wire.GET_VBUCKET: struct.pack(">I", wire.REPLICA), wire.SET_VBUCKET: b"",
+                  wire.LAST_CLOSED_CHECKPOINT: bytes(8)}
+        while len(head := file.read(wire.HEADER.size)) == wire.HEADER.size:
+            _, opcode, _, _, _, _, length, opaque, _ = wire.HEADER.unpack(head)
+            file.read(length)
+            if opcode not in bodies:
+                return
+            link.sendall(wire.tap_answer(opcode, opaque, body=bodies[opcode]))
+
+    def close(self):
+        """Ends it."""
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.join(30)
 
 
 class LargeValues(unittest.TestCase):
