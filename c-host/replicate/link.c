@@ -57,6 +57,14 @@ int link_open(const struct server *server) {
     return fd;
 }
 
+bool link_same_peer(int a, int b) {
+    struct sockaddr_storage peers[2] = {0};
+    socklen_t lengths[] = {sizeof peers[0], sizeof peers[1]};
+    return getpeername(a, (struct sockaddr *)&peers[0], &lengths[0]) == 0 &&
+           getpeername(b, (struct sockaddr *)&peers[1], &lengths[1]) == 0 &&
+           lengths[0] == lengths[1] && memcmp(&peers[0], &peers[1], lengths[0]) == 0;
+}
+
 static bool lost(const struct server *server, ssize_t result) {
     say("%s: %s", server->text,
         result == 0 ? "closed the connection"

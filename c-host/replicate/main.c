@@ -32,7 +32,7 @@ static void usage(FILE *to) {
                 "VBUCKETS like 0,3,5-7; default: those that are active at SOURCE.\n"
                 "  -n NAME  name of the stream (default: replicate_<host>_<port> of DESTINATION)\n"
                 "  -t       take over: SOURCE hands the vbuckets over and becomes dead in them\n"
-                "  -f       make a vbucket that is active at DESTINATION a replica\n"
+                "  -f       replace vbuckets that are active or dead at DESTINATION\n"
                 "  -r       begin anew for ever when a connection is lost or cannot be made\n"
                 "  -v       say what goes by\n"
                 "  -h       this text\n",
@@ -119,6 +119,10 @@ static enum outcome replicate_once(struct options *options, bool all_active,
     const int source = link_open(&options->source);
     const int destination = source < 0 ? -1 : link_open(&options->destination);
     enum outcome outcome = destination < 0 ? OUTCOME_LOST : OUTCOME_DONE;
+    if (outcome == OUTCOME_DONE && link_same_peer(source, destination)) {
+        say("%s is the same server as %s", options->destination.text, options->source.text);
+        outcome = OUTCOME_REFUSED;
+    }
     if (outcome == OUTCOME_DONE && all_active) {
         outcome = plan_all_active(options, source, vbuckets);
     }

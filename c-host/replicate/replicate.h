@@ -58,6 +58,9 @@ void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* A connected socket, or -1 after saying why. */
 int link_open(const struct server *server);
 
+/* Whether both are connected to one address. */
+bool link_same_peer(int a, int b);
+
 bool link_send(int fd, const struct server *server, const void *bytes, size_t length);
 
 /* An answer to a request, of which body holds up to body_room bytes, NUL-terminated. */

@@ -253,27 +253,106 @@ class Refuser(threading.Thread):
         self.join(30)
 
 
-class LargeValues(unittest.TestCase):
-    """Values of the size that the servers were told to take."""
+class Pair(unittest.TestCase):
+    """Two servers with the engine, which have what a test gives them."""
 
-    def test_they_arrive(self):
+    def server(self, command=server.HOST):
+        """A server."""
+        host = server.Server(command=command)
+        self.addCleanup(host.close)
+        return host
+
+    def pump(self, *words):
+        """engine-replicate, with what it says at hand."""
+        process = subprocess.Popen([REPLICATE, *words], stderr=subprocess.PIPE, text=True,
+                                   start_new_session=True)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        return process
+
+    def ends(self, process, status, text):
+        """Waits for its end and checks what it said."""
+        _, said = process.communicate(timeout=30)
+        self.assertEqual(process.returncode, status, said)
+        self.assertIn(text, said)
+
+    def state(self, link, state=None):
+        """Sets or checks the state of vbucket 0."""
+        if state is None:
+            return link.stats(b"vbucket")["vb_0"]
+        return link.call(wire.SET_VBUCKET, extras=struct.pack(">I", state))
+
+    def items(self, link, count):
+        """Waits until a replica has that many items."""
+        server.until(lambda: link.stats()["vb_replica_curr_items"] == str(count), what="items")
+
+    def test_values_of_the_size_that_was_configured(self):
         if "engine-host" not in server.HOST:
             self.skipTest("real hosts have a limit of their own")
-        command = server.HOST + " -I 48m"
-        source, replica = (server.Server(command=command) for _ in range(2))
-        self.addCleanup(source.close)
-        self.addCleanup(replica.close)
+        source, replica = (self.server(server.HOST + " -I 48m") for _ in range(2))
         value = os.urandom(40 << 20)
         with source.binary() as link:
             self.assertEqual(link.set(b"key", value).status, wire.SUCCESS)
-        process = subprocess.Popen([REPLICATE, "-f", address(source), address(replica)],
-                                   stderr=subprocess.DEVNULL, start_new_session=True)
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
+        self.pump("-f", address(source), address(replica))
         with replica.binary() as link:
-            server.until(lambda: link.stats()["vb_replica_curr_items"] == "1", what="the value")
-            link.call(wire.SET_VBUCKET, extras=struct.pack(">I", wire.ACTIVE))
+            self.items(link, 1)
+            self.state(link, wire.ACTIVE)
             self.assertEqual(link.get(b"key").value, value)
+
+    def test_a_history_of_its_own_does_not_stay(self):
+        source, replica = self.server(), self.server()
+        with source.binary() as here, replica.binary() as there:
+            # As many checkpoints on both, and other contents.
+            for link, name in ((here, b"source"), (there, b"replica")):
+                for n in range(3):
+                    self.assertEqual(link.call(wire.START).status, wire.SUCCESS)
+                    link.set(b"%s%d" % (name, n), name)
+                    link.set(b"both%d" % n, name)
+                    self.assertEqual(link.call(wire.COMPLETE).status, wire.SUCCESS)
+            self.pump("-f", address(source), address(replica))
+            server.until(lambda: there.stats(b"vbucket").get("vb_0") == "replica",
+                         what="a replica")
+            self.items(there, 6)
+            self.state(there, wire.ACTIVE)
+            for n in range(3):
+                self.assertEqual(there.get(b"source%d" % n).value, b"source")
+                self.assertEqual(there.get(b"both%d" % n).value, b"source")
+                self.assertEqual(there.get(b"replica%d" % n).status, wire.ENOENT)
+
+    def test_a_vbucket_with_an_open_window_is_left_alone(self):
+        source, replica = self.server(), self.server()
+        with replica.binary() as link:
+            self.assertEqual(link.call(wire.START).status, wire.SUCCESS)
+            link.set(b"key", b"window")
+            self.ends(self.pump("-f", address(source), address(replica)), 1, "DEL_VBUCKET 0")
+            self.assertEqual(self.state(link), "active")
+            self.assertEqual(link.call(wire.COMPLETE).status, wire.SUCCESS)
+            self.assertEqual(link.get(b"key").value, b"window")
+
+    def test_a_source_that_has_no_more_replaces_nothing(self):
+        source, replica = self.server(), self.server()
+        with source.binary() as link:
+            self.state(link, wire.DEAD)
+        with replica.binary() as link:
+            link.set(b"key", b"value")
+            process = self.pump("-f", address(source), address(replica), "0")
+            self.ends(process, 1, "vbucket 0 is dead there")
+            self.assertEqual(self.state(link), "active")
+            self.assertEqual(link.get(b"key").value, b"value")
+
+    def test_a_server_is_not_its_own_replica(self):
+        if "-p 0" not in server.HOST:
+            self.skipTest("the address is the test's to choose")
+        host = self.server(server.HOST + " -l 0.0.0.0")
+        port = host.address[1]
+        with host.binary() as link:
+            link.set(b"key", b"value")
+            for name, text in (("localhost", "is the same server"),
+                               ("127.0.0.2", "vbucket 0 is dead there")):
+                process = self.pump("-f", f"127.0.0.1:{port}", f"{name}:{port}")
+                self.ends(process, 1, text)
+                self.assertEqual(self.state(link), "active")
+                self.assertEqual(link.get(b"key").value, b"value")
 
 
 class Engine(unittest.TestCase):
