@@ -123,13 +123,14 @@ static enum outcome replicate_once(struct options *options, bool all_active,
         say("%s is the same server as %s", options->destination.text, options->source.text);
         outcome = OUTCOME_REFUSED;
     }
-    if (outcome == OUTCOME_DONE && all_active) {
+    /* What has been taken over is not active any more. */
+    if (outcome == OUTCOME_DONE && all_active && !(options->takeover && vbuckets->count > 0)) {
         outcome = plan_all_active(options, source, vbuckets);
     }
     if (outcome == OUTCOME_DONE) {
         outcome = plan_begin(options, source, destination, vbuckets);
     }
-    if (outcome == OUTCOME_DONE) {
+    if (outcome == OUTCOME_DONE && vbuckets->count > 0) {
         /* Whoever makes one of them active from now on means it. */
         options->force = false;
         outcome = pump_run(options, vbuckets, source, destination);

@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Stands for a state: nothing is left to do. */
+#define TAKEN UINT32_MAX
+
 static bool add(struct vbuckets *vbuckets, unsigned long id) {
     for (size_t i = 0; i < vbuckets->count; i++) {
         if (vbuckets->ids[i] == id) {
@@ -220,19 +223,60 @@ static bool follows(uint32_t state) {
     return state == vbucket_state_replica || state == vbucket_state_pending;
 }
 
+/* *state becomes TAKEN if the destination has taken the vbucket over and the source has let go. */
+static enum outcome look_taken(const struct options *options, int source, uint16_t vbucket,
+                               uint32_t *state) {
+    uint32_t here;
+    if (!options->takeover || *state != vbucket_state_active) {
+        return OUTCOME_DONE;
+    }
+    const enum outcome outcome = look(source, &options->source, vbucket, &here);
+    if (outcome == OUTCOME_DONE && here == vbucket_state_dead) {
+        *state = TAKEN;
+    }
+    return outcome;
+}
+
+static enum outcome look_all(const struct options *options, int source, int fd,
+                             const struct vbuckets *vbuckets, uint32_t *states) {
+    const struct server *server = &options->destination;
+    for (size_t i = 0; i < vbuckets->count; i++) {
+        const uint16_t id = vbuckets->ids[i];
+        enum outcome outcome = look(fd, server, id, &states[i]);
+        if (outcome == OUTCOME_DONE) {
+            outcome = look_taken(options, source, id, &states[i]);
+        }
+        if (outcome != OUTCOME_DONE) {
+            return outcome;
+        }
+        if (states[i] != 0 && states[i] != TAKEN && !follows(states[i]) && !options->force) {
+            say("%s: vbucket %u is %s there; -f makes it a replica and deletes what it holds",
+                server->text, id, state_name(states[i]));
+            return OUTCOME_REFUSED;
+        }
+    }
+    return OUTCOME_DONE;
+}
+
+/* A takeover that was cut short goes on with the rest. */
+static void leave_out_taken(struct vbuckets *vbuckets, uint32_t *states) {
+    size_t kept = 0;
+    for (size_t i = 0; i < vbuckets->count; i++) {
+        if (states[i] != TAKEN) {
+            vbuckets->ids[kept] = vbuckets->ids[i];
+            states[kept++] = states[i];
+        }
+    }
+    vbuckets->count = kept;
+}
+
 /* Every vbucket is a replica or pending afterwards; that all can be is known before any changes. */
 static enum outcome prepare(const struct options *options, int source, int fd,
                             struct vbuckets *vbuckets) {
     static uint32_t states[VBUCKETS_MAX];
-    const struct server *server = &options->destination;
-    enum outcome outcome = OUTCOME_DONE;
-    for (size_t i = 0; i < vbuckets->count && outcome == OUTCOME_DONE; i++) {
-        outcome = look(fd, server, vbuckets->ids[i], &states[i]);
-        if (outcome == OUTCOME_DONE && states[i] != 0 && !follows(states[i]) && !options->force) {
-            say("%s: vbucket %u is %s there; -f makes it a replica and deletes what it holds",
-                server->text, vbuckets->ids[i], state_name(states[i]));
-            outcome = OUTCOME_REFUSED;
-        }
+    enum outcome outcome = look_all(options, source, fd, vbuckets, states);
+    if (outcome == OUTCOME_DONE) {
+        leave_out_taken(vbuckets, states);
     }
     for (size_t i = 0; i < vbuckets->count && outcome == OUTCOME_DONE; i++) {
         const uint16_t id = vbuckets->ids[i];
@@ -240,7 +284,7 @@ static enum outcome prepare(const struct options *options, int source, int fd,
             outcome = clear(options, source, fd, id, (vbucket_state_t)states[i]);
         }
         if (outcome == OUTCOME_DONE && !follows(states[i])) {
-            outcome = set_state(fd, server, id, vbucket_state_replica);
+            outcome = set_state(fd, &options->destination, id, vbucket_state_replica);
         }
         if (outcome == OUTCOME_DONE) {
             outcome = last_closed(options, fd, id, &vbuckets->closed[i]);
@@ -303,7 +347,7 @@ static bool connect_stream(const struct options *options, int fd, const struct v
 enum outcome plan_begin(const struct options *options, int source, int destination,
                         struct vbuckets *vbuckets) {
     const enum outcome outcome = prepare(options, source, destination, vbuckets);
-    if (outcome != OUTCOME_DONE) {
+    if (outcome != OUTCOME_DONE || vbuckets->count == 0) {
         return outcome;
     }
     const bool sent = connect_stream(options, source, vbuckets) &&

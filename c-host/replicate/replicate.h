@@ -89,7 +89,10 @@ bool vbuckets_parse(const char *text, struct vbuckets *vbuckets);
 /* The source's active vbuckets. */
 enum outcome plan_all_active(const struct options *options, int source, struct vbuckets *vbuckets);
 
-/* Makes the destination ready and connects the stream. Anything but DONE is a failure. */
+/*
+ * Makes the destination ready and connects the stream, unless no vbucket is left for a takeover.
+ * Anything but DONE is a failure.
+ */
 enum outcome plan_begin(const struct options *options, int source, int destination,
                         struct vbuckets *vbuckets);
 

@@ -118,6 +118,14 @@ class Replicate(unittest.TestCase):
         self.ends(self.begin("M3!HX", "-t", "-f"), 0)
         self.assertEqual(len(calls(self.destination)), 4)
 
+    def test_a_takeover_is_complete_when_the_destination_has_taken_all(self):
+        # The destination does not have vbucket 0 of the first, and the second brings only one.
+        with self.destination.binary() as link:
+            link.call(wire.SET_VBUCKET, extras=struct.pack(">I", wire.DEAD))
+            self.assertEqual(link.call(wire.DEL_VBUCKET).status, wire.SUCCESS)
+        self.ends(self.begin("M3!HX", "-t", vbuckets="5"), 1, "ended the stream")
+        self.ends(self.begin("!H2X", "-t", vbuckets="0,5"), 1, "ended the stream")
+
     def test_another_end_is_failure(self):
         self.ends(self.begin("M3X", "-t", "-f"), 1, "ended the stream")
         self.ends(self.begin("M3!HX", "-f"), 1, "ended the stream")
@@ -339,6 +347,20 @@ class Pair(unittest.TestCase):
             self.ends(process, 1, "vbucket 0 is dead there")
             self.assertEqual(self.state(link), "active")
             self.assertEqual(link.get(b"key").value, b"value")
+
+    def test_a_takeover_goes_on_where_it_was_cut_short(self):
+        source, replica = self.server(), self.server(server.HOST.replace("{config}",
+                                                                        "{config};vb0=false"))
+        with source.binary() as link:
+            for vbucket in range(3):
+                link.call(wire.SET_VBUCKET, extras=struct.pack(">I", wire.ACTIVE), vbucket=vbucket)
+                link.set(b"key", b"value", vbucket=vbucket)
+        for chosen in ("0-1", "0-2", "2,0"):
+            self.ends(self.pump("-t", address(source), address(replica), chosen), 0, "")
+        with source.binary() as here, replica.binary() as there:
+            self.assertEqual(set(here.stats(b"vbucket").values()), {"dead"})
+            for vbucket in range(3):
+                self.assertEqual(there.get(b"key", vbucket=vbucket).value, b"value")
 
     def test_a_server_is_not_its_own_replica(self):
         if "-p 0" not in server.HOST:
