@@ -339,6 +339,16 @@ class Memcached(StubTest):
         link.close()
         server.until(lambda: self.number("streams") == 0, what="the end")
 
+    def test_streams_of_one_connection_are_given_back_together(self):
+        before = self.number("streams")
+        link = self.stream("NW")
+        link.receive_event()
+        link.send(tap_connect(b"script:NW"))
+        link.receive_event()
+        self.assertEqual(self.number("streams"), before + 2)
+        link.close()
+        server.until(lambda: self.number("streams") == before, what="the streams' end")
+
 
 class End(unittest.TestCase):
     """The end of the process, with memory that does not keep what was freed."""
