@@ -7,6 +7,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -147,4 +148,13 @@ bool link_begin_stream(int fd, const struct server *server) {
         return false;
     }
     return true;
+}
+
+void link_end_stream(int fd) {
+    char waste[4096];
+    struct pollfd end = {.fd = fd, .events = POLLIN};
+    ssize_t count = shutdown(fd, SHUT_WR) == 0 ? 1 : 0;
+    while (count > 0 && poll(&end, 1, ANSWER_SECONDS * 1000) > 0) {
+        count = recv(fd, waste, sizeof waste, 0);
+    }
 }

@@ -322,6 +322,7 @@ enum outcome pump_run(const struct options *options, const struct vbuckets *vbuc
     pump->answers.receiver = &options->source;
     pump->answers.inspect = inspect_answer;
     const enum outcome outcome = run(pump);
+    link_end_stream(destination);
     free(pump);
     return outcome;
 }

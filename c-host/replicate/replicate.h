@@ -81,6 +81,12 @@ bool link_call(int fd, const struct server *server, uint8_t opcode, uint16_t vbu
 /* From now on nothing blocks. */
 bool link_begin_stream(int fd, const struct server *server);
 
+/*
+ * Waits until the server has taken all that it was sent and closes, as long as it does so in time:
+ * what it still had to read would be applied in the middle of the next stream.
+ */
+void link_end_stream(int fd);
+
 /* ---- plan.c ---- */
 
 /* "0,3,5-7"; false if it is not that. */

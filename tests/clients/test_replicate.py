@@ -1,5 +1,6 @@
 """engine-replicate between two hosts with the stub engine, which plays the stream's name."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -193,6 +194,15 @@ class Replicate(unittest.TestCase):
         time.sleep(2)
         self.assertLess(refuser.connections, 8)
 
+    def test_the_destination_takes_what_it_was_sent_before_the_next_stream(self):
+        destination = Refuser(takes=1.5)
+        self.addCleanup(destination.close)
+        destination.start()
+        self.destination.address = destination.address
+        self.begin("M3X", "-r", vbuckets="3")
+        server.until(lambda: destination.connections == 2, what="a second stream")
+        self.assertTrue(destination.took)
+
     def test_a_lost_source_is_found_again(self):
         process = self.begin("M3W", "-f", "-r")
         self.arrived(3)
@@ -225,10 +235,14 @@ class Replicate(unittest.TestCase):
 
 
 class Refuser(threading.Thread):
-    """A destination that takes every vbucket and closes at the first event."""
+    """A destination that takes every vbucket and closes at the first event.
 
-    def __init__(self):
+    Or it takes so many seconds for all of them.
+    """
+
+    def __init__(self, takes=None):
         super().__init__(daemon=True)
+        self.takes, self.took = takes, False
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.address = self.listener.getsockname()
         self.connections = 0
@@ -236,23 +250,26 @@ class Refuser(threading.Thread):
     def run(self):
         try:
             while True:
-                with self.listener.accept()[0] as link, link.makefile("rb") as file:
-                    self.connections += 1
-                    self.serve(link, file)
+                link = self.listener.accept()[0]
+                self.connections += 1
+                threading.Thread(target=self.serve, args=(link,), daemon=True).start()
         except OSError:
             pass  # The listener was closed.
 
-    @staticmethod
-    def serve(link, file):
+    def serve(self, link):
         """Until something comes that is no question about a vbucket."""
         bodies = {wire.GET_VBUCKET: struct.pack(">I", wire.REPLICA), wire.SET_VBUCKET: b"",
                   wire.LAST_CLOSED_CHECKPOINT: bytes(8)}
-        while len(head := file.read(wire.HEADER.size)) == wire.HEADER.size:
-            _, opcode, _, _, _, _, length, opaque, _ = wire.HEADER.unpack(head)
-            file.read(length)
-            if opcode not in bodies:
-                return
-            link.sendall(wire.tap_answer(opcode, opaque, body=bodies[opcode]))
+        with contextlib.suppress(OSError), link, link.makefile("rb") as file:
+            while len(head := file.read(wire.HEADER.size)) == wire.HEADER.size:
+                _, opcode, _, _, _, _, length, opaque, _ = wire.HEADER.unpack(head)
+                file.read(length)
+                if opcode not in bodies:
+                    break
+                link.sendall(wire.tap_answer(opcode, opaque, body=bodies[opcode]))
+            if self.takes:
+                time.sleep(self.takes)
+                self.took = file.read() != b""
 
     def close(self):
         """Ends it."""
