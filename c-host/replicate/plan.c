@@ -63,6 +63,13 @@ bool vbuckets_parse(const char *text, struct vbuckets *vbuckets) {
     }
 }
 
+/* What a server cannot do now it may do later. */
+enum outcome refusal(uint16_t status) {
+    const bool passes =
+        status == PROTOCOL_BINARY_RESPONSE_ETMPFAIL || status == PROTOCOL_BINARY_RESPONSE_EBUSY;
+    return passes ? OUTCOME_LOST : OUTCOME_REFUSED;
+}
+
 enum outcome plan_all_active(const struct options *options, int source, struct vbuckets *vbuckets) {
     static const char group[] = "vbucket";
     char packet[HEADER_BYTES + sizeof group - 1];
@@ -85,7 +92,7 @@ enum outcome plan_all_active(const struct options *options, int source, struct v
         if (answer.status != PROTOCOL_BINARY_RESPONSE_SUCCESS) {
             say("%s: stats vbucket: status 0x%02x; name the vbuckets", options->source.text,
                 answer.status);
-            return OUTCOME_REFUSED;
+            return refusal(answer.status);
         }
         if (answer.keylen == 0) {
             break;
@@ -101,13 +108,6 @@ enum outcome plan_all_active(const struct options *options, int source, struct v
         return OUTCOME_LOST;
     }
     return OUTCOME_DONE;
-}
-
-/* What a server cannot do now it may do later. */
-static enum outcome refusal(uint16_t status) {
-    const bool passes =
-        status == PROTOCOL_BINARY_RESPONSE_ETMPFAIL || status == PROTOCOL_BINARY_RESPONSE_EBUSY;
-    return passes ? OUTCOME_LOST : OUTCOME_REFUSED;
 }
 
 static const char *state_name(uint32_t state) {

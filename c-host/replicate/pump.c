@@ -118,9 +118,9 @@ static enum verdict inspect_event(struct pump *pump, const protocol_binary_reque
         return VERDICT_DROP;
     }
     if (magic == PROTOCOL_BINARY_RES && opcode == PROTOCOL_BINARY_CMD_TAP_CONNECT) {
-        say("%s: refuses the stream: status 0x%02x", pump->options->source.text,
-            ntohs(header->request.vbucket));
-        pump->outcome = OUTCOME_REFUSED;
+        const uint16_t status = ntohs(header->request.vbucket);
+        say("%s: refuses the stream: status 0x%02x", pump->options->source.text, status);
+        pump->outcome = refusal(status);
         return VERDICT_STOP;
     }
     if (magic != PROTOCOL_BINARY_REQ || !is_event(opcode) || length > PACKET_BODY_MAX) {

@@ -89,6 +89,9 @@ void link_end_stream(int fd);
 
 /* ---- plan.c ---- */
 
+/* What a status that is not success means. */
+enum outcome refusal(uint16_t status);
+
 /* "0,3,5-7"; false if it is not that. */
 bool vbuckets_parse(const char *text, struct vbuckets *vbuckets);
 

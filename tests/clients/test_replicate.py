@@ -194,6 +194,16 @@ class Replicate(unittest.TestCase):
         time.sleep(2)
         self.assertLess(refuser.connections, 8)
 
+    def test_a_source_that_cannot_now_is_asked_again(self):
+        for vbuckets in (None, "0"):
+            source = Refuser(status=wire.ETMPFAIL)
+            self.addCleanup(source.close)
+            source.start()
+            self.source.address = source.address
+            process = self.begin("M", "-r", "-f", vbuckets=vbuckets)
+            server.until(lambda: source.connections > 2, what="attempts")
+            self.assertIsNone(process.poll())
+
     def test_the_destination_takes_what_it_was_sent_before_the_next_stream(self):
         destination = Refuser(takes=1.5)
         self.addCleanup(destination.close)
@@ -237,12 +247,12 @@ class Replicate(unittest.TestCase):
 class Refuser(threading.Thread):
     """A destination that takes every vbucket and closes at the first event.
 
-    Or it takes so many seconds for all of them.
+    Or it takes so many seconds for all of them, or has another status for everything.
     """
 
-    def __init__(self, takes=None):
+    def __init__(self, takes=None, status=None):
         super().__init__(daemon=True)
-        self.takes, self.took = takes, False
+        self.takes, self.took, self.status = takes, False, status
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.address = self.listener.getsockname()
         self.connections = 0
@@ -264,6 +274,9 @@ class Refuser(threading.Thread):
             while len(head := file.read(wire.HEADER.size)) == wire.HEADER.size:
                 _, opcode, _, _, _, _, length, opaque, _ = wire.HEADER.unpack(head)
                 file.read(length)
+                if self.status is not None:
+                    link.sendall(wire.tap_answer(opcode, opaque, self.status))
+                    continue
                 if opcode not in bodies:
                     break
                 link.sendall(wire.tap_answer(opcode, opaque, body=bodies[opcode]))
