@@ -243,8 +243,8 @@ static void on_disconnect(const void *cookie, ENGINE_EVENT_TYPE type, const void
     (void)data;
     lock(e);
     e->tap->disconnects++;
-    struct null_stream *s = stream_of(e, cookie);
-    if (s != NULL) {
+    /* A connection may have connected a stream more than once. */
+    for (struct null_stream *s = stream_of(e, cookie); s != NULL; s = stream_of(e, cookie)) {
         s->gone = true;
         e->tap->due = true;
         (void)pthread_cond_signal(&e->wake);

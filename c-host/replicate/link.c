@@ -7,6 +7,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -16,6 +17,11 @@
 
 static bool set(int fd, int level, int option, int value) {
     return setsockopt(fd, level, option, &value, sizeof value) == 0;
+}
+
+/* What the limit of ANSWER_SECONDS looks like: connect has a name of its own for it. */
+static bool slow(void) {
+    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINPROGRESS;
 }
 
 static bool configure(int fd) {
@@ -46,17 +52,24 @@ int link_open(const struct server *server) {
         }
     }
     if (fd < 0) {
-        say("%s: cannot connect: %s", server->text, strerror(errno));
+        say("%s: cannot connect: %s", server->text, slow() ? "no answer in time" : strerror(errno));
     }
     freeaddrinfo(found);
     return fd;
 }
 
+bool link_same_peer(int a, int b) {
+    struct sockaddr_storage peers[2] = {0};
+    socklen_t lengths[] = {sizeof peers[0], sizeof peers[1]};
+    return getpeername(a, (struct sockaddr *)&peers[0], &lengths[0]) == 0 &&
+           getpeername(b, (struct sockaddr *)&peers[1], &lengths[1]) == 0 &&
+           lengths[0] == lengths[1] && memcmp(&peers[0], &peers[1], lengths[0]) == 0;
+}
+
 static bool lost(const struct server *server, ssize_t result) {
-    const bool slow = result < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
     say("%s: %s", server->text,
         result == 0 ? "closed the connection"
-        : slow      ? "no answer in time"
+        : slow()    ? "no answer in time"
                     : strerror(errno));
     return false;
 }
@@ -135,4 +148,13 @@ bool link_begin_stream(int fd, const struct server *server) {
         return false;
     }
     return true;
+}
+
+void link_end_stream(int fd) {
+    char waste[4096];
+    struct pollfd end = {.fd = fd, .events = POLLIN};
+    ssize_t count = shutdown(fd, SHUT_WR) == 0 ? 1 : 0;
+    while (count > 0 && poll(&end, 1, ANSWER_SECONDS * 1000) > 0) {
+        count = recv(fd, waste, sizeof waste, 0);
+    }
 }

@@ -1,6 +1,7 @@
 /* Options, and beginning anew after a loss. */
 #include "replicate.h"
 
+#include <getopt.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,7 +13,8 @@
 enum {
     NAME_ROOM = PROTOCOL_BINARY_KEY_MAX + 1,
     FIRST_DELAY_MS = 100,
-    LAST_DELAY_MS = 10000
+    LAST_DELAY_MS = 10000,
+    STEADY_MS = 200
 };
 
 void say(const char *format, ...) {
@@ -30,14 +32,27 @@ static void usage(FILE *to) {
                 "VBUCKETS like 0,3,5-7; default: those that are active at SOURCE.\n"
                 "  -n NAME  name of the stream (default: replicate_<host>_<port> of DESTINATION)\n"
                 "  -t       take over: SOURCE hands the vbuckets over and becomes dead in them\n"
-                "  -f       make a vbucket that is active at DESTINATION a replica\n"
+                "  -f       replace vbuckets that are active or dead at DESTINATION\n"
                 "  -r       begin anew for ever when a connection is lost or cannot be made\n"
-                "  -v       say what goes by\n",
+                "  -v       say what goes by\n"
+                "  -h       this text\n",
                 to);
 }
 
+/* getaddrinfo takes 65537 for 1. */
+static bool is_port(const char *text) {
+    unsigned long number = 0;
+    for (const char *at = text; *at != '\0' && number <= UINT16_MAX; at++) {
+        if (*at < '0' || *at > '9') {
+            return false;
+        }
+        number = number * 10 + (unsigned long)(*at - '0');
+    }
+    return number >= 1 && number <= UINT16_MAX;
+}
+
 /* "host:port" or "[host]:port". */
-static bool parse_server(const char *text, struct server *server) {
+static bool split_server(const char *text, struct server *server) {
     const char *colon = strrchr(text, ':');
     const char *host = text;
     if (colon == NULL || colon == text) {
@@ -48,7 +63,7 @@ static bool parse_server(const char *text, struct server *server) {
         host++;
         length -= 2;
     }
-    if (length == 0 || length >= sizeof server->host || colon[1] == '\0' ||
+    if (length == 0 || length >= sizeof server->host || !is_port(colon + 1) ||
         strlen(colon + 1) >= sizeof server->port) {
         return false;
     }
@@ -59,9 +74,18 @@ static bool parse_server(const char *text, struct server *server) {
     return true;
 }
 
+static bool parse_server(const char *text, struct server *server) {
+    const bool good = split_server(text, server);
+    if (!good) {
+        say("%s: not host:port, with a port of 1 to 65535", text);
+    }
+    return good;
+}
+
 static bool parse_flags(int argc, char **argv, struct options *options) {
+    static const struct option long_options[] = {{"help", no_argument, NULL, 'h'}, {0}};
     int option;
-    while ((option = getopt(argc, argv, "n:tfrv")) != -1) {
+    while ((option = getopt_long(argc, argv, "n:tfrvh", long_options, NULL)) != -1) {
         switch (option) {
         case 'n':
             options->name = optarg;
@@ -78,6 +102,9 @@ static bool parse_flags(int argc, char **argv, struct options *options) {
         case 'v':
             options->verbose = true;
             break;
+        case 'h':
+            usage(stdout);
+            exit(EXIT_SUCCESS);
         default:
             return false;
         }
@@ -88,20 +115,25 @@ static bool parse_flags(int argc, char **argv, struct options *options) {
 
 /* From connecting to the end of the stream. */
 static enum outcome replicate_once(struct options *options, bool all_active,
-                                   struct vbuckets *vbuckets, bool *moved) {
+                                   struct vbuckets *vbuckets) {
     const int source = link_open(&options->source);
     const int destination = source < 0 ? -1 : link_open(&options->destination);
     enum outcome outcome = destination < 0 ? OUTCOME_LOST : OUTCOME_DONE;
-    if (outcome == OUTCOME_DONE && all_active) {
+    if (outcome == OUTCOME_DONE && link_same_peer(source, destination)) {
+        say("%s is the same server as %s", options->destination.text, options->source.text);
+        outcome = OUTCOME_REFUSED;
+    }
+    /* What has been taken over is not active any more. */
+    if (outcome == OUTCOME_DONE && all_active && !(options->takeover && vbuckets->count > 0)) {
         outcome = plan_all_active(options, source, vbuckets);
     }
     if (outcome == OUTCOME_DONE) {
         outcome = plan_begin(options, source, destination, vbuckets);
     }
-    if (outcome == OUTCOME_DONE) {
+    if (outcome == OUTCOME_DONE && vbuckets->count > 0) {
         /* Whoever makes one of them active from now on means it. */
         options->force = false;
-        outcome = pump_run(options, vbuckets, source, destination, moved);
+        outcome = pump_run(options, vbuckets, source, destination);
     }
     if (destination >= 0) {
         (void)close(destination);
@@ -118,18 +150,25 @@ static void pause_ms(unsigned milliseconds) {
     (void)nanosleep(&time, NULL);
 }
 
+static uint64_t now_ms(void) {
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 static int replicate(struct options *options, bool all_active, struct vbuckets *vbuckets) {
     unsigned delay = FIRST_DELAY_MS;
     for (;;) {
-        bool moved = false;
-        const enum outcome outcome = replicate_once(options, all_active, vbuckets, &moved);
+        const uint64_t begun = now_ms();
+        const enum outcome outcome = replicate_once(options, all_active, vbuckets);
         if (outcome == OUTCOME_DONE) {
             return EXIT_SUCCESS;
         }
         if (!options->reconnect || outcome == OUTCOME_REFUSED) {
             return EXIT_FAILURE;
         }
-        if (moved) {
+        /* Only what lasts works: a server may end every stream right after its beginning. */
+        if (now_ms() - begun > STEADY_MS) {
             delay = FIRST_DELAY_MS;
         }
         pause_ms(delay);
@@ -147,9 +186,12 @@ int main(int argc, char **argv) {
     static struct vbuckets vbuckets;
     static struct options options;
     char name[NAME_ROOM];
-    if (!parse_flags(argc, argv, &options) || !parse_server(argv[optind], &options.source) ||
-        !parse_server(argv[optind + 1], &options.destination)) {
+    if (!parse_flags(argc, argv, &options)) {
         usage(stderr);
+        return EXIT_FAILURE;
+    }
+    if (!parse_server(argv[optind], &options.source) ||
+        !parse_server(argv[optind + 1], &options.destination)) {
         return EXIT_FAILURE;
     }
     const bool all_active = optind + 2 == argc;

@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Stands for a state: nothing is left to do. */
+#define TAKEN UINT32_MAX
+
 static bool add(struct vbuckets *vbuckets, unsigned long id) {
     for (size_t i = 0; i < vbuckets->count; i++) {
         if (vbuckets->ids[i] == id) {
@@ -60,6 +63,13 @@ bool vbuckets_parse(const char *text, struct vbuckets *vbuckets) {
     }
 }
 
+/* What a server cannot do now it may do later. */
+enum outcome refusal(uint16_t status) {
+    const bool passes =
+        status == PROTOCOL_BINARY_RESPONSE_ETMPFAIL || status == PROTOCOL_BINARY_RESPONSE_EBUSY;
+    return passes ? OUTCOME_LOST : OUTCOME_REFUSED;
+}
+
 enum outcome plan_all_active(const struct options *options, int source, struct vbuckets *vbuckets) {
     static const char group[] = "vbucket";
     char packet[HEADER_BYTES + sizeof group - 1];
@@ -82,7 +92,7 @@ enum outcome plan_all_active(const struct options *options, int source, struct v
         if (answer.status != PROTOCOL_BINARY_RESPONSE_SUCCESS) {
             say("%s: stats vbucket: status 0x%02x; name the vbuckets", options->source.text,
                 answer.status);
-            return OUTCOME_REFUSED;
+            return refusal(answer.status);
         }
         if (answer.keylen == 0) {
             break;
@@ -100,58 +110,95 @@ enum outcome plan_all_active(const struct options *options, int source, struct v
     return OUTCOME_DONE;
 }
 
-/* What a server cannot do now it may do later. */
-static enum outcome refusal(uint16_t status) {
-    const bool passes =
-        status == PROTOCOL_BINARY_RESPONSE_ETMPFAIL || status == PROTOCOL_BINARY_RESPONSE_EBUSY;
-    return passes ? OUTCOME_LOST : OUTCOME_REFUSED;
-}
-
 static const char *state_name(uint32_t state) {
     static const char *const names[] = {"?", "active", "replica", "pending", "dead"};
     return names[state < sizeof names / sizeof names[0] ? state : 0];
 }
 
-/* *there: whether the destination has the vbucket, in a state in which it takes a stream. */
-static enum outcome look(const struct options *options, int fd, uint16_t vbucket, bool *there) {
-    const struct server *server = &options->destination;
+/* The state that a server has a vbucket in; 0 if it does not have it. */
+static enum outcome look(int fd, const struct server *server, uint16_t vbucket, uint32_t *state) {
     struct answer answer;
+    *state = 0;
     if (!link_call(fd, server, PROTOCOL_BINARY_CMD_GET_VBUCKET, vbucket, NULL, 0, &answer)) {
         return OUTCOME_LOST;
     }
-    *there = false;
     if (answer.status == PROTOCOL_BINARY_RESPONSE_NOT_MY_VBUCKET) {
         return OUTCOME_DONE;
     }
-    uint32_t state;
-    if (answer.status != PROTOCOL_BINARY_RESPONSE_SUCCESS || answer.bodylen != sizeof state) {
+    if (answer.status != PROTOCOL_BINARY_RESPONSE_SUCCESS || answer.bodylen != sizeof *state) {
         say("%s: GET_VBUCKET %u: status 0x%02x", server->text, vbucket, answer.status);
         return refusal(answer.status);
     }
-    memcpy(&state, answer.body, sizeof state);
-    state = ntohl(state);
-    *there = state == vbucket_state_replica || state == vbucket_state_pending;
-    if (!*there && !options->force) {
-        say("%s: vbucket %u is %s there; -f makes it a replica", server->text, vbucket,
-            state_name(state));
-        return OUTCOME_REFUSED;
-    }
+    memcpy(state, answer.body, sizeof *state);
+    *state = ntohl(*state);
     return OUTCOME_DONE;
 }
 
-static enum outcome make_replica(const struct options *options, int fd, uint16_t vbucket) {
-    const uint32_t state = htonl(vbucket_state_replica);
+static enum outcome set_state(int fd, const struct server *server, uint16_t vbucket,
+                              vbucket_state_t state) {
+    const uint32_t wire = htonl(state);
     struct answer answer;
-    if (!link_call(fd, &options->destination, PROTOCOL_BINARY_CMD_SET_VBUCKET, vbucket, &state,
-                   sizeof state, &answer)) {
+    if (!link_call(fd, server, PROTOCOL_BINARY_CMD_SET_VBUCKET, vbucket, &wire, sizeof wire,
+                   &answer)) {
         return OUTCOME_LOST;
     }
     if (answer.status != PROTOCOL_BINARY_RESPONSE_SUCCESS) {
-        say("%s: SET_VBUCKET %u to replica: status 0x%02x", options->destination.text, vbucket,
+        say("%s: SET_VBUCKET %u to %s: status 0x%02x", server->text, vbucket, state_name(state),
             answer.status);
         return refusal(answer.status);
     }
     return OUTCOME_DONE;
+}
+
+/* One that cannot be deleted gets its state back. */
+static enum outcome delete_dead(int fd, const struct server *server, uint16_t vbucket,
+                                vbucket_state_t state) {
+    struct answer answer;
+    if (!link_call(fd, server, PROTOCOL_BINARY_CMD_DEL_VBUCKET, vbucket, NULL, 0, &answer)) {
+        return OUTCOME_LOST;
+    }
+    if (answer.status != PROTOCOL_BINARY_RESPONSE_SUCCESS) {
+        say("%s: DEL_VBUCKET %u: status 0x%02x: %s", server->text, vbucket, answer.status,
+            answer.body + answer.extlen + answer.keylen);
+        (void)set_state(fd, server, vbucket, state);
+        return refusal(answer.status);
+    }
+    return OUTCOME_DONE;
+}
+
+/* Whether the source has something to put in the place of what the destination has. */
+static enum outcome can_replace(const struct options *options, int source, uint16_t vbucket) {
+    uint32_t state;
+    const enum outcome outcome = look(source, &options->source, vbucket, &state);
+    if (outcome == OUTCOME_DONE && (state == 0 || state == vbucket_state_dead)) {
+        say("%s: vbucket %u is %s there: that of %s stays as it is", options->source.text, vbucket,
+            state == 0 ? "not" : "dead", options->destination.text);
+        return OUTCOME_REFUSED;
+    }
+    return outcome;
+}
+
+/*
+ * Deletes a vbucket of the destination that has a history of its own: the source cannot continue
+ * that, and would leave in it what it does not have itself. If both are one server, the source's
+ * is dead now as well.
+ */
+static enum outcome clear(const struct options *options, int source, int fd, uint16_t vbucket,
+                          vbucket_state_t state) {
+    const struct server *server = &options->destination;
+    enum outcome outcome = can_replace(options, source, vbucket);
+    if (outcome != OUTCOME_DONE) {
+        return outcome;
+    }
+    outcome = set_state(fd, server, vbucket, vbucket_state_dead);
+    if (outcome != OUTCOME_DONE) {
+        return outcome;
+    }
+    outcome = can_replace(options, source, vbucket);
+    if (outcome == OUTCOME_REFUSED) {
+        (void)set_state(fd, server, vbucket, state);
+    }
+    return outcome == OUTCOME_DONE ? delete_dead(fd, server, vbucket, state) : outcome;
 }
 
 static enum outcome last_closed(const struct options *options, int fd, uint16_t vbucket,
@@ -171,19 +218,76 @@ static enum outcome last_closed(const struct options *options, int fd, uint16_t 
     return OUTCOME_DONE;
 }
 
+/* Takes a stream as it is. */
+static bool follows(uint32_t state) {
+    return state == vbucket_state_replica || state == vbucket_state_pending;
+}
+
+/* *state becomes TAKEN if the destination has taken the vbucket over and the source has let go. */
+static enum outcome look_taken(const struct options *options, int source, uint16_t vbucket,
+                               uint32_t *state) {
+    uint32_t here;
+    if (!options->takeover || *state != vbucket_state_active) {
+        return OUTCOME_DONE;
+    }
+    const enum outcome outcome = look(source, &options->source, vbucket, &here);
+    if (outcome == OUTCOME_DONE && here == vbucket_state_dead) {
+        *state = TAKEN;
+    }
+    return outcome;
+}
+
+static enum outcome look_all(const struct options *options, int source, int fd,
+                             const struct vbuckets *vbuckets, uint32_t *states) {
+    const struct server *server = &options->destination;
+    for (size_t i = 0; i < vbuckets->count; i++) {
+        const uint16_t id = vbuckets->ids[i];
+        enum outcome outcome = look(fd, server, id, &states[i]);
+        if (outcome == OUTCOME_DONE) {
+            outcome = look_taken(options, source, id, &states[i]);
+        }
+        if (outcome != OUTCOME_DONE) {
+            return outcome;
+        }
+        if (states[i] != 0 && states[i] != TAKEN && !follows(states[i]) && !options->force) {
+            say("%s: vbucket %u is %s there; -f makes it a replica and deletes what it holds",
+                server->text, id, state_name(states[i]));
+            return OUTCOME_REFUSED;
+        }
+    }
+    return OUTCOME_DONE;
+}
+
+/* A takeover that was cut short goes on with the rest. */
+static void leave_out_taken(struct vbuckets *vbuckets, uint32_t *states) {
+    size_t kept = 0;
+    for (size_t i = 0; i < vbuckets->count; i++) {
+        if (states[i] != TAKEN) {
+            vbuckets->ids[kept] = vbuckets->ids[i];
+            states[kept++] = states[i];
+        }
+    }
+    vbuckets->count = kept;
+}
+
 /* Every vbucket is a replica or pending afterwards; that all can be is known before any changes. */
-static enum outcome prepare(const struct options *options, int fd, struct vbuckets *vbuckets) {
-    static bool there[VBUCKETS_MAX];
-    enum outcome outcome = OUTCOME_DONE;
-    for (size_t i = 0; i < vbuckets->count && outcome == OUTCOME_DONE; i++) {
-        outcome = look(options, fd, vbuckets->ids[i], &there[i]);
+static enum outcome prepare(const struct options *options, int source, int fd,
+                            struct vbuckets *vbuckets) {
+    static uint32_t states[VBUCKETS_MAX];
+    enum outcome outcome = look_all(options, source, fd, vbuckets, states);
+    if (outcome == OUTCOME_DONE) {
+        leave_out_taken(vbuckets, states);
     }
     for (size_t i = 0; i < vbuckets->count && outcome == OUTCOME_DONE; i++) {
-        if (!there[i]) {
-            outcome = make_replica(options, fd, vbuckets->ids[i]);
+        const uint16_t id = vbuckets->ids[i];
+        if (states[i] != 0 && !follows(states[i])) {
+            outcome = clear(options, source, fd, id, (vbucket_state_t)states[i]);
+        }
+        if (outcome == OUTCOME_DONE && !follows(states[i])) {
+            outcome = set_state(fd, &options->destination, id, vbucket_state_replica);
         }
         if (outcome == OUTCOME_DONE) {
-            outcome = last_closed(options, fd, vbuckets->ids[i], &vbuckets->closed[i]);
+            outcome = last_closed(options, fd, id, &vbuckets->closed[i]);
         }
     }
     return outcome;
@@ -242,8 +346,8 @@ static bool connect_stream(const struct options *options, int fd, const struct v
 
 enum outcome plan_begin(const struct options *options, int source, int destination,
                         struct vbuckets *vbuckets) {
-    const enum outcome outcome = prepare(options, destination, vbuckets);
-    if (outcome != OUTCOME_DONE) {
+    const enum outcome outcome = prepare(options, source, destination, vbuckets);
+    if (outcome != OUTCOME_DONE || vbuckets->count == 0) {
         return outcome;
     }
     const bool sent = connect_stream(options, source, vbuckets) &&

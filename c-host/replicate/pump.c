@@ -20,6 +20,8 @@
 
 enum {
     FLOW_BYTES = 1 << 20,
+    /* How long the destination may take with what is there when the source has ended. */
+    LAST_ANSWERS_MS = 10000,
     /* Of a packet, as much as inspection looks at: up to the state of a VBUCKET_SET. */
     INSPECTED_BYTES = HEADER_BYTES + sizeof(protocol_binary_tap_extras) + sizeof(uint32_t)
 };
@@ -49,12 +51,21 @@ struct flow {
     char bytes[FLOW_BYTES];
 };
 
+/* The event that makes a vbucket active at the destination. */
+struct handover {
+    uint32_t number;
+    uint16_t vbucket;
+};
+
 struct pump {
     const struct options *options;
     size_t vbuckets;
-    size_t handed_over;
+    /* What the destination has not answered, and what it has taken. */
+    struct handover open[VBUCKETS_MAX];
+    size_t open_count;
+    bool taken[UINT16_MAX + 1];
+    size_t taken_count;
     enum outcome outcome;
-    bool moved;
     struct flow events;
     struct flow answers;
 };
@@ -77,6 +88,27 @@ static uint32_t word(const char *at) {
     return ntohl(value);
 }
 
+static void hand_over(struct pump *pump, uint32_t number, uint16_t vbucket) {
+    if (pump->open_count < VBUCKETS_MAX) {
+        pump->open[pump->open_count++] = (struct handover){number, vbucket};
+    }
+}
+
+static void answer_handover(struct pump *pump, uint32_t number, uint16_t status) {
+    for (size_t i = 0; i < pump->open_count; i++) {
+        const uint16_t vbucket = pump->open[i].vbucket;
+        if (pump->open[i].number != number) {
+            continue;
+        }
+        pump->open[i] = pump->open[--pump->open_count];
+        if (status == PROTOCOL_BINARY_RESPONSE_SUCCESS && !pump->taken[vbucket]) {
+            pump->taken[vbucket] = true;
+            pump->taken_count++;
+        }
+        return;
+    }
+}
+
 static enum verdict inspect_event(struct pump *pump, const protocol_binary_request_header *header,
                                   const char *body) {
     const uint8_t magic = header->request.magic;
@@ -86,9 +118,9 @@ static enum verdict inspect_event(struct pump *pump, const protocol_binary_reque
         return VERDICT_DROP;
     }
     if (magic == PROTOCOL_BINARY_RES && opcode == PROTOCOL_BINARY_CMD_TAP_CONNECT) {
-        say("%s: refuses the stream: status 0x%02x", pump->options->source.text,
-            ntohs(header->request.vbucket));
-        pump->outcome = OUTCOME_REFUSED;
+        const uint16_t status = ntohs(header->request.vbucket);
+        say("%s: refuses the stream: status 0x%02x", pump->options->source.text, status);
+        pump->outcome = refusal(status);
         return VERDICT_STOP;
     }
     if (magic != PROTOCOL_BINARY_REQ || !is_event(opcode) || length > PACKET_BODY_MAX) {
@@ -97,13 +129,13 @@ static enum verdict inspect_event(struct pump *pump, const protocol_binary_reque
         return VERDICT_STOP;
     }
     const uint16_t vbucket = ntohs(header->request.vbucket);
+    const uint32_t number = ntohl(header->request.opaque);
     if (opcode == PROTOCOL_BINARY_CMD_TAP_VBUCKET_SET && length == INSPECTED_BYTES - HEADER_BYTES &&
         word(body + sizeof(protocol_binary_tap_extras)) == vbucket_state_active) {
-        pump->handed_over++;
+        hand_over(pump, number, vbucket);
     }
     if (pump->options->verbose) {
-        say("> %s vbucket %u, number %u, %u bytes", name_of(opcode), vbucket,
-            ntohl(header->request.opaque), length);
+        say("> %s vbucket %u, number %u, %u bytes", name_of(opcode), vbucket, number, length);
     }
     return VERDICT_FORWARD;
 }
@@ -119,9 +151,13 @@ static enum verdict inspect_answer(struct pump *pump, const protocol_binary_requ
             pump->options->destination.text, magic, opcode, length);
         return VERDICT_STOP;
     }
+    const uint16_t status = ntohs(header->request.vbucket);
+    const uint32_t number = ntohl(header->request.opaque);
+    if (opcode == PROTOCOL_BINARY_CMD_TAP_VBUCKET_SET) {
+        answer_handover(pump, number, status);
+    }
     if (pump->options->verbose) {
-        say("< %s number %u, status 0x%02x", name_of(opcode), ntohl(header->request.opaque),
-            ntohs(header->request.vbucket));
+        say("< %s number %u, status 0x%02x", name_of(opcode), number, status);
     }
     return VERDICT_FORWARD;
 }
@@ -158,7 +194,6 @@ static bool inspect(struct pump *pump, struct flow *flow) {
         switch (flow->inspect(pump, &header, flow->bytes + flow->cleared + HEADER_BYTES)) {
         case VERDICT_FORWARD:
             flow->left = length;
-            pump->moved = true;
             break;
         case VERDICT_DROP:
             cut(flow, length);
@@ -217,10 +252,10 @@ static short wanted(const struct flow *in, const struct flow *out) {
     return (short)((reads ? POLLIN : 0) | (writes ? POLLOUT : 0));
 }
 
-/* The stream has ended; everything that it brought is with the destination. */
+/* The stream has ended; what it brought is with the destination. */
 static enum outcome ended(const struct pump *pump) {
     const struct options *options = pump->options;
-    if (options->takeover && pump->handed_over >= pump->vbuckets) {
+    if (options->takeover && pump->taken_count >= pump->vbuckets) {
         return OUTCOME_DONE;
     }
     say("%s: ended the stream", options->source.text);
@@ -235,7 +270,7 @@ static enum outcome run(struct pump *pump) {
             say("%s: closed the connection", pump->options->destination.text);
             return pump->outcome;
         }
-        if (events->from_closed && events->start == events->cleared) {
+        if (events->from_closed && events->start == events->cleared && pump->open_count == 0) {
             return ended(pump);
         }
         if (events->from_closed) {
@@ -248,7 +283,11 @@ static enum outcome run(struct pump *pump) {
             /* Or a hang-up would be reported again and again. */
             fds[i].fd = fds[i].events != 0 ? fds[i].fd : -1;
         }
-        if (poll(fds, 2, -1) < 0 && errno != EINTR) {
+        const int polled = poll(fds, 2, events->from_closed ? LAST_ANSWERS_MS : -1);
+        if (polled == 0) {
+            return ended(pump);
+        }
+        if (polled < 0 && errno != EINTR) {
             say("poll: %s", strerror(errno));
             return pump->outcome;
         }
@@ -263,7 +302,7 @@ static enum outcome run(struct pump *pump) {
 }
 
 enum outcome pump_run(const struct options *options, const struct vbuckets *vbuckets, int source,
-                      int destination, bool *moved) {
+                      int destination) {
     struct pump *pump = calloc(1, sizeof *pump);
     if (pump == NULL) {
         say("out of memory");
@@ -283,7 +322,7 @@ enum outcome pump_run(const struct options *options, const struct vbuckets *vbuc
     pump->answers.receiver = &options->source;
     pump->answers.inspect = inspect_answer;
     const enum outcome outcome = run(pump);
-    *moved = pump->moved;
+    link_end_stream(destination);
     free(pump);
     return outcome;
 }

@@ -16,7 +16,8 @@
 enum {
     VBUCKETS_MAX = UINT16_MAX,
     HEADER_BYTES = sizeof(protocol_binary_request_header),
-    PACKET_BODY_MAX = 21 * 1024 * 1024
+    /* The longest value that an engine may be told to take, and what goes with it. */
+    PACKET_BODY_MAX = (1 << 30) + (1 << 20)
 };
 
 /* "host:port", and its parts. */
@@ -57,6 +58,9 @@ void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* A connected socket, or -1 after saying why. */
 int link_open(const struct server *server);
 
+/* Whether both are connected to one address. */
+bool link_same_peer(int a, int b);
+
 bool link_send(int fd, const struct server *server, const void *bytes, size_t length);
 
 /* An answer to a request, of which body holds up to body_room bytes, NUL-terminated. */
@@ -77,7 +81,16 @@ bool link_call(int fd, const struct server *server, uint8_t opcode, uint16_t vbu
 /* From now on nothing blocks. */
 bool link_begin_stream(int fd, const struct server *server);
 
+/*
+ * Waits until the server has taken all that it was sent and closes, as long as it does so in time:
+ * what it still had to read would be applied in the middle of the next stream.
+ */
+void link_end_stream(int fd);
+
 /* ---- plan.c ---- */
+
+/* What a status that is not success means. */
+enum outcome refusal(uint16_t status);
 
 /* "0,3,5-7"; false if it is not that. */
 bool vbuckets_parse(const char *text, struct vbuckets *vbuckets);
@@ -85,14 +98,17 @@ bool vbuckets_parse(const char *text, struct vbuckets *vbuckets);
 /* The source's active vbuckets. */
 enum outcome plan_all_active(const struct options *options, int source, struct vbuckets *vbuckets);
 
-/* Makes the destination ready and connects the stream. Anything but DONE is a failure. */
+/*
+ * Makes the destination ready and connects the stream, unless no vbucket is left for a takeover.
+ * Anything but DONE is a failure.
+ */
 enum outcome plan_begin(const struct options *options, int source, int destination,
                         struct vbuckets *vbuckets);
 
 /* ---- pump.c ---- */
 
-/* Forwards until a connection ends. *moved says whether anything went by. */
+/* Forwards until a connection ends. */
 enum outcome pump_run(const struct options *options, const struct vbuckets *vbuckets, int source,
-                      int destination, bool *moved);
+                      int destination);
 
 #endif

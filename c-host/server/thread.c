@@ -202,14 +202,15 @@ void workers_free(struct server *server) {
     }
     for (unsigned i = 0; i < server->settings.threads; i++) {
         struct worker *worker = &server->workers[i];
+        event_del(&worker->wake_event);
+        /* Before the connections: it unlinks the events that are in them. */
+        event_base_free(worker->base);
         while (worker->all != NULL) {
             struct conn *c = worker->all;
             worker->all = c->next_all;
             conn_free_memory(c);
         }
         free(worker->new_fds);
-        event_del(&worker->wake_event);
-        event_base_free(worker->base);
         close(worker->wake_fd);
         pthread_mutex_destroy(&worker->mutex);
         pthread_mutex_destroy(&worker->queue_mutex);

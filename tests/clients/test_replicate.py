@@ -1,9 +1,13 @@
 """engine-replicate between two hosts with the stub engine, which plays the stream's name."""
 
+import contextlib
 import os
 import signal
+import socket
 import struct
 import subprocess
+import threading
+import time
 import unittest
 
 import server
@@ -115,6 +119,14 @@ class Replicate(unittest.TestCase):
         self.ends(self.begin("M3!HX", "-t", "-f"), 0)
         self.assertEqual(len(calls(self.destination)), 4)
 
+    def test_a_takeover_is_complete_when_the_destination_has_taken_all(self):
+        # The destination does not have vbucket 0 of the first, and the second brings only one.
+        with self.destination.binary() as link:
+            link.call(wire.SET_VBUCKET, extras=struct.pack(">I", wire.DEAD))
+            self.assertEqual(link.call(wire.DEL_VBUCKET).status, wire.SUCCESS)
+        self.ends(self.begin("M3!HX", "-t", vbuckets="5"), 1, "ended the stream")
+        self.ends(self.begin("!H2X", "-t", vbuckets="0,5"), 1, "ended the stream")
+
     def test_another_end_is_failure(self):
         self.ends(self.begin("M3X", "-t", "-f"), 1, "ended the stream")
         self.ends(self.begin("M3!HX", "-f"), 1, "ended the stream")
@@ -136,9 +148,32 @@ class Replicate(unittest.TestCase):
             self.assertEqual(done.returncode, 1, words)
             self.assertTrue(done.stderr, words)
 
+    def test_a_port_that_is_none(self):
+        source, destination = address(self.source), address(self.destination)
+        beyond = f"127.0.0.1:{self.source.address[1] + 65536}"
+        for bad in (beyond, "127.0.0.1:memcache", "127.0.0.1:0", "127.0.0.1"):
+            for words in ([bad, destination], [source, bad]):
+                done = subprocess.run([REPLICATE, "-r", *words], capture_output=True, text=True,
+                                      timeout=30, check=False)
+                self.assertEqual(done.returncode, 1)
+                self.assertEqual(done.stderr, f"engine-replicate: {bad}: not host:port, with a "
+                                              "port of 1 to 65535\n")
+
+    def test_help(self):
+        for option in ("-h", "--help"):
+            done = subprocess.run([REPLICATE, option], capture_output=True, text=True, check=False)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertIn("usage: engine-replicate", done.stdout)
+
     def test_nobody_there(self):
         self.source.kill()
         self.ends(self.begin("M"), 1, "cannot connect")
+
+    def test_a_server_that_accepts_nothing(self):
+        with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+            with socket.create_connection(full.getsockname()):
+                self.destination.address = full.getsockname()
+                self.ends(self.begin("M"), 1, "cannot connect: no answer in time")
 
     def test_a_lost_destination_is_found_again(self):
         process = self.begin("M3W", "-r", vbuckets="3")
@@ -148,6 +183,35 @@ class Replicate(unittest.TestCase):
         self.destination.start()
         self.arrived(3)
         self.assertIsNone(process.poll())
+
+    def test_streams_that_end_at_once_are_tried_less_and_less(self):
+        refuser = Refuser()
+        self.addCleanup(refuser.close)
+        refuser.start()
+        self.destination.address = refuser.address
+        self.begin("MW", "-r", vbuckets="3")
+        server.until(lambda: refuser.connections > 3, what="attempts")
+        time.sleep(2)
+        self.assertLess(refuser.connections, 8)
+
+    def test_a_source_that_cannot_now_is_asked_again(self):
+        for vbuckets in (None, "0"):
+            source = Refuser(status=wire.ETMPFAIL)
+            self.addCleanup(source.close)
+            source.start()
+            self.source.address = source.address
+            process = self.begin("M", "-r", "-f", vbuckets=vbuckets)
+            server.until(lambda: source.connections > 2, what="attempts")
+            self.assertIsNone(process.poll())
+
+    def test_the_destination_takes_what_it_was_sent_before_the_next_stream(self):
+        destination = Refuser(takes=1.5)
+        self.addCleanup(destination.close)
+        destination.start()
+        self.destination.address = destination.address
+        self.begin("M3X", "-r", vbuckets="3")
+        server.until(lambda: destination.connections == 2, what="a second stream")
+        self.assertTrue(destination.took)
 
     def test_a_lost_source_is_found_again(self):
         process = self.begin("M3W", "-f", "-r")
@@ -178,6 +242,169 @@ class Replicate(unittest.TestCase):
         self.assertLess(int(tap(self.source)["live_items"]), 40)
         self.destination.process.send_signal(signal.SIGCONT)
         self.arrived(200)
+
+
+class Refuser(threading.Thread):
+    """A destination that takes every vbucket and closes at the first event.
+
+    Or it takes so many seconds for all of them, or has another status for everything.
+    """
+
+    def __init__(self, takes=None, status=None):
+        super().__init__(daemon=True)
+        self.takes, self.took, self.status = takes, False, status
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = self.listener.getsockname()
+        self.connections = 0
+
+    def run(self):
+        try:
+            while True:
+                link = self.listener.accept()[0]
+                self.connections += 1
+                threading.Thread(target=self.serve, args=(link,), daemon=True).start()
+        except OSError:
+            pass  # The listener was closed.
+
+    def serve(self, link):
+        """Until something comes that is no question about a vbucket."""
+        bodies = {wire.GET_VBUCKET: struct.pack(">I", wire.REPLICA), wire.SET_VBUCKET: b"",
+                  wire.LAST_CLOSED_CHECKPOINT: bytes(8)}
+        with contextlib.suppress(OSError), link, link.makefile("rb") as file:
+            while len(head := file.read(wire.HEADER.size)) == wire.HEADER.size:
+                _, opcode, _, _, _, _, length, opaque, _ = wire.HEADER.unpack(head)
+                file.read(length)
+                if self.status is not None:
+                    link.sendall(wire.tap_answer(opcode, opaque, self.status))
+                    continue
+                if opcode not in bodies:
+                    break
+                link.sendall(wire.tap_answer(opcode, opaque, body=bodies[opcode]))
+            if self.takes:
+                time.sleep(self.takes)
+                self.took = file.read() != b""
+
+    def close(self):
+        """Ends it."""
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.join(30)
+
+
+class Pair(unittest.TestCase):
+    """Two servers with the engine, which have what a test gives them."""
+
+    def server(self, command=server.HOST):
+        """A server."""
+        host = server.Server(command=command)
+        self.addCleanup(host.close)
+        return host
+
+    def pump(self, *words):
+        """engine-replicate, with what it says at hand."""
+        process = subprocess.Popen([REPLICATE, *words], stderr=subprocess.PIPE, text=True,
+                                   start_new_session=True)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        return process
+
+    def ends(self, process, status, text):
+        """Waits for its end and checks what it said."""
+        _, said = process.communicate(timeout=30)
+        self.assertEqual(process.returncode, status, said)
+        self.assertIn(text, said)
+
+    def state(self, link, state=None):
+        """Sets or checks the state of vbucket 0."""
+        if state is None:
+            return link.stats(b"vbucket")["vb_0"]
+        return link.call(wire.SET_VBUCKET, extras=struct.pack(">I", state))
+
+    def items(self, link, count):
+        """Waits until a replica has that many items."""
+        server.until(lambda: link.stats()["vb_replica_curr_items"] == str(count), what="items")
+
+    def test_values_of_the_size_that_was_configured(self):
+        if "engine-host" not in server.HOST:
+            self.skipTest("real hosts have a limit of their own")
+        source, replica = (self.server(server.HOST + " -I 48m") for _ in range(2))
+        value = os.urandom(40 << 20)
+        with source.binary() as link:
+            self.assertEqual(link.set(b"key", value).status, wire.SUCCESS)
+        self.pump("-f", address(source), address(replica))
+        with replica.binary() as link:
+            self.items(link, 1)
+            self.state(link, wire.ACTIVE)
+            self.assertEqual(link.get(b"key").value, value)
+
+    def test_a_history_of_its_own_does_not_stay(self):
+        source, replica = self.server(), self.server()
+        with source.binary() as here, replica.binary() as there:
+            # As many checkpoints on both, and other contents.
+            for link, name in ((here, b"source"), (there, b"replica")):
+                for n in range(3):
+                    self.assertEqual(link.call(wire.START).status, wire.SUCCESS)
+                    link.set(b"%s%d" % (name, n), name)
+                    link.set(b"both%d" % n, name)
+                    self.assertEqual(link.call(wire.COMPLETE).status, wire.SUCCESS)
+            self.pump("-f", address(source), address(replica))
+            server.until(lambda: there.stats(b"vbucket").get("vb_0") == "replica",
+                         what="a replica")
+            self.items(there, 6)
+            self.state(there, wire.ACTIVE)
+            for n in range(3):
+                self.assertEqual(there.get(b"source%d" % n).value, b"source")
+                self.assertEqual(there.get(b"both%d" % n).value, b"source")
+                self.assertEqual(there.get(b"replica%d" % n).status, wire.ENOENT)
+
+    def test_a_vbucket_with_an_open_window_is_left_alone(self):
+        source, replica = self.server(), self.server()
+        with replica.binary() as link:
+            self.assertEqual(link.call(wire.START).status, wire.SUCCESS)
+            link.set(b"key", b"window")
+            self.ends(self.pump("-f", address(source), address(replica)), 1, "DEL_VBUCKET 0")
+            self.assertEqual(self.state(link), "active")
+            self.assertEqual(link.call(wire.COMPLETE).status, wire.SUCCESS)
+            self.assertEqual(link.get(b"key").value, b"window")
+
+    def test_a_source_that_has_no_more_replaces_nothing(self):
+        source, replica = self.server(), self.server()
+        with source.binary() as link:
+            self.state(link, wire.DEAD)
+        with replica.binary() as link:
+            link.set(b"key", b"value")
+            process = self.pump("-f", address(source), address(replica), "0")
+            self.ends(process, 1, "vbucket 0 is dead there")
+            self.assertEqual(self.state(link), "active")
+            self.assertEqual(link.get(b"key").value, b"value")
+
+    def test_a_takeover_goes_on_where_it_was_cut_short(self):
+        source, replica = self.server(), self.server(server.HOST.replace("{config}",
+                                                                        "{config};vb0=false"))
+        with source.binary() as link:
+            for vbucket in range(3):
+                link.call(wire.SET_VBUCKET, extras=struct.pack(">I", wire.ACTIVE), vbucket=vbucket)
+                link.set(b"key", b"value", vbucket=vbucket)
+        for chosen in ("0-1", "0-2", "2,0"):
+            self.ends(self.pump("-t", address(source), address(replica), chosen), 0, "")
+        with source.binary() as here, replica.binary() as there:
+            self.assertEqual(set(here.stats(b"vbucket").values()), {"dead"})
+            for vbucket in range(3):
+                self.assertEqual(there.get(b"key", vbucket=vbucket).value, b"value")
+
+    def test_a_server_is_not_its_own_replica(self):
+        if "-p 0" not in server.HOST:
+            self.skipTest("the address is the test's to choose")
+        host = self.server(server.HOST + " -l 0.0.0.0")
+        port = host.address[1]
+        with host.binary() as link:
+            link.set(b"key", b"value")
+            for name, text in (("localhost", "is the same server"),
+                               ("127.0.0.2", "vbucket 0 is dead there")):
+                process = self.pump("-f", f"127.0.0.1:{port}", f"{name}:{port}")
+                self.ends(process, 1, text)
+                self.assertEqual(self.state(link), "active")
+                self.assertEqual(link.get(b"key").value, b"value")
 
 
 class Engine(unittest.TestCase):

@@ -3,10 +3,12 @@
 The stub plays the script in a client's name; c-host/harness/null_tap.c says what its letters mean.
 """
 
+import contextlib
 import os
 import select
 import struct
 import unittest
+from unittest import mock
 
 import server
 import wire
@@ -336,6 +338,33 @@ class Memcached(StubTest):
         self.assertEqual(link.receive_event().seqno, 2)
         link.close()
         server.until(lambda: self.number("streams") == 0, what="the end")
+
+    def test_streams_of_one_connection_are_given_back_together(self):
+        before = self.number("streams")
+        link = self.stream("NW")
+        link.receive_event()
+        link.send(tap_connect(b"script:NW"))
+        link.receive_event()
+        self.assertEqual(self.number("streams"), before + 2)
+        link.close()
+        server.until(lambda: self.number("streams") == before, what="the streams' end")
+
+
+class End(unittest.TestCase):
+    """The end of the process, with memory that does not keep what was freed."""
+
+    def test_connections_may_be_open(self):
+        if not os.path.exists(STUB):
+            self.skipTest(f"no {STUB}: make -C c-host harness")
+        with mock.patch.dict(os.environ, MALLOC_PERTURB_="165"):
+            host = server.Server("host_abi=membase", on_disk=False, command=HOST)
+        self.addCleanup(host.close)
+        with contextlib.ExitStack() as stack:
+            for _ in range(20):
+                link = stack.enter_context(host.binary())
+                link.send(tap_connect(b"script:NW"))
+                link.receive_event()
+            self.assertEqual(host.stop(), 0)
 
 
 class Refused(StubTest):
