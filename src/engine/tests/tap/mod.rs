@@ -15,6 +15,7 @@ use crate::types::{CheckpointId, Seqno, VbucketState};
 use crate::vbucket::{Ejection, Found, Walk};
 
 mod consumer;
+mod corners;
 mod ends;
 mod hostile;
 mod mixed;

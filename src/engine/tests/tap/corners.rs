@@ -1,0 +1,175 @@
+//! What only a look at the lines one by one finds: each of these was once changed with no test
+//! failing.
+
+use super::{
+    ACK, BACKFILL, CHECKPOINTS, LONG, Link, Node, announce, assert_same, checkpoint, cookie, evict,
+    mutation, opaque, open_id, phase, replica, resume_data, value,
+};
+use crate::engine::TapEvent;
+use crate::error::Error;
+use crate::settings::Family;
+
+/// A node whose open checkpoint does not have its first keys.
+fn old_node() -> Node {
+    let node = Node::new();
+    node.set(0, "a", LONG);
+    node.set(0, "b", "1");
+    node.start().unwrap();
+    node.revert().unwrap();
+    node.write();
+    node
+}
+
+#[test]
+fn a_backfill_leaves_out_what_the_log_brings() {
+    let node = old_node();
+    node.set(0, "later", "1");
+    let mut link = Link::backfill(&node);
+    link.run(&node, None);
+    assert_eq!((link.count("set b 1"), link.count("set later 1")), (1, 1));
+}
+
+#[test]
+fn a_backfill_that_began_anew_meanwhile_brings_nothing_twice() {
+    let (node, other) = (old_node(), replica());
+    evict(&node, "a");
+    node.store.hold_reads(true);
+    let mut link = Link::backfill(&node);
+    node.host.until("it reads", || node.store.held() > 0);
+    node.engine.streams().reset_chain();
+    node.store.hold_reads(false);
+    link.settle(&node, &other);
+    assert_eq!(link.count(&format!("set a {LONG}")), 1);
+    assert_same(&node, &other);
+}
+
+#[test]
+fn one_answer_for_several_changes_moves_the_cursor_behind_all_of_them() {
+    let node = Node::new();
+    let settings = &node.engine.shared().settings;
+    settings.set(Family::Tap, "tap_keepalive", "60").unwrap();
+    let mut link = Link::connect(&node, "n", ACK, &[]).unwrap();
+    link.answers = false;
+    for key in ["a", "b", "c"] {
+        node.set(0, key, "1");
+    }
+    link.run(&node, None);
+    assert!(link.answer(&node, link.sent[2].seqno, 0));
+    link.disconnect(&node, None);
+    let mut link = Link::connect(&node, "n", ACK, &[]).unwrap();
+    link.run(&node, None);
+    assert_eq!(link.texts(), ["opaque 0", "set c 1"]);
+}
+
+#[test]
+fn a_mark_comes_again_while_a_window_is_being_ended() {
+    let node = Node::new();
+    node.set(0, "k", "before");
+    node.start().unwrap();
+    node.store.hold_commits(true);
+    node.begin_complete();
+    node.host
+        .until("COMPLETE commits", || node.store.held() > 0);
+    let peer = cookie();
+    assert_eq!(opaque(&node, peer, 4), Err(Error::Temporary));
+    assert_eq!(opaque(&node, peer, 6), Err(Error::Temporary));
+    node.store.hold_commits(false);
+    assert_eq!(node.complete(), Ok(()));
+}
+
+#[test]
+fn an_announcement_is_used_up_by_its_mark() {
+    let node = replica();
+    let peer = cookie();
+    for code in [4, 6] {
+        announce(&node, peer, code, 7).unwrap();
+        opaque(&node, peer, code).unwrap();
+    }
+    let other = cookie();
+    announce(&node, other, 4, 9).unwrap();
+    opaque(&node, other, 4).unwrap();
+    // A bare one is about whichever is open.
+    assert_eq!(opaque(&node, peer, 6), Ok(()));
+}
+
+#[test]
+fn a_window_without_its_checkpoint_begins_one() {
+    let node = replica();
+    let peer = cookie();
+    checkpoint(&node, peer, TapEvent::CheckpointStart, 5).unwrap();
+    announce(&node, peer, 4, 9).unwrap();
+    opaque(&node, peer, 4).unwrap();
+    assert_eq!(open_id(&node).get(), 9);
+}
+
+#[test]
+fn a_window_of_an_older_master_goes_on_in_its_next_checkpoints() {
+    let node = replica();
+    let peer = cookie();
+    mutation(&node, peer, "k", "before").unwrap();
+    opaque(&node, peer, 4).unwrap();
+    mutation(&node, peer, "k", "inside").unwrap();
+    checkpoint(&node, peer, TapEvent::CheckpointStart, 20).unwrap();
+    opaque(&node, peer, 6).unwrap();
+    assert_eq!(open_id(&node).get(), 21);
+    assert_eq!(
+        (phase(&node), value(&node, "k").as_deref()),
+        (None, Some("before"))
+    );
+}
+
+#[test]
+fn a_replica_without_messages_about_checkpoints_numbers_its_own() {
+    let node = replica();
+    let peer = cookie();
+    opaque(&node, peer, 1).unwrap();
+    opaque(&node, peer, 8).unwrap();
+    opaque(&node, peer, 4).unwrap();
+    assert!(open_id(&node).get() > 0);
+}
+
+#[test]
+fn a_backfill_forgets_which_windows_were_there() {
+    let node = replica();
+    let peer = cookie();
+    for code in [4, 5] {
+        announce(&node, peer, code, 7).unwrap();
+        opaque(&node, peer, code).unwrap();
+    }
+    opaque(&node, peer, 1).unwrap();
+    announce(&node, peer, 5, 7).unwrap();
+    assert_eq!(opaque(&node, peer, 5), Err(Error::Invalid));
+}
+
+#[test]
+fn no_stream_begins_behind_a_window_that_is_not_decided() {
+    let node = Node::new();
+    node.set(0, "k", "before");
+    node.start().unwrap();
+    let window = open_id(&node).get();
+    node.store.hold_commits(true);
+    node.begin_complete();
+    node.host
+        .until("COMPLETE commits", || node.store.held() > 0);
+    assert!(open_id(&node).get() > window);
+    let flags = BACKFILL | ACK | CHECKPOINTS;
+    let mut link = Link::connect(&node, "n", flags, &resume_data(window)).unwrap();
+    link.run(&node, None);
+    assert_eq!((link.count("opaque 1"), link.count("opaque 4")), (1, 1));
+    node.store.hold_commits(false);
+    assert_eq!(node.complete(), Ok(()));
+}
+
+/// Ids from before and behind a backfill are not in one batch.
+#[test]
+fn a_batch_that_is_being_read_ends_where_a_backfill_begins() {
+    let node = replica();
+    node.engine.set_persistence(false);
+    mutation(&node, cookie(), "k", "v").unwrap();
+    let vbucket = node.engine.vbucket(0).unwrap();
+    let mut reader = vbucket.reader();
+    let mut changes = Vec::new();
+    assert!(reader.read(100, &mut changes).is_some());
+    assert!(vbucket.begin_backfill());
+    assert!(reader.read(100, &mut changes).is_none());
+}
