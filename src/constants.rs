@@ -628,6 +628,10 @@ pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_CHECKPOINT_END_FAILED: &CStr =
 pub const CHECKPOINT_ENGINE_STAT_TAPAGG_COUNT: &CStr = c"%s:count";
 /// Statistic of `tapagg`: changes that are still to be sent.
 pub const CHECKPOINT_ENGINE_STAT_TAPAGG_QLEN: &CStr = c"%s:qlen";
+/// Statistic of `tapagg`: always 0.
+pub const CHECKPOINT_ENGINE_STAT_TAPAGG_FILL: &CStr = c"%s:fill";
+/// Statistic of `tapagg`: always 0.
+pub const CHECKPOINT_ENGINE_STAT_TAPAGG_ITEMONDISK: &CStr = c"%s:itemondisk";
 /// Statistic of `tapagg`: changes that were sent.
 pub const CHECKPOINT_ENGINE_STAT_TAPAGG_DRAIN: &CStr = c"%s:drain";
 /// Statistic of `tapagg`: temporary failures.

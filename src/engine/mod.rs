@@ -31,6 +31,7 @@ use crate::vbucket::{Remains, Shared, Vbucket, VbucketMap};
 use crate::worker::{Signal, Worker};
 
 mod answers;
+mod fence;
 mod house;
 mod lifecycle;
 mod ops;

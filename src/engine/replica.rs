@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use parking_lot::Mutex;
 
 use super::answers::Answers;
+use super::fence::{Fence, Inside};
 use super::{Core, Engine};
 use crate::checkpoint::{Fit, Op, Phase};
 use crate::constants::{
@@ -110,6 +111,7 @@ pub(super) enum Reverted {
 pub(super) struct Replication {
     // Guards the peers. Lock order: last.
     consumers: Mutex<HashMap<Cookie, Consumer>>,
+    fence: Fence,
     /// For peers whose message waited for a revert.
     pub(super) reverted: Answers<Reverted>,
 }
@@ -134,6 +136,7 @@ impl Core {
     }
 
     fn receive(&self, cookie: Cookie, message: &TapMessage<'_>) -> Result<()> {
+        let _inside = self.enter(cookie, message)?;
         match message.event {
             TapEvent::Mutation => self.receive_mutation(cookie, message),
             TapEvent::Deletion => {
@@ -147,6 +150,34 @@ impl Core {
             }
             TapEvent::Opaque => self.receive_opaque(cookie, message),
         }
+    }
+
+    /// Keeps what an earlier stream has left behind from the vbucket. A stream is who began like
+    /// one; others may send whatever they like.
+    fn enter(&self, cookie: Cookie, message: &TapMessage<'_>) -> Result<Option<Inside<'_>>> {
+        let begins = |code: u32| message.specific == code.to_be_bytes();
+        let hello = message.event == TapEvent::Opaque
+            && (begins(code::ENABLE_NACK) || begins(code::ENABLE_CHECKPOINTS));
+        let stream = self.with_consumer(cookie, |consumer| {
+            let streams = consumer.nacks || consumer.checkpoints;
+            streams.then_some(consumer.number)
+        });
+        let vbucket = VbucketId::new(message.vbucket).filter(|_| !hello);
+        let Some((vbucket, stream)) = vbucket.zip(stream) else {
+            return Ok(None);
+        };
+        let inside = self.replication.fence.enter(vbucket, stream);
+        if inside
+            .as_ref()
+            .is_err_and(|error| *error == Error::Disconnect)
+        {
+            let text = format!(
+                "TAP: vbucket {vbucket}: closed a stream that another one has come after; one \
+                 vbucket can follow one master only"
+            );
+            self.host.log(LogLevel::Warning, &text);
+        }
+        inside.map(Some)
     }
 
     /// The vbucket if it may be written by a master.

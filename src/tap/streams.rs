@@ -381,7 +381,8 @@ impl Streams {
         if acked == Acked::Ends {
             let text = format!(
                 "the receiver of the stream {} refused a message with status {status:#04x}; the \
-                 stream is closed, and the next one begins with the whole state",
+                 stream is closed, and the next one goes on behind the last checkpoint that its \
+                 client names, or begins with the whole state",
                 name.escape_ascii()
             );
             self.shared.host.log(LogLevel::Warning, &text);

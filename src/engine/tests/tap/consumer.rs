@@ -459,3 +459,26 @@ fn what_streams_send_is_what_nodes_receive() {
     let state = other.engine.vbucket_state(0);
     assert_eq!(state, Some(Replica));
 }
+
+/// What a killed sender left in the network comes after the next one has begun.
+#[test]
+fn an_earlier_stream_writes_nothing_once_a_later_one_has() {
+    let replica = replica();
+    let [old, new, raw] = [cookie(), cookie(), cookie()];
+    for peer in [old, new] {
+        opaque(&replica, peer, 0).unwrap();
+        opaque(&replica, peer, 2).unwrap();
+    }
+    mutation(&replica, old, "k", "1").unwrap();
+    deletion(&replica, new, "k").unwrap();
+    assert_eq!(mutation(&replica, old, "k", "1"), Err(Error::Disconnect));
+    assert_eq!(opaque(&replica, old, 4), Err(Error::Disconnect));
+    assert_eq!(value(&replica, "k"), None);
+    assert_eq!(phase(&replica), None);
+    let text = "closed a stream that another one has come after";
+    assert!(replica.host.has_logged(LogLevel::Warning, text));
+    // Who did not begin like a stream is bound by nothing, and binds nobody.
+    mutation(&replica, raw, "k", "2").unwrap();
+    mutation(&replica, new, "k", "3").unwrap();
+    mutation(&replica, raw, "k", "4").unwrap();
+}

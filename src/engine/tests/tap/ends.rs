@@ -1,6 +1,7 @@
 //! What becomes of a stream when its connection ends, and who may go on with it.
 
-use super::{ACK, BACKFILL, CHECKPOINTS, Link, Node, assert_same, replica};
+use super::{ACK, BACKFILL, CHECKPOINTS, LIST, Link, Node, assert_same, forget, list, replica};
+use crate::checkpoint::Log;
 use crate::error::Error;
 use crate::settings::Family;
 use crate::tap::Event;
@@ -185,4 +186,58 @@ fn a_paused_stream_is_woken_by_a_change_and_not_after_its_end() {
     node.engine.streams().signal().wake();
     node.write();
     assert_eq!(node.host.woken(link.stream), after);
+}
+
+/// Nobody would move them, and the next client of that name would go on from there.
+#[test]
+fn cursors_that_a_newer_connection_does_not_ask_for_are_dropped() {
+    let (node, lists) = (Node::with_vbuckets(2), [list(&[0, 1]), list(&[0])]);
+    keep(&node, 60);
+    let cursors = |vbucket| node.engine.vbucket(vbucket).unwrap().with_log(Log::cursors);
+    let connect = |data: &[u8]| Link::connect(&node, "n", LIST | ACK, data).unwrap();
+    for is_away in [false, true] {
+        let mut first = connect(&lists[0]);
+        first.run(&node, None);
+        assert_eq!([0, 1].map(cursors), [1, 1]);
+        if is_away {
+            first.disconnect(&node, None);
+        }
+        let mut second = connect(&lists[1]);
+        second.run(&node, None);
+        assert_eq!([0, 1].map(cursors), [1, 0]);
+        first.disconnect(&node, None);
+        assert_eq!([0, 1].map(cursors), [1, 0]);
+        second.disconnect(&node, None);
+    }
+    let reports = node.engine.streams().reports();
+    assert_eq!((reports.len(), reports[0].connected), (1, false));
+    assert_eq!(reports[0].reconnects, 3);
+}
+
+/// A receiver that has not been told that the backfill ended may not have all of it.
+#[test]
+fn a_backfill_whose_end_is_not_acknowledged_begins_anew() {
+    let node = Node::new();
+    keep(&node, 60);
+    node.set(0, "k", "1");
+    forget(&node);
+    for (last, again) in [("opaque 8", 1), ("start 3", 0)] {
+        node.engine.streams().deregister(b"n");
+        let flags = BACKFILL | ACK | CHECKPOINTS;
+        let data = super::resume_data(1 << 40);
+        let mut link = Link::connect(&node, "n", flags, &data).unwrap();
+        node.host.until("the backfill ends", || {
+            // What comes before is answered, the last one is not.
+            link.answers = link.count("set k 1") == 0;
+            if link.count("set k 1") == 1 && last == "start 3" {
+                link.answer_late(&node);
+            }
+            link.step(&node, None);
+            link.count(last) == 1
+        });
+        link.disconnect(&node, None);
+        let mut link = connect(&node, "n");
+        link.run(&node, None);
+        assert_eq!(link.count("opaque 1"), again, "{last}: {:?}", link.sent);
+    }
 }

@@ -14,6 +14,7 @@ use crate::tap::{Event, FLAG_ACK, FLAG_NO_VALUE, Message};
 use crate::types::{CheckpointId, Seqno, VbucketState};
 use crate::vbucket::{Ejection, Found, Walk};
 
+mod chains;
 mod consumer;
 mod corners;
 mod ends;
@@ -39,6 +40,13 @@ pub(super) const NOT_NOW: u16 = 0x86;
 /// A value that is worth evicting.
 pub(super) const LONG: &str = "a value that is so long that something is gained by its eviction, \
                                as its entry is a good deal smaller without it";
+
+/// The checkpoint that was open, durable now, is in the log no more.
+pub(super) fn forget(node: &Node) {
+    node.start().unwrap();
+    node.revert().unwrap();
+    node.write();
+}
 
 /// Takes a durable value out of memory.
 pub(super) fn evict(node: &Node, key: &str) {

@@ -2,7 +2,7 @@
 
 use super::{
     ACK, BACKFILL, CHECKPOINTS, DUMP, KEYS_ONLY, LIST, LONG, Link, NOT_NOW, Node, REGISTERED, Sent,
-    TAKEOVER, assert_same, contents_of, cookie, evict, list, open_id, replica, resume_data,
+    TAKEOVER, assert_same, contents_of, cookie, evict, forget, list, open_id, replica, resume_data,
 };
 use crate::error::Error;
 use crate::host::LogLevel;
@@ -22,13 +22,6 @@ fn old_node(config: &str) -> Node {
     node.set(0, "b", "1");
     forget(&node);
     node
-}
-
-/// The checkpoint that was open, durable now, is in the log no more.
-fn forget(node: &Node) {
-    node.start().unwrap();
-    node.revert().unwrap();
-    node.write();
 }
 
 fn numbers(link: &Link) -> Vec<u32> {

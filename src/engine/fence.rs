@@ -1,0 +1,112 @@
+//! One stream writes a vbucket: the one that came last.
+//!
+//! A sender that is killed leaves behind what the network still holds, also messages that waited for
+//! the end of a revert. What they say is older than what the next stream says, so once that one has
+//! touched a vbucket, nothing of an earlier one gets there any more: a deleted key would come back.
+//!
+//! Threads: host threads. No lock and no wait: a message that meets one of an earlier stream at work
+//! is to come again.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use crate::error::{Error, Result};
+use crate::types::{VBUCKETS_MAX, VbucketId};
+
+/// Who writes one vbucket.
+#[derive(Debug, Default)]
+struct Lane {
+    /// The number of the newest stream that has touched it.
+    newest: AtomicU64,
+    /// Messages that are being applied.
+    inside: AtomicU32,
+}
+
+/// The lanes of all vbuckets.
+#[derive(Debug)]
+pub(super) struct Fence(Box<[Lane]>);
+
+impl Default for Fence {
+    fn default() -> Self {
+        Self((0..VBUCKETS_MAX).map(|_| Lane::default()).collect())
+    }
+}
+
+/// The right to apply a message; ends when dropped.
+#[derive(Debug)]
+pub(super) struct Inside<'a>(&'a Lane);
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        self.0.inside.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Fence {
+    /// Begins to apply a message of the stream with that number; later streams have higher ones.
+    ///
+    /// # Errors
+    /// `Disconnect` when a later stream has touched the vbucket; `Temporary` while a message of
+    /// another one is being applied.
+    pub(super) fn enter(&self, vbucket: VbucketId, stream: u64) -> Result<Inside<'_>> {
+        let lane = self.0.get(vbucket.index()).ok_or(Error::NotMyVbucket)?;
+        // Before the look at the newest: of two that come at once, either the older one finds that
+        // it is, or the newer one finds the other inside.
+        lane.inside.fetch_add(1, Ordering::SeqCst);
+        let inside = Inside(lane);
+        if lane.newest.fetch_max(stream, Ordering::SeqCst) > stream {
+            return Err(Error::Disconnect);
+        }
+        if lane.inside.load(Ordering::SeqCst) > 1 {
+            return Err(Error::Temporary);
+        }
+        Ok(inside)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::thread;
+
+    use super::*;
+
+    fn vbucket() -> VbucketId {
+        VbucketId::new(7).unwrap()
+    }
+
+    #[test]
+    fn the_newest_stream_writes_and_older_ones_are_done() {
+        let fence = Fence::default();
+        assert!(fence.enter(vbucket(), 1).is_ok());
+        let old = fence.enter(vbucket(), 1).unwrap();
+        assert_eq!(fence.enter(vbucket(), 2).err(), Some(Error::Temporary));
+        drop(old);
+        assert!(fence.enter(vbucket(), 2).is_ok());
+        assert_eq!(fence.enter(vbucket(), 1).err(), Some(Error::Disconnect));
+        assert!(fence.enter(vbucket(), 2).is_ok());
+        // Of another vbucket nothing was said.
+        assert!(fence.enter(VbucketId::new(8).unwrap(), 1).is_ok());
+    }
+
+    #[test]
+    fn two_streams_are_never_inside_at_once_and_none_after_a_newer_one() {
+        for _ in 0..2_000 {
+            let fence = Fence::default();
+            let (busy, newer) = (AtomicBool::new(false), AtomicBool::new(false));
+            let play = |stream| {
+                for _ in 0..5 {
+                    if let Ok(_inside) = fence.enter(vbucket(), stream) {
+                        assert!(!busy.swap(true, Ordering::SeqCst), "two at once");
+                        let before = newer.fetch_or(stream == 2, Ordering::SeqCst);
+                        assert!(stream == 2 || !before, "an older one after a newer one");
+                        busy.store(false, Ordering::SeqCst);
+                    }
+                }
+            };
+            thread::scope(|scope| {
+                scope.spawn(|| play(1));
+                scope.spawn(|| play(2));
+            });
+        }
+    }
+}
