@@ -13,8 +13,8 @@
 //! Modules: [`connect`] reads a request, [`part`] is one vbucket of a stream, [`producer`] a
 //! stream, [`streams`] all of them with the thread that wakes them, [`backfill`] another thread.
 //!
-//! Locks, in order: the right to begin a stream, the map of streams, one stream, then those of `vbucket`. The host is called
-//! with none held.
+//! Locks, in order: the right to begin a stream, the map of streams, one stream, then those of
+//! `vbucket`. The host is called with none held.
 
 use crate::item::Item;
 
