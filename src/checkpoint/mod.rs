@@ -6,7 +6,8 @@
 //! reverts leave nothing to adjust.
 //!
 //! Invariants: entries ascend; at most one checkpoint is open, the last; checkpoint ids ascend and
-//! are never given twice; in a window's checkpoint every mutation carries the key's pre-image. A
+//! are never given twice, but for those that a replica has from its master ([`follow`]); in a
+//! window's checkpoint every mutation carries the key's pre-image. A
 //! key has one live entry in the open checkpoint, and an older one beside it only when the hash
 //! table forgot the key in between: its deletion had become durable, or a flush had made it void
 //! and it was swept. That does no harm: readers meet the older one first.
