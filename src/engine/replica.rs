@@ -373,8 +373,8 @@ impl Core {
             (Fit::Fits, Op::UpdateStart) => {
                 let gate = self.updates.gate();
                 vbucket.follow_start(id, self.host.monotonic());
-                drop(gate);
                 self.persister.want_window(WindowRecord::Open);
+                drop(gate);
                 self.changed_at_once();
                 Ok(())
             }

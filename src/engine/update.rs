@@ -290,16 +290,15 @@ impl Core {
         let mut left = Vec::new();
         let (outcome, last) = match job.kind {
             Kind::Complete => {
-                let record = self.record_after(&job.vbuckets, WindowRecord::Completed);
+                let record = self.record_after_complete(&job.vbuckets);
                 match self.persister.complete(&vbuckets, record, job.flush_due) {
                     Ok(()) => (Ok(()), Some(WindowRecord::Completed)),
                     Err(error) => (Err(self.reopen(&vbuckets, &error.to_string())), None),
                 }
             }
             Kind::Revert => {
-                let record = self.record_after(&job.vbuckets, WindowRecord::Reverted);
                 let start = self.host.monotonic();
-                left = self.revert_all(&vbuckets, record);
+                left = self.revert_all(&vbuckets);
                 self.note_revert();
                 let took = self.host.monotonic().saturating_sub(start);
                 self.shared.metrics.timings.revert.record(took);
@@ -315,6 +314,10 @@ impl Core {
                 }
             }
             gate.last = last.unwrap_or(gate.last);
+            if self.record_now(WindowRecord::None) == WindowRecord::Open {
+                // A master may have opened one while the store was told of this end.
+                self.persister.want_window(WindowRecord::Open);
+            }
         }
         // The cursors may go on.
         self.changed();
@@ -330,9 +333,19 @@ impl Core {
         drop(free);
     }
 
-    /// What the store is to say once the windows of a job have ended: another vbucket, dead or a
-    /// replica, may still have one.
-    fn record_after(&self, ends: &[VbucketId], outcome: WindowRecord) -> WindowRecord {
+    /// What the store is to say: another vbucket, dead or a replica, may have a window. To be called
+    /// under the gate, so that none begins or ends until that is asked for.
+    fn record_now(&self, outcome: WindowRecord) -> WindowRecord {
+        let open = |vbucket: &Vbucket| vbucket.window_phase().is_some();
+        if self.vbuckets.iter().any(open) {
+            WindowRecord::Open
+        } else {
+            outcome
+        }
+    }
+
+    /// The same for the batch that ends these windows.
+    fn record_after_complete(&self, ends: &[VbucketId]) -> WindowRecord {
         let ends = {
             let gate = self.updates.gate.lock();
             let mut ends = ends.to_vec();
@@ -343,11 +356,11 @@ impl Core {
         if self.vbuckets.iter().any(stays) {
             WindowRecord::Open
         } else {
-            outcome
+            WindowRecord::Completed
         }
     }
 
-    fn revert_all(&self, vbuckets: &[&Vbucket], record: WindowRecord) -> Vec<Reverted> {
+    fn revert_all(&self, vbuckets: &[&Vbucket]) -> Vec<Reverted> {
         let mut changes = Vec::new();
         let mut reverted = Vec::new();
         for vbucket in vbuckets {
@@ -363,7 +376,10 @@ impl Core {
             reverted.free = vbucket.reverted();
         }
         self.shared.switch.turn_off();
+        let gate = self.updates.gate.lock();
+        let record = self.record_now(WindowRecord::Reverted);
         self.persister.want_window(record);
+        drop(gate);
         reverted
     }
 
@@ -424,19 +440,18 @@ impl Core {
 
     /// The window of a replica stays: the flusher writes it in one batch.
     pub(super) fn complete_replica(&self, vbucket: &Vbucket) {
-        let record = self.record_after(&[vbucket.id()], WindowRecord::Completed);
         let mut gate = self.updates.gate.lock();
         vbucket.follow_complete();
         gate.last = WindowRecord::Completed;
-        drop(gate);
+        let record = self.record_now(WindowRecord::Completed);
         self.persister.want_window(record);
+        drop(gate);
         self.changed_at_once();
     }
 
     fn run_replica_revert(&self, revert: ReplicaRevert) {
-        let record = self.record_after(&[revert.vbucket], WindowRecord::Reverted);
         if let Some(vbucket) = self.vbuckets.get(revert.vbucket) {
-            let left = self.revert_all(&[vbucket], record);
+            let left = self.revert_all(&[vbucket]);
             vbucket.follow_reverted();
             for left in left {
                 self.rewarm.add(vbucket, left.cold);

@@ -19,11 +19,14 @@ use crate::item::Item;
 use crate::pager::Evictor;
 use crate::store::{Store, StoreError};
 use crate::types::{Seqno, VbucketId};
-use crate::vbucket::Walk;
+use crate::vbucket::{Vbucket, Walk};
 use crate::worker::{Signal, Wake};
 
 /// Pause while memory or a stream's queue is full.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// Values that are read in one go, in bytes.
+const READ_BYTES: usize = 4 << 20;
 
 /// One vbucket for one stream.
 struct Filler {
@@ -34,6 +37,10 @@ struct Filler {
     at: Seqno,
     keys_only: bool,
     walk: Walk,
+    /// The walk is at its end.
+    ended: bool,
+    /// Of the last step of the walk: items whose values are still to be read.
+    bare: Vec<Item>,
 }
 
 /// What is to be filled.
@@ -93,6 +100,8 @@ impl Fillers {
             at: part.begun,
             keys_only: producer.request.keys_only,
             walk: Walk::default(),
+            ended: false,
+            bare: Vec::new(),
         };
         drop(producer);
         self.new.lock().push(filler);
@@ -115,61 +124,65 @@ impl Streams {
             if !wanted {
                 return Ok(Filled::Done);
             }
-            if producer.queued() >= self.pace.backlog {
+            if producer.is_stuffed() {
                 return Ok(Filled::Full);
             }
         }
-        if !self.fillers.evictor.has_room(used_bytes() as u64) {
+        let vbucket = self.vbuckets.get(filler.vbucket);
+        let loading = vbucket.is_some_and(Vbucket::is_loading);
+        if loading || !self.fillers.evictor.has_room(used_bytes() as u64) {
             return Ok(Filled::Full);
         }
         let mut items = Vec::new();
-        let vbucket = self.vbuckets.get(filler.vbucket);
-        let more = vbucket.and_then(|vbucket| {
-            if vbucket.is_loading() {
-                return Some(());
+        if filler.bare.is_empty() && !filler.ended {
+            let more = vbucket
+                .and_then(|vbucket| vbucket.state_part(&mut filler.walk, filler.at, &mut items));
+            filler.ended = more.is_none();
+            if !filler.keys_only {
+                let is_bare = |item: &mut Item| !item.is_resident();
+                filler.bare = items.extract_if(.., is_bare).collect();
+                // In the store's order; the first is taken from the end.
+                filler
+                    .bare
+                    .sort_unstable_by(|one, other| other.key().cmp(one.key()));
             }
-            vbucket.state_part(&mut filler.walk, filler.at, &mut items)
-        });
-        let read = if filler.keys_only {
-            0
-        } else {
-            self.read_values(filler.vbucket, &mut items)?
-        };
+        }
+        let read = self.read_values(filler, &mut items)?;
+        let done = filler.ended && filler.bare.is_empty();
         let mut producer = live.producer.lock();
         producer.read += read;
         let part = producer.parts.get_mut(filler.part);
         if let Some(part) = part.filter(|part| part.round == filler.round) {
-            part.queue.extend(items);
-            part.filled = more.is_none();
+            items
+                .into_iter()
+                .for_each(|item| part.queue.push_back(item));
+            part.filled = done;
         }
         drop(producer);
         self.changed();
-        let loading = vbucket.is_some_and(crate::vbucket::Vbucket::is_loading);
-        Ok(match more {
-            Some(()) if loading => Filled::Full,
-            Some(()) => Filled::Some,
-            None => Filled::Done,
-        })
+        Ok(if done { Filled::Done } else { Filled::Some })
     }
 
-    /// Puts the values in place that are not in memory; returns how many. A key whose stored version
+    /// Reads some of the values that are not in memory; returns how many. A key whose stored version
     /// is another one has a later entry in the log.
-    fn read_values(&self, vbucket: VbucketId, items: &mut Vec<Item>) -> Result<u64, StoreError> {
-        let is_bare = |item: &mut Item| !item.is_resident();
-        let mut bare: Vec<Item> = items.extract_if(.., is_bare).collect();
-        bare.sort_unstable_by(|one, other| one.key().cmp(other.key()));
-        let count = bare.len() as u64;
-        for item in bare {
+    fn read_values(&self, filler: &mut Filler, items: &mut Vec<Item>) -> Result<u64, StoreError> {
+        let (mut read, mut bytes) = (0, 0);
+        while bytes < READ_BYTES
+            && let Some(item) = filler.bare.pop()
+        {
             let mut full = None;
-            self.fillers.store.get(vbucket, item.key(), &mut |record| {
+            let store = &self.fillers.store;
+            store.get(filler.vbucket, item.key(), &mut |record| {
                 if record.cas == item.cas() && record.value.len() == item.nbytes() {
                     full = Item::with_value(item.key(), &[record.value], item.meta());
                 }
             })?;
+            bytes += item.nbytes();
+            read += 1;
             items.extend(full);
         }
-        self.totals.read.fetch_add(count, Ordering::Relaxed);
-        Ok(count)
+        self.totals.read.fetch_add(read, Ordering::Relaxed);
+        Ok(read)
     }
 
     fn fill_failed(&self, filler: &Filler, error: &StoreError) {

@@ -110,7 +110,8 @@ impl Request {
             }
         }
         if has(REGISTERED_CLIENT) && !data.0.is_empty() {
-            request.closed_only = data.take::<1>()? == [1];
+            // What is handed over is all there is.
+            request.closed_only = data.take::<1>()? == [1] && !request.takeover;
         }
         Ok(request)
     }
@@ -156,6 +157,9 @@ mod tests {
         assert_eq!(request.wants(id(1)), None);
         assert!(request.closed_only && request.acks && !request.dump);
         assert_eq!(request.words(), "213 (ack,backfill,vblist,checkpoints)");
+        // A takeover is of the open checkpoint too.
+        let request = Request::parse(REGISTERED_CLIENT | TAKEOVER_VBUCKETS, &[1]).unwrap();
+        assert!(request.takeover && !request.closed_only);
         // No list of checkpoints, and no vbuckets means all.
         let request = Request::parse(LIST_VBUCKETS | CHECKPOINT, &[0, 0]).unwrap();
         assert_eq!((request.vbuckets, request.has.len()), (None, 0));

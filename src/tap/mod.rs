@@ -12,7 +12,8 @@
 //!
 //! Modules: [`connect`] reads a request, [`part`] is one vbucket of a stream, [`producer`] a
 //! stream, [`streams`] all of them with the thread that wakes them, [`away`] those whose clients
-//! are away, [`backfill`] another thread.
+//! are away, [`backfill`] another thread, [`weighed`] a queue, [`pace`] the
+//! configuration.
 //!
 //! Locks, in order: the right to begin a stream, the map of streams, one stream, then those of
 //! `vbucket`. The host is called with none held.
@@ -22,9 +23,11 @@ use crate::item::Item;
 mod away;
 mod backfill;
 mod connect;
+mod pace;
 mod part;
 mod producer;
 mod streams;
+mod weighed;
 
 pub(crate) use backfill::run as fill;
 pub(crate) use connect::Request;

@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 
+use super::weighed::Weighed;
 use super::{
     Event, FLAG_NO_VALUE, FLUSH_ONE_VBUCKET, Request, Specific,
     code::{BACKFILL_BEGINS, BACKFILL_ENDS, UPDATE_END, UPDATE_REVERT, UPDATE_START},
@@ -117,7 +118,7 @@ pub(super) struct Part {
     moved: Seqno,
     changes: VecDeque<Change>,
     /// Of the backfill.
-    pub(super) queue: VecDeque<Item>,
+    pub(super) queue: Weighed<Item>,
     /// The backfill has queued all of it.
     pub(super) filled: bool,
     /// The client has a state to go on from by the cursor.
@@ -147,7 +148,7 @@ impl Part {
             read_to: at,
             moved: at,
             changes: VecDeque::new(),
-            queue: VecDeque::new(),
+            queue: Weighed::default(),
             filled: false,
             whole: true,
             round: 0,
@@ -468,15 +469,13 @@ impl Part {
         let gives =
             |control: &&Control| control.event == Event::VbucketSet && self.stage == Stage::Given;
         let states = self.controls.iter().filter(gives).count();
-        let changes = self
-            .changes
-            .iter()
-            .filter_map(|change| change.item.as_ref());
+        let items = self.changes.iter().flat_map(|change| &change.item);
+        let bytes = items.map(Item::memory_bytes).sum::<usize>();
         Waiting {
             controls: self.controls.len() - states,
             states,
             changes: self.changes.len(),
-            bytes: changes.chain(&self.queue).map(Item::memory_bytes).sum(),
+            bytes: bytes + self.queue.bytes(),
         }
     }
 

@@ -5,10 +5,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::pace::Pace;
 use super::part::{Again, Draft, Next, Part, Stage};
-use super::streams::Pace;
+use super::weighed::{Weighed, Weight};
 use super::{Event, FLAG_ACK, Message, Request, Specific, code};
 use crate::checkpoint::Phase;
+use crate::item::Item;
 use crate::types::{Seqno, VbucketId, VbucketState};
 use crate::vbucket::VbucketMap;
 
@@ -41,6 +43,17 @@ struct Sent {
     part: usize,
     again: Again,
     upto: Option<Seqno>,
+}
+
+impl Weight for Sent {
+    fn bytes(&self) -> usize {
+        let item = match &self.again {
+            Again::Change(change) => change.item.as_ref(),
+            Again::Item(item) => Some(item),
+            _ => None,
+        };
+        item.map_or(0, Item::memory_bytes)
+    }
 }
 
 /// A message about no vbucket in particular.
@@ -138,7 +151,7 @@ pub(super) struct Producer {
     hellos: VecDeque<Hello>,
     seqno: u32,
     acked: u32,
-    unacked: VecDeque<Sent>,
+    unacked: Weighed<Sent>,
     since_request: u32,
     /// When the client last acknowledged, or had nothing to acknowledge.
     heard: Duration,
@@ -175,7 +188,7 @@ impl Producer {
             hellos,
             seqno: pace.first_seqno.wrapping_sub(1),
             acked: 0,
-            unacked: VecDeque::new(),
+            unacked: Weighed::default(),
             since_request: 0,
             heard: now,
             suspended: None,
@@ -208,7 +221,7 @@ impl Producer {
     }
 
     fn is_window_full(&self) -> bool {
-        self.unacked.len() >= self.pace.window
+        self.unacked.len() >= self.pace.window || self.unacked.bytes() >= self.pace.bytes
     }
 
     /// What comes next.
@@ -457,9 +470,7 @@ impl Producer {
         };
         let index = refused.part;
         let is_back = |sent: &Sent| sent.part == index && !is_after(seqno, sent.seqno);
-        let all = std::mem::take(&mut self.unacked).into_iter();
-        let (back, rest): (VecDeque<Sent>, VecDeque<Sent>) = all.partition(is_back);
-        self.unacked = rest;
+        let back = self.unacked.extract(is_back);
         self.resent += back.len() as u64;
         if let Some(part) = self.parts.get_mut(index) {
             part.in_flight -= back.len();
@@ -472,7 +483,7 @@ impl Producer {
 
     /// What was sent of a part is not to be sent again: it begins anew.
     pub(super) fn forget_sent(&mut self, index: usize) {
-        self.unacked.retain(|sent| sent.part != index);
+        self.unacked.extract(|sent| sent.part == index);
     }
 
     /// Whether the host is to be told that there may be something to send. Also looks at what time
@@ -507,6 +518,17 @@ impl Producer {
     /// Items of backfills that are queued.
     pub(super) fn queued(&self) -> usize {
         self.parts.iter().map(|part| part.queue.len()).sum()
+    }
+
+    /// Whether what its backfills have queued is about to run out.
+    pub(super) fn wants_more(&self) -> bool {
+        self.queued() <= self.pace.backlog / 2
+    }
+
+    /// Whether its backfills have queued enough.
+    pub(super) fn is_stuffed(&self) -> bool {
+        let bytes: usize = self.parts.iter().map(|part| part.queue.bytes()).sum();
+        self.queued() >= self.pace.backlog || bytes >= self.pace.bytes
     }
 
     /// Its figures.

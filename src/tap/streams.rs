@@ -16,6 +16,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::away::{Absent, Away};
 use super::backfill::Fillers;
+use super::pace::Pace;
 use super::part::{Part, Stage};
 use super::producer::{Acked, Answer, Producer, Report, Step};
 use super::{Event, Message, Request};
@@ -34,45 +35,6 @@ const LOOK: Duration = Duration::from_secs(5);
 /// Time for a host to be done with a connection that it closes: it counts references without
 /// atomics (engine-abi.md, 3.7), and its own goes only after it has told that the connection went.
 const GRACE: Duration = Duration::from_secs(1);
-
-/// How streams keep time and order, from the configuration.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
-    /// Messages that may be unacknowledged.
-    pub(crate) window: usize,
-    /// Messages between two requests to acknowledge.
-    pub(crate) interval: u32,
-    /// A client that does not acknowledge for so long is given up.
-    pub(crate) grace: Duration,
-    /// Pause after a temporary failure.
-    pub(crate) backoff: Duration,
-    /// Time between two signs of life.
-    pub(crate) noop: Option<Duration>,
-    /// The first number.
-    pub(crate) first_seqno: u32,
-    /// Items of backfills that one stream may have queued.
-    pub(crate) backlog: usize,
-}
-
-impl Pace {
-    pub(crate) fn new(config: &Config) -> Self {
-        let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
-        let noop = config
-            .tap_idle_timeout
-            .map_or(config.tap_noop_interval, |timeout| timeout / 3);
-        let interval = config.tap_ack_interval;
-        let window = u64::from(interval) * u64::from(config.tap_ack_window_size);
-        Self {
-            window: usize::try_from(window).unwrap_or(usize::MAX),
-            interval,
-            grace: seconds(config.tap_ack_grace_period),
-            backoff: Duration::from_secs_f64(config.tap_backoff_period),
-            noop: (noop != 0).then(|| seconds(noop)),
-            first_seqno: config.tap_ack_initial_sequence_number,
-            backlog: config.tap_backlog_limit,
-        }
-    }
-}
 
 /// Sums over all streams.
 #[derive(Debug, Default)]
@@ -319,7 +281,7 @@ impl Streams {
                     continue;
                 }
             };
-            if self.fillers.is_waiting() && producer.queued() <= self.pace.backlog / 2 {
+            if self.fillers.is_waiting() && producer.wants_more() {
                 self.fillers.signal().wake();
             }
             drop(producer);

@@ -14,6 +14,7 @@ use crate::tap::{Event, FLAG_ACK, FLAG_NO_VALUE, Message};
 use crate::types::{CheckpointId, Seqno, VbucketState};
 use crate::vbucket::{Ejection, Found, Walk};
 
+mod bounds;
 mod chains;
 mod consumer;
 mod corners;
