@@ -751,6 +751,83 @@
 /* Statistic of a TAP stream or sender: whether it waits for acknowledgements. */
 #define CHECKPOINT_ENGINE_STAT_TAP_STREAM_ACK_WINDOW_FULL "eq_tapq:%s:ack_window_full"
 
+/* Statistic of a TAP stream or sender: messages about no change that wait to be sent. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_QLEN_HIGH_PRI "eq_tapq:%s:qlen_high_pri"
+
+/* Statistic of a TAP stream or sender: those of them that hand a vbucket over. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_QLEN_LOW_PRI "eq_tapq:%s:qlen_low_pri"
+
+/* Statistic of a TAP stream or sender: values that its backfills read from the disk. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_BG_QUEUED "eq_tapq:%s:bg_queued"
+
+/* Statistic of a TAP stream or sender: items of a backfill that wait to be sent. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_BG_RESULT_SIZE "eq_tapq:%s:bg_result_size"
+
+/* Statistic of a TAP stream or sender: the same as `bg_queued`. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_BG_RESULTS "eq_tapq:%s:bg_results"
+
+/* Statistic of a TAP stream or sender: the same as `bg_queued`. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_BG_JOBS_ISSUED "eq_tapq:%s:bg_jobs_issued"
+
+/* Statistic of a TAP stream or sender: the same as `bg_queued`. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_BG_JOBS_COMPLETED "eq_tapq:%s:bg_jobs_completed"
+
+/* Statistic of a TAP stream or sender: the same as `bg_result_size`. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_BG_BACKLOG_SIZE "eq_tapq:%s:bg_backlog_size"
+
+/* Statistic of a TAP stream or sender: always 0, no read waits in a queue. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_BG_QUEUE_SIZE "eq_tapq:%s:bg_queue_size"
+
+/* Statistic of a TAP stream or sender: whether a backfill has nothing to send at present. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_BG_WAIT_FOR_RESULTS "eq_tapq:%s:bg_wait_for_results"
+
+/* Statistic of a TAP stream or sender: bytes of the items that wait to be sent. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_QUEUE_MEMORY "eq_tapq:%s:queue_memory"
+
+/* Statistic of a TAP stream or sender: always 0. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_QUEUE_FILL "eq_tapq:%s:queue_fill"
+
+/* Statistic of a TAP stream or sender: always 0, as `bg_queue_size`. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_QUEUE_ITEMONDISK "eq_tapq:%s:queue_itemondisk"
+
+/* Statistic of a TAP stream or sender: whether a backfill is under way. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_PENDING_DISK_BACKFILL "eq_tapq:%s:pending_disk_backfill"
+
+/* Statistic of a TAP stream or sender: whether changes have been read that wait to be sent. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_HAS_ITEM "eq_tapq:%s:has_item"
+
+/* Statistic of a TAP stream or sender: whether there are changes that wait to be sent. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_HAS_QUEUED_ITEM "eq_tapq:%s:has_queued_item"
+
+/* Statistic of a TAP stream or sender: times that its client came again, if it ever did. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_RECONNECTS "eq_tapq:%s:reconnects"
+
+/* Statistic of a TAP stream or sender: the same as `ack_log_size`. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_ACK_PLAYBACK_SIZE "eq_tapq:%s:ack_playback_size"
+
+/*
+ * Statistic of a TAP stream or sender: second since the engine's start at which it is given up, if it may not send.
+ */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_EXPIRES "eq_tapq:%s:expires"
+
+/* Statistic of a TAP stream or sender: always 0, the host refuses messages of unknown kinds. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_UNKNOWN "eq_tapq:%s:num_unknown"
+
+/* Statistic of `tap`: the configuration key of that name. */
+#define CHECKPOINT_ENGINE_STAT_TAP_BG_MAX_PENDING "ep_tap_bg_max_pending"
+
+/* Statistic of `tap`: changes sent that were read from memory. */
+#define CHECKPOINT_ENGINE_STAT_TAP_FG_FETCHED "ep_tap_fg_fetched"
+
+/* Statistic of `tap`: always 0, a read that fails ends its stream. */
+#define CHECKPOINT_ENGINE_STAT_TAP_BG_FETCH_REQUEUED "ep_tap_bg_fetch_requeued"
+
+/* Statistic of `tap`: always 0. */
+#define CHECKPOINT_ENGINE_STAT_TAP_QUEUE_FILL "ep_tap_queue_fill"
+
+/* Statistic of `tap`: always 0. */
+#define CHECKPOINT_ENGINE_STAT_TAP_QUEUE_ITEMONDISK "ep_tap_queue_itemondisk"
+
 /* Statistic of `tap`: changes sent to all clients. */
 #define CHECKPOINT_ENGINE_STAT_TAP_TOTAL_FETCHED "ep_tap_total_fetched"
 
@@ -843,6 +920,12 @@
 
 /* Statistic of `tapagg`: changes that are still to be sent. */
 #define CHECKPOINT_ENGINE_STAT_TAPAGG_QLEN "%s:qlen"
+
+/* Statistic of `tapagg`: always 0. */
+#define CHECKPOINT_ENGINE_STAT_TAPAGG_FILL "%s:fill"
+
+/* Statistic of `tapagg`: always 0. */
+#define CHECKPOINT_ENGINE_STAT_TAPAGG_ITEMONDISK "%s:itemondisk"
 
 /* Statistic of `tapagg`: changes that were sent. */
 #define CHECKPOINT_ENGINE_STAT_TAPAGG_DRAIN "%s:drain"

@@ -1,11 +1,12 @@
 //! One stream writes a vbucket: the one that came last.
 //!
-//! A sender that is killed leaves behind what the network still holds, also messages that waited for
-//! the end of a revert. What they say is older than what the next stream says, so once that one has
-//! touched a vbucket, nothing of an earlier one gets there any more: a deleted key would come back.
+//! A sender that is killed leaves behind what the network still holds, also messages that waited
+//! for the end of a revert. What they say is older than what the next stream says, so once that one
+//! has touched a vbucket, nothing of an earlier one gets there any more: a deleted key would come
+//! back.
 //!
-//! Threads: host threads. No lock and no wait: a message that meets one of an earlier stream at work
-//! is to come again.
+//! Threads: host threads. No lock and no wait: a message that meets one of an earlier stream at
+//! work is to come again.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 

@@ -333,8 +333,8 @@ impl Core {
         drop(free);
     }
 
-    /// What the store is to say: another vbucket, dead or a replica, may have a window. To be called
-    /// under the gate, so that none begins or ends until that is asked for.
+    /// What the store is to say: another vbucket, dead or a replica, may have a window. To be
+    /// called under the gate, so that none begins or ends until that is asked for.
     fn record_now(&self, outcome: WindowRecord) -> WindowRecord {
         let open = |vbucket: &Vbucket| vbucket.window_phase().is_some();
         if self.vbuckets.iter().any(open) {

@@ -25,8 +25,8 @@ pub(super) fn all(engine: &Engine, sink: &mut dyn StatSink) {
     sums(engine, &reports, consumers.len(), sink);
 }
 
-/// A stream reads the log and the store by itself: nothing of it ever waits in a queue of reads, and
-/// every read that was begun has been done. Older programs look for these all the same.
+/// A stream reads the log and the store by itself: nothing of it ever waits in a queue of reads,
+/// and every read that was begun has been done. Older programs look for these all the same.
 const NO_QUEUE: [&str; 3] = ["queue_fill", "queue_itemondisk", "bg_queue_size"];
 
 fn producer(report: &Report, sink: &mut dyn StatSink) {

@@ -1,5 +1,5 @@
-//! Names whose clients are away: their cursors stay for `tap_keepalive` seconds, those of registered
-//! clients until they are deregistered.
+//! Names whose clients are away: their cursors stay for `tap_keepalive` seconds, those of
+//! registered clients until they are deregistered.
 
 use std::time::Duration;
 

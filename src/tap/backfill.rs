@@ -163,8 +163,8 @@ impl Streams {
         Ok(if done { Filled::Done } else { Filled::Some })
     }
 
-    /// Reads some of the values that are not in memory; returns how many. A key whose stored version
-    /// is another one has a later entry in the log.
+    /// Reads some of the values that are not in memory; returns how many. A key whose stored
+    /// version is another one has a later entry in the log.
     fn read_values(&self, filler: &mut Filler, items: &mut Vec<Item>) -> Result<u64, StoreError> {
         let (mut read, mut bytes) = (0, 0);
         while bytes < READ_BYTES

@@ -26,8 +26,8 @@ pub(crate) struct Pace {
     pub(crate) first_seqno: u32,
     /// Items of backfills that one stream may have queued.
     pub(crate) backlog: usize,
-    /// Bytes that one stream may keep in memory as a backfill's items, and as many again as messages
-    /// that are not acknowledged. One message is always taken.
+    /// Bytes that one stream may keep in memory as a backfill's items, and as many again as
+    /// messages that are not acknowledged. One message is always taken.
     pub(crate) bytes: usize,
 }
 

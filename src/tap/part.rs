@@ -131,8 +131,8 @@ pub(super) struct Part {
     sealed: bool,
     /// The change that the client refused last.
     refused: Option<Seqno>,
-    /// It was refused again: the client is short of memory, and is spared from then on what a REVERT
-    /// has made void.
+    /// It was refused again: the client is short of memory, and is spared from then on what a
+    /// REVERT has made void.
     spares: bool,
     /// Messages that are not acknowledged.
     pub(super) in_flight: usize,

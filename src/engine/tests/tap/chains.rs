@@ -1,5 +1,5 @@
-//! A replica that has replicas of its own (ep-engine-1.7.md, 5.2: a vbucket that is itself receiving
-//! a backfill sends nothing until that ends, and then the whole state).
+//! A replica that has replicas of its own (ep-engine-1.7.md, 5.2: a vbucket that is itself
+//! receiving a backfill sends nothing until that ends, and then the whole state).
 
 use super::{ACK, BACKFILL, CHECKPOINTS, Link, Node, assert_same, forget, replica};
 use crate::checkpoint::Log;
