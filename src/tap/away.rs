@@ -19,7 +19,7 @@ pub(super) struct Away {
     /// By the monotonic clock; none for registered clients.
     pub(super) until: Option<Duration>,
     /// Figures of the stream when its connection ended.
-    pub(super) report: Report,
+    pub(super) report: Box<Report>,
 }
 
 /// All of them.
@@ -62,7 +62,7 @@ impl Absent {
     /// Figures of all, with the vbuckets in which their cursors stand.
     pub(super) fn reports(&self) -> Vec<(Report, Vec<VbucketId>)> {
         let names = self.names.lock();
-        let report = |away: &Away| (away.report.clone(), away.vbuckets.clone());
+        let report = |away: &Away| ((*away.report).clone(), away.vbuckets.clone());
         names.iter().map(report).collect()
     }
 }

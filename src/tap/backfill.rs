@@ -153,9 +153,9 @@ impl Streams {
         producer.read += read;
         let part = producer.parts.get_mut(filler.part);
         if let Some(part) = part.filter(|part| part.round == filler.round) {
-            items
-                .into_iter()
-                .for_each(|item| part.queue.push_back(item));
+            for item in items {
+                part.queue.push_back(item);
+            }
             part.filled = done;
         }
         drop(producer);

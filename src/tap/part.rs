@@ -106,6 +106,10 @@ pub(super) struct Waiting {
 }
 
 /// One vbucket of a stream.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is about another matter, and they change independently"
+)]
 #[derive(Debug)]
 pub(super) struct Part {
     pub(super) id: VbucketId,

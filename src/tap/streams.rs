@@ -383,7 +383,7 @@ impl Streams {
             name: producer.name.clone(),
             vbuckets: producer.vbuckets().collect(),
             until: (!request.registered).then(|| now + Duration::from_secs(keeps)),
-            report: producer.report(&self.vbuckets, now),
+            report: Box::new(producer.report(&self.vbuckets, now)),
         };
         let kept = if keep && named {
             self.absent.keep(away)
