@@ -126,19 +126,25 @@
 //!   `a_stream_that_goes_on_inside_the_window_repeats_the_start`,
 //!   `d2_a_stream_that_comes_back_inside_the_window_goes_on`,
 //!   `a_mark_that_was_applied_is_accepted_again`,
-//!   `a_refused_start_is_not_lost_with_the_connection`
+//!   `a_refused_start_is_not_lost_with_the_connection`,
+//!   `a_replica_that_lost_what_it_acknowledged_gets_it_again`,
+//!   `an_earlier_stream_writes_nothing_once_a_later_one_has`
 //! - A window that its master lost is taken back by the replica, and its id never used again:
 //!   `a_checkpoint_that_follows_without_an_end_takes_the_window_back`,
 //!   `a_start_of_another_window_takes_the_lost_one_back`,
 //!   `d5_a_replica_takes_back_a_window_that_its_master_lost`,
 //!   `a_master_that_lost_its_window_goes_on_behind_its_id`
 //! - A takeover moves the window with the vbucket:
-//!   `d4_a_takeover_moves_the_window`
+//!   `d4_a_takeover_moves_the_window`,
+//!   `a_takeover_that_was_cut_off_leaves_the_window_where_it_was`,
+//!   `a_takeover_waits_for_a_complete_that_is_running`
 //! - What was refused comes again before all that follows it, marks above all:
 //!   `what_was_refused_comes_before_all_that_follows`,
 //!   `b15_a_refused_mutation_is_sent_again_before_the_mark`
 //! - A master's REVERT waits for no replica; one that was restarted catches up:
-//!   `a_replica_that_was_restarted_inside_the_window_catches_up`
+//!   `a_replica_that_was_restarted_inside_the_window_catches_up`,
+//!   `a_backfill_that_was_cut_off_leaves_no_id_behind`,
+//!   `a_replica_that_is_reset_resets_its_own_replicas_when_it_is_whole`
 //!
 //! # Crash and restart
 //! - A node that dies in a window comes back with the state at START:
