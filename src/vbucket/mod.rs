@@ -298,9 +298,23 @@ impl Vbucket {
     ///
     /// # Errors
     /// What `decide` returned, what the lock rule says of a locked key, or [`Error::NotMyVbucket`]
-    /// when the vbucket vanished meanwhile.
+    /// when the vbucket is not active any more.
     pub(crate) fn change(
         &self,
+        hash: u32,
+        key: &[u8],
+        rule: LockRule,
+        decide: &mut dyn FnMut(Option<&Item>) -> Result<Verdict>,
+    ) -> Result<u64> {
+        let is_active = |state| state == VbucketState::Active;
+        self.change_if(is_active, hash, key, rule, decide)
+    }
+
+    /// [`Self::change`] in the states for which `may` is true. They are looked at with the log
+    /// locked, as they are changed: whoever made the vbucket dead has every change in the log.
+    fn change_if(
+        &self,
+        may: fn(VbucketState) -> bool,
         hash: u32,
         key: &[u8],
         rule: LockRule,
@@ -316,7 +330,7 @@ impl Vbucket {
             .as_ref()
             .is_some_and(|slot| self.shared.is_expired(slot.item()));
         let mut ordered = self.log();
-        if self.state.load(Ordering::Acquire) == 0 {
+        if !self.state().is_some_and(may) {
             return Err(Error::NotMyVbucket);
         }
         let floor = ordered.log.floor();

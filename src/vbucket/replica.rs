@@ -9,21 +9,26 @@ use super::{LockRule, Vbucket, Verdict, Walk, floors};
 use crate::checkpoint::{Fit, Op, PreImage};
 use crate::error::{Error, Result};
 use crate::item::Item;
-use crate::types::{CheckpointId, Seqno};
+use crate::types::{CheckpointId, Seqno, VbucketState};
 
 /// Versions with a higher CAS get one of our own: what a peer sends must not exhaust the numbers.
 const CAS_MAX: u64 = 1 << 62;
+
+/// Whether a master may write a vbucket in that state.
+fn follows(state: VbucketState) -> bool {
+    state != VbucketState::Dead
+}
 
 impl Vbucket {
     /// Puts a master's version of a key in place. It keeps its CAS, so that a client's CAS still
     /// holds when this replica is promoted.
     ///
     /// # Errors
-    /// `Exists` when a client has locked the key, `NotMyVbucket` when the vbucket vanished.
+    /// `Exists` when a client has locked the key, `NotMyVbucket` when the vbucket is dead or gone.
     pub(crate) fn replicate(&self, item: &Item) -> Result<()> {
         let keeps = (1..CAS_MAX).contains(&item.cas());
         let rule = LockRule::Match(0);
-        self.change(item.hash(), item.key(), rule, &mut |_| {
+        self.change_if(follows, item.hash(), item.key(), rule, &mut |_| {
             Ok(if keeps {
                 Verdict::Copy(item.clone())
             } else {
@@ -39,7 +44,7 @@ impl Vbucket {
     /// Those of [`Self::replicate`].
     pub(crate) fn replicate_deletion(&self, hash: u32, key: &[u8]) -> Result<()> {
         let rule = LockRule::Match(0);
-        match self.change(hash, key, rule, &mut |_| Ok(Verdict::Remove)) {
+        match self.change_if(follows, hash, key, rule, &mut |_| Ok(Verdict::Remove)) {
             Err(Error::NotFound) | Ok(_) => Ok(()),
             Err(error) => Err(error),
         }

@@ -481,6 +481,29 @@ fn eviction_spares_what_was_read_and_what_a_window_holds() {
     }
 }
 
+/// The state is looked at where it is changed: whoever has made a vbucket dead has all of it.
+#[test]
+fn a_client_writes_active_vbuckets_and_a_master_those_that_are_not_dead() {
+    let node = Node::new(1, false);
+    let vbucket = node.vbucket(0);
+    for (state, client, master) in [
+        (VbucketState::Active, true, true),
+        (VbucketState::Replica, false, true),
+        (VbucketState::Pending, false, true),
+        (VbucketState::Dead, false, false),
+    ] {
+        vbucket.set_state(state);
+        let new = item(b"k", b"v", 0);
+        let put = &mut |_: Option<&Item>| Ok(Verdict::Put(new.clone()));
+        let written = vbucket.mutate(new.hash(), b"k", put);
+        assert_eq!(written.err(), (!client).then_some(Error::NotMyVbucket));
+        let followed = vbucket.replicate(&item(b"k", b"w", 0));
+        assert_eq!(followed.err(), (!master).then_some(Error::NotMyVbucket));
+        let deleted = vbucket.replicate_deletion(new.hash(), b"k");
+        assert_eq!(deleted.err(), (!master).then_some(Error::NotMyVbucket));
+    }
+}
+
 #[test]
 fn a_deletion_is_remembered_until_it_is_durable_and_no_longer() {
     let node = Node::new(1, false);

@@ -5,7 +5,7 @@ use super::{
     phase, receive, value, words, write_window,
 };
 use crate::checkpoint::Phase;
-use crate::types::VbucketState;
+use crate::types::{StoreOp, VbucketState};
 
 fn take(old: &Node) -> Link {
     let data = [0_u64.to_be_bytes().to_vec(), list(&[0])].concat();
@@ -106,4 +106,29 @@ fn a_takeover_of_what_is_deleted_ends() {
     link.pump(&old, Some(&new));
     assert!(link.closed);
     assert_eq!(new.engine.vbucket_state(0), Some(VbucketState::Pending));
+}
+
+/// A write that was under way when the vbucket became dead is refused or handed over with it.
+#[test]
+fn what_was_acknowledged_until_the_end_is_with_the_new_owner() {
+    for _ in 0..50 {
+        let (old, new) = (Node::new(), Node::with("vb0=false"));
+        let mut link = take(&old);
+        let written: usize = std::thread::scope(|scope| {
+            let write = |writer: usize| {
+                let (old, client) = (&old, super::cookie());
+                let write = move |number: &usize| {
+                    let item = old.item(&format!("{writer} {number}"), "v", 0);
+                    let store = || old.engine.store(client, &item, StoreOp::Set, 0);
+                    old.host.finish(client, store).is_ok()
+                };
+                scope.spawn(move || (0..500).take_while(write).count())
+            };
+            let writers = [1, 2].map(write);
+            link.settle(&old, &new);
+            writers.map(|writer| writer.join().unwrap()).iter().sum()
+        });
+        assert!(link.closed);
+        assert_eq!(super::contents(&new).len(), written);
+    }
 }
