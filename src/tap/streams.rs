@@ -225,8 +225,9 @@ impl Streams {
         fills.then_some(index)
     }
 
-    /// A connection of that name, if there is one, ends; its cursors are the next one's. Returns
-    /// their vbuckets, and how often the name has come again by then.
+    /// A connection of that name, if there is one, ends. Its cursors are the next one's if they
+    /// would have outlived it: what it was sent of late may have been lost with it. Returns their
+    /// vbuckets, and how often the name has come again by then.
     fn take_over_name(&self, name: &[u8]) -> (Vec<VbucketId>, u64) {
         let mut inherited = Vec::new();
         let mut reconnects = 0;
@@ -236,9 +237,14 @@ impl Streams {
             if *producer.name == *name {
                 producer.closing = true;
                 live.replaced.store(true, Ordering::Release);
-                drop_unfinished(&producer, &self.vbuckets);
-                inherited.extend(producer.vbuckets());
                 reconnects = producer.reconnects + 1;
+                if self.keeps(&producer) {
+                    drop_unfinished(&producer, &self.vbuckets);
+                    inherited.extend(producer.vbuckets());
+                } else {
+                    let vbuckets: Vec<VbucketId> = producer.vbuckets().collect();
+                    self.drop_cursors(name, &vbuckets);
+                }
             }
         }
         if let Some(away) = self.absent.take(name) {
@@ -376,8 +382,6 @@ impl Streams {
         }
         let request = &producer.request;
         let keeps = self.shared.settings.tap_keepalive.get();
-        let keep = request.registered || keeps > 0 && !request.dump && !request.takeover;
-        let named = !producer.name.starts_with(b"anon_");
         let now = self.now();
         let away = Away {
             name: producer.name.clone(),
@@ -385,7 +389,7 @@ impl Streams {
             until: (!request.registered).then(|| now + Duration::from_secs(keeps)),
             report: Box::new(producer.report(&self.vbuckets, now)),
         };
-        let kept = if keep && named {
+        let kept = if self.keeps(&producer) {
             self.absent.keep(away)
         } else {
             Err(away)
@@ -394,6 +398,14 @@ impl Streams {
             Ok(()) => drop_unfinished(&producer, &self.vbuckets),
             Err(away) => self.drop_cursors(&away.name, &away.vbuckets),
         }
+    }
+
+    /// Whether a stream's cursors outlive its connection.
+    fn keeps(&self, producer: &Producer) -> bool {
+        let request = &producer.request;
+        let keeps = self.shared.settings.tap_keepalive.get() > 0;
+        let keeps = request.registered || keeps && !request.dump && !request.takeover;
+        keeps && !producer.name.starts_with(b"anon_")
     }
 
     fn drop_cursors(&self, name: &[u8], vbuckets: &[VbucketId]) {

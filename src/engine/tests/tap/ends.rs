@@ -168,6 +168,27 @@ fn the_newer_one_of_two_connections_with_a_name_goes_on() {
     assert!(has_cursor(&node, "replica"));
 }
 
+/// Without `tap_keepalive` a connection that the host has not missed yet counts as gone: what it
+/// was sent may be lost.
+#[test]
+fn a_name_that_is_not_kept_begins_anew_though_its_connection_is_still_there() {
+    for (seconds, expected) in [(0, 1), (60, 0)] {
+        let node = Node::new();
+        keep(&node, seconds);
+        node.set(0, "a", "1");
+        let mut first = Link::connect(&node, "n", 0, &[]).unwrap();
+        first.run(&node, None);
+        let mut second = Link::connect(&node, "n", 0, &[]).unwrap();
+        second.run(&node, None);
+        assert_eq!(
+            (first.count("set a 1"), second.count("set a 1")),
+            (1, expected)
+        );
+        first.disconnect(&node, None);
+        assert!(has_cursor(&node, "n"));
+    }
+}
+
 #[test]
 fn a_paused_stream_is_woken_by_a_change_and_not_after_its_end() {
     let node = Node::new();
