@@ -179,7 +179,7 @@ impl Part {
             part.wait();
             return Some((part, false));
         }
-        let known = vbucket.cursor_remaining(name, Seqno::ZERO).is_some();
+        let known = vbucket.with_log(|log| log.cursor(name).is_some());
         let from = match request.wants(id) {
             Some(wanted) => Begin::Checkpoint(wanted),
             None if known => Begin::Resume,

@@ -536,6 +536,15 @@ impl Producer {
         let backlogs = self.parts.iter();
         let backlogs = backlogs.map(|part| part.backlog(vbuckets.get(part.id), &self.name));
         let backlog = backlogs.sum();
+        Report {
+            backlog,
+            idle: backlog == 0 && self.unacked.is_empty(),
+            ..self.own_figures(now)
+        }
+    }
+
+    /// Those for which no log has to be looked into.
+    pub(super) fn own_figures(&self, now: Duration) -> Report {
         let waiting = || self.parts.iter().map(Part::waiting);
         Report {
             name: String::from_utf8_lossy(&self.name).into_owned(),
@@ -544,13 +553,13 @@ impl Producer {
             created: self.created.as_secs(),
             connected: !self.closing,
             acks: self.request.acks,
-            backlog,
+            backlog: 0,
             queued: self.queued(),
             sent: self.sent,
             paused: self.paused,
             suspended: self.suspended.is_some_and(|until| now < until),
             filling: self.parts.iter().any(Part::is_filling),
-            idle: backlog == 0 && self.unacked.is_empty(),
+            idle: false,
             seqno: self.seqno,
             acked: self.acked,
             unacked: self.unacked.len(),

@@ -387,7 +387,7 @@ impl Streams {
             name: producer.name.clone(),
             vbuckets: producer.vbuckets().collect(),
             until: (!request.registered).then(|| now + Duration::from_secs(keeps)),
-            report: Box::new(producer.report(&self.vbuckets, now)),
+            report: Box::new(producer.own_figures(now)),
         };
         let kept = if self.keeps(&producer) {
             self.absent.keep(away)

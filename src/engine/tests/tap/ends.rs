@@ -1,11 +1,12 @@
 //! What becomes of a stream when its connection ends, and who may go on with it.
 
-use super::{ACK, BACKFILL, CHECKPOINTS, LIST, Link, Node, assert_same, forget, list, replica};
+use super::{
+    ACK, BACKFILL, CHECKPOINTS, LIST, Link, Node, assert_same, forget, has_cursor, list, replica,
+};
 use crate::checkpoint::Log;
 use crate::error::Error;
 use crate::settings::Family;
 use crate::tap::Event;
-use crate::types::Seqno;
 
 fn keep(node: &Node, seconds: u32) {
     let settings = &node.engine.shared().settings;
@@ -13,13 +14,6 @@ fn keep(node: &Node, seconds: u32) {
     settings
         .set(Family::Tap, "tap_keepalive", &seconds)
         .unwrap();
-}
-
-fn has_cursor(node: &Node, name: &str) -> bool {
-    let vbucket = node.engine.vbucket(0).unwrap();
-    vbucket
-        .cursor_remaining(name.as_bytes(), Seqno::ZERO)
-        .is_some()
 }
 
 fn connect(node: &Node, name: &str) -> Link {

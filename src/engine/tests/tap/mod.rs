@@ -49,6 +49,12 @@ pub(super) fn forget(node: &Node) {
     node.write();
 }
 
+/// Whether a stream of that name has a cursor in vbucket 0.
+pub(super) fn has_cursor(node: &Node, name: &str) -> bool {
+    let vbucket = node.engine.vbucket(0).unwrap();
+    vbucket.with_log(|log| log.cursor(name.as_bytes()).is_some())
+}
+
 /// Takes a durable value out of memory.
 pub(super) fn evict(node: &Node, key: &str) {
     assert_eq!(node.engine.evict(key.as_bytes(), 0), Ok(Ejection::Ejected));

@@ -2,12 +2,13 @@
 
 use super::{
     ACK, BACKFILL, CHECKPOINTS, DUMP, KEYS_ONLY, LIST, LONG, Link, NOT_NOW, Node, REGISTERED, Sent,
-    TAKEOVER, assert_same, contents_of, cookie, evict, forget, list, open_id, replica, resume_data,
+    TAKEOVER, assert_same, contents_of, cookie, evict, forget, has_cursor, list, open_id, replica,
+    resume_data,
 };
 use crate::error::Error;
 use crate::host::LogLevel;
 use crate::tap::Event;
-use crate::types::{Seqno, VbucketState};
+use crate::types::VbucketState;
 
 /// User data for a backfill of all there is.
 const ALL: [u8; 8] = [0; 8];
@@ -26,13 +27,6 @@ fn old_node(config: &str) -> Node {
 
 fn numbers(link: &Link) -> Vec<u32> {
     link.sent.iter().map(|sent| sent.seqno).collect()
-}
-
-fn has_cursor(node: &Node, name: &str) -> bool {
-    let vbucket = node.engine.vbucket(0).unwrap();
-    vbucket
-        .cursor_remaining(name.as_bytes(), Seqno::ZERO)
-        .is_some()
 }
 
 #[test]

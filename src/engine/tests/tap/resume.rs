@@ -1,13 +1,12 @@
 //! Where a stream goes on: a replica that says what it has, has it, whatever was cut off before.
 
 use super::{
-    ACK, BACKFILL, CHECKPOINTS, Link, NOT_NOW, Node, REGISTERED, assert_same, cookie, mutation,
-    opaque, open_id, pair, phase, resume_data, value, write_window,
+    ACK, BACKFILL, CHECKPOINTS, Link, NOT_NOW, Node, REGISTERED, assert_same, cookie, has_cursor,
+    mutation, opaque, open_id, pair, phase, resume_data, value, write_window,
 };
 use crate::checkpoint::{Log, Phase};
 use crate::settings::Family;
 use crate::tap::Event;
-use crate::types::Seqno;
 
 /// Closes the open checkpoint, and then the one behind it.
 fn rotate(master: &Node) {
@@ -24,13 +23,6 @@ fn behind(master: &Node, closed: u64) -> Link {
 /// Has all checkpoints from now on kept.
 fn hold(master: &Node) -> Link {
     Link::connect(master, "slow", REGISTERED, &[]).unwrap()
-}
-
-fn has_cursor(node: &Node, name: &str) -> bool {
-    let vbucket = node.engine.vbucket(0).unwrap();
-    vbucket
-        .cursor_remaining(name.as_bytes(), Seqno::ZERO)
-        .is_some()
 }
 
 /// What was on the disk of a replica before a backfill is no checkpoint to go on behind.
