@@ -506,7 +506,7 @@ impl Vbucket {
         self.revert_floor.store(floor.get(), Ordering::Release);
     }
 
-    /// Number of keys. Locks one stripe after the other.
+    /// Number of keys, as exact as [`Vbucket::figures`]. Locks one stripe after the other.
     pub(crate) fn items(&self) -> usize {
         self.figures().items
     }
@@ -516,7 +516,9 @@ impl Vbucket {
         self.table.shape()
     }
 
-    /// What the table holds. Locks one stripe after the other.
+    /// What the table holds. Locks one stripe after the other, and corrects the sum by what a
+    /// revert has not come to yet: what changes between the two is counted twice or not at all.
+    /// So it is exact when nothing writes; else a stripe is as it was at its turn.
     pub(crate) fn figures(&self) -> Figures {
         let mut figures = Figures::default();
         for stripe in self.table.stripes() {
