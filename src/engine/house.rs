@@ -24,7 +24,7 @@ pub(super) fn run(core: &Core, signal: &Signal) {
         let expiry = core.until_expiry_pager(looked);
         let tick = [ages, flush, expiry].into_iter().flatten().min();
         let wake = signal.wait(tick);
-        core.write_deletions();
+        core.write_states();
         if wake == Wake::Stop {
             return;
         }

@@ -21,7 +21,7 @@ use crate::bgfetch::Fetcher;
 use crate::config::Config;
 use crate::error::Error;
 use crate::flusher::{FlusherState, Persister};
-use crate::host::{BlockedCookie, Cookie, Host};
+use crate::host::{Cookie, Host};
 use crate::pager::Evictor;
 use crate::rewarm::Rewarm;
 use crate::settings::{Family, SetError};
@@ -52,6 +52,7 @@ use replica::Replication;
 pub(crate) use replica::{Consumer, TapEvent, TapMessage};
 use update::Updates;
 pub(crate) use update::{Outcome, UpdateError, UpdateState};
+use vbuckets::Unwritten;
 pub(crate) use vbuckets::VbucketError;
 pub(crate) use verify::Validity;
 use waiting::Waiting;
@@ -79,8 +80,8 @@ pub(crate) struct Core {
     waiting: Waiting,
     /// Results of `stats vkey`.
     verified: Answers<Result<Validity, Error>>,
-    // Guards the clients of DEL_VBUCKET for whom the store has to note it. Lock order: last.
-    unwritten: Mutex<Vec<BlockedCookie>>,
+    // Guards who goes on when the store has noted a vbucket's state. Lock order: last.
+    unwritten: Mutex<Vec<Unwritten>>,
     /// Results of DEL_VBUCKET.
     deletions: Answers<vbuckets::Outcome>,
     /// The vbuckets that the store had at the start, and their states.

@@ -1,5 +1,6 @@
 //! The sending side of TAP for the host: streams, and what a takeover does to a vbucket.
 
+use super::vbuckets::Unwritten;
 use super::{Core, Engine};
 use crate::error::Result;
 use crate::host::{Cookie, LogLevel};
@@ -7,10 +8,11 @@ use crate::tap::{Message, Request, Streams, Turn};
 use crate::types::{VbucketId, VbucketState};
 
 impl Core {
-    /// Takeover: from now on the client is to serve the vbucket.
-    fn hand_over(&self, id: VbucketId) {
+    /// Takeover: the client is to serve the vbucket as soon as a restart of this node would not.
+    fn hand_over(&self, cookie: Cookie, id: VbucketId) {
         // An existing vbucket can always become dead.
         let _ = self.set_vbucket(id.get(), VbucketState::Dead);
+        self.when_written(Unwritten::HandOver(cookie, id));
     }
 
     /// The client said that it has all of it: a window went with it, and what is left of that here
@@ -48,7 +50,7 @@ impl Engine {
         loop {
             match self.core.streams.next(cookie) {
                 Turn::Message(message) => return message,
-                Turn::HandOver(vbucket) => self.core.hand_over(vbucket),
+                Turn::HandOver(vbucket) => self.core.hand_over(cookie, vbucket),
                 Turn::HandedOver(vbucket) => self.core.handed_over(vbucket),
             }
         }

@@ -23,6 +23,15 @@ pub(crate) enum VbucketError {
     NoIds,
 }
 
+/// Who goes on when the store has noted what became of a vbucket.
+#[derive(Debug)]
+pub(super) enum Unwritten {
+    /// A client of DEL_VBUCKET.
+    Deletion(BlockedCookie),
+    /// A stream whose client is to have the vbucket, which is dead here.
+    HandOver(Cookie, VbucketId),
+}
+
 /// How a command on a vbucket went.
 pub(crate) type Outcome = std::result::Result<(), VbucketError>;
 
@@ -73,21 +82,48 @@ impl Core {
         outcome
     }
 
-    /// Has the store note what was deleted, and answers those who wait for that; on a thread that
-    /// may wait for the disk.
-    pub(super) fn write_deletions(&self) {
+    /// Lets somebody go on when the store has noted it.
+    pub(super) fn when_written(&self, waits: Unwritten) {
+        self.unwritten.lock().push(waits);
+        self.house.wake();
+    }
+
+    /// Has the store note which vbuckets were deleted or given up, and lets those go on who wait
+    /// for that; on a thread that may wait for the disk.
+    pub(super) fn write_states(&self) {
         let waiting = std::mem::take(&mut *self.unwritten.lock());
         if waiting.is_empty() {
             return;
         }
-        let outcome = self.persister.round().map_err(|error| {
-            let text = format!("a vbucket was deleted, but the store still has it: {error}");
-            self.host.log(LogLevel::Warning, &text);
-            VbucketError::Unwritten
-        });
-        for cookie in waiting {
-            self.deletions.put(cookie.cookie(), outcome.map(|_| ()));
-            self.host.notify(cookie);
+        let error = self.persister.round().err();
+        for waits in waiting {
+            match waits {
+                Unwritten::Deletion(cookie) => {
+                    let outcome = match &error {
+                        None => Ok(()),
+                        Some(error) => {
+                            let text = "a vbucket was deleted, but the store still has it";
+                            self.host
+                                .log(LogLevel::Warning, &format!("{text}: {error}"));
+                            Err(VbucketError::Unwritten)
+                        }
+                    };
+                    self.deletions.put(cookie.cookie(), outcome);
+                    self.host.notify(cookie);
+                }
+                // A node that cannot write is one to take vbuckets from: it goes on all the same.
+                Unwritten::HandOver(cookie, id) => {
+                    if let Some(error) = &error {
+                        let text = format!(
+                            "vbucket {id} goes to another node, but the store still has it as \
+                             active here ({error}): before a restart make sure that the store can \
+                             be written, or make it dead after it"
+                        );
+                        self.host.log(LogLevel::Warning, &text);
+                    }
+                    self.streams.is_dead(cookie, id);
+                }
+            }
         }
     }
 
@@ -138,10 +174,8 @@ impl Engine {
         if outcome.is_err() || self.core.persister.is_stopped() {
             return Ok(outcome);
         }
-        let mut unwritten = self.core.unwritten.lock();
-        unwritten.push(BlockedCookie::new(cookie));
-        drop(unwritten);
-        self.core.house.wake();
+        let waits = Unwritten::Deletion(BlockedCookie::new(cookie));
+        self.core.when_written(waits);
         Err(Error::WouldBlock)
     }
 }

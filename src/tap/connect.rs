@@ -131,6 +131,11 @@ impl Request {
         format!("{} ({})", self.flags, set.join(","))
     }
 
+    /// Whether the vbuckets are the client's in the end; those that it did not list stay.
+    pub(crate) fn hands_over(&self) -> bool {
+        self.takeover && self.vbuckets.is_some()
+    }
+
     /// The first checkpoint that the client lacks, if it said so.
     pub(crate) fn wants(&self, vbucket: VbucketId) -> Option<CheckpointId> {
         let has = self.has.iter().find(|(id, _)| *id == vbucket)?.1;

@@ -12,8 +12,8 @@
 //!
 //! Modules: [`connect`] reads a request, [`part`] is one vbucket of a stream, [`producer`] a
 //! stream, [`streams`] all of them with the thread that wakes them, [`away`] those whose clients
-//! are away, [`backfill`] another thread, [`weighed`] a queue, [`pace`] the
-//! configuration.
+//! are away, [`backfill`] another thread, [`laps`] when a takeover ends, [`weighed`] a queue,
+//! [`pace`] the configuration, [`report`] what is told of a stream.
 //!
 //! Locks, in order: the right to begin a stream, the map of streams, one stream, then those of
 //! `vbucket`. The host is called with none held.
@@ -23,15 +23,17 @@ use crate::item::Item;
 mod away;
 mod backfill;
 mod connect;
+mod laps;
 mod pace;
 mod part;
 mod producer;
+mod report;
 mod streams;
 mod weighed;
 
 pub(crate) use backfill::run as fill;
 pub(crate) use connect::Request;
-pub(crate) use producer::Report;
+pub(crate) use report::Report;
 pub(crate) use streams::{Streams, Turn, run};
 
 /// Prefix of a stream's name in statistics.

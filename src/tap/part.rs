@@ -4,12 +4,13 @@
 
 use std::collections::VecDeque;
 
+use super::laps::Laps;
 use super::weighed::Weighed;
 use super::{
     Event, FLAG_NO_VALUE, FLUSH_ONE_VBUCKET, Request, Specific,
     code::{BACKFILL_BEGINS, BACKFILL_ENDS, UPDATE_END, UPDATE_REVERT, UPDATE_START},
 };
-use crate::checkpoint::{Begin, Begun, Change, Log, Op};
+use crate::checkpoint::{Begin, Begun, Change, Log, Op, Phase};
 use crate::item::{Item, Meta};
 use crate::types::{CheckpointId, Seqno, VbucketId, VbucketState};
 use crate::vbucket::Vbucket;
@@ -26,7 +27,9 @@ pub(super) enum Stage {
     Fill,
     /// Follows the log.
     Log,
-    /// The same, and the vbucket is dead here by now: takeover.
+    /// The same, and the vbucket is dead here by now, though perhaps not in the store: takeover.
+    Dying,
+    /// The same, and a restart would find it dead.
     Drain,
     /// The client is told that the vbucket is its own: takeover.
     Given,
@@ -138,6 +141,7 @@ pub(super) struct Part {
     /// It was refused again: the client is short of memory, and is spared from then on what a
     /// REVERT has made void.
     spares: bool,
+    laps: Laps,
     /// Messages that are not acknowledged.
     pub(super) in_flight: usize,
 }
@@ -161,6 +165,7 @@ impl Part {
             sealed: false,
             refused: None,
             spares: false,
+            laps: Laps::default(),
             in_flight: 0,
         }
     }
@@ -268,7 +273,7 @@ impl Part {
                     Some(next) => return next,
                     None => continue,
                 },
-                Stage::Log | Stage::Drain => {}
+                Stage::Log | Stage::Dying | Stage::Drain => {}
             }
             if self.changes.is_empty() {
                 if !waits {
@@ -468,6 +473,20 @@ impl Part {
         empty && self.in_flight == 0 && !self.is_filling()
     }
 
+    /// Whether a takeover may have the clients stop writing.
+    pub(super) fn may_hand_over(&mut self, vbucket: &Vbucket, name: &[u8]) -> bool {
+        // The client has to have it pending by then. And while there is more of what was read, the
+        // rest need not be counted.
+        let controls = !self.controls.is_empty() || self.sealed && self.in_flight > 0;
+        let more = self.changes.len() > 1 || is_completing(vbucket);
+        if self.stage != Stage::Log || controls || more {
+            return false;
+        }
+        let left = self.in_flight + self.backlog(Some(vbucket), name);
+        let next = vbucket.with_log(Log::next_seqno);
+        self.laps.are_over(left, self.read_to, next)
+    }
+
     /// What waits to be sent.
     pub(super) fn waiting(&self) -> Waiting {
         let gives =
@@ -489,6 +508,11 @@ impl Part {
         let ahead = vbucket.and_then(|vbucket| vbucket.cursor_remaining(name, self.read_to));
         read.count() + self.queue.len() + ahead.unwrap_or(0)
     }
+}
+
+/// Whether COMPLETE runs: the stream has not come to what lies behind it.
+pub(super) fn is_completing(vbucket: &Vbucket) -> bool {
+    matches!(vbucket.window_phase(), Some(Phase::Completing { .. }))
 }
 
 /// Whether a REVERT has taken the change back.

@@ -6,10 +6,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::pace::Pace;
-use super::part::{Again, Draft, Next, Part, Stage};
+use super::part::{Again, Draft, Next, Part, Stage, is_completing};
 use super::weighed::{Weighed, Weight};
-use super::{Event, FLAG_ACK, Message, Request, Specific, code};
-use crate::checkpoint::Phase;
+use super::{Event, FLAG_ACK, Message, Report, Request, Specific, code};
 use crate::item::Item;
 use crate::types::{Seqno, VbucketId, VbucketState};
 use crate::vbucket::VbucketMap;
@@ -65,77 +64,6 @@ struct Hello {
 
 /// Where there is no part.
 const NO_PART: usize = usize::MAX;
-
-/// Figures of a stream.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a flag of its own on the wire or in statistics"
-)]
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Report {
-    /// Its name, as clients know it.
-    pub(crate) name: String,
-    /// Its flags in words.
-    pub(crate) flags: String,
-    /// The vbuckets that the client listed.
-    pub(crate) filter: Option<Vec<VbucketId>>,
-    /// When it was made, by the monotonic clock, in seconds.
-    pub(crate) created: u64,
-    /// Whether there is a connection.
-    pub(crate) connected: bool,
-    /// Whether the client acknowledges.
-    pub(crate) acks: bool,
-    /// Changes that are still to be sent.
-    pub(crate) backlog: usize,
-    /// Items of backfills that are queued.
-    pub(crate) queued: usize,
-    /// Messages about changes so far.
-    pub(crate) sent: u64,
-    /// Whether it waits to be woken.
-    pub(crate) paused: bool,
-    /// Whether it pauses after a temporary failure.
-    pub(crate) suspended: bool,
-    /// Whether a backfill is under way.
-    pub(crate) filling: bool,
-    /// Whether everything was sent and acknowledged.
-    pub(crate) idle: bool,
-    /// The last number given.
-    pub(crate) seqno: u32,
-    /// The last number acknowledged.
-    pub(crate) acked: u32,
-    /// Messages that are not acknowledged.
-    pub(crate) unacked: usize,
-    /// Whether as many are unacknowledged as may be.
-    pub(crate) window_full: bool,
-    /// Times that the client refused something for now.
-    pub(crate) backoffs: u64,
-    /// Times that it refused anything.
-    pub(crate) nacks: u64,
-    /// Messages that were sent again.
-    pub(crate) resent: u64,
-    /// Signs of life.
-    pub(crate) noops: u64,
-    /// Since when everything was a wait for the client, in seconds.
-    pub(crate) backfill_since: u64,
-    /// Whether the client hands over.
-    pub(crate) takeover: bool,
-    /// Whether its cursors outlive the connection.
-    pub(crate) registered: bool,
-    /// Messages about no change that wait to be sent.
-    pub(crate) urgent: usize,
-    /// Those of them that make a vbucket the client's.
-    pub(crate) handing_over: usize,
-    /// Whether changes have been read that wait to be sent.
-    pub(crate) has_item: bool,
-    /// Bytes of those changes and of the backfill's items.
-    pub(crate) bytes: usize,
-    /// Values that its backfills read from the store.
-    pub(crate) read: u64,
-    /// Times that a client came again under its name.
-    pub(crate) reconnects: u64,
-    /// When it is given up, by the monotonic clock in seconds, unless its client acknowledges.
-    pub(crate) expires: u64,
-}
 
 /// A stream.
 #[expect(
@@ -266,6 +194,10 @@ impl Producer {
             }
             return None;
         };
+        if self.request.hands_over() && part.may_hand_over(vbucket, &self.name) {
+            part.stage = Stage::Dying;
+            return Some(Step::HandOver(part.id));
+        }
         match part.next(vbucket, &self.name, &self.request) {
             Next::Send(draft) => Some(Step::Message(self.number_and_note(index, *draft))),
             Next::Unacked => None,
@@ -276,18 +208,12 @@ impl Producer {
 
     /// A part has nothing more to send: takeover goes on.
     fn after_all(&mut self, index: usize, vbuckets: &VbucketMap) -> Option<Step> {
-        let takeover = self.request.takeover && self.request.vbuckets.is_some();
+        let takeover = self.request.hands_over();
         let part = self.parts.get_mut(index).filter(|_| takeover)?;
-        // While COMPLETE runs, the stream has not come to what lies behind it.
-        let window = vbuckets.get(part.id)?.window_phase();
-        if !part.is_drained() || matches!(window, Some(Phase::Completing { .. })) {
+        if !part.is_drained() || is_completing(vbuckets.get(part.id)?) {
             return None;
         }
         match part.stage {
-            Stage::Log => {
-                part.stage = Stage::Drain;
-                Some(Step::HandOver(part.id))
-            }
             Stage::Drain => {
                 part.stage = Stage::Given;
                 part.set_state(VbucketState::Active);
@@ -297,7 +223,15 @@ impl Producer {
                 part.stage = Stage::Ended;
                 Some(Step::HandedOver(part.id))
             }
-            Stage::Wait | Stage::Fill | Stage::Ended => None,
+            Stage::Wait | Stage::Fill | Stage::Log | Stage::Dying | Stage::Ended => None,
+        }
+    }
+
+    /// The store knows that a vbucket is dead here: its client may have it.
+    pub(super) fn is_dead(&mut self, vbucket: VbucketId) {
+        let parts = self.parts.iter_mut();
+        for part in parts.filter(|part| part.id == vbucket && part.stage == Stage::Dying) {
+            part.stage = Stage::Drain;
         }
     }
 
@@ -312,7 +246,7 @@ impl Producer {
     /// Nothing can be sent now.
     fn at_rest(&mut self) -> Step {
         let ended = self.parts.iter().all(|part| part.stage == Stage::Ended);
-        let ends = self.request.dump || self.request.takeover && self.request.vbuckets.is_some();
+        let ends = self.request.dump || self.request.hands_over();
         if ended && ends && self.unacked.is_empty() {
             self.closing = true;
             return Step::Message(Message::bare(Event::Disconnect));

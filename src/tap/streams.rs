@@ -18,8 +18,8 @@ use super::away::{Absent, Away};
 use super::backfill::Fillers;
 use super::pace::Pace;
 use super::part::{Part, Stage};
-use super::producer::{Acked, Answer, Producer, Report, Step};
-use super::{Event, Message, Request};
+use super::producer::{Acked, Answer, Producer, Step};
+use super::{Event, Message, Report, Request};
 use crate::checkpoint::Begin;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -218,7 +218,7 @@ impl Streams {
         let needed = request.since.is_none_or(|since| since < wall);
         let backfills = needed && !request.registered;
         let (mut part, fills) = Part::begin(vbucket, &producer.name, request, backfills)?;
-        if request.takeover && request.vbuckets.is_some() {
+        if request.hands_over() {
             part.set_state(VbucketState::Pending);
         }
         producer.parts.push(part);
@@ -459,6 +459,14 @@ impl Streams {
             let mut producer = live.producer.lock();
             producer.leave(vbucket);
             self.drop_cursors(&producer.name, &[vbucket]);
+        }
+    }
+
+    /// The store knows that a vbucket which a stream hands over is dead here.
+    pub(crate) fn is_dead(&self, cookie: Cookie, vbucket: VbucketId) {
+        if let Some(live) = self.find(cookie) {
+            live.producer.lock().is_dead(vbucket);
+            self.changed();
         }
     }
 

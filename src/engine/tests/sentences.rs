@@ -137,7 +137,8 @@
 //! - A takeover moves the window with the vbucket:
 //!   `d4_a_takeover_moves_the_window`,
 //!   `a_takeover_that_was_cut_off_leaves_the_window_where_it_was`,
-//!   `a_takeover_waits_for_a_complete_that_is_running`
+//!   `a_takeover_waits_for_a_complete_that_is_running`,
+//!   `the_new_owner_is_active_when_the_store_of_the_old_one_says_that_it_is_dead`
 //! - What was refused comes again before all that follows it, marks above all:
 //!   `what_was_refused_comes_before_all_that_follows`,
 //!   `b15_a_refused_mutation_is_sent_again_before_the_mark`

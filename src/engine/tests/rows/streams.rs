@@ -283,8 +283,7 @@ fn d4_a_takeover_moves_the_window() {
         let data = [0_u64.to_be_bytes().to_vec(), list(&[0])].concat();
         let flags = BACKFILL | ACK | LIST | TAKEOVER;
         let mut link = Link::connect(&old, "taker", flags, &data).unwrap();
-        link.settle(&old, &new);
-        assert!(link.closed);
+        link.hand_over(&old, &new);
         assert_eq!(old.engine.vbucket_state(0), Some(VbucketState::Dead));
         assert_eq!(new.engine.vbucket_state(0), Some(VbucketState::Active));
         assert_eq!(new.get(0, "k").as_deref(), Some("inside"));

@@ -381,6 +381,14 @@ impl Link {
         }
     }
 
+    /// Steps until a takeover is done.
+    pub(super) fn hand_over(&mut self, src: &Node, dst: &Node) {
+        src.host.until("the takeover is done", || {
+            self.pump(src, Some(dst));
+            self.closed
+        });
+    }
+
     pub(super) fn disconnect(&mut self, src: &Node, dst: Option<&Node>) {
         self.closed = true;
         let gone = |node: &Node, cookie| {

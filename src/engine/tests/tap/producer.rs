@@ -486,8 +486,7 @@ fn a_takeover_hands_over_what_is_written_until_its_end() {
     assert!(link.step(&old, Some(&new)) && link.step(&old, Some(&new)));
     assert_eq!(new.engine.vbucket_state(0), Some(VbucketState::Pending));
     old.set(0, "b", "1");
-    link.settle(&old, &new);
-    assert!(link.closed);
+    link.hand_over(&old, &new);
     assert_eq!(link.texts().first(), Some(&"opaque 0"));
     assert_eq!(link.texts().last(), Some(&"state 1"));
     assert_eq!(old.engine.vbucket_state(0), Some(VbucketState::Dead));

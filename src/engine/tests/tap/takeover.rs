@@ -5,6 +5,8 @@ use super::{
     phase, receive, value, words, write_window,
 };
 use crate::checkpoint::Phase;
+use crate::engine::tests::CLIENT;
+use crate::host::LogLevel;
 use crate::types::{StoreOp, VbucketState};
 
 fn take(old: &Node) -> Link {
@@ -60,8 +62,7 @@ fn a_takeover_waits_for_a_complete_that_is_running() {
     assert_eq!(old.engine.vbucket_state(0), Some(VbucketState::Active));
     old.store.hold_commits(false);
     assert_eq!(old.complete(), Ok(()));
-    link.settle(&old, &new);
-    assert!(link.closed);
+    link.hand_over(&old, &new);
     assert_eq!(old.engine.vbucket_state(0), Some(VbucketState::Dead));
     assert_eq!(new.engine.vbucket_state(0), Some(VbucketState::Active));
     assert_eq!(phase(&new), None);
@@ -78,8 +79,7 @@ fn a_takeover_ends_no_window_of_another_replica() {
         link.settle(&old, &other);
         let new = Node::with("vb0=false");
         let mut taking = take(&old);
-        taking.settle(&old, &new);
-        assert!(taking.closed);
+        taking.hand_over(&old, &new);
         old.host
             .until("what is left here is gone", || phase(&old).is_none());
         link.settle(&old, &other);
@@ -125,10 +125,75 @@ fn what_was_acknowledged_until_the_end_is_with_the_new_owner() {
                 scope.spawn(move || (0..500).take_while(write).count())
             };
             let writers = [1, 2].map(write);
-            link.settle(&old, &new);
+            link.hand_over(&old, &new);
             writers.map(|writer| writer.join().unwrap()).iter().sum()
         });
-        assert!(link.closed);
         assert_eq!(super::contents(&new).len(), written);
+    }
+}
+
+/// Else a restart of the old owner would make two of it.
+#[test]
+fn the_new_owner_is_active_when_the_store_of_the_old_one_says_that_it_is_dead() {
+    let (old, new) = (in_window(), Node::with("vb0=false"));
+    old.write();
+    old.store.hold_commits(true);
+    let mut link = take(&old);
+    old.host.until("the old one is dead", || {
+        link.settle(&old, &new);
+        old.engine.vbucket_state(0) == Some(VbucketState::Dead)
+    });
+    old.host.until("it is told", || old.store.held() > 0);
+    link.settle(&old, &new);
+    assert_eq!(new.engine.vbucket_state(0), Some(VbucketState::Pending));
+    let crashed = old.after_a_crash();
+    assert_eq!(crashed.engine.vbucket_state(0), Some(VbucketState::Active));
+    old.store.hold_commits(false);
+    link.hand_over(&old, &new);
+    assert_eq!(new.engine.vbucket_state(0), Some(VbucketState::Active));
+    let crashed = old.after_a_crash();
+    assert_eq!(crashed.engine.vbucket_state(0), Some(VbucketState::Dead));
+}
+
+/// From a node that cannot write vbuckets are taken above all.
+#[test]
+fn a_takeover_does_not_need_a_store_that_can_be_written() {
+    for fails in [false, true] {
+        let (old, new) = (in_window(), Node::with("vb0=false"));
+        old.write();
+        if fails {
+            old.store.faults().fail_commits(true);
+        } else {
+            old.engine.set_persistence(false);
+        }
+        take(&old).hand_over(&old, &new);
+        assert_eq!(new.engine.vbucket_state(0), Some(VbucketState::Active));
+        let text = "vbucket 0 goes to another node, but the store still has it as active here";
+        assert_eq!(old.host.has_logged(LogLevel::Warning, text), fails);
+        old.store.faults().fail_commits(false);
+    }
+}
+
+/// That nothing is left to be sent and acknowledged would be met by chance only, and never if they
+/// write as fast.
+#[test]
+fn a_takeover_ends_though_clients_never_stop_writing() {
+    for (writes, at_most) in [(1, 2_600), (3, 16_000)] {
+        let (old, new) = (Node::new(), Node::with("vb0=false"));
+        for key in 0..2_000 {
+            old.set(0, &key.to_string(), "before");
+        }
+        let mut link = take(&old);
+        let mut written = 0;
+        while link.step(&old, Some(&new)) && written < at_most {
+            for _ in 0..writes {
+                let item = old.item(&format!("more {written}"), "v", 0);
+                let store = || old.engine.store(CLIENT, &item, StoreOp::Set, 0);
+                written += usize::from(old.host.call(CLIENT, store).is_ok());
+            }
+        }
+        assert!((1_500..at_most).contains(&written), "{written}");
+        link.hand_over(&old, &new);
+        assert_eq!(super::contents(&new).len(), 2_000 + written);
     }
 }
