@@ -1,13 +1,18 @@
 //! What only a look at the lines one by one finds: each of these was once changed with no test
 //! failing.
 
+use std::sync::Arc;
+
 use super::{
-    ACK, BACKFILL, CHECKPOINTS, LONG, Link, Node, announce, assert_same, checkpoint, cookie, evict,
-    mutation, opaque, open_id, phase, replica, resume_data, value,
+    ACK, BACKFILL, CHECKPOINTS, LONG, Link, Node, announce, assert_same, bare, checkpoint, cookie,
+    evict, mutation, opaque, open_id, phase, replica, resume_data, value,
 };
-use crate::engine::TapEvent;
+use crate::checkpoint::Phase;
+use crate::engine::{TapEvent, TapMessage};
 use crate::error::Error;
 use crate::settings::Family;
+use crate::tap::code::UPDATE_START;
+use crate::types::VbucketState;
 
 /// A node whose open checkpoint does not have its first keys.
 fn old_node() -> Node {
@@ -172,4 +177,36 @@ fn a_batch_that_is_being_read_ends_where_a_backfill_begins() {
     assert!(reader.read(100, &mut changes).is_some());
     assert!(vbucket.begin_backfill());
     assert!(reader.read(100, &mut changes).is_none());
+}
+
+/// COMPLETE decides what to record, then writes what lies before the windows, in batches, and with
+/// the last of them what it has decided.
+#[test]
+fn a_window_that_a_master_opens_while_complete_writes_is_lost_by_a_crash() {
+    let node = Node::with("max_txn_size=1;chk_max_items=100");
+    node.engine.set_vbucket(1, VbucketState::Replica).unwrap();
+    node.write();
+    node.engine.set_persistence(false);
+    for key in 0..300 {
+        node.set(0, &key.to_string(), "1");
+    }
+    node.start().unwrap();
+    let (engine, host) = (Arc::clone(&node.engine), Arc::clone(&node.host));
+    node.store.at_next_batch(move || {
+        let (peer, code) = (cookie(), UPDATE_START.to_be_bytes());
+        let mark = TapMessage {
+            vbucket: 1,
+            ..bare(TapEvent::Opaque, &code)
+        };
+        host.call(peer, || engine.tap_receive(peer, &mark)).unwrap();
+    });
+    node.engine.set_persistence(true);
+    assert_eq!(node.complete(), Ok(()));
+    let window = |node: &Node| node.engine.vbucket(1).unwrap().window_phase();
+    assert_eq!(window(&node), Some(Phase::Open));
+    let node = node.crash_after_a_write();
+    assert_eq!(
+        (window(&node), node.last_outcome()),
+        (None, "lost at restart")
+    );
 }
