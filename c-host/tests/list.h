@@ -170,7 +170,7 @@
     BOTH(store_wakes_an_idle_stream, "")                                                           \
     BOTH(reverted_window_is_marked_in_its_place, "")                                               \
     BOTH(completed_window_is_marked_in_its_place, "")                                              \
-    BOTH(refused_change_comes_again_before_a_mark, "")                                             \
+    BOTH(refused_change_comes_again_before_a_mark, "tap_backoff_period=0.2")                       \
     BOTH(replica_reverts_with_its_master, "")                                                      \
     BOTH(replica_completes_with_its_master, "")
 
