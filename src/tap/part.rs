@@ -467,6 +467,11 @@ impl Part {
         matches!(self.stage, Stage::Wait | Stage::Fill)
     }
 
+    /// Whether the vbucket is dead here and not the client's yet.
+    pub(super) fn is_handed_over(&self) -> bool {
+        matches!(self.stage, Stage::Dying | Stage::Drain | Stage::Given)
+    }
+
     /// Whether nothing is left to be sent at present.
     pub(super) fn is_drained(&self) -> bool {
         let empty = self.changes.is_empty() && self.controls.is_empty() && self.queue.is_empty();

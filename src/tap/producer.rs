@@ -62,6 +62,8 @@ struct Hello {
     vbucket: u16,
 }
 
+/// Longest pause after a temporary failure at the end of a takeover (facts of ep-engine 1.7, 5.4).
+const HURRIED: Duration = Duration::from_millis(500);
 /// Where there is no part.
 const NO_PART: usize = usize::MAX;
 
@@ -380,7 +382,10 @@ impl Producer {
                 self.backoffs += 1;
                 self.acknowledge(seqno.wrapping_sub(1), vbuckets, now);
                 self.send_again(seqno, vbuckets);
-                self.suspended = Some(now + self.pace.backoff);
+                // Nobody serves a vbucket that is being handed over.
+                let hurries = self.parts.iter().any(Part::is_handed_over);
+                let pause = if hurries { HURRIED } else { Duration::MAX };
+                self.suspended = Some(now + self.pace.backoff.min(pause));
                 Acked::GoesOn
             }
             Answer::Never => {

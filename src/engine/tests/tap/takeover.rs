@@ -1,8 +1,8 @@
 //! Takeovers inside a window: what becomes of it when one is cut off, or meets COMPLETE.
 
 use super::{
-    ACK, BACKFILL, CHECKPOINTS, LIST, Link, Node, TAKEOVER, arriving, assert_same, list, pair,
-    phase, receive, value, words, write_window,
+    ACK, BACKFILL, CHECKPOINTS, LIST, Link, NOT_NOW, Node, TAKEOVER, arriving, assert_same, list,
+    pair, phase, receive, value, words, write_window,
 };
 use crate::checkpoint::Phase;
 use crate::engine::tests::CLIENT;
@@ -196,4 +196,20 @@ fn a_takeover_ends_though_clients_never_stop_writing() {
         link.hand_over(&old, &new);
         assert_eq!(super::contents(&new).len(), 2_000 + written);
     }
+}
+
+/// Nobody serves the vbucket meanwhile.
+#[test]
+fn a_refusal_at_the_end_of_a_takeover_is_no_long_pause() {
+    let (old, new) = (in_window(), Node::with("vb0=false"));
+    let mut link = take(&old);
+    link.refuse("state 1", NOT_NOW);
+    old.host.until("it was refused", || {
+        link.settle(&old, &new);
+        link.sent.last().unwrap().answer == NOT_NOW
+    });
+    assert!(!link.step(&old, Some(&new)));
+    old.host.advance(1);
+    link.hand_over(&old, &new);
+    assert_eq!(new.engine.vbucket_state(0), Some(VbucketState::Active));
 }
