@@ -133,6 +133,11 @@ impl Log {
             .is_some_and(|window| window.phase == Phase::Open)
     }
 
+    /// Whether there is an open window that no master opened.
+    pub(crate) fn has_own_window(&self) -> bool {
+        self.is_open_window() && !self.window_of_master().0
+    }
+
     /// Whether the present window came from a master, and the id that a master knows it by.
     fn window_of_master(&self) -> (bool, Option<CheckpointId>) {
         match self.followed {

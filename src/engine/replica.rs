@@ -144,7 +144,7 @@ impl Core {
                 vbucket.replicate_deletion(self.hash(message.key), message.key)
             }
             TapEvent::Flush => self.receive_flush(cookie, message),
-            TapEvent::VbucketSet => self.receive_state(message),
+            TapEvent::VbucketSet => self.receive_state(cookie, message),
             TapEvent::CheckpointStart | TapEvent::CheckpointEnd => {
                 self.receive_checkpoint(cookie, message)
             }
@@ -237,12 +237,38 @@ impl Core {
         Ok(())
     }
 
-    fn receive_state(&self, message: &TapMessage<'_>) -> Result<()> {
+    fn receive_state(&self, cookie: Cookie, message: &TapMessage<'_>) -> Result<()> {
         let state = <[u8; 4]>::try_from(message.specific).map(u32::from_be_bytes);
         let state = state.ok().and_then(VbucketState::from_wire);
         let state = state.ok_or(Error::Disconnect)?;
-        let set = self.set_vbucket(message.vbucket, state);
+        // Pending is what a takeover begins with.
+        let coming = state == VbucketState::Pending;
+        let vbucket = VbucketId::new(message.vbucket).and_then(|id| self.vbuckets.get(id));
+        if let Some(vbucket) = vbucket.filter(|vb| coming && vb.has_own_window()) {
+            if !vbucket.takes_commands() {
+                // Nobody here can decide about it any more.
+                return Err(self.revert_lost(cookie, vbucket)?);
+            }
+            if !vbucket.is_window_untouched() {
+                self.spare_own_window(vbucket)?;
+            }
+        }
+        let set = self.set_vbucket_as(message.vbucket, state, coming);
         set.map_err(|_| Error::Disconnect)
+    }
+
+    /// A window of this node's operator is not a master's to end: who sends waits.
+    fn spare_own_window(&self, vbucket: &Vbucket) -> Result<()> {
+        if !vbucket.takes_commands() || !vbucket.has_own_window() {
+            return Ok(());
+        }
+        let text = format!(
+            "TAP: vbucket {}: a stream waits: an online update of this node's own is open on it; \
+             send COMPLETE or REVERT here, or end the stream",
+            vbucket.id()
+        );
+        self.host.log(LogLevel::Warning, &text);
+        Err(Error::Temporary)
     }
 
     fn receive_checkpoint(&self, cookie: Cookie, message: &TapMessage<'_>) -> Result<()> {
@@ -254,6 +280,7 @@ impl Core {
         if id == 0 || active || message.event == TapEvent::CheckpointEnd {
             return Ok(());
         }
+        self.spare_own_window(vbucket)?;
         if vbucket.follow_checkpoint(CheckpointId::new(id)) == Fit::LostWindow {
             return Err(self.revert_lost(cookie, vbucket)?);
         }
@@ -337,6 +364,7 @@ impl Core {
 
     fn receive_backfill(&self, cookie: Cookie, vbucket: u16) -> Result<()> {
         let vbucket = self.following(cookie, vbucket)?;
+        self.spare_own_window(vbucket)?;
         match vbucket.window_phase() {
             Some(Phase::Open) => return Err(self.revert_lost(cookie, vbucket)?),
             Some(_) => return Err(Error::Temporary),
@@ -367,6 +395,7 @@ impl Core {
             // An operator's command ends it just now.
             return Err(Error::Temporary);
         }
+        self.spare_own_window(vbucket)?;
         match (vbucket.fit_mark(mark, id), mark) {
             (Fit::Known, _) => Ok(()),
             (Fit::LostWindow, _) => Err(self.revert_lost(cookie, vbucket)?),

@@ -192,8 +192,7 @@ const NO_VBUCKET: &str = "this node has no active vbucket; create one with SET_V
 
 impl Core {
     fn commanded(&self) -> Vec<&Vbucket> {
-        let commanded =
-            |vbucket: &&Vbucket| vbucket.state().is_some_and(VbucketState::takes_commands);
+        let commanded = |vbucket: &&Vbucket| vbucket.takes_commands();
         self.vbuckets.iter().filter(commanded).collect()
     }
 
@@ -335,7 +334,7 @@ impl Core {
 
     /// What the store is to say: another vbucket, dead or a replica, may have a window. To be
     /// called under the gate, so that none begins or ends until that is asked for.
-    fn record_now(&self, outcome: WindowRecord) -> WindowRecord {
+    pub(super) fn record_now(&self, outcome: WindowRecord) -> WindowRecord {
         let open = |vbucket: &Vbucket| vbucket.window_phase().is_some();
         if self.vbuckets.iter().any(open) {
             WindowRecord::Open

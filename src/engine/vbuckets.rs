@@ -1,8 +1,10 @@
 //! SET_VBUCKET, GET_VBUCKET, DEL_VBUCKET.
 
 use super::{Core, Engine};
+use crate::checkpoint::Phase;
 use crate::error::{Error, Result};
 use crate::host::{BlockedCookie, Cookie, LogLevel};
+use crate::store::WindowRecord;
 use crate::types::{CheckpointId, VbucketId, VbucketState};
 use crate::vbucket::open_windows;
 
@@ -38,6 +40,12 @@ pub(crate) type Outcome = std::result::Result<(), VbucketError>;
 impl Core {
     /// Creates a vbucket or changes its state, and lets the clients go on that wait for it.
     pub(super) fn set_vbucket(&self, id: u16, state: VbucketState) -> Outcome {
+        self.set_vbucket_as(id, state, false)
+    }
+
+    /// The same. One that is `coming` from another node has nothing to do with the windows of this
+    /// one until it is active: what its stream brings is of before them.
+    pub(super) fn set_vbucket_as(&self, id: u16, state: VbucketState, coming: bool) -> Outcome {
         let in_range = id < self.config.max_vbuckets;
         let id = VbucketId::new(id)
             .filter(|_| in_range)
@@ -47,7 +55,7 @@ impl Core {
         let window = completing || !gate.is_running() && self.is_window_open();
         let vbucket = if let Some(vbucket) = self.vbuckets.get(id) {
             let can_join = vbucket.with_log(|log| log.window().is_some() || log.may_open_window());
-            if window && state.takes_commands() && !can_join {
+            if window && state.takes_commands() && !coming && !can_join {
                 return Err(VbucketError::NoIds);
             }
             vbucket.set_state(state);
@@ -58,7 +66,13 @@ impl Core {
             self.vbuckets
                 .create(id, state, CheckpointId::new(first), self.host.unix_nanos())
         };
-        if let Some(vbucket) = vbucket.filter(|_| window && state.takes_commands()) {
+        if let Some(vbucket) = vbucket.filter(|_| coming) {
+            vbucket.set_coming();
+            if vbucket.has_own_window() && vbucket.is_window_untouched() {
+                vbucket.dissolve_window();
+            }
+        }
+        if let Some(vbucket) = vbucket.filter(|vb| window && vb.takes_commands()) {
             // It joins the node's window, unless it brings one of its own.
             if open_windows(&[vbucket], self.host.monotonic()) && completing {
                 gate.join(vbucket.id());
@@ -95,7 +109,11 @@ impl Core {
         if waiting.is_empty() {
             return;
         }
-        let error = self.persister.round().err();
+        let error = self.persister.round().err().map(|error| error.to_string());
+        let stopped = || "persistence is stopped".to_owned();
+        let unwritten = error
+            .clone()
+            .or_else(|| self.persister.is_stopped().then(stopped));
         for waits in waiting {
             match waits {
                 Unwritten::Deletion(cookie) => {
@@ -113,10 +131,10 @@ impl Core {
                 }
                 // A node that cannot write is one to take vbuckets from: it goes on all the same.
                 Unwritten::HandOver(cookie, id) => {
-                    if let Some(error) = &error {
+                    if let Some(cause) = &unwritten {
                         let text = format!(
                             "vbucket {id} goes to another node, but the store still has it as \
-                             active here ({error}): before a restart make sure that the store can \
+                             active here ({cause}): before a restart make sure that the store can \
                              be written, or make it dead after it"
                         );
                         self.host.log(LogLevel::Warning, &text);
@@ -134,10 +152,17 @@ impl Core {
         if vbucket.state() != Some(VbucketState::Dead) {
             return Err(VbucketError::NotDead);
         }
-        if vbucket.window_phase().is_some() {
+        let window = vbucket.window_phase();
+        // One that was taken over took its window with it, also if its client's answer was lost.
+        let given = window == Some(Phase::Open) && vbucket.is_given();
+        if window.is_some() && !given {
             return Err(VbucketError::InWindow);
         }
         let remains = self.vbuckets.delete(vbucket);
+        if given {
+            let record = self.record_now(WindowRecord::Reverted);
+            self.persister.want_window(record);
+        }
         drop(gate);
         self.trash.lock().push(remains);
         self.house.wake();

@@ -218,6 +218,7 @@ impl Producer {
         match part.stage {
             Stage::Drain => {
                 part.stage = Stage::Given;
+                vbuckets.get(part.id)?.set_given();
                 part.set_state(VbucketState::Active);
                 self.step_of(index, vbuckets)
             }

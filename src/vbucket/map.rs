@@ -68,6 +68,8 @@ impl VbucketMap {
             vbucket.revert_floor.store(0, Ordering::Release);
             // Nothing is left of what a defect had touched.
             vbucket.poisoned.store(false, Ordering::Release);
+            vbucket.coming.store(false, Ordering::Release);
+            vbucket.given.store(false, Ordering::Release);
             vbucket.state.store(state as u8, Ordering::Release);
         }
         Some(vbucket)

@@ -36,6 +36,7 @@ mod map;
 mod reader;
 mod replica;
 mod residency;
+mod state;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -143,6 +144,10 @@ pub(crate) struct Vbucket {
     /// A [`VbucketState`], or 0 for "does not exist"; with [`load::LOADING`] while its keys are not
     /// in memory yet. Written with the log locked.
     state: AtomicU8,
+    /// A stream hands it over to this node: until it is active, it is none of its operator's.
+    coming: AtomicBool,
+    /// The client that takes it over from this node was told that it has it.
+    given: AtomicBool,
     /// A mutation panicked half way: table and log may disagree.
     poisoned: AtomicBool,
     table: Table,
@@ -184,6 +189,8 @@ impl Vbucket {
         Self {
             id,
             state: AtomicU8::new(0),
+            coming: AtomicBool::new(false),
+            given: AtomicBool::new(false),
             poisoned: AtomicBool::new(false),
             table: Table::new(),
             locks: Locks::default(),
@@ -206,26 +213,10 @@ impl Vbucket {
         self.id
     }
 
-    /// Its state, `None` when it does not exist.
-    pub(crate) fn state(&self) -> Option<VbucketState> {
-        let state = self.state.load(Ordering::Acquire) & !load::LOADING;
-        VbucketState::from_wire(u32::from(state))
-    }
-
     /// Whether a defect left it in a state that cannot be trusted. Only a restart helps: the store
     /// still has what was durable.
     pub(crate) fn is_poisoned(&self) -> bool {
         self.poisoned.load(Ordering::Acquire)
-    }
-
-    /// Changes the state of an existing vbucket.
-    pub(crate) fn set_state(&self, state: VbucketState) {
-        let mut ordered = self.ordered.lock();
-        if state == VbucketState::Active {
-            ordered.log.name_first();
-        }
-        let loading = self.state.load(Ordering::Acquire) & load::LOADING;
-        self.state.store(state as u8 | loading, Ordering::Release);
     }
 
     fn log(&self) -> MutexGuard<'_, Ordered> {

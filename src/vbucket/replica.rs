@@ -88,6 +88,17 @@ impl Vbucket {
         fit
     }
 
+    /// Whether it has an open window that no master opened.
+    pub(crate) fn has_own_window(&self) -> bool {
+        self.log().log.has_own_window()
+    }
+
+    /// Whether its window, if there is one, has no change.
+    pub(crate) fn is_window_untouched(&self) -> bool {
+        let report = self.window_report();
+        report.is_none_or(|window| window.touched == 0 && !window.flushed)
+    }
+
     /// How a mark of the master fits.
     pub(crate) fn fit_mark(&self, mark: Op, id: Option<CheckpointId>) -> Fit {
         self.log().log.fit_mark(mark, id)

@@ -138,7 +138,10 @@
 //!   `d4_a_takeover_moves_the_window`,
 //!   `a_takeover_that_was_cut_off_leaves_the_window_where_it_was`,
 //!   `a_takeover_waits_for_a_complete_that_is_running`,
-//!   `the_new_owner_is_active_when_the_store_of_the_old_one_says_that_it_is_dead`
+//!   `the_new_owner_is_active_when_the_store_of_the_old_one_says_that_it_is_dead`,
+//!   `a_takeover_into_a_window_of_the_new_owner_is_no_part_of_it`,
+//!   `start_at_the_new_owner_in_the_middle_of_a_takeover_is_about_the_others`,
+//!   `a_stream_does_not_end_the_window_of_an_operator`
 //! - What was refused comes again before all that follows it, marks above all:
 //!   `what_was_refused_comes_before_all_that_follows`,
 //!   `b15_a_refused_mutation_is_sent_again_before_the_mark`
