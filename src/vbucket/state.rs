@@ -23,7 +23,9 @@ impl Vbucket {
         let loading = self.state.load(Ordering::Acquire) & load::LOADING;
         self.state.store(state as u8 | loading, Ordering::Release);
         self.coming.store(false, Ordering::Release);
-        self.given.store(false, Ordering::Release);
+        if state != VbucketState::Dead {
+            self.given.store(false, Ordering::Release);
+        }
     }
 
     /// Whether the operator's online-update commands act on it.
@@ -42,7 +44,7 @@ impl Vbucket {
         self.given.load(Ordering::Acquire)
     }
 
-    /// The client of a takeover is told that it has it. Until the next change of its state.
+    /// The client of a takeover is told that it has it. Until it is something but dead.
     pub(crate) fn set_given(&self) {
         self.given.store(true, Ordering::Release);
     }

@@ -327,6 +327,8 @@ fn what_may_have_been_taken_over_can_be_deleted_or_taken_back_with_its_window() 
         assert_eq!(new.engine.vbucket_state(0), Some(VbucketState::Active));
         new.complete().unwrap();
         if deletes {
+            // That it is dead may be said again: engine-replicate does.
+            old.engine.set_vbucket(0, VbucketState::Dead).unwrap();
             assert_eq!(old.engine.core.delete_vbucket(0), Ok(()));
             let old = old.crash_after_a_write();
             assert!(super::contents(&old).is_empty());
