@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 
 use crate::ffi::alloc::used_bytes;
 use crate::store::Store;
-use crate::types::{Seqno, VBUCKETS_MAX, VbucketId, VbucketState};
+use crate::types::{Seqno, VBUCKETS_MAX, VbucketId};
 use crate::vbucket::{Ejection, Shared, Swept, Vbucket, VbucketMap, Walk};
 use crate::worker::{Signal, Wake};
 
@@ -208,10 +208,7 @@ pub(crate) fn run(evictor: &Evictor, signal: &Signal) {
         evictor.shared.metrics.pager_runs.add(1);
         // What stands in an open checkpoint would be held by it.
         for vbucket in evictor.vbuckets.iter() {
-            // A replica's checkpoints are closed by its master.
-            if vbucket.state() == Some(VbucketState::Active) {
-                vbucket.close_for_memory();
-            }
+            vbucket.close_for_memory();
         }
         evictor.evict_pre_images(signal);
         let mut began = host.monotonic();

@@ -117,10 +117,11 @@ impl Log {
         }
         end.upto = readable;
         if checkpoint.last == Some(readable) {
-            end.closed = Some(checkpoint.id).filter(|_| checkpoint.first >= self.named_from);
-            end.exhausted = ahead
-                .next()
-                .is_none_or(|next| next.readable(view, self.last) <= readable);
+            let next = ahead.next();
+            let whole = next.is_none_or(|next| !next.continues);
+            let named = whole && checkpoint.first >= self.named_from;
+            end.closed = Some(checkpoint.id).filter(|_| named);
+            end.exhausted = next.is_none_or(|next| next.readable(view, self.last) <= readable);
         }
         end
     }
@@ -221,10 +222,10 @@ impl Log {
         let found = match from {
             Begin::Resume => present,
             Begin::Checkpoint(id) => {
-                let checkpoint = self.all().rfind(|checkpoint| checkpoint.id == id);
-                let checkpoint = checkpoint.filter(|_| self.begun_before != Some(id));
-                checkpoint
-                    .filter(|checkpoint| checkpoint.first <= self.base().first)
+                let parts = self.all().rev().skip_while(|part| part.id != id);
+                let begin = { parts }.find(|part| !part.continues);
+                begin
+                    .filter(|begin| begin.id == id && begin.first <= self.base().first)
                     .map(Checkpoint::before)
             }
             #[cfg(test)]

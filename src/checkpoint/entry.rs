@@ -25,6 +25,8 @@ pub(crate) enum Op {
     UpdateEnd = 7,
     /// REVERT: the window ends here and is taken back.
     UpdateRevert = 8,
+    /// First or last entry of a part of a checkpoint that is not its begin or end.
+    Part = 9,
 }
 
 impl Op {
@@ -38,6 +40,7 @@ impl Op {
             6 => Self::UpdateStart,
             7 => Self::UpdateEnd,
             8 => Self::UpdateRevert,
+            9 => Self::Part,
             _ => Self::Tombstone,
         }
     }

@@ -38,11 +38,10 @@ impl Log {
     /// for "unknown" (ep-engine-1.7.md, 3.2).
     pub(crate) fn name_first(&mut self) {
         self.lead();
-        if self.begun_before == Some(self.open.id) {
+        if self.open.continues {
             // From here on it is this node's own, and its master may have gone on in that one.
             self.open.id = self.next_id;
             self.next_id = self.next_id.next();
-            self.begun_before = Some(self.open.id);
         }
         let first = CheckpointId::new(1);
         if self.open.id < first {
@@ -57,7 +56,7 @@ impl Log {
     pub(crate) fn resume_behind(&mut self, checkpoint: CheckpointId) {
         self.open.id = checkpoint.next();
         self.persisted_id = checkpoint;
-        self.begun_before = Some(self.open.id);
+        self.open.continues = true;
         self.numbering = Numbering::Master;
     }
 

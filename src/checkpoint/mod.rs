@@ -74,6 +74,8 @@ enum Kind {
 pub(crate) struct Checkpoint {
     id: CheckpointId,
     kind: Kind,
+    /// Its beginning lies in the part before it, or in an earlier process.
+    continues: bool,
     /// Number of its first entry, the checkpoint start.
     first: Seqno,
     /// Number of its last entry, the checkpoint end; none while open.
@@ -139,8 +141,6 @@ pub(crate) struct Log {
     /// Ids of checkpoints that began before this place say nothing any more.
     named_from: Seqno,
     followed: Option<Followed>,
-    /// A checkpoint of which an earlier process had a part.
-    begun_before: Option<CheckpointId>,
 }
 
 impl Log {
@@ -163,7 +163,6 @@ impl Log {
             numbering: Numbering::Own,
             named_from: Seqno::ZERO,
             followed: None,
-            begun_before: None,
         };
         log.push_meta(Op::CheckpointStart);
         log
@@ -312,16 +311,20 @@ impl Log {
             first.is_none()
         });
         let closes = self.open.kind == Kind::Normal && first.is_some_and(|first| first <= passed);
-        if closes && self.may_give_id() {
+        if closes && self.numbering == Numbering::Master {
+            // Its master closes it: the log goes on in another part of it.
+            self.rotate_to(self.open.id, now, [Op::Part, Op::Part]);
+            self.open.continues = true;
+        } else if closes && self.may_give_id() {
             self.rotate(now);
-            return true;
+        } else {
+            return false;
         }
-        false
+        true
     }
 
     /// Closes the open checkpoint and opens the next. Returns the closed one's last number.
     fn rotate(&mut self, now: u32) -> Seqno {
-        let last = self.push_meta(Op::CheckpointEnd);
         let id = if self.numbering == Numbering::Unknown {
             CheckpointId::default()
         } else {
@@ -329,11 +332,16 @@ impl Log {
             self.next_id = id.next();
             id
         };
+        self.rotate_to(id, now, [Op::CheckpointEnd, Op::CheckpointStart])
+    }
+
+    fn rotate_to(&mut self, id: CheckpointId, now: u32, [end, begin]: [Op; 2]) -> Seqno {
+        let last = self.push_meta(end);
         let next = Checkpoint::new(id, last.next(), now);
         let mut closed = std::mem::replace(&mut self.open, next);
         closed.last = Some(last);
         self.closed.push_back(closed);
-        self.push_meta(Op::CheckpointStart);
+        self.push_meta(begin);
         last
     }
 
@@ -353,6 +361,7 @@ impl Checkpoint {
         Self {
             id,
             kind: Kind::Normal,
+            continues: false,
             first,
             last: None,
             created,

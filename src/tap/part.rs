@@ -595,6 +595,6 @@ fn controls(change: &Change, checkpoints: bool) -> Vec<Control> {
             at_once: false,
             upto,
         }],
-        Op::Tombstone | Op::Set | Op::Delete => Vec::new(),
+        Op::Tombstone | Op::Set | Op::Delete | Op::Part => Vec::new(),
     }
 }

@@ -7,12 +7,12 @@ use super::{
     ACK, BACKFILL, CHECKPOINTS, LONG, Link, Node, announce, assert_same, bare, checkpoint, cookie,
     evict, mutation, opaque, open_id, phase, replica, resume_data, value,
 };
-use crate::checkpoint::Phase;
+use crate::checkpoint::{Begin, Log, Phase};
 use crate::engine::{TapEvent, TapMessage};
 use crate::error::Error;
 use crate::settings::Family;
 use crate::tap::code::UPDATE_START;
-use crate::types::VbucketState;
+use crate::types::{Seqno, VbucketState};
 
 /// A node whose open checkpoint does not have its first keys.
 fn old_node() -> Node {
@@ -209,4 +209,71 @@ fn a_window_that_a_master_opens_while_complete_writes_is_lost_by_a_crash() {
         (window(&node), node.last_outcome()),
         (None, "lost at restart")
     );
+}
+
+/// Else the open checkpoint of its master could be more than its quota, and its end would wait
+/// behind what there is no room for.
+#[test]
+fn a_replica_that_is_short_of_memory_lets_go_of_a_part_of_its_masters_checkpoint() {
+    let node = replica();
+    let vbucket = node.engine.vbucket(0).unwrap();
+    let figures = || vbucket.with_log(|log| (log.open_id().get(), log.persisted_id().get()));
+    let peer = cookie();
+    checkpoint(&node, peer, TapEvent::CheckpointStart, 3).unwrap();
+    let mut reader = Link::connect(&node, "reader", ACK | CHECKPOINTS, &[]).unwrap();
+    mutation(&node, peer, "a", LONG).unwrap();
+    mutation(&node, peer, "b", "1").unwrap();
+    assert!(
+        !vbucket.close_for_memory(),
+        "nothing is durable, or was sent"
+    );
+    node.write();
+    reader.run(&node, None);
+    assert!(vbucket.close_for_memory());
+    node.write();
+    reader.run(&node, None);
+    assert_eq!(vbucket.with_log(|log| log.remaining(Seqno::ZERO)), 0);
+    // It does not say that it has the rest.
+    assert_eq!(figures(), (3, 0));
+    mutation(&node, peer, "c", "1").unwrap();
+    node.write();
+    assert_eq!(figures(), (3, 0));
+    let mut from_3 =
+        Link::connect(&node, "other", BACKFILL | CHECKPOINTS, &resume_data(2)).unwrap();
+    from_3.run(&node, None);
+    for key in ["a", "b", "c"] {
+        let value = if key == "a" { LONG } else { "1" };
+        assert_eq!(from_3.count(&format!("set {key} {value}")), 1, "{key}");
+    }
+    checkpoint(&node, peer, TapEvent::CheckpointStart, 3).unwrap();
+    checkpoint(&node, peer, TapEvent::CheckpointStart, 4).unwrap();
+    node.write();
+    assert_eq!(figures(), (4, 3));
+    reader.run(&node, None);
+    let boundaries = ["start 3", "end 3", "start 4"].map(|text| reader.count(text));
+    assert_eq!(boundaries, [1, 1, 1], "who follows hears of no parts");
+    assert_eq!((reader.count("set b 1"), reader.count("set c 1")), (1, 1));
+}
+
+/// What is there of both parts is one checkpoint for who begins with it.
+#[test]
+fn a_stream_begins_with_the_first_part_of_a_checkpoint() {
+    let node = replica();
+    let peer = cookie();
+    checkpoint(&node, peer, TapEvent::CheckpointStart, 3).unwrap();
+    mutation(&node, peer, "a", "1").unwrap();
+    node.write();
+    let vbucket = node.engine.vbucket(0).unwrap();
+    vbucket.register_cursor(b"held", Begin::Open).unwrap();
+    let end = vbucket.with_log(Log::next_seqno);
+    mutation(&node, peer, "b", "1").unwrap();
+    vbucket.move_cursor(b"held", Seqno::new(end.get() - 1));
+    assert!(vbucket.close_for_memory());
+    mutation(&node, peer, "c", "1").unwrap();
+    let flags = BACKFILL | CHECKPOINTS;
+    let mut link = Link::connect(&node, "other", flags, &resume_data(2)).unwrap();
+    link.run(&node, None);
+    assert_eq!(link.count("opaque 1"), 0, "no backfill");
+    let sent = ["set a 1", "set b 1", "set c 1"].map(|text| link.count(text));
+    assert_eq!(sent, [1, 1, 1]);
 }
