@@ -212,6 +212,18 @@ impl Persister {
         self.round_locked(&mut progress)
     }
 
+    /// The same, synced also with `durability=periodic`: what another node builds on.
+    ///
+    /// # Errors
+    /// As [`Persister::round`]; or it was committed and could not be synced.
+    pub(crate) fn round_synced(&self) -> Result<Round, StoreError> {
+        let round = self.round()?;
+        if self.durability == Durability::Periodic && !self.is_stopped() {
+            self.store.sync()?;
+        }
+        Ok(round)
+    }
+
     fn round_locked(&self, progress: &mut Progress) -> Result<Round, StoreError> {
         let wanted = self.wanted_window.lock().take();
         progress.wanted_window = wanted.unwrap_or(progress.wanted_window);

@@ -142,10 +142,19 @@ impl Log {
 
     /// Live changes behind a position that a stream there will be given at some time.
     pub(crate) fn remaining(&self, after: Seqno) -> usize {
-        let ahead = self.ahead(after);
-        ahead
-            .map(|checkpoint| checkpoint.changes_after(after))
-            .sum()
+        self.remaining_to(after, usize::MAX)
+    }
+
+    /// The same, or `most` if there are more: looks at no more of them.
+    pub(crate) fn remaining_to(&self, after: Seqno, most: usize) -> usize {
+        let mut count = 0;
+        for checkpoint in self.ahead(after) {
+            count += checkpoint.changes_after(after, most - count);
+            if count >= most {
+                return most;
+            }
+        }
+        count
     }
 
     /// Live changes behind the persistence cursor that will be written at some time: those of a
@@ -154,7 +163,7 @@ impl Log {
         let ahead = self.ahead(self.persisted);
         ahead
             .filter(|checkpoint| checkpoint.kind != Kind::Reverted)
-            .map(|checkpoint| checkpoint.changes_after(self.persisted))
+            .map(|checkpoint| checkpoint.changes_after(self.persisted, usize::MAX))
             .sum()
     }
 
@@ -344,8 +353,9 @@ impl Checkpoint {
         }
     }
 
-    /// Live changes behind a position. A whole checkpoint knows its number; a part is counted.
-    fn changes_after(&self, after: Seqno) -> usize {
+    /// Live changes behind a position. A whole checkpoint knows its number; a part is counted, up
+    /// to `most`.
+    fn changes_after(&self, after: Seqno, most: usize) -> usize {
         if self.last.is_some_and(|last| last <= after) {
             return 0;
         }
@@ -355,7 +365,7 @@ impl Checkpoint {
         let mut count = 0;
         self.entries.visit_after(after, &mut |entry| {
             count += usize::from(entry.op().is_change());
-            true
+            count < most
         });
         count
     }

@@ -114,6 +114,8 @@ impl Log {
         } else if present != Some(id) {
             self.next_id = id;
             self.rotate(now);
+            // A backfill may have given the begin of it: that of a sender that has a part only.
+            self.open.continues = present.is_none();
             if present.is_some_and(|present| id < present) {
                 self.name_anew(CheckpointId::new(id.get().saturating_sub(1)));
             }

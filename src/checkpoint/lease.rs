@@ -38,8 +38,9 @@ impl Log {
     /// for "unknown" (ep-engine-1.7.md, 3.2).
     pub(crate) fn name_first(&mut self) {
         self.lead();
-        if self.open.continues {
-            // From here on it is this node's own, and its master may have gone on in that one.
+        if self.open.continues && self.open.kind == Kind::Normal {
+            // From here on it is this node's own, and its master may have gone on in that one. (A
+            // window is known to replicas by its id.)
             self.open.id = self.next_id;
             self.next_id = self.next_id.next();
         }

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use super::answers::Answers;
 use super::fence::{Fence, Inside};
+use super::vbuckets::VbucketError;
 use super::{Core, Engine};
 use crate::checkpoint::{Fit, Op, Phase};
 use crate::constants::{
@@ -244,7 +245,12 @@ impl Core {
         // Pending is what a takeover begins with.
         let coming = state == VbucketState::Pending;
         let vbucket = VbucketId::new(message.vbucket).and_then(|id| self.vbuckets.get(id));
-        if let Some(vbucket) = vbucket.filter(|vb| coming && vb.has_own_window()) {
+        let vbucket = vbucket.filter(|_| coming);
+        if vbucket.is_some_and(Vbucket::is_completing) {
+            // It may fail, and is its operator's again then.
+            return Err(Error::Temporary);
+        }
+        if let Some(vbucket) = vbucket.filter(|vb| vb.has_own_window()) {
             if !vbucket.takes_commands() {
                 // Nobody here can decide about it any more.
                 return Err(self.revert_lost(cookie, vbucket)?);
@@ -253,8 +259,15 @@ impl Core {
                 self.spare_own_window(vbucket)?;
             }
         }
-        let set = self.set_vbucket_as(message.vbucket, state, coming);
-        set.map_err(|_| Error::Disconnect)
+        match self.set_vbucket_as(message.vbucket, state, coming) {
+            Ok(()) => Ok(()),
+            Err(VbucketError::NoIds) => {
+                // It is to be active in a window: the store reserves ids with its next commit.
+                self.changed_at_once();
+                Err(Error::Temporary)
+            }
+            Err(_) => Err(Error::Disconnect),
+        }
     }
 
     /// A window of this node's operator is not a master's to end: who sends waits.

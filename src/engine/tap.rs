@@ -6,12 +6,15 @@ use crate::error::Result;
 use crate::host::{Cookie, LogLevel};
 use crate::tap::{Message, Request, Streams, Turn};
 use crate::types::{VbucketId, VbucketState};
+use crate::vbucket::Vbucket;
 
 impl Core {
     /// Takeover: the client is to serve the vbucket as soon as a restart of this node would not.
     fn hand_over(&self, cookie: Cookie, id: VbucketId) {
-        // An existing vbucket can always become dead.
-        let _ = self.set_vbucket(id.get(), VbucketState::Dead);
+        if self.vbuckets.get(id).is_some() {
+            // An existing vbucket can always become dead.
+            let _ = self.set_vbucket(id.get(), VbucketState::Dead);
+        }
         self.when_written(Unwritten::HandOver(cookie, id));
     }
 
@@ -20,7 +23,8 @@ impl Core {
     fn handed_over(&self, id: VbucketId) {
         let text = format!("vbucket {id} was taken over by another node");
         self.host.log(LogLevel::Info, &text);
-        let vbucket = self.vbuckets.get(id);
+        let dead = |vb: &&Vbucket| vb.state() == Some(VbucketState::Dead);
+        let vbucket = self.vbuckets.get(id).filter(dead);
         if vbucket.is_some_and(|vbucket| vbucket.window_phase().is_some()) {
             self.streams.leave(id);
         }

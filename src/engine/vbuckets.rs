@@ -70,6 +70,8 @@ impl Core {
             vbucket.set_coming();
             if vbucket.has_own_window() && vbucket.is_window_untouched() {
                 vbucket.dissolve_window();
+                let record = self.record_now(WindowRecord::None);
+                self.persister.want_window(record);
             }
         }
         if let Some(vbucket) = vbucket.filter(|vb| window && vb.takes_commands()) {
@@ -109,7 +111,11 @@ impl Core {
         if waiting.is_empty() {
             return;
         }
-        let error = self.persister.round().err().map(|error| error.to_string());
+        let error = self
+            .persister
+            .round_synced()
+            .err()
+            .map(|error| error.to_string());
         let stopped = || "persistence is stopped".to_owned();
         let unwritten = error
             .clone()

@@ -24,6 +24,12 @@ impl Default for Laps {
 }
 
 impl Laps {
+    /// How far the messages have to be counted that are left, for a stream that has come to `at`:
+    /// all of them at the end of a lap only, since there may be millions.
+    pub(super) fn counts_to(&self, at: Seqno) -> usize {
+        if at < self.end { LITTLE } else { usize::MAX }
+    }
+
     /// Whether no other lap is worth it, with `left` messages to be sent or acknowledged, for a
     /// stream that has come to `at` in a log whose next entry is `next`.
     pub(super) fn are_over(&mut self, left: usize, at: Seqno, next: Seqno) -> bool {

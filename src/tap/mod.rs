@@ -10,10 +10,11 @@
 //! was sent of the vbucket. A change that the client refused is sent again before anything that
 //! follows it, a mark above all.
 //!
-//! Modules: [`connect`] reads a request, [`part`] is one vbucket of a stream, [`producer`] a
-//! stream, [`streams`] all of them with the thread that wakes them, [`away`] those whose clients
-//! are away, [`backfill`] another thread, [`laps`] when a takeover ends, [`weighed`] a queue,
-//! [`pace`] the configuration, [`report`] what is told of a stream.
+//! Modules: [`connect`] reads a request, [`part`] is one vbucket of a stream, [`control`] what it
+//! says besides changes, [`producer`] a stream, [`streams`] all of them with the thread that wakes
+//! them, [`away`] those whose clients are away, [`backfill`] another thread, [`laps`] when a
+//! takeover ends, [`weighed`] a queue, [`pace`] the configuration, [`report`] what is told of a
+//! stream.
 //!
 //! Locks, in order: the right to begin a stream, the map of streams, one stream, then those of
 //! `vbucket`. The host is called with none held.
@@ -23,6 +24,7 @@ use crate::item::Item;
 mod away;
 mod backfill;
 mod connect;
+mod control;
 mod laps;
 mod pace;
 mod part;

@@ -4,13 +4,14 @@
 
 use std::collections::VecDeque;
 
+use super::control::{Control, checkpoint, controls, mark, opaque};
 use super::laps::Laps;
 use super::weighed::Weighed;
 use super::{
-    Event, FLAG_NO_VALUE, FLUSH_ONE_VBUCKET, Request, Specific,
-    code::{BACKFILL_BEGINS, BACKFILL_ENDS, UPDATE_END, UPDATE_REVERT, UPDATE_START},
+    Event, FLAG_NO_VALUE, Request, Specific,
+    code::{BACKFILL_BEGINS, BACKFILL_ENDS, UPDATE_START},
 };
-use crate::checkpoint::{Begin, Begun, Change, Log, Op, Phase};
+use crate::checkpoint::{Begin, Begun, Change, Log, Op};
 use crate::item::{Item, Meta};
 use crate::types::{CheckpointId, Seqno, VbucketId, VbucketState};
 use crate::vbucket::Vbucket;
@@ -35,18 +36,6 @@ pub(super) enum Stage {
     Given,
     /// Nothing more will come.
     Ended,
-}
-
-/// A message that is sent when all before it is acknowledged, and before anything that follows.
-#[derive(Clone, Debug)]
-pub(super) struct Control {
-    event: Event,
-    specific: Specific,
-    item: Option<Item>,
-    /// It follows the one before without waiting.
-    at_once: bool,
-    /// Place in the log behind it; none if it does not come from there.
-    upto: Option<Seqno>,
 }
 
 /// What is to be done to send a message again.
@@ -292,6 +281,13 @@ impl Part {
                 return Next::Nothing;
             };
             if !change.op.is_mutation() {
+                // Behind a backfill a part is a checkpoint for the client, too.
+                let begins = self.round > 0 && change.seqno == self.begun.next();
+                let op = match change.op {
+                    Op::Part if begins => Op::CheckpointStart,
+                    op => op,
+                };
+                let change = Change { op, ..change };
                 self.controls.extend(controls(&change, request.checkpoints));
                 continue;
             }
@@ -483,11 +479,14 @@ impl Part {
         // The client has to have it pending by then. And while there is more of what was read, the
         // rest need not be counted.
         let controls = !self.controls.is_empty() || self.sealed && self.in_flight > 0;
-        let more = self.changes.len() > 1 || is_completing(vbucket);
+        // While COMPLETE runs, the stream does not see what lies behind it.
+        let more = self.changes.len() > 1 || vbucket.is_completing();
         if self.stage != Stage::Log || controls || more {
             return false;
         }
-        let left = self.in_flight + self.backlog(Some(vbucket), name);
+        let most = self.laps.counts_to(self.read_to);
+        let ahead = vbucket.cursor_remaining_to(name, self.read_to, most);
+        let left = self.in_flight + self.changes.len() + ahead.unwrap_or(0);
         let next = vbucket.with_log(Log::next_seqno);
         self.laps.are_over(left, self.read_to, next)
     }
@@ -515,11 +514,6 @@ impl Part {
     }
 }
 
-/// Whether COMPLETE runs: the stream has not come to what lies behind it.
-pub(super) fn is_completing(vbucket: &Vbucket) -> bool {
-    matches!(vbucket.window_phase(), Some(Phase::Completing { .. }))
-}
-
 /// Whether a REVERT has taken the change back.
 fn is_void(change: &Change, vbucket: &Vbucket) -> bool {
     change.op.is_change() && vbucket.with_log(|log| log.is_reverted(change.seqno))
@@ -527,74 +521,4 @@ fn is_void(change: &Change, vbucket: &Vbucket) -> bool {
 
 fn value_flag(request: &Request) -> u16 {
     if request.keys_only { FLAG_NO_VALUE } else { 0 }
-}
-
-fn opaque(code: u32) -> Control {
-    Control {
-        event: Event::Opaque,
-        specific: Specific::of(&[&code.to_be_bytes()]),
-        item: None,
-        at_once: false,
-        upto: None,
-    }
-}
-
-/// The two messages of a mark: the window's id for those who understand it, then the mark.
-fn mark(code: u32, id: CheckpointId, upto: Option<Seqno>) -> [Control; 2] {
-    let marker = opaque(code);
-    let announcement = Control {
-        specific: Specific::of(&[&code.to_be_bytes(), &id.get().to_be_bytes()]),
-        upto,
-        ..marker.clone()
-    };
-    let marker = Control {
-        at_once: true,
-        upto,
-        ..marker
-    };
-    [announcement, marker]
-}
-
-/// A checkpoint's begin or end: an item without key, with the id as its value.
-fn checkpoint(event: Event, id: CheckpointId, upto: Option<Seqno>) -> Option<Control> {
-    let meta = Meta {
-        hash: 0,
-        flags: 0,
-        expiry: 0,
-        cas: 0,
-    };
-    let item = Item::with_value(b"", &[&id.get().to_be_bytes()], meta)?;
-    Some(Control {
-        event,
-        specific: Specific::default(),
-        item: Some(item),
-        at_once: false,
-        upto,
-    })
-}
-
-/// The messages for an entry of the log that is not about one key.
-fn controls(change: &Change, checkpoints: bool) -> Vec<Control> {
-    let upto = Some(change.seqno);
-    let id = change.checkpoint;
-    let boundary = |event| {
-        let told = checkpoints && id > CheckpointId::default();
-        let control = told.then(|| checkpoint(event, id, upto)).flatten();
-        control.into_iter().collect()
-    };
-    match change.op {
-        Op::CheckpointStart => boundary(Event::CheckpointStart),
-        Op::CheckpointEnd => boundary(Event::CheckpointEnd),
-        Op::UpdateStart => mark(UPDATE_START, id, upto).into(),
-        Op::UpdateEnd => mark(UPDATE_END, id, upto).into(),
-        Op::UpdateRevert => mark(UPDATE_REVERT, id, upto).into(),
-        Op::Flush => vec![Control {
-            event: Event::Flush,
-            specific: Specific::of(&[&FLUSH_ONE_VBUCKET]),
-            item: None,
-            at_once: false,
-            upto,
-        }],
-        Op::Tombstone | Op::Set | Op::Delete | Op::Part => Vec::new(),
-    }
 }

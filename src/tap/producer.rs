@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::pace::Pace;
-use super::part::{Again, Draft, Next, Part, Stage, is_completing};
+use super::part::{Again, Draft, Next, Part, Stage};
 use super::weighed::{Weighed, Weight};
 use super::{Event, FLAG_ACK, Message, Report, Request, Specific, code};
 use crate::item::Item;
@@ -212,14 +212,20 @@ impl Producer {
     fn after_all(&mut self, index: usize, vbuckets: &VbucketMap) -> Option<Step> {
         let takeover = self.request.hands_over();
         let part = self.parts.get_mut(index).filter(|_| takeover)?;
-        if !part.is_drained() || is_completing(vbuckets.get(part.id)?) {
+        let vbucket = vbuckets.get(part.id)?;
+        // While COMPLETE runs, the stream has not come to what lies behind it.
+        if !part.is_drained() || vbucket.is_completing() {
             return None;
         }
         match part.stage {
             Stage::Drain => {
-                part.stage = Stage::Given;
-                vbuckets.get(part.id)?.set_given();
-                part.set_state(VbucketState::Active);
+                if vbucket.give() {
+                    part.stage = Stage::Given;
+                    part.set_state(VbucketState::Active);
+                } else {
+                    // Its operator has taken it back.
+                    part.end();
+                }
                 self.step_of(index, vbuckets)
             }
             Stage::Given => {

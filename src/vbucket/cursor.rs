@@ -46,6 +46,18 @@ impl Vbucket {
         Some(ordered.log.remaining(after))
     }
 
+    /// The same, or `most` if there are more.
+    pub(crate) fn cursor_remaining_to(
+        &self,
+        name: &[u8],
+        after: Seqno,
+        most: usize,
+    ) -> Option<usize> {
+        let ordered = self.log();
+        let after = ordered.log.cursor(name)?.max(after);
+        Some(ordered.log.remaining_to(after, most))
+    }
+
     /// Moves a cursor forward: its stream needs nothing up to there any more.
     pub(crate) fn move_cursor(&self, name: &[u8], to: Seqno) {
         let free = self.log().log.move_cursor(name, to);

@@ -44,8 +44,12 @@ impl Vbucket {
         self.given.load(Ordering::Acquire)
     }
 
-    /// The client of a takeover is told that it has it. Until it is something but dead.
-    pub(crate) fn set_given(&self) {
-        self.given.store(true, Ordering::Release);
+    /// The client of a takeover is told that it has it, until it is something but dead. False when
+    /// it is not dead any more.
+    pub(crate) fn give(&self) -> bool {
+        let _ordered = self.ordered.lock();
+        let dead = self.state() == Some(VbucketState::Dead);
+        self.given.store(dead, Ordering::Release);
+        dead
     }
 }

@@ -153,6 +153,11 @@ impl Vbucket {
         self.log().log.window().map(|window| window.phase)
     }
 
+    /// Whether COMPLETE runs on it.
+    pub(crate) fn is_completing(&self) -> bool {
+        matches!(self.window_phase(), Some(Phase::Completing { .. }))
+    }
+
     /// Ends a window that was opened in case a COMPLETE on other vbuckets fails, and it did not.
     pub(crate) fn dissolve_window(&self) {
         let now = self.shared.seconds();

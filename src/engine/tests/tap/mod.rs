@@ -21,6 +21,7 @@ mod corners;
 mod ends;
 mod hostile;
 mod mixed;
+mod parts;
 mod producer;
 mod resume;
 mod takeover;

@@ -8,8 +8,8 @@ use super::{
 use crate::checkpoint::Phase;
 use crate::engine::TapEvent;
 use crate::engine::tests::CLIENT;
-use crate::error::Error;
-use crate::host::LogLevel;
+use crate::error::{Error, Result};
+use crate::host::{Cookie, LogLevel};
 use crate::tap::code::{BACKFILL_BEGINS, UPDATE_END, UPDATE_REVERT, UPDATE_START};
 use crate::types::{StoreOp, VbucketState};
 
@@ -371,4 +371,90 @@ fn a_stream_does_not_end_the_window_of_an_operator() {
     node.set(0, "k", "in the master's");
     opaque(&node, peer, UPDATE_REVERT).unwrap();
     assert_eq!(node.get(0, "k").as_deref(), Some("inside"));
+}
+
+/// Which takes longest when the store is slow.
+#[test]
+fn an_operator_may_take_the_vbucket_back_before_it_is_given() {
+    let (old, new) = (in_window(), Node::with("vb0=false"));
+    old.write();
+    old.store.hold_commits(true);
+    let mut link = take(&old);
+    old.host.until("the old one is dead", || {
+        link.settle(&old, &new);
+        old.engine.vbucket_state(0) == Some(VbucketState::Dead)
+    });
+    old.host.until("it is told", || old.store.held() > 0);
+    old.activate(0);
+    old.store.hold_commits(false);
+    link.hand_over(&old, &new);
+    assert_eq!(link.count("state 1"), 0);
+    assert_eq!(old.engine.vbucket_state(0), Some(VbucketState::Active));
+    assert_eq!(new.engine.vbucket_state(0), Some(VbucketState::Pending));
+    old.revert().unwrap();
+    assert_eq!(old.get(0, "k").as_deref(), Some("before"));
+}
+
+/// The window of a vbucket that is pending by the operator's word, which a peer that is no stream
+/// has written.
+fn pending_in_a_window(peer: Cookie) -> Node {
+    let node = node_in(VbucketState::Pending, "");
+    node.start().unwrap();
+    node.write();
+    super::mutation(&node, peer, "k", "1").unwrap();
+    node
+}
+
+fn come(node: &Node, peer: Cookie, state: VbucketState) -> Result<()> {
+    let state = (state as u32).to_be_bytes();
+    receive(node, peer, &bare(TapEvent::VbucketSet, &state))
+}
+
+#[test]
+fn a_takeover_waits_for_a_complete_of_the_new_owner_which_may_fail() {
+    let peer = cookie();
+    let node = pending_in_a_window(peer);
+    node.store.hold_commits(true);
+    node.begin_complete();
+    assert_eq!(
+        come(&node, peer, VbucketState::Pending),
+        Err(Error::Temporary)
+    );
+    node.store.faults().fail_commits(true);
+    node.store.hold_commits(false);
+    assert!(node.complete().is_err());
+    node.store.faults().fail_commits(false);
+    assert_eq!(phase(&node), Some(Phase::Open));
+    node.complete().unwrap();
+    come(&node, peer, VbucketState::Pending).unwrap();
+    assert_eq!(value(&node, "k").as_deref(), Some("1"));
+}
+
+#[test]
+fn a_window_that_gave_way_to_a_takeover_is_not_told_as_lost() {
+    let node = node_in(VbucketState::Pending, "");
+    node.start().unwrap();
+    node.write();
+    come(&node, cookie(), VbucketState::Pending).unwrap();
+    let node = node.crash_after_a_write();
+    assert_eq!(node.last_outcome(), "none");
+}
+
+/// The ids of the old owner may be far above those that the store has reserved.
+#[test]
+fn who_cannot_join_the_window_yet_is_asked_again() {
+    let (peer, node) = (cookie(), in_a_window_of_its_own());
+    come(&node, peer, VbucketState::Pending).unwrap();
+    node.write();
+    node.store.hold_commits(true);
+    super::checkpoint(&node, peer, TapEvent::CheckpointStart, 1_000_000).unwrap();
+    assert_eq!(
+        come(&node, peer, VbucketState::Active),
+        Err(Error::Temporary)
+    );
+    node.store.hold_commits(false);
+    node.host.until("the store has reserved ids", || {
+        come(&node, peer, VbucketState::Active).is_ok()
+    });
+    assert_eq!(phase(&node), Some(Phase::Open));
 }
