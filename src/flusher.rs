@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::checkpoint::{Change, Log, Phase};
+use crate::checkpoint::{Change, Log};
 use crate::config::Durability;
 use crate::store::{Batch, Store, StoreError, VbucketRecord, WindowRecord};
 use crate::types::{Seqno, UnixTime, VBUCKETS_MAX, VbucketId};
@@ -488,7 +488,7 @@ impl Persister {
 
 fn window_changes(vbucket: &Vbucket) -> Vec<Change> {
     let mut changes = Vec::new();
-    if !matches!(vbucket.window_phase(), Some(Phase::Completing { .. })) {
+    if !vbucket.is_completing() {
         return changes;
     }
     let mut after = Some(Seqno::ZERO);

@@ -74,7 +74,7 @@ enum Kind {
 pub(crate) struct Checkpoint {
     id: CheckpointId,
     kind: Kind,
-    /// Its beginning lies in the part before it, or in an earlier process.
+    /// Its beginning lies in the part before it, in an earlier process, or in a backfill.
     continues: bool,
     /// Number of its first entry, the checkpoint start.
     first: Seqno,

@@ -90,6 +90,8 @@ pub(crate) struct Consumer {
     checkpoints: bool,
     /// Windows that it announced: vbucket, code, id. One a vbucket.
     announced: Vec<(VbucketId, u32, CheckpointId)>,
+    /// It was logged that it waits for a window of this node's operator.
+    waits: bool,
     /// Its number among the connections without a name.
     pub(crate) number: u64,
     /// When its first message came, in seconds of the monotonic clock.
@@ -256,7 +258,7 @@ impl Core {
                 return Err(self.revert_lost(cookie, vbucket)?);
             }
             if !vbucket.is_window_untouched() {
-                self.spare_own_window(vbucket)?;
+                self.spare_own_window(cookie, vbucket)?;
             }
         }
         match self.set_vbucket_as(message.vbucket, state, coming) {
@@ -271,9 +273,14 @@ impl Core {
     }
 
     /// A window of this node's operator is not a master's to end: who sends waits.
-    fn spare_own_window(&self, vbucket: &Vbucket) -> Result<()> {
+    fn spare_own_window(&self, cookie: Cookie, vbucket: &Vbucket) -> Result<()> {
         if !vbucket.takes_commands() || !vbucket.has_own_window() {
             return Ok(());
+        }
+        // It asks every few seconds, for as long as the window is open.
+        let told = |consumer: &mut Consumer| std::mem::replace(&mut consumer.waits, true);
+        if self.with_consumer(cookie, told) {
+            return Err(Error::Temporary);
         }
         let text = format!(
             "TAP: vbucket {}: a stream waits: an online update of this node's own is open on it; \
@@ -293,7 +300,7 @@ impl Core {
         if id == 0 || active || message.event == TapEvent::CheckpointEnd {
             return Ok(());
         }
-        self.spare_own_window(vbucket)?;
+        self.spare_own_window(cookie, vbucket)?;
         if vbucket.follow_checkpoint(CheckpointId::new(id)) == Fit::LostWindow {
             return Err(self.revert_lost(cookie, vbucket)?);
         }
@@ -377,7 +384,7 @@ impl Core {
 
     fn receive_backfill(&self, cookie: Cookie, vbucket: u16) -> Result<()> {
         let vbucket = self.following(cookie, vbucket)?;
-        self.spare_own_window(vbucket)?;
+        self.spare_own_window(cookie, vbucket)?;
         match vbucket.window_phase() {
             Some(Phase::Open) => return Err(self.revert_lost(cookie, vbucket)?),
             Some(_) => return Err(Error::Temporary),
@@ -408,7 +415,7 @@ impl Core {
             // An operator's command ends it just now.
             return Err(Error::Temporary);
         }
-        self.spare_own_window(vbucket)?;
+        self.spare_own_window(cookie, vbucket)?;
         match (vbucket.fit_mark(mark, id), mark) {
             (Fit::Known, _) => Ok(()),
             (Fit::LostWindow, _) => Err(self.revert_lost(cookie, vbucket)?),

@@ -145,7 +145,7 @@ impl Core {
                         );
                         self.host.log(LogLevel::Warning, &text);
                     }
-                    self.streams.is_dead(cookie, id);
+                    self.streams.noted_dead(cookie, id);
                 }
             }
         }

@@ -237,7 +237,7 @@ impl Producer {
     }
 
     /// The store knows that a vbucket is dead here: its client may have it.
-    pub(super) fn is_dead(&mut self, vbucket: VbucketId) {
+    pub(super) fn noted_dead(&mut self, vbucket: VbucketId) {
         let parts = self.parts.iter_mut();
         for part in parts.filter(|part| part.id == vbucket && part.stage == Stage::Dying) {
             part.stage = Stage::Drain;

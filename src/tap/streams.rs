@@ -463,9 +463,9 @@ impl Streams {
     }
 
     /// The store knows that a vbucket which a stream hands over is dead here.
-    pub(crate) fn is_dead(&self, cookie: Cookie, vbucket: VbucketId) {
+    pub(crate) fn noted_dead(&self, cookie: Cookie, vbucket: VbucketId) {
         if let Some(live) = self.find(cookie) {
-            live.producer.lock().is_dead(vbucket);
+            live.producer.lock().noted_dead(vbucket);
             self.changed();
         }
     }

@@ -136,9 +136,8 @@ fn what_was_acknowledged_until_the_end_is_with_the_new_owner() {
     }
 }
 
-/// Else a restart of the old owner would make two of it.
-#[test]
-fn the_new_owner_is_active_when_the_store_of_the_old_one_says_that_it_is_dead() {
+/// A takeover whose old owner is dead, which its store is slow to note.
+fn dead_and_not_noted() -> (Node, Node, Link) {
     let (old, new) = (in_window(), Node::with("vb0=false"));
     old.write();
     old.store.hold_commits(true);
@@ -148,6 +147,13 @@ fn the_new_owner_is_active_when_the_store_of_the_old_one_says_that_it_is_dead() 
         old.engine.vbucket_state(0) == Some(VbucketState::Dead)
     });
     old.host.until("it is told", || old.store.held() > 0);
+    (old, new, link)
+}
+
+/// Else a restart of the old owner would make two of it.
+#[test]
+fn the_new_owner_is_active_when_the_store_of_the_old_one_says_that_it_is_dead() {
+    let (old, new, mut link) = dead_and_not_noted();
     link.settle(&old, &new);
     assert_eq!(new.engine.vbucket_state(0), Some(VbucketState::Pending));
     let crashed = old.after_a_crash();
@@ -162,19 +168,20 @@ fn the_new_owner_is_active_when_the_store_of_the_old_one_says_that_it_is_dead() 
 /// From a node that cannot write vbuckets are taken above all.
 #[test]
 fn a_takeover_does_not_need_a_store_that_can_be_written() {
-    for fails in [false, true] {
-        let (old, new) = (in_window(), Node::with("vb0=false"));
+    for cause in ["stopped", "commit", "sync"] {
+        let (old, new) = (Node::with("durability=periodic"), Node::with("vb0=false"));
         old.write();
-        if fails {
-            old.store.faults().fail_commits(true);
-        } else {
-            old.engine.set_persistence(false);
+        match cause {
+            "stopped" => old.engine.set_persistence(false),
+            "commit" => old.store.faults().fail_commits(true),
+            _ => old.store.fail_syncs(true),
         }
         take(&old).hand_over(&old, &new);
         assert_eq!(new.engine.vbucket_state(0), Some(VbucketState::Active));
         let text = "vbucket 0 goes to another node, but the store still has it as active here";
-        assert!(old.host.has_logged(LogLevel::Warning, text));
+        assert!(old.host.has_logged(LogLevel::Warning, text), "{cause}");
         old.store.faults().fail_commits(false);
+        old.store.fail_syncs(false);
     }
 }
 
@@ -376,15 +383,7 @@ fn a_stream_does_not_end_the_window_of_an_operator() {
 /// Which takes longest when the store is slow.
 #[test]
 fn an_operator_may_take_the_vbucket_back_before_it_is_given() {
-    let (old, new) = (in_window(), Node::with("vb0=false"));
-    old.write();
-    old.store.hold_commits(true);
-    let mut link = take(&old);
-    old.host.until("the old one is dead", || {
-        link.settle(&old, &new);
-        old.engine.vbucket_state(0) == Some(VbucketState::Dead)
-    });
-    old.host.until("it is told", || old.store.held() > 0);
+    let (old, new, mut link) = dead_and_not_noted();
     old.activate(0);
     old.store.hold_commits(false);
     link.hand_over(&old, &new);
