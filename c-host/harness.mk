@@ -15,15 +15,18 @@ HARNESS_SRC := $(addprefix $(TOP)/harness/,main.c runner.c suite.c child.c cooki
 	rules.c)
 NULL_SRC := $(wildcard $(TOP)/harness/null_*.c)
 BENCH_SRC := $(wildcard $(TOP)/bench/*.c)
+OPENLOOP_SRC := $(wildcard $(TOP)/bench/openloop/*.c)
 TEST_SRC := $(wildcard $(TOP)/tests/*.c)
 
 HARNESS_OBJ := $(HARNESS_SRC:$(TOP)/%.c=$(OUT)/%.o)
 BENCH_OBJ := $(BENCH_SRC:$(TOP)/%.c=$(OUT)/%.o)
+OPENLOOP_OBJ := $(OPENLOOP_SRC:$(TOP)/%.c=$(OUT)/%.o)
 NULL_OBJ := $(NULL_SRC:$(TOP)/%.c=$(OUT)/%.pic.o)
 PROXY_OBJ := $(OUT)/harness/proxy_engine.pic.o
 
 ENGINE_TEST := $(OUT)/engine-test
 ENGINE_BENCH := $(OUT)/engine-bench
+ENGINE_OPENLOOP := $(OUT)/engine-openloop
 NULL_ENGINE := $(OUT)/libnull_engine.so
 PROXY_ENGINE := $(OUT)/libproxy_engine.so
 SUITE_FILES := $(foreach s,$(SUITES),$(OUT)/suite_$(s).membase.so $(OUT)/suite_$(s).memcached.so)
@@ -33,15 +36,16 @@ SUITE_FLAGS := $(PIC_FLAGS) -I$(TOP)/harness -I$(TOP)/tests
 
 HELP_LINES += 'harness  engine-test, the stub and the proxy engine' \
 	'suites   the test suites, in both layouts' \
-	'bench    engine-bench' \
+	'bench    engine-bench and engine-openloop' \
 	'check    all suites, layouts and cookie kinds against ENGINE=file.so' \
 	'check-null      the same against the stub engine' \
 	'check-proxy     the kv and update suites with calls that block now and then' \
 	'check-asan      check with the C side built with address and undefined checks' \
 	'check-valgrind  check under memcheck' \
 	'run-bench       engine-bench with BENCH_FLAGS'
-FMT_FILES += $(HARNESS_SRC) $(NULL_SRC) $(BENCH_SRC) $(TEST_SRC) $(TOP)/harness/proxy_engine.c \
-	$(wildcard $(TOP)/harness/*.h $(TOP)/tests/*.h $(TOP)/bench/*.h)
+FMT_FILES += $(HARNESS_SRC) $(NULL_SRC) $(BENCH_SRC) $(OPENLOOP_SRC) $(TEST_SRC) \
+	$(TOP)/harness/proxy_engine.c \
+	$(wildcard $(addprefix $(TOP)/,harness/*.h tests/*.h bench/*.h bench/openloop/*.h))
 
 .PHONY: harness suites bench check check-null check-proxy check-asan check-valgrind run-bench
 
@@ -49,13 +53,16 @@ harness: $(ENGINE_TEST) $(NULL_ENGINE) $(PROXY_ENGINE)
 
 suites: $(SUITE_FILES)
 
-bench: $(ENGINE_BENCH)
+bench: $(ENGINE_BENCH) $(ENGINE_OPENLOOP)
 
 $(ENGINE_TEST): $(HARNESS_OBJ) $(LIBHOST)
 	$(CC) $(LDFLAGS) -o $@ $(HARNESS_OBJ) $(LIBHOST) $(HOST_LIBS)
 
 $(ENGINE_BENCH): $(BENCH_OBJ) $(LIBHOST)
 	$(CC) $(LDFLAGS) -o $@ $(BENCH_OBJ) $(LIBHOST) $(HOST_LIBS) -lm
+
+$(ENGINE_OPENLOOP): $(OPENLOOP_OBJ)
+	$(CC) $(LDFLAGS) -o $@ $(OPENLOOP_OBJ)
 
 $(OUT)/%.pic.o: $(TOP)/%.c
 	@mkdir -p $(dir $@)
@@ -124,8 +131,8 @@ check-valgrind:
 		RUNNER='valgrind --quiet --trace-children=no --child-silent-after-fork=no \
 		--error-exitcode=98 --errors-for-leak-kinds=definite --leak-check=no'
 
-run-bench: $(ENGINE_BENCH)
+run-bench: $(ENGINE_BENCH) $(ENGINE_OPENLOOP)
 	$(ENGINE_BENCH) $(BENCH_FLAGS)
 
--include $(HARNESS_OBJ:.o=.d) $(BENCH_OBJ:.o=.d) $(NULL_OBJ:.o=.d) $(PROXY_OBJ:.o=.d) \
-	$(wildcard $(OUT)/tests-*/*.d)
+-include $(HARNESS_OBJ:.o=.d) $(BENCH_OBJ:.o=.d) $(OPENLOOP_OBJ:.o=.d) $(NULL_OBJ:.o=.d) \
+	$(PROXY_OBJ:.o=.d) $(wildcard $(OUT)/tests-*/*.d)

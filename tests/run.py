@@ -135,6 +135,7 @@ def main():
         tally.step("C suites", *c_host, "check", f"ENGINE={engine}", pattern=COUNTS)
         tally.step("clients", *runner, *scripts("clients"), pattern=COUNTS)
         tally.step("crashes", *runner, *scripts("crash"), pattern=COUNTS)
+        tally.step("measuring tools", *runner, *scripts("bench"), pattern=COUNTS)
     else:
         tally.lines.append("the rest was not run: the build failed")
     sys.exit(tally.report())

@@ -26,7 +26,11 @@ enum {
     OPT_OPS,
     OPT_ROUNDS,
     OPT_REVERT_KEYS,
-    OPT_GET_PERCENT
+    OPT_GET_PERCENT,
+    OPT_VBUCKETS,
+    OPT_CURSORS,
+    OPT_JSON,
+    OPT_NO_BASELINES
 };
 
 static void usage(FILE *to) {
@@ -43,6 +47,11 @@ static void usage(FILE *to) {
         "  --rounds=N            interleaved rounds of get, set, mixed and flush (3)\n"
         "  --get-percent=N       of the mixed phase (80)\n"
         "  --revert-keys=N       touched in the revert phase (number of keys, at most 500000)\n"
+        "  --vbuckets=N          over which the keys are spread (1)\n"
+        "  --cursors=N           TAP streams that read along (0)\n"
+        "  --json=FILE           all figures for programs\n"
+        "  --no-baselines        without \"harness\" (does nothing) and \"floor\" (an array of\n"
+        "                        pointers without locks), which run beside the engines\n"
         "Each engine runs in its own process; only one works at a time. Latencies are per\n"
         "operation, clock included: a get is get, get_item_info, release; a set is allocate,\n"
         "get_item_info, item_set_cas, the copy, store, release. Keys come in random order.\n",
@@ -116,7 +125,7 @@ static int child_main(const struct settings *settings, const struct contender *c
     if (has_cfg) {
         expand(contender->cfg, dir, cfg);
     }
-    struct bench_engine *engine = engine_open(contender, has_cfg ? cfg : NULL);
+    struct bench_engine *engine = engine_open(settings, contender, has_cfg ? cfg : NULL);
     int code = EXIT_FAILURE;
     if (engine_start(engine)) {
         struct workload *w = workload_new(settings, engine);
@@ -218,11 +227,15 @@ static void run_phase(const struct settings *s, enum phase phase, struct child *
         }
     }
     report_phase(s, phase, (const struct result(*)[THREAD_LISTS_MAX])results);
+    json_phase(s, phase, (const struct result(*)[THREAD_LISTS_MAX])results);
 }
 
 static bool run_all(const struct settings *s) {
     struct child children[ENGINES_MAX];
     bool good = true;
+    if (!json_begin(s)) {
+        return false;
+    }
     (void)signal(SIGPIPE, SIG_IGN);
     for (size_t i = 0; i < s->engine_count; i++) {
         if (!start_child(s, i, children)) {
@@ -243,7 +256,7 @@ static bool run_all(const struct settings *s) {
         good = good && !children[i].gone && WIFEXITED(status) && WEXITSTATUS(status) == 0;
         (void)close(children[i].from);
     }
-    return good;
+    return json_end(s) && good;
 }
 
 /* ---- options ---- */
@@ -294,7 +307,7 @@ static bool parse_phases(const char *text, struct settings *s) {
 /* Options that belong to the engine named last. */
 static bool take_engine_option(int option, struct settings *s) {
     if (option == 'E') {
-        if (s->engine_count == ENGINES_MAX) {
+        if (s->engine_count == ENGINES_MAX - 2) {
             return false;
         }
         const char *slash = strrchr(optarg, '/');
@@ -328,6 +341,13 @@ static bool take_option(int option, struct settings *s) {
         return parse_number(optarg, 1, 20000000, &s->value_size);
     case OPT_REVERT_KEYS:
         return parse_number(optarg, 10, 100000000, &s->revert_keys);
+    case OPT_VBUCKETS:
+        return parse_number(optarg, 1, 65536, &s->vbuckets);
+    case OPT_CURSORS:
+        return parse_number(optarg, 0, CURSORS_MAX, &s->cursors);
+    case OPT_JSON:
+        s->json = optarg;
+        return true;
     case OPT_THREADS:
         return parse_threads(optarg, s);
     case OPT_PHASES:
@@ -367,14 +387,23 @@ static bool parse_options(int argc, char **argv, struct settings *s) {
         {"rounds", required_argument, NULL, OPT_ROUNDS},
         {"revert-keys", required_argument, NULL, OPT_REVERT_KEYS},
         {"get-percent", required_argument, NULL, OPT_GET_PERCENT},
+        {"vbuckets", required_argument, NULL, OPT_VBUCKETS},
+        {"cursors", required_argument, NULL, OPT_CURSORS},
+        {"json", required_argument, NULL, OPT_JSON},
+        {"no-baselines", no_argument, NULL, OPT_NO_BASELINES},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
+    bool baselines = true;
     int option;
     while ((option = getopt_long(argc, argv, "E:e:h", longs, NULL)) != -1) {
         if (option == 'h') {
             usage(stdout);
             exit(EXIT_SUCCESS);
+        }
+        if (option == OPT_NO_BASELINES) {
+            baselines = false;
+            continue;
         }
         if (option == '?' || !take_option(option, s)) {
             return false;
@@ -383,7 +412,14 @@ static bool parse_options(int argc, char **argv, struct settings *s) {
     if (s->revert_keys == 0) {
         s->revert_keys = s->keys < 500000 ? s->keys : 500000;
     }
-    return optind == argc && s->engine_count != 0;
+    const bool good = optind == argc && s->engine_count != 0;
+    if (baselines) {
+        s->engines[s->engine_count++] =
+            (struct contender){.kind = CONTENDER_FLOOR, .name = "floor"};
+        s->engines[s->engine_count++] =
+            (struct contender){.kind = CONTENDER_HARNESS, .name = "harness"};
+    }
+    return good;
 }
 
 int main(int argc, char **argv) {
@@ -393,6 +429,7 @@ int main(int argc, char **argv) {
                                 .keys = 300000,
                                 .key_size = 16,
                                 .value_size = 100,
+                                .vbuckets = 1,
                                 .rounds = 3,
                                 .get_percent = 80,
                                 .seconds = 2};

@@ -4,6 +4,7 @@
  * A connection belongs to one thread. On EWOULDBLOCK that thread sleeps until the engine notifies,
  * then calls again, as hosts do; a notify that comes before the thread sleeps is not lost.
  */
+#include <arpa/inet.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,8 +30,11 @@ struct connection {
 };
 
 struct bench_engine {
+    const struct settings *settings;
     const struct contender *contender;
     const char *cfg;
+    struct baseline *baseline; /* in place of what follows, for a contender that is no engine */
+    struct cursors *cursors;
     ch_host *host;
     ch_engine *loaded;
     ENGINE_HANDLE *h;
@@ -137,143 +141,7 @@ static ENGINE_ERROR_CODE op_release(const void *cookie) {
     return ENGINE_SUCCESS;
 }
 
-/* ---- life ---- */
-
-static void topkeys_setting(ch_add_setting add, void *sink) {
-    add(sink, "topkeys", "0");
-}
-
-struct bench_engine *engine_open(const struct contender *contender, const char *cfg) {
-    struct bench_engine *e = calloc(1, sizeof *e);
-    if (e == NULL) {
-        fatal("no memory");
-    }
-    e->contender = contender;
-    e->cfg = cfg;
-    const struct ch_host_options options = {
-        .layout = contender->memcached_layout ? CH_LAYOUT_MEMCACHED : CH_LAYOUT_MEMBASE,
-        .cookie = {.get_socket_fd = op_fd,
-                   .get_auth_data = op_auth,
-                   .store_engine_specific = op_store_specific,
-                   .get_engine_specific = op_get_specific,
-                   .notify_io_complete = op_notify,
-                   .set_tap_nack_mode = op_nack,
-                   .reserve = op_reserve,
-                   .release = op_release},
-        .server_version = "1.7.2",
-        .settings = contender->memcached_layout ? NULL : topkeys_setting,
-        .log_level = EXTENSION_LOG_WARNING,
-    };
-    e->host = ch_host_create(&options);
-    if (e->host == NULL) {
-        fatal("no host");
-    }
-    return e;
-}
-
-bool engine_start(struct bench_engine *e) {
-    struct ch_load_result result;
-    e->loaded = ch_engine_load(e->host, e->contender->path, &result);
-    if (e->loaded == NULL || !ch_engine_initialize(e->loaded, e->cfg, &result)) {
-        (void)fprintf(stderr, "engine-bench: %s: %s\n", e->contender->path, result.message);
-        return false;
-    }
-    e->h = ch_engine_handle(e->loaded);
-    e->v1 = ch_engine_table(e->loaded);
-    return true;
-}
-
-void engine_stop(struct bench_engine *e) {
-    /* The library stays: a fresh dlopen would measure the loader too. */
-    ch_engine_unload(e->loaded, false);
-    ch_host_forget_registrations(e->host);
-    e->loaded = NULL;
-}
-
-void engine_close(struct bench_engine *e) {
-    if (e->loaded != NULL) {
-        engine_stop(e);
-    }
-    ch_host_destroy(e->host);
-    free(e);
-}
-
-/* ---- operations ---- */
-
-bool engine_get(struct bench_engine *e, struct connection *c, const char *key, size_t nkey,
-                int expect, bool *wrong) {
-    item *it = NULL;
-    ENGINE_ERROR_CODE code;
-    do {
-        code = e->v1->get(e->h, c, &it, key, (int)nkey, 0);
-    } while (again(c, &code));
-    if (code != ENGINE_SUCCESS) {
-        return false;
-    }
-    item_info info = {.nvalue = 1};
-    const bool filled = e->v1->get_item_info(e->h, c, it, &info);
-    if (expect >= 0) {
-        const unsigned char *value = info.value[0].iov_base;
-        *wrong = !filled || info.nbytes == 0 || value[0] != (unsigned char)expect;
-    }
-    e->v1->release(e->h, c, it);
-    return filled;
-}
-
-static ENGINE_ERROR_CODE set_once(struct bench_engine *e, struct connection *c, const char *key,
-                                  size_t nkey, const char *value, size_t length) {
-    item *it = NULL;
-    uint64_t cas = 0;
-    ENGINE_ERROR_CODE code;
-    do {
-        code = e->v1->allocate(e->h, c, &it, key, nkey, length, 0, 0);
-    } while (again(c, &code));
-    if (code != ENGINE_SUCCESS) {
-        return code;
-    }
-    item_info info = {.nvalue = 1};
-    if (!e->v1->get_item_info(e->h, c, it, &info)) {
-        fatal("get_item_info failed");
-    }
-    e->v1->item_set_cas(e->h, c, it, 0);
-    memcpy(info.value[0].iov_base, value, length);
-    do {
-        code = e->v1->store(e->h, c, it, &cas, OPERATION_SET, 0);
-    } while (again(c, &code));
-    e->v1->release(e->h, c, it);
-    return code;
-}
-
-static void pause_microseconds(long microseconds) {
-    const struct timespec pause = {.tv_sec = 0, .tv_nsec = microseconds * 1000};
-    (void)nanosleep(&pause, NULL);
-}
-
-bool engine_set(struct bench_engine *e, struct connection *c, const char *key, size_t nkey,
-                const char *value, size_t length, uint64_t *refused) {
-    for (unsigned i = 0; i < RETRIES_MAX; i++) {
-        const ENGINE_ERROR_CODE code = set_once(e, c, key, nkey, value, length);
-        if (code == ENGINE_SUCCESS) {
-            return true;
-        }
-        if (code != ENGINE_TMPFAIL && code != ENGINE_ENOMEM) {
-            (void)fprintf(stderr, "engine-bench: set: %s\n", ch_error_name(code));
-            return false;
-        }
-        (*refused)++;
-        pause_microseconds(RETRY_MICROSECONDS);
-    }
-    (void)fprintf(stderr, "engine-bench: set: refused for too long (memory full?)\n");
-    return false;
-}
-
-bool engine_remove(struct bench_engine *e, struct connection *c, const char *key, size_t nkey) {
-    ENGINE_ERROR_CODE code;
-    do {
-        code = e->v1->remove(e->h, c, key, nkey, 0, 0);
-    } while (again(c, &code));
-    return code == ENGINE_SUCCESS;
-}
+/* ---- requests ---- */
 
 /* The host's callbacks carry no argument of ours. */
 static _Thread_local int reply_status;
@@ -297,20 +165,228 @@ static bool take_response(const void *key, uint16_t keylen, const void *ext, uin
     return true;
 }
 
-int engine_command(struct bench_engine *e, struct connection *c, uint8_t opcode) {
-    protocol_binary_request_header request;
+/* Status of the reply, or -1. */
+static int send_request(struct bench_engine *e, struct connection *c,
+                        protocol_binary_request_header *request) {
     ENGINE_ERROR_CODE code;
     if (e->v1->unknown_command == NULL) {
+        return -1;
+    }
+    reply_status = -1;
+    do {
+        code = e->v1->unknown_command(e->h, c, request, take_response);
+    } while (again(c, &code));
+    return code == ENGINE_SUCCESS ? reply_status : -1;
+}
+
+/* ---- life ---- */
+
+static void topkeys_setting(ch_add_setting add, void *sink) {
+    add(sink, "topkeys", "0");
+}
+
+struct bench_engine *engine_open(const struct settings *settings,
+                                 const struct contender *contender, const char *cfg) {
+    struct bench_engine *e = calloc(1, sizeof *e);
+    if (e == NULL) {
+        fatal("no memory");
+    }
+    e->settings = settings;
+    e->contender = contender;
+    e->cfg = cfg;
+    if (contender->kind != CONTENDER_ENGINE) {
+        return e;
+    }
+    const struct ch_host_options options = {
+        .layout = contender->memcached_layout ? CH_LAYOUT_MEMCACHED : CH_LAYOUT_MEMBASE,
+        .cookie = {.get_socket_fd = op_fd,
+                   .get_auth_data = op_auth,
+                   .store_engine_specific = op_store_specific,
+                   .get_engine_specific = op_get_specific,
+                   .notify_io_complete = op_notify,
+                   .set_tap_nack_mode = op_nack,
+                   .reserve = op_reserve,
+                   .release = op_release},
+        .server_version = "1.7.2",
+        .settings = contender->memcached_layout ? NULL : topkeys_setting,
+        .log_level = EXTENSION_LOG_WARNING,
+    };
+    e->host = ch_host_create(&options);
+    if (e->host == NULL) {
+        fatal("no host");
+    }
+    return e;
+}
+
+/* Makes every vbucket active; hosts that stand alone have the first one. */
+static bool make_vbuckets(struct bench_engine *e) {
+    struct connection *c = connection_new();
+    bool good = true;
+    for (size_t i = 1; good && i < e->settings->vbuckets; i++) {
+        union {
+            protocol_binary_request_header header;
+            unsigned char bytes[sizeof(protocol_binary_request_header) + sizeof(uint32_t)];
+        } request;
+        const uint32_t state = htonl(vbucket_state_active);
+        memset(&request, 0, sizeof request);
+        request.header.request.magic = PROTOCOL_BINARY_REQ;
+        request.header.request.opcode = PROTOCOL_BINARY_CMD_SET_VBUCKET;
+        request.header.request.vbucket = htons((uint16_t)i);
+        request.header.request.extlen = sizeof state;
+        request.header.request.bodylen = htonl(sizeof state);
+        memcpy(request.bytes + sizeof request.header, &state, sizeof state);
+        good = send_request(e, c, &request.header) == PROTOCOL_BINARY_RESPONSE_SUCCESS;
+    }
+    connection_free(c);
+    if (!good) {
+        (void)fprintf(stderr, "engine-bench: %s: SET_VBUCKET fails\n", e->contender->path);
+    }
+    return good;
+}
+
+bool engine_is_baseline(const struct bench_engine *e) {
+    return e->contender->kind != CONTENDER_ENGINE;
+}
+
+bool engine_start(struct bench_engine *e) {
+    struct ch_load_result result;
+    if (engine_is_baseline(e)) {
+        e->baseline =
+            baseline_new(e->contender->kind == CONTENDER_FLOOR, e->settings->keys);
+        return true;
+    }
+    e->loaded = ch_engine_load(e->host, e->contender->path, &result);
+    if (e->loaded == NULL || !ch_engine_initialize(e->loaded, e->cfg, &result)) {
+        (void)fprintf(stderr, "engine-bench: %s: %s\n", e->contender->path, result.message);
+        return false;
+    }
+    e->h = ch_engine_handle(e->loaded);
+    e->v1 = ch_engine_table(e->loaded);
+    if (!make_vbuckets(e)) {
+        return false;
+    }
+    e->cursors =
+        e->settings->cursors != 0 ? cursors_open(e->h, e->v1, e->settings->cursors) : NULL;
+    return true;
+}
+
+void engine_stop(struct bench_engine *e) {
+    if (e->cursors != NULL) {
+        cursors_close(e->cursors);
+        e->cursors = NULL;
+    }
+    /* The library stays: a fresh dlopen would measure the loader too. */
+    ch_engine_unload(e->loaded, false);
+    ch_host_forget_registrations(e->host);
+    e->loaded = NULL;
+}
+
+void engine_close(struct bench_engine *e) {
+    if (engine_is_baseline(e)) {
+        baseline_free(e->baseline);
+        free(e);
+        return;
+    }
+    if (e->loaded != NULL) {
+        engine_stop(e);
+    }
+    ch_host_destroy(e->host);
+    free(e);
+}
+
+/* ---- operations ---- */
+
+bool engine_get(struct bench_engine *e, struct connection *c, const struct bench_key *key,
+                int expect, bool *wrong) {
+    item *it = NULL;
+    if (e->baseline != NULL) {
+        return baseline_get(e->baseline, key, expect, wrong);
+    }
+    ENGINE_ERROR_CODE code;
+    do {
+        code = e->v1->get(e->h, c, &it, key->text, (int)key->size, key->vbucket);
+    } while (again(c, &code));
+    if (code != ENGINE_SUCCESS) {
+        return false;
+    }
+    item_info info = {.nvalue = 1};
+    const bool filled = e->v1->get_item_info(e->h, c, it, &info);
+    if (expect >= 0) {
+        const unsigned char *value = info.value[0].iov_base;
+        *wrong = !filled || info.nbytes == 0 || value[0] != (unsigned char)expect;
+    }
+    e->v1->release(e->h, c, it);
+    return filled;
+}
+
+static ENGINE_ERROR_CODE set_once(struct bench_engine *e, struct connection *c,
+                                  const struct bench_key *key, const char *value,
+                                  size_t length) {
+    item *it = NULL;
+    uint64_t cas = 0;
+    ENGINE_ERROR_CODE code;
+    do {
+        code = e->v1->allocate(e->h, c, &it, key->text, key->size, length, 0, 0);
+    } while (again(c, &code));
+    if (code != ENGINE_SUCCESS) {
+        return code;
+    }
+    item_info info = {.nvalue = 1};
+    if (!e->v1->get_item_info(e->h, c, it, &info)) {
+        fatal("get_item_info failed");
+    }
+    e->v1->item_set_cas(e->h, c, it, 0);
+    memcpy(info.value[0].iov_base, value, length);
+    do {
+        code = e->v1->store(e->h, c, it, &cas, OPERATION_SET, key->vbucket);
+    } while (again(c, &code));
+    e->v1->release(e->h, c, it);
+    return code;
+}
+
+static void pause_microseconds(long microseconds) {
+    const struct timespec pause = {.tv_sec = 0, .tv_nsec = microseconds * 1000};
+    (void)nanosleep(&pause, NULL);
+}
+
+bool engine_set(struct bench_engine *e, struct connection *c, const struct bench_key *key,
+                const char *value, size_t length, uint64_t *refused) {
+    if (e->baseline != NULL) {
+        return baseline_set(e->baseline, key, value, length);
+    }
+    for (unsigned i = 0; i < RETRIES_MAX; i++) {
+        const ENGINE_ERROR_CODE code = set_once(e, c, key, value, length);
+        if (code == ENGINE_SUCCESS) {
+            return true;
+        }
+        if (code != ENGINE_TMPFAIL && code != ENGINE_ENOMEM) {
+            (void)fprintf(stderr, "engine-bench: set: %s\n", ch_error_name(code));
+            return false;
+        }
+        (*refused)++;
+        pause_microseconds(RETRY_MICROSECONDS);
+    }
+    (void)fprintf(stderr, "engine-bench: set: refused for too long (memory full?)\n");
+    return false;
+}
+
+bool engine_remove(struct bench_engine *e, struct connection *c, const struct bench_key *key) {
+    ENGINE_ERROR_CODE code;
+    do {
+        code = e->v1->remove(e->h, c, key->text, key->size, 0, key->vbucket);
+    } while (again(c, &code));
+    return code == ENGINE_SUCCESS;
+}
+
+int engine_command(struct bench_engine *e, struct connection *c, uint8_t opcode) {
+    protocol_binary_request_header request;
+    if (e->baseline != NULL) {
         return -1;
     }
     memset(&request, 0, sizeof request);
     request.request.magic = PROTOCOL_BINARY_REQ;
     request.request.opcode = opcode;
-    reply_status = -1;
-    do {
-        code = e->v1->unknown_command(e->h, c, &request, take_response);
-    } while (again(c, &code));
-    return code == ENGINE_SUCCESS ? reply_status : -1;
+    return send_request(e, c, &request);
 }
 
 static void take_stat(const char *key, const uint16_t klen, const char *val, const uint32_t vlen,
@@ -329,6 +405,9 @@ static void take_stat(const char *key, const uint16_t klen, const char *val, con
 
 bool engine_stat(struct bench_engine *e, struct connection *c, const char *name, double *out) {
     ENGINE_ERROR_CODE code;
+    if (e->baseline != NULL) {
+        return false;
+    }
     stat_wanted = name;
     stat_found = false;
     do {

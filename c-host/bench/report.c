@@ -65,6 +65,25 @@ static void print_head(const struct settings *s, const char *title) {
     (void)putchar('\n');
 }
 
+/* The median without what the benchmark adds itself: making the key, reading the clock. */
+static void print_net(const struct settings *s, const struct histogram *all[ENGINES_MAX],
+                      const char *what) {
+    char label[48];
+    struct row row = {.label = label, .unit = "us"};
+    double harness = -1;
+    (void)snprintf(label, sizeof label, "%s p50 net of the harness", what);
+    for (size_t e = 0; e < s->engine_count; e++) {
+        row.values[e] = all[e]->count == 0 ? -1 : (double)histogram_at(all[e], 0.5) / 1000;
+        harness = s->engines[e].kind == CONTENDER_HARNESS ? row.values[e] : harness;
+    }
+    for (size_t e = 0; harness >= 0 && e < s->engine_count; e++) {
+        row.values[e] = row.values[e] < 0 ? -1 : row.values[e] - harness;
+    }
+    if (harness >= 0) {
+        print_row(s, &row);
+    }
+}
+
 static void print_latency(const struct settings *s, const struct histogram *all[ENGINES_MAX],
                           const char *what) {
     static const struct {
@@ -83,40 +102,51 @@ static void print_latency(const struct settings *s, const struct histogram *all[
         }
         print_row(s, &row);
     }
+    print_net(s, all, what);
+}
+
+/* In the order of the table. */
+static const struct {
+    enum figure figure;
+    const char *label;
+    const char *unit;
+} figures[FIGURES] = {
+    {FIG_SETS_PER_SECOND, "sets alone", "items/s"},
+    {FIG_TOTAL_PER_SECOND, "sets and drain", "items/s"},
+    {FIG_DRAIN_SECONDS, "drain after the sets", "s"},
+    {FIG_REFUSED, "refused for now, repeated", ""},
+    {FIG_RSS_PER_ITEM, "RSS beyond key+value", "bytes/item"},
+    {FIG_DIRTY_PER_ITEM, "private dirty beyond key+value", "bytes/item"},
+    {FIG_MEM_USED_PER_ITEM, "mem_used beyond key+value", "bytes/item"},
+    {FIG_ITEMS, "curr_items", ""},
+    {FIG_STOP_SECONDS, "destroy", "s"},
+    {FIG_START_SECONDS, "initialize", "s"},
+    {FIG_WARMUP_PER_SECOND, "warm-up", "items/s"},
+    {FIG_START_COMMAND_MS, "START, command to answer", "ms"},
+    {FIG_REVERT_MS, "REVERT, command to answer", "ms"},
+    {FIG_READ_BACK_PER_SECOND, "reading reverted keys back", "gets/s"},
+    {FIG_WRONG_VALUES, "wrong values after REVERT", ""},
+    {FIG_REVERT_SET_MAX_MS, "longest set during REVERT", "ms"},
+    {FIG_COMPLETE_MS, "COMPLETE, command to answer", "ms"},
+    {FIG_COMPLETE_GET_MAX_MS, "longest get during COMPLETE", "ms"},
+    {FIG_COMPLETE_SET_MAX_MS, "longest set during COMPLETE", "ms"},
+    {FIG_COMPLETE_WRONG, "wrong values after COMPLETE", ""},
+};
+
+const char *figure_name(enum figure figure) {
+    size_t i = 0;
+    while (figures[i].figure != figure) {
+        i++;
+    }
+    return figures[i].label;
 }
 
 static void print_figures(const struct settings *s,
                           const struct result results[ENGINES_MAX][THREAD_LISTS_MAX], size_t t) {
-    static const struct {
-        enum figure figure;
-        const char *label;
-        const char *unit;
-    } rows[] = {
-        {FIG_SETS_PER_SECOND, "sets alone", "items/s"},
-        {FIG_TOTAL_PER_SECOND, "sets and drain", "items/s"},
-        {FIG_DRAIN_SECONDS, "drain after the sets", "s"},
-        {FIG_REFUSED, "refused for now, repeated", ""},
-        {FIG_RSS_PER_ITEM, "RSS beyond key+value", "bytes/item"},
-        {FIG_DIRTY_PER_ITEM, "private dirty beyond key+value", "bytes/item"},
-        {FIG_MEM_USED_PER_ITEM, "mem_used beyond key+value", "bytes/item"},
-        {FIG_ITEMS, "curr_items", ""},
-        {FIG_STOP_SECONDS, "destroy", "s"},
-        {FIG_START_SECONDS, "initialize", "s"},
-        {FIG_WARMUP_PER_SECOND, "warm-up", "items/s"},
-        {FIG_START_COMMAND_MS, "START, command to answer", "ms"},
-        {FIG_REVERT_MS, "REVERT, command to answer", "ms"},
-        {FIG_READ_BACK_PER_SECOND, "reading reverted keys back", "gets/s"},
-        {FIG_WRONG_VALUES, "wrong values after REVERT", ""},
-        {FIG_REVERT_SET_MAX_MS, "longest set during REVERT", "ms"},
-        {FIG_COMPLETE_MS, "COMPLETE, command to answer", "ms"},
-        {FIG_COMPLETE_GET_MAX_MS, "longest get during COMPLETE", "ms"},
-        {FIG_COMPLETE_SET_MAX_MS, "longest set during COMPLETE", "ms"},
-        {FIG_COMPLETE_WRONG, "wrong values after COMPLETE", ""},
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct row row = {.label = rows[i].label, .unit = rows[i].unit};
+    for (size_t i = 0; i < FIGURES; i++) {
+        struct row row = {.label = figures[i].label, .unit = figures[i].unit};
         for (size_t e = 0; e < s->engine_count; e++) {
-            row.values[e] = results[e][t].figures[rows[i].figure];
+            row.values[e] = results[e][t].figures[figures[i].figure];
         }
         print_row(s, &row);
     }

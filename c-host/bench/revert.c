@@ -41,14 +41,13 @@ static void *work_on(void *argument) {
     uint64_t refused = 0;
     for (size_t place = 0; !atomic_load(&b->stop); place = (place + 1) % keys) {
         bool wrong = false;
-        const char *key = workload_key(b->w, c->first + place);
+        const struct bench_key key = workload_key(b->w, c->first + place);
         const uint64_t start = clock_ns();
         if (c->writes) {
-            c->failed = !engine_set(e, c->connection, key, s->key_size, b->value, s->value_size,
-                                    &refused) ||
+            c->failed = !engine_set(e, c->connection, &key, b->value, s->value_size, &refused) ||
                         c->failed;
         } else {
-            (void)engine_get(e, c->connection, key, s->key_size, -1, &wrong);
+            (void)engine_get(e, c->connection, &key, -1, &wrong);
         }
         const uint64_t took = clock_ns() - start;
         /* Only what overlaps the command counts. */
@@ -59,9 +58,22 @@ static void *work_on(void *argument) {
     return NULL;
 }
 
+static bool set_at(struct workload *w, struct connection *c, size_t place, const char *value,
+                   uint64_t *refused) {
+    const struct bench_key key = workload_key(w, place);
+    return engine_set(workload_engine(w), c, &key, value, workload_settings(w)->value_size,
+                      refused);
+}
+
+/* Whether the key at a place is there; with the value of that version, unless negative. */
+static bool get_at(struct workload *w, struct connection *c, size_t place, int version,
+                   bool *wrong) {
+    const struct bench_key key = workload_key(w, place);
+    return engine_get(workload_engine(w), c, &key, version < 0 ? -1 : version & 0xff, wrong);
+}
+
 static bool touch_keys(struct workload *w, struct connection *c, size_t touched, unsigned version) {
     const struct settings *s = workload_settings(w);
-    struct bench_engine *e = workload_engine(w);
     const char *value = workload_value(w, version);
     uint64_t refused = 0;
     const size_t added = touched / 10;
@@ -69,14 +81,14 @@ static bool touch_keys(struct workload *w, struct connection *c, size_t touched,
     const size_t updated = touched - added - deleted;
     bool good = true;
     for (size_t i = 0; good && i < updated; i++) {
-        good = engine_set(e, c, workload_key(w, i), s->key_size, value, s->value_size, &refused);
+        good = set_at(w, c, i, value, &refused);
     }
     for (size_t i = updated; good && i < updated + deleted; i++) {
-        good = engine_remove(e, c, workload_key(w, i), s->key_size);
+        const struct bench_key key = workload_key(w, i);
+        good = engine_remove(workload_engine(w), c, &key);
     }
     for (size_t i = 0; good && i < added; i++) {
-        good = engine_set(e, c, workload_key(w, s->keys + i), s->key_size, value, s->value_size,
-                          &refused);
+        good = set_at(w, c, s->keys + i, value, &refused);
     }
     return good;
 }
@@ -134,7 +146,6 @@ static bool command_beside_clients(struct workload *w, struct connection *c, uin
 static void read_back(struct workload *w, struct connection *c, size_t touched, unsigned version,
                       struct result *result) {
     const struct settings *s = workload_settings(w);
-    struct bench_engine *e = workload_engine(w);
     const size_t back = touched - touched / 10;
     uint64_t wrong_count = 0;
     bool wrong = false;
@@ -142,15 +153,13 @@ static void read_back(struct workload *w, struct connection *c, size_t touched, 
     for (size_t i = 0; i < back; i++) {
         const uint64_t begin = clock_ns();
         wrong = false;
-        const bool found =
-            engine_get(e, c, workload_key(w, i), s->key_size, (int)(version & 0xff), &wrong);
+        const bool found = get_at(w, c, i, (int)version, &wrong);
         histogram_add(&result->latency, clock_ns() - begin);
         wrong_count += !found || wrong ? 1 : 0;
     }
     const double seconds = (double)(clock_ns() - start) / 1e9;
     for (size_t i = 0; i < touched / 10; i++) {
-        wrong_count +=
-            engine_get(e, c, workload_key(w, s->keys + i), s->key_size, -1, &wrong) ? 1 : 0;
+        wrong_count += get_at(w, c, s->keys + i, -1, &wrong) ? 1 : 0;
     }
     result->figures[FIG_READ_BACK_PER_SECOND] = (double)back / seconds;
     result->figures[FIG_WRONG_VALUES] = (double)wrong_count;
@@ -162,21 +171,18 @@ static void read_back(struct workload *w, struct connection *c, size_t touched, 
 static uint64_t wrong_after_complete(struct workload *w, struct connection *c, size_t touched,
                                      unsigned version) {
     const struct settings *s = workload_settings(w);
-    struct bench_engine *e = workload_engine(w);
     const size_t tenth = touched / 10;
     const size_t updated = touched - 2 * tenth;
     uint64_t count = 0;
     for (size_t i = 0; i < updated + tenth; i++) {
         const bool there = i < updated;
         bool wrong = false;
-        const bool found = engine_get(e, c, workload_key(w, i), s->key_size,
-                                      there ? (int)(version & 0xff) : -1, &wrong);
+        const bool found = get_at(w, c, i, there ? (int)version : -1, &wrong);
         count += found != there || wrong ? 1 : 0;
     }
     for (size_t i = 0; i < tenth; i++) {
         bool wrong = false;
-        const bool found = engine_get(e, c, workload_key(w, s->keys + i), s->key_size,
-                                      (int)(version & 0xff), &wrong);
+        const bool found = get_at(w, c, s->keys + i, (int)version, &wrong);
         count += !found || wrong ? 1 : 0;
     }
     return count;
@@ -222,9 +228,7 @@ void workload_revert(struct workload *w, struct result *result) {
     /* Known values first, whatever earlier phases did to them. */
     const char *value = workload_value(w, before);
     for (size_t i = 0; i < touched; i++) {
-        result->failed =
-            !engine_set(e, c, workload_key(w, i), s->key_size, value, s->value_size, &refused) ||
-            result->failed;
+        result->failed = !set_at(w, c, i, value, &refused) || result->failed;
     }
     result->failed = !engine_drain(e, c) || result->failed;
     /* For an engine without online update all figures stay "-". */

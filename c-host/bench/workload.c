@@ -114,8 +114,11 @@ struct bench_engine *workload_engine(const struct workload *w) {
     return w->engine;
 }
 
-const char *workload_key(const struct workload *w, size_t place) {
-    return w->keys + (size_t)w->order[place % w->key_total] * w->settings->key_size;
+struct bench_key workload_key(const struct workload *w, size_t place) {
+    const size_t number = w->order[place % w->key_total];
+    return (struct bench_key){.text = w->keys + number * w->settings->key_size,
+                              .size = w->settings->key_size,
+                              .vbucket = (uint16_t)(number % w->settings->vbuckets)};
 }
 
 const char *workload_value(struct workload *w, unsigned version) {
@@ -134,17 +137,18 @@ static bool one_op(struct runner *r, size_t place, bool gets) {
     struct workload *w = r->w;
     const struct settings *s = w->settings;
     /* A host has the key in its read buffer: the miss on the benchmark's own key is not timed. */
-    char key[KEY_SIZE_MAX];
-    memcpy(key, workload_key(w, place), s->key_size);
+    char text[KEY_SIZE_MAX];
+    struct bench_key key = workload_key(w, place);
+    memcpy(text, key.text, s->key_size);
+    key.text = text;
     const uint64_t start = clock_ns();
     bool good;
     if (gets) {
         bool wrong = false;
-        good = engine_get(w->engine, r->connection, key, s->key_size, -1, &wrong);
+        good = engine_get(w->engine, r->connection, &key, -1, &wrong);
         histogram_add(&r->gets, clock_ns() - start);
     } else {
-        good = engine_set(w->engine, r->connection, key, s->key_size, w->value, s->value_size,
-                          &r->refused);
+        good = engine_set(w->engine, r->connection, &key, w->value, s->value_size, &r->refused);
         histogram_add(&r->latency, clock_ns() - start);
     }
     return good;
@@ -282,6 +286,9 @@ static void phase_load(struct workload *w, unsigned threads, struct result *resu
 }
 
 static void phase_restart(struct workload *w, struct result *result) {
+    if (engine_is_baseline(w->engine)) {
+        return;
+    }
     const uint64_t start = clock_ns();
     engine_stop(w->engine);
     const uint64_t stopped = clock_ns();
@@ -294,6 +301,9 @@ static void phase_restart(struct workload *w, struct result *result) {
     result->figures[FIG_STOP_SECONDS] = (double)(stopped - start) / 1e9;
     result->figures[FIG_START_SECONDS] = (double)(started - stopped) / 1e9;
     result->figures[FIG_ITEMS] = items;
+    wait_for_memory(w);
+    result->figures[FIG_MEM_USED_PER_ITEM] =
+        beyond(w->settings, 0, stat_or(w, "mem_used", -1));
     result->figures[FIG_WARMUP_PER_SECOND] =
         items > 0 ? items / ((double)(started - stopped) / 1e9) : -1;
 }
