@@ -131,6 +131,18 @@
 /* Code of a `TAP_OPAQUE` message: the window was reverted. */
 #define CHECKPOINT_ENGINE_TAP_OPAQUE_ONLINE_UPDATE_REVERT 6
 
+/* Statistic, as in memcached: the same as `mem_used`. */
+#define CHECKPOINT_ENGINE_STAT_BYTES "bytes"
+
+/* Statistic, as in memcached: `max_size`; without one, the memory of the machine or container. */
+#define CHECKPOINT_ENGINE_STAT_ENGINE_MAXBYTES "engine_maxbytes"
+
+/* Statistic, as in memcached: items stored since the start, overwritten ones included. */
+#define CHECKPOINT_ENGINE_STAT_TOTAL_ITEMS "total_items"
+
+/* Statistic, as in memcached: the same as `ep_expired`. */
+#define CHECKPOINT_ENGINE_STAT_RECLAIMED "reclaimed"
+
 /* Statistic: version of this engine. */
 #define CHECKPOINT_ENGINE_STAT_VERSION "ep_version"
 
@@ -445,6 +457,15 @@
 
 /* Statistic by state: memory of their tables without the items, in bytes. */
 #define CHECKPOINT_ENGINE_STAT_STATE_HT_MEMORY "vb_%s_ht_memory"
+
+/* Groups of statistics that memcached has, empty here: there are no slab classes. */
+#define CHECKPOINT_ENGINE_GROUP_ITEMS "items"
+
+/* The same. */
+#define CHECKPOINT_ENGINE_GROUP_SLABS "slabs"
+
+/* The same. */
+#define CHECKPOINT_ENGINE_GROUP_SIZES "sizes"
 
 /* Group of statistics: `vb_N`, the states of the vbuckets. */
 #define CHECKPOINT_ENGINE_GROUP_VBUCKET "vbucket"

@@ -17,7 +17,8 @@ mod text;
 mod value;
 
 use text::{edit_distance, shorten, split_unescaped};
-use value::{Legal, UNLIMITED, Value};
+pub(crate) use value::UNLIMITED;
+use value::{Legal, Value};
 
 /// Longest value, in bytes: the hosts' limit.
 const VALUE_BYTES_MAX: usize = 1023;

@@ -80,6 +80,14 @@ pub const CHECKPOINT_ENGINE_TAP_OPAQUE_ONLINE_UPDATE_END: u32 = 5;
 /// Code of a `TAP_OPAQUE` message: the window was reverted.
 pub const CHECKPOINT_ENGINE_TAP_OPAQUE_ONLINE_UPDATE_REVERT: u32 = 6;
 
+/// Statistic, as in memcached: the same as `mem_used`.
+pub const CHECKPOINT_ENGINE_STAT_BYTES: &CStr = c"bytes";
+/// Statistic, as in memcached: `max_size`; without one, the memory of the machine or container.
+pub const CHECKPOINT_ENGINE_STAT_ENGINE_MAXBYTES: &CStr = c"engine_maxbytes";
+/// Statistic, as in memcached: items stored since the start, overwritten ones included.
+pub const CHECKPOINT_ENGINE_STAT_TOTAL_ITEMS: &CStr = c"total_items";
+/// Statistic, as in memcached: the same as `ep_expired`.
+pub const CHECKPOINT_ENGINE_STAT_RECLAIMED: &CStr = c"reclaimed";
 /// Statistic: version of this engine.
 pub const CHECKPOINT_ENGINE_STAT_VERSION: &CStr = c"ep_version";
 /// Statistic: always `featured`.
@@ -293,6 +301,12 @@ pub const CHECKPOINT_ENGINE_STAT_STATE_QUEUE_SIZE: &CStr = c"vb_%s_queue_size";
 /// Statistic by state: memory of their tables without the items, in bytes.
 pub const CHECKPOINT_ENGINE_STAT_STATE_HT_MEMORY: &CStr = c"vb_%s_ht_memory";
 
+/// Groups of statistics that memcached has, empty here: there are no slab classes.
+pub const CHECKPOINT_ENGINE_GROUP_ITEMS: &CStr = c"items";
+/// The same.
+pub const CHECKPOINT_ENGINE_GROUP_SLABS: &CStr = c"slabs";
+/// The same.
+pub const CHECKPOINT_ENGINE_GROUP_SIZES: &CStr = c"sizes";
 /// Group of statistics: `vb_N`, the states of the vbuckets.
 pub const CHECKPOINT_ENGINE_GROUP_VBUCKET: &CStr = c"vbucket";
 /// Group of statistics: `vb_N`, the states that the vbuckets had in the store at the start.

@@ -121,6 +121,8 @@ pub(crate) struct Metrics {
     pub(crate) flusher_todo: Counter,
     /// Mutations that vbuckets had logged which were deleted since.
     pub(crate) enqueued_by_deleted: Counter,
+    /// How many of these gave a key an item.
+    pub(crate) stored_by_deleted: Counter,
     /// Cursors of streams that were dropped because they held back too much memory.
     pub(crate) cursors_dropped: Counter,
     /// Times that the housekeeper looked for checkpoints to close and cursors to drop.

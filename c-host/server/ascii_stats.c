@@ -16,6 +16,7 @@ static void add_stat(const char *key, const uint16_t klen, const char *val, cons
     if (klen == 0) {
         return;
     }
+    stats_note(c, key, klen, val, vlen);
     output_text(&c->out, "STAT ");
     output_copy(&c->out, key, klen);
     output_text(&c->out, " ");
@@ -25,14 +26,26 @@ static void add_stat(const char *key, const uint16_t klen, const char *val, cons
 
 /* There are no statistics by key prefix: nothing to switch or to dump. */
 static const char *detail_reply(const struct line *line) {
-    if (line->count == 3 && ascii_word_is(&line->words[2], "dump")) {
+    if (line->count > 2 && ascii_word_is(&line->words[2], "dump")) {
         return "END\r\n";
     }
-    if (line->count == 3 &&
+    if (line->count > 2 &&
         (ascii_word_is(&line->words[2], "on") || ascii_word_is(&line->words[2], "off"))) {
         return "OK\r\n";
     }
     return "CLIENT_ERROR usage: stats detail on|off|dump\r\n";
+}
+
+/* Engines have no slabs to list the keys of: each is empty. */
+static const char *cachedump_reply(const struct line *line) {
+    uint64_t number = 0;
+
+    if (line->count < 4) {
+        return "CLIENT_ERROR bad command line\r\n";
+    }
+    bool good = ascii_number(&line->words[2], UINT32_MAX, &number) &&
+                ascii_number(&line->words[3], UINT32_MAX, &number);
+    return good ? "END\r\n" : BAD_FORMAT;
 }
 
 /* The host's own groups; false: ask the engine. */
@@ -51,11 +64,12 @@ static bool host_group(struct conn *c, const struct line *line, enum outcome *ou
         reply = "END\r\n";
     } else if (ascii_word_is(group, "aggregate")) {
         stats_host(c, add_stat);
+        stats_limit(c, add_stat);
         reply = "END\r\n";
     } else if (ascii_word_is(group, "detail")) {
         reply = detail_reply(line);
     } else if (ascii_word_is(group, "cachedump")) {
-        reply = "CLIENT_ERROR bad command line\r\n";
+        reply = cachedump_reply(line);
     } else if (membase && ascii_word_is(group, "topkeys")) {
         reply = "ERROR\r\n";
     }
@@ -124,6 +138,9 @@ enum outcome ascii_stats(struct conn *c, const struct line *line) {
         output_cut(&c->out, &c->mark);
         conn_engine_blocked(c);
         return OUTCOME_BLOCKED;
+    }
+    if (all) {
+        stats_limit(c, add_stat);
     }
     /* Without a group the engine's result does not matter. */
     return finish_group(c, line, all ? ENGINE_SUCCESS : code);

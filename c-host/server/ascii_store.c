@@ -3,20 +3,18 @@
  *
  *   set <key> <flags> <exptime> <bytes> [noreply]
  *   cas <key> <flags> <exptime> <bytes> <unique> [noreply]
+ *
+ * Whatever is refused, the value that the line announces is dropped and never taken
+ * for a command. A line that announces no length ends the connection: where the next
+ * command begins is not known.
  */
 #include "ascii.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define BAD_FORMAT "CLIENT_ERROR bad command line format\r\n"
 #define TOO_LARGE "SERVER_ERROR object too large for cache\r\n"
 #define NO_MEMORY "SERVER_ERROR out of memory storing object\r\n"
-
-/* What hosts with the memcached layout make of a negative time: 30 days and 1 s. */
-#define EXPIRED_SECONDS 2592001
 
 struct storage {
     struct word key;
@@ -26,44 +24,20 @@ struct storage {
     uint64_t cas;
 };
 
-/* A 32-bit signed decimal number. */
-static bool parse_exptime(const struct word *word, enum ch_layout layout, rel_time_t *result) {
-    char text[16];
-    char *end = NULL;
-
-    if (word->length == 0 || word->length >= sizeof(text)) {
-        return false;
-    }
-    memcpy(text, word->text, word->length);
-    text[word->length] = '\0';
-    errno = 0;
-    long number = strtol(text, &end, 10);
-    if (errno != 0 || *end != '\0' || number < INT32_MIN || number > INT32_MAX) {
-        return false;
-    }
-    if (number < 0 && layout == CH_LAYOUT_MEMCACHED) {
-        number = EXPIRED_SECONDS;
-    }
-    *result = (rel_time_t)(int32_t)number;
-    return true;
-}
-
 /* NULL when fine, else what to answer. */
 static const char *parse_storage(struct conn *c, const struct line *line,
                                  ENGINE_STORE_OPERATION operation, struct storage *s) {
     size_t plain = operation == OPERATION_CAS ? 6 : 5;
+    /* A word more than these does not matter, unless it is noreply. */
+    size_t count = ascii_take_noreply(c, line, 5);
     uint64_t flags = 0;
 
-    *s = (struct storage){0};
-    if (line->count == plain + 1 && ascii_word_is(&line->words[plain], "noreply")) {
-        c->noreply = true;
-    } else if (line->count != plain) {
+    if (line->count < plain || count > plain + 1) {
         return "ERROR\r\n";
     }
     s->key = line->words[1];
     if (s->key.length > KEY_BYTES_MAX || !ascii_number(&line->words[2], UINT32_MAX, &flags) ||
-        !parse_exptime(&line->words[3], c->worker->server->settings.layout, &s->exptime) ||
-        !ascii_number(&line->words[4], INT32_MAX, &s->nbytes)) {
+        !ascii_exptime(c, &line->words[3], &s->exptime)) {
         return BAD_FORMAT;
     }
     if (operation == OPERATION_CAS && !ascii_number(&line->words[5], UINT64_MAX, &s->cas)) {
@@ -71,6 +45,19 @@ static const char *parse_storage(struct conn *c, const struct line *line,
     }
     s->flags = htonl((uint32_t)flags);
     return NULL;
+}
+
+static enum outcome refuse(struct conn *c, const struct line *line, const struct storage *s,
+                           const char *text) {
+    ascii_reply(c, text);
+    conn_swallow(c, line->bytes + s->nbytes + 2, CONN_COMMAND);
+    return OUTCOME_DONE;
+}
+
+/* The line does not say how long the value is. */
+static enum outcome refuse_for_good(struct conn *c, const struct line *line) {
+    c->close_after_write = true;
+    return ascii_finish(c, line, line->count < 5 ? "ERROR\r\n" : BAD_FORMAT);
 }
 
 /* Answers and drops the value; after a failed set no old value may survive. */
@@ -85,21 +72,22 @@ static enum outcome allocate_failed(struct conn *c, const struct line *line,
     if (operation == OPERATION_SET) {
         server->v1->remove(server->handle, c, s->key.text, s->key.length, 0, 0);
     }
-    ascii_reply(c, code == ENGINE_E2BIG ? TOO_LARGE : NO_MEMORY);
-    conn_swallow(c, line->bytes + s->nbytes + 2, CONN_COMMAND);
-    return OUTCOME_DONE;
+    return refuse(c, line, s, code == ENGINE_E2BIG ? TOO_LARGE : NO_MEMORY);
 }
 
 enum outcome ascii_store_begin(struct conn *c, const struct line *line,
                                ENGINE_STORE_OPERATION operation) {
     const struct server *server = c->worker->server;
-    struct storage s;
+    struct storage s = {0};
     item *it = NULL;
     item_info info;
 
+    if (line->count < 5 || !ascii_number(&line->words[4], INT64_MAX, &s.nbytes)) {
+        return refuse_for_good(c, line);
+    }
     const char *complaint = parse_storage(c, line, operation, &s);
     if (complaint != NULL) {
-        return ascii_finish(c, line, complaint);
+        return refuse(c, line, &s, complaint);
     }
     if (s.nbytes > server->settings.item_bytes_max) {
         return allocate_failed(c, line, &s, operation, ENGINE_E2BIG);
@@ -122,9 +110,7 @@ enum outcome ascii_store_begin(struct conn *c, const struct line *line,
     server->v1->item_set_cas(server->handle, c, it, s.cas);
     if (!conn_item_info(c, it, &info) || !conn_begin_value(c, it, &info, s.nbytes)) {
         conn_release_item(c, it);
-        ascii_reply(c, "SERVER_ERROR error getting item data\r\n");
-        conn_swallow(c, line->bytes + s.nbytes + 2, CONN_COMMAND);
-        return OUTCOME_DONE;
+        return refuse(c, line, &s, "SERVER_ERROR error getting item data\r\n");
     }
     c->operation = operation;
     conn_consume(c, line->bytes);
@@ -182,6 +168,9 @@ enum outcome ascii_store(struct conn *c) {
             conn_engine_blocked(c);
             return OUTCOME_BLOCKED;
         }
+    }
+    if (c->operation == OPERATION_CAS) {
+        stats_count_cas(c, code);
     }
     const char *reply = store_reply(c, code);
     if (reply == NULL) {

@@ -16,6 +16,7 @@ static void add_stat(const char *key, const uint16_t klen, const char *val, cons
     if (klen == 0) {
         return;
     }
+    stats_note(c, key, klen, val, vlen);
     bin_reply(c, &(struct bin_reply){.key = key, .keylen = klen, .body = val, .bodylen = vlen});
 }
 
@@ -45,6 +46,7 @@ static bool host_group(struct conn *c, const struct bin_request *r) {
     }
     if (has_prefix(r, "aggregate")) {
         stats_host(c, add_stat);
+        stats_limit(c, add_stat);
         return true;
     }
     /* There are no statistics by key prefix: nothing to switch or to dump. */
@@ -66,6 +68,8 @@ enum outcome bin_stats(struct conn *c, const struct bin_request *r) {
         code = server->v1->get_stats(server->handle, c, all ? NULL : r->key, r->keylen, add_stat);
     }
     if (code == ENGINE_EWOULDBLOCK) {
+        /* The second call starts afresh. */
+        output_cut(&c->out, &c->mark);
         conn_engine_blocked(c);
         return OUTCOME_BLOCKED;
     }
@@ -75,6 +79,7 @@ enum outcome bin_stats(struct conn *c, const struct bin_request *r) {
     }
     if (all) {
         stats_host(c, add_stat);
+        stats_limit(c, add_stat);
     }
     return finish(c, r);
 }

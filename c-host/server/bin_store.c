@@ -106,6 +106,9 @@ enum outcome bin_store(struct conn *c) {
     } else if (code != ENGINE_SUCCESS) {
         status = bin_status(c, call_of(c->operation), code);
     }
+    if (c->operation == OPERATION_CAS) {
+        stats_count_cas(c, code);
+    }
     if (status == BIN_STATUS_CLOSE) {
         return OUTCOME_CLOSE;
     }

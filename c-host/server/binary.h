@@ -84,5 +84,7 @@ enum outcome bin_stats(struct conn *c, const struct bin_request *r);
 /* tap.c: a complete request; an answer to one of our events, perhaps not all there yet */
 enum outcome tap_request(struct conn *c, const struct bin_request *r);
 enum outcome tap_response(struct conn *c, const struct bin_request *r);
+/* Whether the packet is an event whose sender would not learn that it was refused. */
+bool tap_goes_unanswered(const struct conn *c, const struct bin_request *r);
 
 #endif

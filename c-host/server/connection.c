@@ -18,6 +18,9 @@
 #define DISCARD_BYTES 16384
 #define DISCARD_ROUNDS_MAX 16
 
+/* A client may send so much of a get before it reads what comes of it. */
+#define AHEAD_BYTES_MAX (8U * 1024 * 1024)
+
 /* What is left of a turn, so that other connections get theirs. */
 struct turn {
     int commands;
@@ -47,6 +50,7 @@ static struct conn *take_unused(struct worker *worker) {
     if (c == NULL) {
         return NULL;
     }
+    atomic_fetch_add(&worker->server->connection_structures, 1);
     c->worker = worker;
     c->next_all = worker->all;
     worker->all = c;
@@ -71,35 +75,6 @@ static bool arm(struct conn *c, short what) {
     }
     c->armed = what;
     return true;
-}
-
-size_t conn_available(const struct conn *c) {
-    return c->in.end - c->in.start;
-}
-
-char *conn_input(struct conn *c) {
-    return c->in.bytes + c->in.start;
-}
-
-void conn_consume(struct conn *c, size_t count) {
-    c->in.start += count;
-    if (c->in.start == c->in.end) {
-        c->in.start = 0;
-        c->in.end = 0;
-    }
-}
-
-static void move_input_to_front(struct input *in) {
-    memmove(in->bytes, in->bytes + in->start, in->end - in->start);
-    in->end -= in->start;
-    in->start = 0;
-}
-
-/* Engines read 64-bit members of a request, so it has to be 8-aligned. */
-void conn_align_input(struct conn *c) {
-    if (c->in.start % 8 != 0) {
-        move_input_to_front(&c->in);
-    }
 }
 
 void conn_swallow(struct conn *c, uint64_t count, enum conn_state after) {
@@ -152,11 +127,6 @@ ENGINE_ERROR_CODE conn_take_status(struct conn *c) {
     return status;
 }
 
-static void forget_input(struct conn *c) {
-    free(c->in.bytes);
-    c->in = (struct input){0};
-}
-
 struct conn *conn_new(struct worker *worker, int fd) {
     struct server *server = worker->server;
     struct conn *c = take_unused(worker);
@@ -172,12 +142,14 @@ struct conn *conn_new(struct worker *worker, int fd) {
     c->need = 1;
     c->close_after_write = false;
     c->flush_first = false;
+    c->reads_ahead = false;
     c->blocked = false;
     c->notified = false;
     c->early_notified = false;
     c->status = ENGINE_SUCCESS;
     c->mark_kept = false;
-    c->get_offset = 0;
+    c->get = (struct multiget){0};
+    c->touch = NULL;
     c->tap_iterator = NULL;
     c->tap_asleep = false;
     atomic_store(&c->references, 1);
@@ -244,7 +216,7 @@ static void conn_close(struct conn *c) {
         conn_release_item(c, c->item);
         c->item = NULL;
     }
-    forget_input(c);
+    conn_forget_input(c);
     c->in_use = false;
     atomic_fetch_sub(&server->connections, 1);
     if (atomic_fetch_sub(&c->references, 1) == 1) {
@@ -281,32 +253,6 @@ static bool must_flush(const struct conn *c) {
             out->count - out->first >= PENDING_SEGMENTS_MAX);
 }
 
-/* Makes room for need bytes in all; false when out of memory. */
-static bool make_room(struct conn *c, size_t need) {
-    struct input *in = &c->in;
-    /* In whole buffers, or a long line would arrive byte by byte. */
-    size_t size = (need + READ_BUFFER_BYTES - 1) / READ_BUFFER_BYTES * READ_BUFFER_BYTES;
-
-    if (in->bytes != NULL && in->start == in->end && in->size > READ_BUFFER_BYTES &&
-        size == READ_BUFFER_BYTES) {
-        /* The large buffer of one large packet is not kept. */
-        forget_input(c);
-    }
-    if (in->start > 0 && in->size - in->start < size) {
-        move_input_to_front(in);
-    }
-    if (in->size >= size) {
-        return true;
-    }
-    char *grown = realloc(in->bytes, size);
-    if (grown == NULL) {
-        return false;
-    }
-    in->bytes = grown;
-    in->size = size;
-    return true;
-}
-
 static enum step receive_result(struct conn *c, ssize_t count) {
     if (count > 0) {
         count_add(&c->worker->counters.bytes_read, (unsigned long long)count);
@@ -321,15 +267,26 @@ static enum step receive_result(struct conn *c, ssize_t count) {
     return STEP_CLOSE;
 }
 
+/* Only packets of the binary protocol are larger than the buffer that everybody has. */
+static enum step no_room(struct conn *c) {
+    ch_log(c->worker->server->host, EXTENSION_LOG_INFO, c,
+           "No memory for a large packet; all connections together have %llu bytes",
+           atomic_load(&c->worker->server->input_bytes));
+    if (c->protocol != PROTOCOL_BINARY || c->state != CONN_COMMAND ||
+        bin_no_room(c) == OUTCOME_CLOSE) {
+        c->close_after_write = true;
+    }
+    return STEP_AGAIN;
+}
+
 /* Reads into the input buffer; what was queued goes out first. */
 static enum step receive_input(struct conn *c, size_t need) {
     if (c->out.count > c->out.first) {
         c->flush_first = true;
         return STEP_AGAIN;
     }
-    if (!make_room(c, need)) {
-        ch_log(c->worker->server->host, EXTENSION_LOG_WARNING, c, "Out of memory for input");
-        return STEP_CLOSE;
+    if (!conn_make_room(c, need)) {
+        return no_room(c);
     }
     struct input *in = &c->in;
     ssize_t count = recv(atomic_load(&c->fd), in->bytes + in->end, in->size - in->end, 0);
@@ -470,6 +427,33 @@ static enum step stream_step(struct conn *c, struct turn *turn, enum step idle) 
     return STEP_AGAIN;
 }
 
+/*
+ * The socket takes no more output. Clients send all of a get before they read, so
+ * the rest of its line is received meanwhile, as far as there is room for it.
+ */
+static enum step wait_for_output(struct conn *c) {
+    size_t available = conn_available(c);
+    struct input *in = &c->in;
+
+    c->reads_ahead = c->get.open && available < AHEAD_BYTES_MAX &&
+                     (available == 0 || memchr(conn_input(c), '\n', available) == NULL) &&
+                     conn_make_room(c, available + 1);
+    if (!c->reads_ahead) {
+        return STEP_WRITE;
+    }
+    ssize_t count = recv(atomic_load(&c->fd), in->bytes + in->end, in->size - in->end, 0);
+    if (count > 0) {
+        in->end += (size_t)count;
+    }
+    enum step step = receive_result(c, count);
+    if (step == STEP_CLOSE && count == 0) {
+        /* It sends nothing more, and may still read. */
+        c->reads_ahead = false;
+        return STEP_WRITE;
+    }
+    return step == STEP_READ ? STEP_WRITE : step;
+}
+
 static enum step next_step(struct conn *c, struct turn *turn) {
     if (c->out.failed) {
         return STEP_CLOSE;
@@ -480,7 +464,7 @@ static enum step next_step(struct conn *c, struct turn *turn) {
         case FLUSH_DONE:
             break;
         case FLUSH_WOULD_BLOCK:
-            return STEP_WRITE;
+            return wait_for_output(c);
         case FLUSH_ERROR:
             return STEP_CLOSE;
         }
@@ -529,11 +513,12 @@ void conn_drive(struct conn *c) {
         }
         break;
     case STEP_WRITE:
-        if (arm(c, EV_WRITE)) {
+        if (arm(c, c->reads_ahead ? EV_READ | EV_WRITE : EV_WRITE)) {
             return;
         }
         break;
     case STEP_YIELD:
+        count_add(&c->worker->counters.yields, 1);
         if (arm(c, EV_READ)) {
             event_active(&c->event, EV_READ, 0);
             return;

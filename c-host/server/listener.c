@@ -68,6 +68,7 @@ static void on_rested(evutil_socket_t fd, short what, void *arg) {
 
     (void)fd;
     (void)what;
+    atomic_fetch_sub(&listener->server->listeners_resting, 1);
     event_add(&listener->event, NULL);
 }
 
@@ -78,6 +79,8 @@ static void rest(struct listener *listener) {
            strerror(errno));
     if (event_add(&listener->rest_timer, &pause) == 0) {
         event_del(&listener->event);
+        atomic_fetch_add(&listener->server->listeners_resting, 1);
+        count_add(&listener->server->listeners_rested, 1);
     }
 }
 

@@ -2,21 +2,18 @@
  * The ASCII protocol: command lines.
  *
  * A line stays in the input until its command is finished, so a command that
- * blocked is simply run again; a get goes on at conn.get_offset.
+ * blocked is simply run again. Only a get consumes its line key by key.
  */
 #include "ascii.h"
 
-#include <arpa/inet.h>
 #include <inttypes.h>
 #include <string.h>
 
-#define BAD_FORMAT "CLIENT_ERROR bad command line format\r\n"
 #define NUMBER_DIGITS_MAX 20
 #define VERBOSITY_MAX 2
 
-/* With this much to send, a get sends it before it asks for the next key. */
-#define GET_PENDING_BYTES_MAX 65536
-#define GET_PENDING_SEGMENTS_MAX 512
+/* What hosts with the memcached layout make of a negative time: 30 days and 1 s. */
+#define EXPIRED_SECONDS 2592001
 
 bool ascii_next_word(const struct line *line, size_t *offset, struct word *word) {
     size_t at = *offset;
@@ -38,21 +35,63 @@ bool ascii_word_is(const struct word *word, const char *text) {
     return word->length == strlen(text) && memcmp(word->text, text, word->length) == 0;
 }
 
-bool ascii_number(const struct word *word, uint64_t max, uint64_t *result) {
-    uint64_t number = 0;
+static bool is_space(char character) {
+    return character == ' ' || (character >= '\t' && character <= '\r');
+}
 
-    if (word->length == 0 || word->length > NUMBER_DIGITS_MAX) {
-        return false;
+/* Sign and size of a number; its end is the word's end or white space. */
+static bool parse(const struct word *word, bool *negative, uint64_t *size) {
+    size_t at = 0;
+
+    while (at < word->length && is_space(word->text[at])) {
+        at++;
     }
-    for (size_t i = 0; i < word->length; i++) {
-        unsigned digit = (unsigned)(unsigned char)word->text[i] - '0';
-        if (digit > 9 || number > (UINT64_MAX - digit) / 10) {
+    *negative = at < word->length && word->text[at] == '-';
+    if (at < word->length && (*negative || word->text[at] == '+')) {
+        at++;
+    }
+    size_t first = at;
+    *size = 0;
+    while (at < word->length && word->text[at] >= '0' && word->text[at] <= '9') {
+        unsigned digit = (unsigned)(word->text[at] - '0');
+        if (*size > (UINT64_MAX - digit) / 10) {
             return false;
         }
-        number = number * 10 + digit;
+        *size = *size * 10 + digit;
+        at++;
     }
-    *result = number;
-    return number <= max;
+    return at > first && (at == word->length || is_space(word->text[at]));
+}
+
+bool ascii_number(const struct word *word, uint64_t max, uint64_t *result) {
+    bool negative = false;
+
+    return parse(word, &negative, result) && (!negative || *result == 0) && *result <= max;
+}
+
+bool ascii_signed(const struct word *word, int64_t *result) {
+    bool negative = false;
+    uint64_t size = 0;
+
+    if (!parse(word, &negative, &size) || size > (uint64_t)INT64_MAX + (negative ? 1 : 0)) {
+        return false;
+    }
+    *result = negative ? (int64_t)(0 - size) : (int64_t)size;
+    return true;
+}
+
+/* Real hosts read 64 bits and keep 32. */
+bool ascii_exptime(const struct conn *c, const struct word *word, rel_time_t *result) {
+    int64_t number = 0;
+
+    if (!ascii_signed(word, &number)) {
+        return false;
+    }
+    *result = (rel_time_t)(uint64_t)number;
+    if (c->worker->server->settings.layout == CH_LAYOUT_MEMCACHED && (int32_t)*result < 0) {
+        *result = EXPIRED_SECONDS;
+    }
+    return true;
 }
 
 void ascii_reply(struct conn *c, const char *text) {
@@ -74,138 +113,53 @@ const char *ascii_bad_result(struct conn *c, const char *function, ENGINE_ERROR_
     return "SERVER_ERROR internal error\r\n";
 }
 
-static bool starts_with_get(const struct conn *c, const char *text) {
-    size_t available = conn_available(c);
-
-    return (available >= 4 && memcmp(text, "get ", 4) == 0) ||
-           (available >= 5 && memcmp(text, "gets ", 5) == 0);
-}
-
-/* A complete line, DONE; or READ; or a line too long, which ends the connection. */
-static enum outcome take_line(struct conn *c, struct line *line) {
-    char *text = conn_input(c);
-    size_t available = conn_available(c);
-    size_t limit = starts_with_get(c, text) ? GET_LINE_BYTES_MAX : LINE_BYTES_MAX;
-    size_t visible = available < limit ? available : limit;
-    const char *end = visible > 0 ? memchr(text, '\n', visible) : NULL;
-
-    if (end == NULL && available < limit) {
-        c->need = available + 1;
-        return OUTCOME_READ;
-    }
-    if (end == NULL) {
-        output_text(&c->out, "CLIENT_ERROR line too long\r\n");
-        c->close_after_write = true;
-        return OUTCOME_FLUSH;
-    }
-    *line = (struct line){.text = text, .length = (size_t)(end - text)};
-    line->bytes = line->length + 1;
-    if (line->length > 0 && text[line->length - 1] == '\r') {
-        line->length--;
-    }
+static void split(struct line *line) {
     size_t offset = 0;
     struct word word;
-    while (ascii_next_word(line, &offset, &word)) {
+
+    while (line->count <= WORDS_MAX && ascii_next_word(line, &offset, &word)) {
         if (line->count < WORDS_MAX) {
             line->words[line->count] = word;
-        } else if (line->count == WORDS_MAX) {
-            /* Only get has more words, and it goes over the line by itself. */
-            line->count++;
-            break;
         }
         line->count++;
     }
-    return OUTCOME_DONE;
 }
 
-static bool send_hit(struct conn *c, const struct word *key, item *it, bool with_cas) {
-    char numbers[80];
-    item_info info;
+/*
+ * DONE: a line, which is complete or the beginning of a long get; or READ; or a
+ * line too long, which ends the connection.
+ */
+static enum outcome take_line(struct conn *c, struct line *line) {
+    char *text = conn_input(c);
+    size_t available = conn_available(c);
+    size_t visible = available < LINE_BYTES_MAX ? available : LINE_BYTES_MAX;
+    const char *end = visible > 0 ? memchr(text, '\n', visible) : NULL;
 
-    if (it == NULL || !conn_item_info(c, it, &info) || info.nvalue != 1 ||
-        info.value[0].iov_len != info.nbytes) {
-        ch_log(c->worker->server->host, EXTENSION_LOG_WARNING, c,
-               "The engine cannot describe an item that get returned");
-        if (it != NULL) {
-            conn_release_item(c, it);
+    if (end == NULL && available < LINE_BYTES_MAX) {
+        c->need = available + 1;
+        return OUTCOME_READ;
+    }
+    *line = (struct line){.text = text, .length = visible, .complete = end != NULL};
+    if (line->complete) {
+        line->length = (size_t)(end - text);
+        line->bytes = line->length + 1;
+        if (line->length > 0 && text[line->length - 1] == '\r') {
+            line->length--;
         }
-        return false;
     }
-    if (with_cas) {
-        snprintf(numbers, sizeof(numbers), " %u %u %" PRIu64 "\r\n", ntohl(info.flags), info.nbytes,
-                 info.cas);
-    } else {
-        snprintf(numbers, sizeof(numbers), " %u %u\r\n", ntohl(info.flags), info.nbytes);
+    split(line);
+    if (line->complete || (line->count > 0 && ascii_is_get(&line->words[0]))) {
+        return OUTCOME_DONE;
     }
-    output_text(&c->out, "VALUE ");
-    output_copy(&c->out, key->text, key->length);
-    output_text(&c->out, numbers);
-    if (!output_item(&c->out, info.value[0].iov_base, info.nbytes, it)) {
-        conn_release_item(c, it);
-        return false;
-    }
-    output_text(&c->out, "\r\n");
-    return true;
+    output_text(&c->out, "CLIENT_ERROR line too long\r\n");
+    c->close_after_write = true;
+    return OUTCOME_FLUSH;
 }
 
-/* Before the first lookup, so that an error comes alone. */
-static bool keys_are_good(const struct line *line) {
-    size_t offset = line->words[0].length;
-    struct word key;
-
-    while (ascii_next_word(line, &offset, &key)) {
-        if (key.length > KEY_BYTES_MAX) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static enum outcome get(struct conn *c, const struct line *line, bool with_cas) {
-    const struct server *server = c->worker->server;
-    struct counters *counters = &c->worker->counters;
-    size_t offset = c->get_offset;
-    struct word key;
-
-    if (offset == 0) {
-        if (line->count < 2) {
-            return ascii_finish(c, line, "ERROR\r\n");
-        }
-        if (!keys_are_good(line)) {
-            return ascii_finish(c, line, BAD_FORMAT);
-        }
-        offset = (size_t)(line->words[0].text - line->text) + line->words[0].length;
-    }
-    while (ascii_next_word(line, &offset, &key)) {
-        item *it = NULL;
-        ENGINE_ERROR_CODE code = conn_take_status(c);
-        if (code == ENGINE_SUCCESS) {
-            code = server->v1->get(server->handle, c, &it, key.text, (int)key.length, 0);
-        }
-        if (code == ENGINE_EWOULDBLOCK) {
-            c->get_offset = (size_t)(key.text - line->text);
-            conn_engine_blocked(c);
-            return OUTCOME_BLOCKED;
-        }
-        /* Whatever is not a hit is a miss in this protocol. */
-        bool hit = code == ENGINE_SUCCESS && send_hit(c, &key, it, with_cas);
-        count_add(&counters->cmd_get, 1);
-        count_add(hit ? &counters->get_hits : &counters->get_misses, 1);
-        if (c->out.pending >= GET_PENDING_BYTES_MAX ||
-            c->out.count - c->out.first >= GET_PENDING_SEGMENTS_MAX) {
-            c->get_offset = offset;
-            return OUTCOME_FLUSH;
-        }
-    }
-    c->get_offset = 0;
-    return ascii_finish(c, line, "END\r\n");
-}
-
-/* "noreply" as the last word; it does not count as an argument. */
-static size_t take_noreply(struct conn *c, const struct line *line) {
+size_t ascii_take_noreply(struct conn *c, const struct line *line, size_t needed) {
     size_t count = line->count;
 
-    if (count > 1 && count <= WORDS_MAX && ascii_word_is(&line->words[count - 1], "noreply")) {
+    if (count > needed && count <= WORDS_MAX && ascii_word_is(&line->words[count - 1], "noreply")) {
         c->noreply = true;
         return count - 1;
     }
@@ -215,7 +169,7 @@ static size_t take_noreply(struct conn *c, const struct line *line) {
 static enum outcome delete_key(struct conn *c, const struct line *line) {
     const struct server *server = c->worker->server;
     const struct word *key = &line->words[1];
-    size_t count = take_noreply(c, line);
+    size_t count = ascii_take_noreply(c, line, 2);
 
     if (count < 2 || count > 3) {
         return ascii_finish(c, line, "ERROR\r\n");
@@ -272,7 +226,9 @@ static enum outcome arithmetic(struct conn *c, const struct line *line, bool inc
     uint64_t cas = 0;
     uint64_t result = 0;
 
-    if (take_noreply(c, line) != 3) {
+    size_t count = ascii_take_noreply(c, line, 3);
+
+    if (count < 3 || count > 4) {
         return ascii_finish(c, line, "ERROR\r\n");
     }
     if (key->length > KEY_BYTES_MAX) {
@@ -306,13 +262,13 @@ static enum outcome arithmetic(struct conn *c, const struct line *line, bool inc
 
 static enum outcome flush_all(struct conn *c, const struct line *line) {
     const struct server *server = c->worker->server;
-    size_t count = take_noreply(c, line);
-    uint64_t when = 0;
+    size_t count = ascii_take_noreply(c, line, 1);
+    int64_t when = 0;
 
-    if (count > 2) {
+    if (count > 3) {
         return ascii_finish(c, line, "ERROR\r\n");
     }
-    if (count == 2 && !ascii_number(&line->words[1], UINT32_MAX, &when)) {
+    if (count > 1 && !ascii_signed(&line->words[1], &when)) {
         return ascii_finish(c, line, BAD_FORMAT);
     }
     ENGINE_ERROR_CODE code = conn_take_status(c);
@@ -334,9 +290,10 @@ static enum outcome flush_all(struct conn *c, const struct line *line) {
 
 static enum outcome verbosity(struct conn *c, const struct line *line) {
     ch_host *host = c->worker->server->host;
+    size_t count = ascii_take_noreply(c, line, 2);
     uint64_t level = 0;
 
-    if (take_noreply(c, line) != 2 || !ascii_number(&line->words[1], UINT64_MAX, &level)) {
+    if (count < 2 || count > 3 || !ascii_number(&line->words[1], UINT64_MAX, &level)) {
         return ascii_finish(c, line, "ERROR\r\n");
     }
     ch_log_set_level(host,
@@ -368,11 +325,8 @@ static enum outcome dispatch(struct conn *c, const struct line *line) {
     const struct word *command = &line->words[0];
     int operation = storage_operation(command);
 
-    if (ascii_word_is(command, "get")) {
-        return get(c, line, false);
-    }
-    if (ascii_word_is(command, "gets")) {
-        return get(c, line, true);
+    if (ascii_is_get(command)) {
+        return ascii_get_begin(c, line);
     }
     if (operation != 0) {
         return ascii_store_begin(c, line, (ENGINE_STORE_OPERATION)operation);
@@ -385,6 +339,9 @@ static enum outcome dispatch(struct conn *c, const struct line *line) {
     }
     if (ascii_word_is(command, "decr")) {
         return arithmetic(c, line, false);
+    }
+    if (ascii_word_is(command, "touch")) {
+        return ascii_touch(c, line);
     }
     if (ascii_word_is(command, "stats")) {
         return ascii_stats(c, line);
@@ -407,6 +364,10 @@ static enum outcome dispatch(struct conn *c, const struct line *line) {
 
 enum outcome ascii_command(struct conn *c) {
     struct line line;
+
+    if (c->get.open) {
+        return ascii_get_keys(c);
+    }
     enum outcome taken = take_line(c, &line);
 
     if (taken != OUTCOME_DONE) {

@@ -312,13 +312,19 @@ static bool add_response(const void *key, uint16_t keylen, const void *ext, uint
                                      .keylen = keylen,
                                      .body = body,
                                      .bodylen = bodylen});
+    c->answered_success = status == PROTOCOL_BINARY_RESPONSE_SUCCESS;
     return !c->out.failed;
+}
+
+static bool is_touch(uint8_t opcode) {
+    return opcode == PROTOCOL_BINARY_CMD_TOUCH || opcode == PROTOCOL_BINARY_CMD_GAT ||
+           opcode == PROTOCOL_BINARY_CMD_GATQ;
 }
 
 static enum outcome unknown(struct conn *c, const struct bin_request *r) {
     const struct server *server = c->worker->server;
 
-    count_add(&c->worker->counters.cmd_unknown, 1);
+    c->answered_success = false;
     ENGINE_ERROR_CODE code = conn_take_status(c);
     if (code == ENGINE_SUCCESS) {
         conn_align_input(c);
@@ -328,6 +334,10 @@ static enum outcome unknown(struct conn *c, const struct bin_request *r) {
     if (code == ENGINE_EWOULDBLOCK) {
         conn_engine_blocked(c);
         return OUTCOME_BLOCKED;
+    }
+    count_add(&c->worker->counters.cmd_unknown, 1);
+    if (is_touch(r->opcode)) {
+        stats_count_touch(c, code == ENGINE_SUCCESS && c->answered_success);
     }
     if (code != ENGINE_SUCCESS) {
         /* Real hosts leave these bytes for whoever comes next. */
@@ -424,6 +434,15 @@ static enum outcome whole_packet(struct conn *c, struct bin_request *r) {
         return unknown(c, r);
     }
     return tap_request(c, r);
+}
+
+enum outcome bin_no_room(struct conn *c) {
+    struct bin_request r = bin_request_of(c);
+
+    if (c->request.request.magic == PROTOCOL_BINARY_RES || tap_goes_unanswered(c, &r)) {
+        return OUTCOME_CLOSE;
+    }
+    return bin_refuse(c, PROTOCOL_BINARY_RESPONSE_ETMPFAIL);
 }
 
 enum outcome bin_command(struct conn *c) {

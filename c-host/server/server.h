@@ -34,10 +34,15 @@
 #define THREADS_MAX 64
 #define READ_BUFFER_BYTES 16384
 #define LINE_BYTES_MAX 2048
-#define GET_LINE_BYTES_MAX 65536
+/* What connections may hold in input buffers beyond READ_BUFFER_BYTES each, all together. */
+#define INPUT_BYTES_MAX (64ULL * 1024 * 1024)
 #define COMMANDS_PER_TURN 20
 #define TAP_BATCHES_PER_TURN 50
-#define SERVER_VERSION "1.7.0-engine-host"
+/*
+ * Clients read features from it. The last before commands that are not here: slabs
+ * reassign came with 1.4.11, lru_crawler with 1.4.18, the meta commands with 1.6.
+ */
+#define SERVER_VERSION "1.4.10"
 
 struct settings {
     const char *engine_path;
@@ -69,8 +74,15 @@ struct counters {
     atomic_ullong incr_misses;
     atomic_ullong decr_hits;
     atomic_ullong decr_misses;
+    atomic_ullong cas_hits;
+    atomic_ullong cas_misses;
+    atomic_ullong cas_badval;
+    atomic_ullong cmd_touch;
+    atomic_ullong touch_hits;
+    atomic_ullong touch_misses;
     atomic_ullong cmd_unknown;
     atomic_ullong blocked;
+    atomic_ullong yields;
 };
 
 struct server {
@@ -84,6 +96,13 @@ struct server {
     atomic_uint connections;
     atomic_ullong connections_total;
     atomic_ullong connections_rejected;
+    /* Connection objects; they are recycled and never freed. */
+    atomic_uint connection_structures;
+    /* Listening sockets that rest, and how often one began to. */
+    atomic_uint listeners_resting;
+    atomic_ullong listeners_rested;
+    /* In input buffers, beyond READ_BUFFER_BYTES of each. */
+    atomic_ullong input_bytes;
     /* Written to by a signal or core->shutdown, read by the main loop. */
     int shutdown_fd;
 };
@@ -143,6 +162,17 @@ enum outcome {
     OUTCOME_CLOSE
 };
 
+/* ASCII: a get of which keys are still to be looked up; they are in the input or yet to come. */
+struct multiget {
+    bool open;
+    /* It was refused: what is left of the line is dropped. */
+    bool dropping;
+    bool any_key;
+    bool with_cas;
+    bool touches;
+    rel_time_t exptime;
+};
+
 /* Bytes received and not yet consumed: bytes[start..end). */
 struct input {
     char *bytes;
@@ -166,6 +196,7 @@ struct conn {
     enum conn_state after_swallow;
     bool close_after_write;
     bool flush_first;
+    bool reads_ahead;
     bool in_engine_call;
 
     /* Blocking; protected by the worker's mutex. */
@@ -190,7 +221,13 @@ struct conn {
     /* Binary: header of the current request. ASCII: state of the line. */
     protocol_binary_request_header request;
     bool noreply;
-    size_t get_offset;
+    struct multiget get;
+    /* Where the answer to a touch goes, during the engine call. */
+    struct touch_answer *touch;
+    /* Binary: whether the engine's last answer to the packet was a success. */
+    bool answered_success;
+    /* What the engine said in the statistics under way; 0 if it did not. */
+    uint64_t engine_maxbytes;
 
     /* A TAP stream, if not NULL. Asleep it waits for a notify; protected by the worker's mutex. */
     TAP_ITERATOR tap_iterator;
@@ -211,15 +248,24 @@ void conn_drive(struct conn *c);
 void conn_resume(struct conn *c);
 void conn_recycle(struct conn *c);
 void conn_engine_blocked(struct conn *c);
-size_t conn_available(const struct conn *c);
-char *conn_input(struct conn *c);
-void conn_consume(struct conn *c, size_t count);
-void conn_align_input(struct conn *c);
 void conn_swallow(struct conn *c, uint64_t count, enum conn_state after);
 ENGINE_ERROR_CODE conn_take_status(struct conn *c);
 bool conn_begin_value(struct conn *c, item *it, const item_info *info, size_t nbytes);
 void conn_release_item(struct conn *c, item *it);
 bool conn_item_info(struct conn *c, const item *it, item_info *info);
+
+/* input.c */
+size_t conn_available(const struct conn *c);
+char *conn_input(struct conn *c);
+void conn_consume(struct conn *c, size_t count);
+/* Engines read 64-bit members of a request, so it has to be 8-aligned. */
+void conn_align_input(struct conn *c);
+/*
+ * Makes room to receive more, if need bytes in all are awaited. False: out of
+ * memory, or the connections hold INPUT_BYTES_MAX already.
+ */
+bool conn_make_room(struct conn *c, size_t need);
+void conn_forget_input(struct conn *c);
 
 /* cookie.c */
 struct ch_cookie_ops cookie_ops(void);
@@ -247,12 +293,20 @@ bool tap_stream_batch(struct conn *c);
 /* proto_bin.c and bin_store.c; more in binary.h */
 enum outcome bin_command(struct conn *c);
 enum outcome bin_store(struct conn *c);
+/* There is no room for the rest of the current packet. */
+enum outcome bin_no_room(struct conn *c);
 
 /* proto_ascii.c and ascii_store.c; more in ascii.h */
 enum outcome ascii_command(struct conn *c);
 enum outcome ascii_store(struct conn *c);
 
 /* stats.c */
+void stats_count_cas(struct conn *c, ENGINE_ERROR_CODE code);
+void stats_count_touch(struct conn *c, bool hit);
+/* Notes what the host wants to know of the engine's statistics. */
+void stats_note(struct conn *c, const char *key, size_t klen, const char *value, size_t vlen);
+/* The limit of memory: the engine's if it was noted, else that of -m; unknown, none. */
+void stats_limit(struct conn *c, ADD_STAT add);
 void stats_host(struct conn *c, ADD_STAT add);
 void stats_settings(const struct server *server, ch_add_setting add, void *sink);
 void stats_settings_reply(struct conn *c, ADD_STAT add);

@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -40,7 +41,14 @@ static const struct {
     {"incr_misses", offsetof(struct counters, incr_misses)},
     {"decr_hits", offsetof(struct counters, decr_hits)},
     {"decr_misses", offsetof(struct counters, decr_misses)},
+    {"cas_hits", offsetof(struct counters, cas_hits)},
+    {"cas_misses", offsetof(struct counters, cas_misses)},
+    {"cas_badval", offsetof(struct counters, cas_badval)},
+    {"cmd_touch", offsetof(struct counters, cmd_touch)},
+    {"touch_hits", offsetof(struct counters, touch_hits)},
+    {"touch_misses", offsetof(struct counters, touch_misses)},
     {"conn_blocked", offsetof(struct counters, blocked)},
+    {"conn_yields", offsetof(struct counters, yields)},
     {"bytes_read", offsetof(struct counters, bytes_read)},
     {"bytes_written", offsetof(struct counters, bytes_written)},
 };
@@ -82,11 +90,58 @@ void stats_host(struct conn *c, ADD_STAT add) {
     emit(c, add, "curr_connections", "%u", atomic_load(&server->connections));
     emit(c, add, "total_connections", "%llu", atomic_load(&server->connections_total));
     emit(c, add, "rejected_conns", "%llu", atomic_load(&server->connections_rejected));
+    emit(c, add, "connection_structures", "%u", atomic_load(&server->connection_structures));
+    emit(c, add, "accepting_conns", "%d", atomic_load(&server->listeners_resting) == 0 ? 1 : 0);
+    emit(c, add, "listen_disabled_num", "%llu", atomic_load(&server->listeners_rested));
+    /* Nobody can authenticate. */
+    emit(c, add, "auth_cmds", "0");
+    emit(c, add, "auth_errors", "0");
     for (size_t i = 0; i < COUNTER_COUNT; i++) {
         emit(c, add, counter_list[i].name, "%llu", sum(server, counter_list[i].offset));
     }
-    emit(c, add, "limit_maxbytes", "%" PRIu64, server->settings.memory_bytes);
     emit(c, add, "threads", "%u", server->settings.threads);
+}
+
+void stats_note(struct conn *c, const char *key, size_t klen, const char *value, size_t vlen) {
+    static const char name[] = "engine_maxbytes";
+    char text[32];
+
+    if (klen == sizeof(name) - 1 && memcmp(key, name, klen) == 0 && vlen < sizeof(text)) {
+        memcpy(text, value, vlen);
+        text[vlen] = '\0';
+        c->engine_maxbytes = strtoull(text, NULL, 10);
+    }
+}
+
+void stats_limit(struct conn *c, ADD_STAT add) {
+    uint64_t limit = c->engine_maxbytes;
+
+    c->engine_maxbytes = 0;
+    if (limit == 0) {
+        limit = c->worker->server->settings.memory_bytes;
+    }
+    if (limit != 0) {
+        emit(c, add, "limit_maxbytes", "%" PRIu64, limit);
+    }
+}
+
+void stats_count_cas(struct conn *c, ENGINE_ERROR_CODE code) {
+    struct counters *counters = &c->worker->counters;
+
+    if (code == ENGINE_SUCCESS) {
+        count_add(&counters->cas_hits, 1);
+    } else if (code == ENGINE_KEY_EEXISTS) {
+        count_add(&counters->cas_badval, 1);
+    } else if (code == ENGINE_KEY_ENOENT) {
+        count_add(&counters->cas_misses, 1);
+    }
+}
+
+void stats_count_touch(struct conn *c, bool hit) {
+    struct counters *counters = &c->worker->counters;
+
+    count_add(&counters->cmd_touch, 1);
+    count_add(hit ? &counters->touch_hits : &counters->touch_misses, 1);
 }
 
 void stats_reset(struct server *server) {
@@ -97,6 +152,7 @@ void stats_reset(struct server *server) {
     }
     atomic_store(&server->connections_total, 0);
     atomic_store(&server->connections_rejected, 0);
+    atomic_store(&server->listeners_rested, 0);
 }
 
 static void add_number(ch_add_setting add, void *sink, const char *key, uint64_t number) {

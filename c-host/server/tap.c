@@ -94,6 +94,21 @@ static bool nacks(const struct conn *c) {
            atomic_load(&c->tap_nack_mode);
 }
 
+bool tap_goes_unanswered(const struct conn *c, const struct bin_request *r) {
+    protocol_binary_tap_extras extras;
+    bool event = r->opcode > PROTOCOL_BINARY_CMD_TAP_CONNECT &&
+                 r->opcode <= PROTOCOL_BINARY_CMD_TAP_CHECKPOINT_END;
+
+    if (!event || nacks(c)) {
+        return false;
+    }
+    if (r->extlen < sizeof(extras) || conn_available(c) < HEADER_BYTES + sizeof(extras)) {
+        return true;
+    }
+    memcpy(&extras, r->extras, sizeof(extras));
+    return (ntohs(extras.flags) & TAP_FLAG_ACK) == 0;
+}
+
 static enum outcome consume_event(struct conn *c, const struct bin_request *r) {
     struct tap_packet packet;
 

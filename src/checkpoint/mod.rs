@@ -128,6 +128,8 @@ pub(crate) struct Log {
     last: Seqno,
     /// Entries so far that are about no key.
     marks: u64,
+    /// Entries so far that gave a key an item.
+    stored: u64,
     /// The persistence cursor: everything up to here is durable, or reverted and skipped.
     persisted: Seqno,
     /// The latest closed checkpoint that is durable.
@@ -155,6 +157,7 @@ impl Log {
             lease,
             last: Seqno::ZERO,
             marks: 0,
+            stored: 0,
             persisted: Seqno::ZERO,
             persisted_id: CheckpointId::new(id.get().saturating_sub(1)),
             cursors: Vec::new(),
@@ -210,6 +213,11 @@ impl Log {
         self.last.get() - self.marks
     }
 
+    /// How many of them gave the key an item.
+    pub(crate) fn stored(&self) -> u64 {
+        self.stored
+    }
+
     fn all(&self) -> impl DoubleEndedIterator<Item = &Checkpoint> {
         self.closed.iter().chain(std::iter::once(&self.open))
     }
@@ -223,6 +231,7 @@ impl Log {
         prior: Option<&Prior<'_>>,
     ) -> (Seqno, Option<Entry>) {
         self.last = self.last.next();
+        self.stored += u64::from(op == Op::Set);
         let bytes = item.memory_bytes();
         let mut entry = Entry::new(self.last, op, Some(item));
         let mut superseded = None;

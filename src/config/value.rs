@@ -7,7 +7,7 @@ use super::text::size;
 use super::{Durability, HostAbi, OnlineUpdateUndo};
 
 /// What `max_size` and the watermarks are while there is no quota.
-pub(super) const UNLIMITED: u64 = u64::MAX;
+pub(crate) const UNLIMITED: u64 = u64::MAX;
 
 /// What a key may be set to.
 #[derive(Clone, Copy, Debug)]

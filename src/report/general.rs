@@ -1,5 +1,7 @@
 //! The general group and `memory`.
 
+use super::machine;
+use crate::config::UNLIMITED;
 use crate::engine::{Engine, UpdateState};
 use crate::ffi::alloc::used_bytes;
 use crate::host::StatSink;
@@ -10,6 +12,7 @@ use crate::vbucket::{Figures, Shape, Vbucket};
 pub(super) fn all(engine: &Engine, sink: &mut dyn StatSink) {
     let totals = Totals::new(engine);
     node(engine, sink);
+    classic(engine, &totals, sink);
     queue(engine, &totals, sink);
     items(&totals, sink);
     by_state(&totals, sink);
@@ -31,6 +34,8 @@ struct Total {
     queued: usize,
     /// Changes that were ever logged.
     logged: u64,
+    /// How many of them stored an item.
+    stored: u64,
     shape: Shape,
 }
 
@@ -38,9 +43,11 @@ impl Total {
     fn add(&mut self, vbucket: &Vbucket) {
         self.vbuckets += 1;
         self.table.add(vbucket.figures());
-        let (queued, logged) = vbucket.with_log(|log| (log.unpersisted(), log.logged()));
+        let (queued, logged, stored) =
+            vbucket.with_log(|log| (log.unpersisted(), log.logged(), log.stored()));
         self.queued += queued;
         self.logged += logged;
+        self.stored += stored;
         self.shape.add(vbucket.shape());
     }
 }
@@ -97,6 +104,26 @@ impl Totals {
         let living: u64 = self.living().iter().map(|(_, total)| total.logged).sum();
         living + self.dead.logged
     }
+
+    fn stored(&self) -> u64 {
+        let living: u64 = self.living().iter().map(|(_, total)| total.stored).sum();
+        living + self.dead.stored
+    }
+}
+
+/// What memcached's own engine reports too, under its names: monitors ask any server for these, and
+/// divide by the limit.
+fn classic(engine: &Engine, totals: &Totals, sink: &mut dyn StatSink) {
+    let shared = engine.shared();
+    let limit = match shared.settings.max_size.get() {
+        UNLIMITED => machine::memory_bytes(),
+        max_size => max_size,
+    };
+    sink.add("bytes", &used_bytes());
+    sink.add("engine_maxbytes", &limit);
+    let stored = totals.stored() + shared.metrics.stored_by_deleted.get();
+    sink.add("total_items", &stored);
+    sink.add("reclaimed", &shared.metrics.expired.get());
 }
 
 fn node(engine: &Engine, sink: &mut dyn StatSink) {

@@ -33,6 +33,7 @@ use crate::host::{Cookie, StatSink};
 
 mod general;
 mod keys;
+mod machine;
 mod tap;
 #[cfg(test)]
 mod tests;
@@ -59,6 +60,8 @@ pub(crate) fn stats(
     let words: Vec<&str> = group.split_ascii_whitespace().collect();
     match words[..] {
         [] => general::all(engine, sink),
+        // memcached's lists of slab classes: there are none, and clients wait for an end.
+        ["items" | "slabs" | "sizes"] => {}
         ["memory"] => general::memory(engine, sink),
         ["vbucket"] => vbuckets::states(engine, sink),
         ["prev-vbucket"] => vbuckets::previous_states(engine, sink),

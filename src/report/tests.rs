@@ -244,6 +244,36 @@ fn the_header_lists_every_statistic_and_no_other() {
 }
 
 #[test]
+fn monitors_of_memcached_find_what_they_divide_by() {
+    let mut node = Node::new();
+    let limit = node.number("engine_maxbytes");
+    assert!(limit > 0 && i64::try_from(limit).is_ok(), "{limit}");
+    assert_eq!(node.number("ep_max_data_size"), u64::MAX);
+    assert!(node.number("bytes") > 0);
+    for group in ["items", "slabs", "sizes"] {
+        assert_eq!(node.group(group), BTreeMap::new(), "{group}");
+    }
+    assert_eq!(node.number("total_items"), 0);
+    node.state(1, VbucketState::Active);
+    for key in ["a", "b", "a"] {
+        node.set(0, key);
+        node.set(1, key);
+    }
+    let remove = || node.engine.remove(CLIENT, b"a", 0, 0);
+    node.host.call(CLIENT, remove).unwrap();
+    assert_eq!(node.number("total_items"), 6);
+    node.state(1, VbucketState::Dead);
+    node.delete(1).unwrap();
+    assert_eq!(node.number("total_items"), 6);
+    assert_eq!(node.number("reclaimed"), 0);
+    node.drain();
+    node.restart("max_size=123456789");
+    assert_eq!(node.number("engine_maxbytes"), 123_456_789);
+    // What is loaded at the start is stored already.
+    assert_eq!(node.number("total_items"), 0);
+}
+
+#[test]
 fn the_general_group_counts_by_state() {
     let node = Node::new();
     node.engine.set_persistence(false);

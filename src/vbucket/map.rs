@@ -82,8 +82,9 @@ impl VbucketMap {
             let mut ordered = vbucket.ordered.lock();
             vbucket.state.store(0, Ordering::Release);
             let log = Log::new(CheckpointId::new(0), self.shared.lease, 0);
-            let logged = &self.shared.metrics.enqueued_by_deleted;
-            logged.add(ordered.log.logged());
+            let metrics = &self.shared.metrics;
+            metrics.enqueued_by_deleted.add(ordered.log.logged());
+            metrics.stored_by_deleted.add(ordered.log.stored());
             // Above every CAS that was given, and no incarnation again.
             let cas_base = ordered.cas_base + ordered.log.next_seqno().get();
             let empty = Ordered {

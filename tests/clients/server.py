@@ -121,6 +121,11 @@ class Server:
         with open(self.log, encoding="utf-8", errors="replace") as log:
             return log.read()
 
+    def memory(self):
+        """Bytes of memory that the process has in use."""
+        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as status:
+            return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS"))
+
     def kill(self, how=signal.SIGKILL, seconds=90):
         """Ends the process (default: kill -9); returns its exit status, None if there is none."""
         if self.process is None:

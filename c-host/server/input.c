@@ -1,0 +1,96 @@
+/*
+ * What a connection has received and not yet consumed.
+ *
+ * A buffer grows with what has arrived, never with what is announced. What all of
+ * them hold beyond their first READ_BUFFER_BYTES is bounded, so that clients that
+ * hold back the last byte of large packets cannot take the memory of the host.
+ */
+#include "server.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+size_t conn_available(const struct conn *c) {
+    return c->in.end - c->in.start;
+}
+
+char *conn_input(struct conn *c) {
+    return c->in.bytes + c->in.start;
+}
+
+void conn_consume(struct conn *c, size_t count) {
+    c->in.start += count;
+    if (c->in.start == c->in.end) {
+        c->in.start = 0;
+        c->in.end = 0;
+    }
+}
+
+static void move_to_front(struct input *in) {
+    memmove(in->bytes, in->bytes + in->start, in->end - in->start);
+    in->end -= in->start;
+    in->start = 0;
+}
+
+void conn_align_input(struct conn *c) {
+    if (c->in.start % 8 != 0) {
+        move_to_front(&c->in);
+    }
+}
+
+static unsigned long long counted(size_t size) {
+    return size > READ_BUFFER_BYTES ? size - READ_BUFFER_BYTES : 0;
+}
+
+/* One packet of the largest size always has room. */
+static unsigned long long bytes_max(const struct server *server) {
+    unsigned long long packets = 2 * server->settings.item_bytes_max;
+
+    return packets > INPUT_BYTES_MAX ? packets : INPUT_BYTES_MAX;
+}
+
+void conn_forget_input(struct conn *c) {
+    atomic_fetch_sub(&c->worker->server->input_bytes, counted(c->in.size));
+    free(c->in.bytes);
+    c->in = (struct input){0};
+}
+
+static bool grow(struct conn *c, size_t size) {
+    struct server *server = c->worker->server;
+    struct input *in = &c->in;
+    unsigned long long more = counted(size) - counted(in->size);
+
+    if (more > 0 && atomic_fetch_add(&server->input_bytes, more) + more > bytes_max(server)) {
+        atomic_fetch_sub(&server->input_bytes, more);
+        return false;
+    }
+    char *grown = realloc(in->bytes, size);
+    if (grown == NULL) {
+        atomic_fetch_sub(&server->input_bytes, more);
+        return false;
+    }
+    in->bytes = grown;
+    in->size = size;
+    return true;
+}
+
+bool conn_make_room(struct conn *c, size_t need) {
+    struct input *in = &c->in;
+    size_t available = in->end - in->start;
+    /* In whole buffers, or a large packet would arrive byte by byte. */
+    size_t size = (need + READ_BUFFER_BYTES - 1) / READ_BUFFER_BYTES * READ_BUFFER_BYTES;
+
+    if (in->bytes != NULL && available == 0 && in->size > READ_BUFFER_BYTES &&
+        size == READ_BUFFER_BYTES) {
+        /* The large buffer of one large packet is not kept. */
+        conn_forget_input(c);
+    }
+    if (in->start > 0 && in->size - in->start < size) {
+        move_to_front(in);
+    }
+    if (in->end < in->size) {
+        return true;
+    }
+    size_t doubled = in->size == 0 ? READ_BUFFER_BYTES : 2 * in->size;
+    return grow(c, size < doubled ? size : doubled);
+}
