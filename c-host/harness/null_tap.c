@@ -10,8 +10,9 @@
  * - A an event that no iterator may return
  *
  * and before a letter: '!' asks for an ack, '~' says that there is no value, '+' adds three
- * engine-specific bytes. At the end of its script a stream pauses for good. Without configuration
- * key host_abi there are no streams.
+ * engine-specific bytes, '*' names a vbucket that was not asked for. Otherwise events are about the
+ * first of the list that came with the request, or vbucket 0. At the end of its script a stream
+ * pauses for good. Without configuration key host_abi there are no streams.
  *
  * A consumer's mutations and deletions are applied. The last calls show in "stats tap". What comes
  * back is SUCCESS, but for key "block" EWOULDBLOCK the first time, and for key "answer:HEX" that
@@ -43,6 +44,7 @@ struct null_stream {
     const char *at;
     unsigned repeated;
     uint32_t seqno;
+    uint16_t vbucket;
     bool sleeps;
     bool woken;
     bool gone;
@@ -107,16 +109,19 @@ static struct null_stream *stream_of(struct null_engine *e, const void *cookie) 
 /* ---- producer ---- */
 
 /* The next letter that counts, with the prefixes before it; NUL at the end. */
-static char next_letter(struct null_stream *s, uint16_t *flags, uint16_t *nengine) {
+static char next_letter(struct null_stream *s, uint16_t *flags, uint16_t *nengine,
+                        uint16_t *vbucket) {
     if (*s->at == 'W' && s->woken) {
         s->at++;
     }
     s->woken = false;
     const char *at = s->at;
-    for (; *at != '\0' && strchr("!~+", *at) != NULL; at++) {
+    *vbucket = s->vbucket;
+    for (; *at != '\0' && strchr("!~+*", *at) != NULL; at++) {
         *flags = (uint16_t)(*flags | (*at == '!' ? TAP_FLAG_ACK : 0) |
                             (*at == '~' ? TAP_FLAG_NO_VALUE : 0));
         *nengine = *at == '+' ? 3 : *nengine;
+        *vbucket = *at == '*' ? (uint16_t)(s->vbucket + 1) : *vbucket;
     }
     const char letter = *at;
     if (letter == '\0') {
@@ -188,7 +193,7 @@ static tap_event_t null_iterate(ENGINE_HANDLE *handle, const void *cookie, item 
     lock(e);
     e->tap->iterated++;
     struct null_stream *s = stream_of(e, cookie);
-    const char letter = s != NULL ? next_letter(s, flags, nengine_specific) : 'X';
+    const char letter = s != NULL ? next_letter(s, flags, nengine_specific, vbucket) : 'X';
     const tap_event_t event = event_of(letter);
     if (event != TAP_PAUSE && s != NULL) {
         *seqno = ++s->seqno;
@@ -204,15 +209,22 @@ static tap_event_t null_iterate(ENGINE_HANDLE *handle, const void *cookie, item 
     return event;
 }
 
+/* The first of the listed vbuckets; 0 without a list. */
+static uint16_t first_listed(uint32_t flags, const void *userdata, size_t nuserdata) {
+    const size_t at = (flags & TAP_CONNECT_FLAG_BACKFILL) != 0 ? 8 : 0;
+    uint16_t wire[2] = {0};
+    if ((flags & TAP_CONNECT_FLAG_LIST_VBUCKETS) != 0 && nuserdata >= at + sizeof wire) {
+        memcpy(wire, (const char *)userdata + at, sizeof wire);
+    }
+    return ntohs(wire[1]);
+}
+
 TAP_ITERATOR null_get_tap_iterator(ENGINE_HANDLE *handle, const void *cookie, const void *client,
                                    size_t nclient, uint32_t flags, const void *userdata,
                                    size_t nuserdata) {
     static const char prefix[] = "script:";
     const size_t skip = sizeof prefix - 1;
     struct null_engine *e = null_of(handle);
-    (void)flags;
-    (void)userdata;
-    (void)nuserdata;
     if (e->layout == NULL_LAYOUT_UNKNOWN || nclient < skip || memcmp(client, prefix, skip) != 0) {
         return NULL;
     }
@@ -223,6 +235,7 @@ TAP_ITERATOR null_get_tap_iterator(ENGINE_HANDLE *handle, const void *cookie, co
     memcpy(s->script, (const char *)client + skip, nclient - skip);
     s->at = s->script;
     s->cookie = cookie;
+    s->vbucket = first_listed(flags, userdata, nuserdata);
     reserve(e, cookie);
     lock(e);
     s->next = e->tap->streams;

@@ -223,18 +223,30 @@ static bool follows(uint32_t state) {
     return state == vbucket_state_replica || state == vbucket_state_pending;
 }
 
-/* *state becomes TAKEN if the destination has taken the vbucket over and the source has let go. */
+/*
+ * *state becomes TAKEN if the destination has taken the vbucket over and the source has let go.
+ * What the source does not have it cannot hand over: the stream would bring the others and never
+ * be complete.
+ */
 static enum outcome look_taken(const struct options *options, int source, uint16_t vbucket,
                                uint32_t *state) {
     uint32_t here;
-    if (!options->takeover || *state != vbucket_state_active) {
+    if (!options->takeover) {
         return OUTCOME_DONE;
     }
     const enum outcome outcome = look(source, &options->source, vbucket, &here);
-    if (outcome == OUTCOME_DONE && here == vbucket_state_dead) {
-        *state = TAKEN;
+    if (outcome != OUTCOME_DONE) {
+        return outcome;
     }
-    return outcome;
+    const bool gone = here == 0 || here == vbucket_state_dead;
+    if (gone && *state == vbucket_state_active) {
+        *state = TAKEN;
+    } else if (here == 0) {
+        say("%s: there is no vbucket %u to take over: nothing is moved", options->source.text,
+            vbucket);
+        return OUTCOME_REFUSED;
+    }
+    return OUTCOME_DONE;
 }
 
 static enum outcome look_all(const struct options *options, int source, int fd,

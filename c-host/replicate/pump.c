@@ -22,7 +22,10 @@ enum {
     FLOW_BYTES = 1 << 20,
     /* How long the destination may take with what is there when the source has ended. */
     LAST_ANSWERS_MS = 10000,
-    /* Of a packet, as much as inspection looks at: up to the state of a VBUCKET_SET. */
+    /* Codes of OPAQUE events. */
+    OPAQUE_ENABLE_NACK = 0,
+    OPAQUE_ENABLE_CHECKPOINTS = 2,
+    /* As much of a packet as inspection looks at: up to a state or code behind the extras. */
     INSPECTED_BYTES = HEADER_BYTES + sizeof(protocol_binary_tap_extras) + sizeof(uint32_t)
 };
 
@@ -60,6 +63,8 @@ struct handover {
 struct pump {
     const struct options *options;
     size_t vbuckets;
+    /* Those that the source was asked for. */
+    bool asked[UINT16_MAX + 1];
     /* What the destination has not answered, and what it has taken. */
     struct handover open[VBUCKETS_MAX];
     size_t open_count;
@@ -109,6 +114,15 @@ static void answer_handover(struct pump *pump, uint32_t number, uint16_t status)
     }
 }
 
+/* Agreements about the stream as a whole, which come with any vbucket. */
+static bool is_about_stream(uint8_t opcode, uint32_t length, const char *body) {
+    if (opcode != PROTOCOL_BINARY_CMD_TAP_OPAQUE || length < INSPECTED_BYTES - HEADER_BYTES) {
+        return false;
+    }
+    const uint32_t code = word(body + sizeof(protocol_binary_tap_extras));
+    return code == OPAQUE_ENABLE_NACK || code == OPAQUE_ENABLE_CHECKPOINTS;
+}
+
 static enum verdict inspect_event(struct pump *pump, const protocol_binary_request_header *header,
                                   const char *body) {
     const uint8_t magic = header->request.magic;
@@ -130,6 +144,12 @@ static enum verdict inspect_event(struct pump *pump, const protocol_binary_reque
     }
     const uint16_t vbucket = ntohs(header->request.vbucket);
     const uint32_t number = ntohl(header->request.opaque);
+    if (!pump->asked[vbucket] && !is_about_stream(opcode, length, body)) {
+        say("%s: sends vbucket %u, which it was not asked for", pump->options->source.text,
+            vbucket);
+        pump->outcome = OUTCOME_REFUSED;
+        return VERDICT_STOP;
+    }
     if (opcode == PROTOCOL_BINARY_CMD_TAP_VBUCKET_SET && length == INSPECTED_BYTES - HEADER_BYTES &&
         word(body + sizeof(protocol_binary_tap_extras)) == vbucket_state_active) {
         hand_over(pump, number, vbucket);
@@ -311,6 +331,9 @@ enum outcome pump_run(const struct options *options, const struct vbuckets *vbuc
     pump->options = options;
     pump->vbuckets = vbuckets->count;
     pump->outcome = OUTCOME_LOST;
+    for (size_t i = 0; i < vbuckets->count; i++) {
+        pump->asked[vbuckets->ids[i]] = true;
+    }
     pump->events.from = source;
     pump->events.to = destination;
     pump->events.sender = &options->source;

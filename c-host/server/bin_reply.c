@@ -76,9 +76,9 @@ uint16_t bin_status(struct conn *c, enum bin_call call, ENGINE_ERROR_CODE code) 
     }
     uint16_t status = status_table[call][row < ROW_OTHER ? row : ROW_OTHER];
     if (status == ABORT || (call == BIN_CALL_GET && code == ENGINE_TMPFAIL)) {
-        ch_log(server->host, EXTENSION_LOG_WARNING, c,
-               "The engine's %s returned %s (0x%02x); real hosts abort here", call_names[call],
-               ch_error_name(code), (unsigned)code);
+        log_provoked(c->worker->server, EXTENSION_LOG_WARNING, c,
+                     "The engine's %s returned %s (0x%02x); real hosts abort here",
+                     call_names[call], ch_error_name(code), (unsigned)code);
     }
     return status == ABORT ? PROTOCOL_BINARY_RESPONSE_EINTERNAL : status;
 }

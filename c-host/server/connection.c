@@ -1,5 +1,5 @@
 /*
- * Connections: receiving, the state machine, blocking, closing.
+ * Connections: receiving, the state machine, blocking.
  *
  * Everything here runs on the worker that owns the connection, with that
  * worker's mutex held from the first callback of a turn to its end.
@@ -7,16 +7,12 @@
 #include "server.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 /* With this much to send, the next command waits until it is gone. */
 #define PENDING_BYTES_MAX 65536
 #define PENDING_SEGMENTS_MAX 512
-#define DISCARD_BYTES 16384
-#define DISCARD_ROUNDS_MAX 16
 
 /* A client may send so much of a get before it reads what comes of it. */
 #define AHEAD_BYTES_MAX (8U * 1024 * 1024)
@@ -36,46 +32,6 @@ enum step {
     STEP_BLOCKED,
     STEP_CLOSE
 };
-
-static void on_event(evutil_socket_t fd, short what, void *arg);
-
-static struct conn *take_unused(struct worker *worker) {
-    struct conn *c = worker->unused;
-
-    if (c != NULL) {
-        worker->unused = c->next_unused;
-        return c;
-    }
-    c = calloc(1, sizeof(*c));
-    if (c == NULL) {
-        return NULL;
-    }
-    atomic_fetch_add(&worker->server->connection_structures, 1);
-    c->worker = worker;
-    c->next_all = worker->all;
-    worker->all = c;
-    return c;
-}
-
-static void disarm(struct conn *c) {
-    if (c->armed != 0) {
-        event_del(&c->event);
-        c->armed = 0;
-    }
-}
-
-static bool arm(struct conn *c, short what) {
-    if (c->armed == what) {
-        return true;
-    }
-    disarm(c);
-    event_assign(&c->event, c->worker->base, atomic_load(&c->fd), what | EV_PERSIST, on_event, c);
-    if (event_add(&c->event, NULL) != 0) {
-        return false;
-    }
-    c->armed = what;
-    return true;
-}
 
 void conn_swallow(struct conn *c, uint64_t count, enum conn_state after) {
     c->swallow_left = count;
@@ -127,103 +83,6 @@ ENGINE_ERROR_CODE conn_take_status(struct conn *c) {
     return status;
 }
 
-struct conn *conn_new(struct worker *worker, int fd) {
-    struct server *server = worker->server;
-    struct conn *c = take_unused(worker);
-
-    if (c == NULL) {
-        return NULL;
-    }
-    atomic_store(&c->tap_nack_mode, false);
-    atomic_store(&c->engine_specific, NULL);
-    atomic_store(&c->fd, fd);
-    c->protocol = PROTOCOL_UNKNOWN;
-    c->state = CONN_COMMAND;
-    c->need = 1;
-    c->close_after_write = false;
-    c->flush_first = false;
-    c->reads_ahead = false;
-    c->blocked = false;
-    c->notified = false;
-    c->early_notified = false;
-    c->status = ENGINE_SUCCESS;
-    c->mark_kept = false;
-    c->get = (struct multiget){0};
-    c->touch = NULL;
-    c->tap_iterator = NULL;
-    c->tap_asleep = false;
-    atomic_store(&c->references, 1);
-    /* No lock here, as on real hosts: an engine may not notify yet. */
-    ch_host_perform_callbacks(server->host, ON_CONNECT, NULL, c);
-    pthread_mutex_lock(&worker->mutex);
-    c->in_use = true;
-    if (!arm(c, EV_READ)) {
-        c->close_after_write = true;
-        conn_drive(c);
-    }
-    pthread_mutex_unlock(&worker->mutex);
-    return c;
-}
-
-/* Back to the unused ones; the worker's thread, after the last reference went. */
-void conn_recycle(struct conn *c) {
-    c->next_unused = c->worker->unused;
-    c->worker->unused = c;
-}
-
-void conn_free_memory(struct conn *c) {
-    int fd = atomic_load(&c->fd);
-
-    if (c->in_use && fd >= 0) {
-        close(fd);
-    }
-    free(c->in.bytes);
-    output_free(&c->out);
-    free(c);
-}
-
-/* Unread input makes the kernel reset the connection and lose our last reply. */
-static void discard_input(int fd) {
-    char waste[DISCARD_BYTES];
-
-    shutdown(fd, SHUT_WR);
-    for (int i = 0; i < DISCARD_ROUNDS_MAX; i++) {
-        if (recv(fd, waste, sizeof(waste), MSG_DONTWAIT) <= 0) {
-            return;
-        }
-    }
-}
-
-static void conn_close(struct conn *c) {
-    struct server *server = c->worker->server;
-    int fd = atomic_load(&c->fd);
-
-    disarm(c);
-    if (c->close_after_write) {
-        discard_input(fd);
-    }
-    atomic_store(&c->fd, -1);
-    close(fd);
-    ch_host_perform_callbacks(server->host, ON_DISCONNECT, NULL, c);
-    if (c->tap_asleep && server->settings.layout == CH_LAYOUT_MEMBASE) {
-        /* Couchbase 1.8 says it twice for a stream that sleeps. */
-        ch_host_perform_callbacks(server->host, ON_DISCONNECT, NULL, c);
-    }
-    atomic_store(&c->engine_specific, NULL);
-    output_drop(&c->out, conn_release_item, c);
-    output_free(&c->out);
-    if (c->item != NULL) {
-        conn_release_item(c, c->item);
-        c->item = NULL;
-    }
-    conn_forget_input(c);
-    c->in_use = false;
-    atomic_fetch_sub(&server->connections, 1);
-    if (atomic_fetch_sub(&c->references, 1) == 1) {
-        conn_recycle(c);
-    }
-}
-
 /* Called by protocol code when an engine function returned EWOULDBLOCK. */
 void conn_engine_blocked(struct conn *c) {
     c->blocked = true;
@@ -269,9 +128,9 @@ static enum step receive_result(struct conn *c, ssize_t count) {
 
 /* Only packets of the binary protocol are larger than the buffer that everybody has. */
 static enum step no_room(struct conn *c) {
-    ch_log(c->worker->server->host, EXTENSION_LOG_INFO, c,
-           "No memory for a large packet; all connections together have %llu bytes",
-           atomic_load(&c->worker->server->input_bytes));
+    log_provoked(c->worker->server, EXTENSION_LOG_INFO, c,
+                 "No memory for a large packet; all connections together have %llu bytes",
+                 atomic_load(&c->worker->server->input_bytes));
     if (c->protocol != PROTOCOL_BINARY || c->state != CONN_COMMAND ||
         bin_no_room(c) == OUTCOME_CLOSE) {
         c->close_after_write = true;
@@ -505,21 +364,24 @@ void conn_drive(struct conn *c) {
     case STEP_CLOSE:
         break;
     case STEP_BLOCKED:
-        disarm(c);
+        /* Once for each change, since what the client sends is not read. */
+        if (!conn_arm(c, EV_READ | EV_ET)) {
+            conn_disarm(c);
+        }
         return;
     case STEP_READ:
-        if (arm(c, EV_READ)) {
+        if (conn_arm(c, EV_READ)) {
             return;
         }
         break;
     case STEP_WRITE:
-        if (arm(c, c->reads_ahead ? EV_READ | EV_WRITE : EV_WRITE)) {
+        if (conn_arm(c, c->reads_ahead ? EV_READ | EV_WRITE : EV_WRITE)) {
             return;
         }
         break;
     case STEP_YIELD:
         count_add(&c->worker->counters.yields, 1);
-        if (arm(c, EV_READ)) {
+        if (conn_arm(c, EV_READ)) {
             event_active(&c->event, EV_READ, 0);
             return;
         }
@@ -528,22 +390,27 @@ void conn_drive(struct conn *c) {
     conn_close(c);
 }
 
-static void on_event(evutil_socket_t fd, short what, void *arg) {
+void conn_on_event(evutil_socket_t fd, short what, void *arg) {
     struct conn *c = arg;
     struct server *server = c->worker->server;
 
     (void)fd;
-    (void)what;
     pthread_mutex_lock(&c->worker->mutex);
-    ch_host_perform_callbacks(server->host, ON_SWITCH_CONN, c, c);
-    conn_drive(c);
+    if (c->blocked) {
+        conn_look_at_waiting(c, what);
+    } else {
+        ch_host_perform_callbacks(server->host, ON_SWITCH_CONN, c, c);
+        conn_drive(c);
+    }
     pthread_mutex_unlock(&c->worker->mutex);
 }
 
 /* The engine's notify arrived; runs the interrupted command again, or wakes the stream. */
 void conn_resume(struct conn *c) {
     pthread_mutex_lock(&c->worker->mutex);
-    if (c->in_use && c->notified) {
+    if (c->hung_up && c->notified) {
+        conn_end_hung_up(c);
+    } else if (c->in_use && c->notified) {
         c->blocked = false;
         c->notified = false;
         c->tap_asleep = false;

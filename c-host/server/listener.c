@@ -38,8 +38,8 @@ struct listener {
 static void refuse(struct server *server, int fd) {
     count_add(&server->connections_rejected, 1);
     close(fd);
-    ch_log(server->host, EXTENSION_LOG_INFO, NULL, "Refused a connection: there are %u already",
-           server->settings.connections_max);
+    log_provoked(server, EXTENSION_LOG_INFO, NULL, "Refused a connection: there are %u already",
+                 server->settings.connections_max);
 }
 
 static void hand_over(struct listener *listener, int fd) {
@@ -75,8 +75,8 @@ static void on_rested(evutil_socket_t fd, short what, void *arg) {
 static void rest(struct listener *listener) {
     const struct timeval pause = {.tv_usec = REST_MILLISECONDS * 1000};
 
-    ch_log(listener->server->host, EXTENSION_LOG_WARNING, NULL, "Cannot accept: %s",
-           strerror(errno));
+    log_provoked(listener->server, EXTENSION_LOG_WARNING, NULL, "Cannot accept: %s",
+                 strerror(errno));
     if (event_add(&listener->rest_timer, &pause) == 0) {
         event_del(&listener->event);
         atomic_fetch_add(&listener->server->listeners_resting, 1);

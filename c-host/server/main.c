@@ -28,7 +28,7 @@ enum {
  * The one server. Signal handlers, core->shutdown and the settings callback
  * have no argument to find it by.
  */
-static struct server the_server;
+static struct server the_server = {.provoked = {.mutex = PTHREAD_MUTEX_INITIALIZER}};
 static volatile sig_atomic_t signals_seen;
 
 static void usage(FILE *to) {

@@ -107,9 +107,9 @@ enum outcome ascii_finish(struct conn *c, const struct line *line, const char *t
 }
 
 const char *ascii_bad_result(struct conn *c, const char *function, ENGINE_ERROR_CODE code) {
-    ch_log(c->worker->server->host, EXTENSION_LOG_WARNING, c,
-           "The engine's %s returned %s (0x%02x); real hosts abort here", function,
-           ch_error_name(code), (unsigned)code);
+    log_provoked(c->worker->server, EXTENSION_LOG_WARNING, c,
+                 "The engine's %s returned %s (0x%02x); real hosts abort here", function,
+                 ch_error_name(code), (unsigned)code);
     return "SERVER_ERROR internal error\r\n";
 }
 

@@ -455,8 +455,8 @@ enum outcome bin_command(struct conn *c) {
         return tap_response(c, &r);
     }
     if (c->request.request.magic != PROTOCOL_BINARY_REQ) {
-        ch_log(c->worker->server->host, EXTENSION_LOG_INFO, c, "Bad magic 0x%02x",
-               c->request.request.magic);
+        log_provoked(c->worker->server, EXTENSION_LOG_INFO, c, "Bad magic 0x%02x",
+                     c->request.request.magic);
         return OUTCOME_CLOSE;
     }
     if (r.keylen > KEY_BYTES_MAX) {

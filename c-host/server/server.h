@@ -85,8 +85,18 @@ struct counters {
     atomic_ullong yields;
 };
 
+/* Log lines that clients provoked in the current period. */
+struct provoked {
+    /* A leaf: nothing is called while it is held. */
+    pthread_mutex_t mutex;
+    rel_time_t began;
+    unsigned written;
+    unsigned long long left_out;
+};
+
 struct server {
     struct settings settings;
+    struct provoked provoked;
     ch_host *host;
     ch_engine *engine;
     ENGINE_HANDLE *handle;
@@ -201,6 +211,8 @@ struct conn {
 
     /* Blocking; protected by the worker's mutex. */
     bool blocked;
+    /* Its client has gone, but the engine owes a notify. */
+    bool hung_up;
     bool notified;
     bool early_notified;
     ENGINE_ERROR_CODE status;
@@ -241,12 +253,20 @@ struct conn {
     bool in_use;
 };
 
-/* connection.c */
+/* lifetime.c */
 struct conn *conn_new(struct worker *worker, int fd);
+void conn_recycle(struct conn *c);
 void conn_free_memory(struct conn *c);
+bool conn_arm(struct conn *c, short what);
+void conn_disarm(struct conn *c);
+void conn_close(struct conn *c);
+void conn_look_at_waiting(struct conn *c, short what);
+void conn_end_hung_up(struct conn *c);
+
+/* connection.c */
+void conn_on_event(evutil_socket_t fd, short what, void *arg);
 void conn_drive(struct conn *c);
 void conn_resume(struct conn *c);
-void conn_recycle(struct conn *c);
 void conn_engine_blocked(struct conn *c);
 void conn_swallow(struct conn *c, uint64_t count, enum conn_state after);
 ENGINE_ERROR_CODE conn_take_status(struct conn *c);
@@ -280,6 +300,10 @@ bool worker_hand_over(struct worker *worker, int fd);
 void worker_resume(struct worker *worker, struct conn *c);
 void worker_unreferenced(struct worker *worker, struct conn *c);
 void count_add(atomic_ullong *counter, unsigned long long amount);
+
+/* provoked.c: writes a line that clients can bring about, unless there were many. */
+void log_provoked(struct server *server, EXTENSION_LOG_LEVEL severity, const void *cookie,
+                  const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 /* listener.c */
 bool listener_start(struct server *server, struct event_base *base);

@@ -149,7 +149,8 @@ static enum outcome tap_connect(struct conn *c, const struct bin_request *r) {
     memcpy(&extras, r->extras, r->extlen);
     uint32_t flags = ntohl(extras.flags);
     if ((flags & TAP_CONNECT_FLAG_BACKFILL) != 0 && r->valuelen < BACKFILL_DATE_BYTES) {
-        ch_log(server->host, EXTENSION_LOG_WARNING, c, "TAP_CONNECT with backfill and no date");
+        log_provoked(c->worker->server, EXTENSION_LOG_WARNING, c,
+                     "TAP_CONNECT with backfill and no date");
         return OUTCOME_CLOSE;
     }
     TAP_ITERATOR iterator = server->v1->get_tap_iterator(server->handle, c, r->key, r->keylen,

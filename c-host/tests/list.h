@@ -151,6 +151,7 @@
 
 #define TESTS_lifecycle(MEMORY, DISK, BOTH)                                                        \
     MEMORY(wrong_interface_is_refused, "")                                                         \
+    MEMORY(host_of_an_unknown_kind_is_refused, "")                                                 \
     MEMORY(bad_config_is_refused_with_a_message, "")                                               \
     MEMORY(unwritable_directory_is_refused, "")                                                    \
     MEMORY(file_in_place_of_directory_is_refused, "")                                              \

@@ -2,7 +2,9 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "support.h"
 
@@ -14,20 +16,77 @@ static SERVER_HANDLE_V1 *no_server(void) {
     return NULL;
 }
 
+static CREATE_INSTANCE open_library(void **library) {
+    CREATE_INSTANCE create = NULL;
+    *library = dlopen(suite()->harness.engine_path, RTLD_NOW | RTLD_LOCAL);
+    CHECK(*library != NULL);
+    void *symbol = dlsym(*library, "create_instance");
+    CHECK(symbol != NULL);
+    memcpy(&create, &symbol, sizeof symbol);
+    return create;
+}
+
 TEST(wrong_interface_is_refused) {
     (void)h;
     (void)h1;
     static const uint64_t wrong[] = {0, 2, UINT64_MAX};
-    CREATE_INSTANCE create = NULL;
-    void *library = dlopen(suite()->harness.engine_path, RTLD_NOW | RTLD_LOCAL);
-    CHECK(library != NULL);
-    void *symbol = dlsym(library, "create_instance");
-    CHECK(symbol != NULL);
-    memcpy(&create, &symbol, sizeof symbol);
+    void *library = NULL;
+    CREATE_INSTANCE create = open_library(&library);
     for (size_t i = 0; i < 3; i++) {
         ENGINE_HANDLE *handle = NULL;
         CHECK_INT(ENGINE_ENOTSUP, create(wrong[i], no_server, &handle));
     }
+    CHECK(dlclose(library) == 0);
+    return SUCCESS;
+}
+
+/* Of ARCUS memcached: seven words, at the end of what may be read. */
+static uint64_t *foreign_server;
+
+static SERVER_HANDLE_V1 *get_foreign_server(void) {
+    return (SERVER_HANDLE_V1 *)(void *)foreign_server;
+}
+
+static const char *foreign_version(void) {
+    return "1.15.0";
+}
+
+static rel_time_t foreign_time(void) {
+    return 1;
+}
+
+static void foreign_function(void) {
+    CHECK_MSG(false, "called a function of a host that it does not know");
+}
+
+typedef void (*function)(void);
+
+TEST(host_of_an_unknown_kind_is_refused) {
+    (void)h;
+    (void)h1;
+    enum {
+        WORDS = 7,
+        CORE_WORDS = 14
+    };
+    static function core[CORE_WORDS];
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    void *library = NULL;
+    CREATE_INSTANCE create = open_library(&library);
+    char *pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(pages != MAP_FAILED);
+    CHECK(mprotect(pages + page, page, PROT_NONE) == 0);
+    for (size_t i = 0; i < CORE_WORDS; i++) {
+        core[i] = foreign_function;
+    }
+    core[0] = (function)foreign_time;
+    core[2] = (function)foreign_version;
+    foreign_server = (uint64_t *)(void *)(pages + page) - WORDS;
+    foreign_server[0] = 1;
+    foreign_server[1] = (uint64_t)(uintptr_t)core;
+    ENGINE_HANDLE *handle = NULL;
+    CHECK_INT(ENGINE_FAILED, create(1, get_foreign_server, &handle));
+    CHECK(handle == NULL);
+    CHECK(munmap(pages, 2 * page) == 0);
     CHECK(dlclose(library) == 0);
     return SUCCESS;
 }

@@ -17,7 +17,7 @@ use super::bindings::{
 };
 use super::convert;
 use super::guard;
-use super::layout::Layout;
+use super::layout::{self, Layout};
 use crate::host::{BlockedCookie, Cookie, Host, LogLevel};
 use crate::types::{RelTime, UnixTime};
 
@@ -86,11 +86,15 @@ impl Server {
                 "the host's server interface is {interface}, not {INTERFACE}"
             ));
         }
-        // SAFETY: contract 5; version 1 has at least these members.
-        let table = unsafe { table.read() };
         let missing = |name: &str| format!("the host's server table lacks \"{name}\"");
         let part = |name: &str| missing(name);
-        let core = NonNull::new(table.core).ok_or_else(|| part("core"))?;
+        // SAFETY: contract 5; every host has the pointer to the core table behind that word.
+        let core = unsafe { (&raw const (*table.as_ptr()).core).read() };
+        let core = NonNull::new(core).ok_or_else(|| part("core"))?;
+        // SAFETY: contract 5.
+        unsafe { layout::require_known_kind(core) }?;
+        // SAFETY: contract 5; the hosts that are known have all of these members.
+        let table = unsafe { table.read() };
         let callback = NonNull::new(table.callback).ok_or_else(|| part("callback"))?;
         let cookie = NonNull::new(table.cookie).ok_or_else(|| part("cookie"))?;
         // SAFETY: contract 5.

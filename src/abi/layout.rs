@@ -1,13 +1,13 @@
-//! Which of its two layouts the host's cookie table has.
+//! Whether the host is of a kind that is known, and which of its two layouts its cookie table has.
 //!
 //! Nothing in the server table says it, and the wrong guess would count connections down where it
 //! should count them up. So it is found out from what the host does (`facts/engine-abi.md`,
 //! section 3.8), a configuration key overrides, and an engine that is not sure refuses to start.
 
 use std::ffi::c_void;
-use std::ptr;
+use std::ptr::{self, NonNull};
 
-use super::bindings::{config_datatype, config_item, config_value};
+use super::bindings::{SERVER_CORE_API, config_datatype, config_item, config_value};
 use super::host_api::Server;
 use crate::config::HostAbi;
 
@@ -51,6 +51,34 @@ pub(super) struct Found {
     pub(super) layout: Layout,
     /// A sentence for the log, if there is something odd.
     pub(super) warning: Option<&'static str>,
+}
+
+/// Refuses hosts with another core table under the same interface number, as ARCUS memcached has
+/// it: there the server table ends before the cookie functions, and the third core function, in the
+/// place of `abstime`, takes no argument and returns the version's text (`facts/arcus-abi.md`,
+/// section 3.2). So it is called with two arguments: only `abstime` adds what it is given.
+///
+/// # Errors
+/// A sentence for the operator.
+///
+/// # Safety
+/// Contract 5, as far as the first three members of the core table.
+pub(super) unsafe fn require_known_kind(core: NonNull<SERVER_CORE_API>) -> Result<(), String> {
+    // SAFETY: within the first three members, says the caller.
+    let abstime = unsafe { (&raw const (*core.as_ptr()).abstime).read() };
+    let abstime = abstime.ok_or("the host's server table lacks \"abstime\"")?;
+    // SAFETY: contract 5; on no host that has another function here does it use its arguments or
+    // change anything.
+    let (start, next) = unsafe { (abstime(0), abstime(1)) };
+    if start.checked_add(1) == Some(next) {
+        return Ok(());
+    }
+    Err(
+        "the host is of a kind that this engine does not know: its third core function is not \
+         abstime (ARCUS memcached has server_version there). It runs on Membase 1.7, Couchbase 1.8 \
+         and memcached.org, branch engine-pu"
+            .to_owned(),
+    )
 }
 
 /// Finds the layout.

@@ -675,6 +675,18 @@ fn bad_hosts_are_refused() {
 }
 
 #[test]
+fn a_host_of_an_unknown_kind_is_refused_before_its_tables_are_read() {
+    let mut handle = ptr::null_mut();
+    fake_host::install(Kind::Arcus);
+    // SAFETY: the handle is writable, and the tables have what every host's have.
+    let code = unsafe { create_instance(1, Some(fake_host::get_server_api), &raw mut handle) };
+    assert_eq!((code, handle), (Code::ENGINE_FAILED, ptr::null_mut()));
+    // SAFETY: as above.
+    let reason = unsafe { Server::read(Some(fake_host::get_server_api)) }.unwrap_err();
+    assert!(reason.contains("ARCUS memcached"), "{reason}");
+}
+
+#[test]
 fn calls_before_the_start_and_after_the_end_are_harmless() {
     let mut host = Host::created(Kind::Membase);
     let idle = |host: &Host| {

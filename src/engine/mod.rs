@@ -185,8 +185,10 @@ impl Engine {
         self.core.shared.metrics.reset();
     }
 
-    /// A connection has gone: forgets what was kept for it. May be called more than once.
+    /// A connection has gone: forgets what was kept for it. May be called more than once, and while
+    /// the connection's request is blocked: it is notified all the same.
     pub(crate) fn disconnected(&self, cookie: Cookie) {
+        self.core.stop_waiting(cookie);
         self.core.fetcher.forget(cookie);
         self.core.updates.forget(cookie);
         self.core.verified.take(cookie);

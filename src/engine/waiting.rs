@@ -80,6 +80,12 @@ impl Core {
         self.resume(self.waiting.take(|client| client.vbucket == vbucket));
     }
 
+    /// Has a client notified that is gone: a host that closed its connection keeps the cookie until
+    /// then.
+    pub(super) fn stop_waiting(&self, cookie: Cookie) {
+        self.resume(self.waiting.take(|client| client.cookie.cookie() == cookie));
+    }
+
     /// Has all of them notified: the engine goes down.
     pub(super) fn resume_all(&self) {
         self.resume(self.waiting.take(|_| true));

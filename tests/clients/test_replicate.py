@@ -93,12 +93,28 @@ class Replicate(unittest.TestCase):
                          [f"event=6 es= ttl=0 flags=0 seqno={n}" for n in (1, 8)])
 
     def test_nacks_come_back(self):
+        self.begin("!MW!MW", "-f", vbuckets="0")
+        server.until(lambda: calls(self.source), what="an answer")
         with self.destination.binary() as link:
             link.call(wire.SET_VBUCKET, extras=struct.pack(">I", wire.DEAD))
             self.assertEqual(link.call(wire.DEL_VBUCKET).status, wire.SUCCESS)
-        self.begin("!MW", vbuckets="5")
-        server.until(lambda: calls(self.source), what="a nack")
-        self.assertIn("event=6 es= ttl=0 flags=7 seqno=1", calls(self.source)[0])
+        with self.source.binary() as link:
+            link.set(b"wakes", b"the stream")
+        server.until(lambda: len(calls(self.source)) == 2, what="a nack")
+        self.assertIn("event=6 es= ttl=0 flags=7 seqno=2", calls(self.source)[1])
+
+    def test_only_what_was_asked_for_is_passed_on(self):
+        for event in "MDFOVHSE":
+            process = self.begin(f"*{event}", "-r", vbuckets="5")
+            self.ends(process, 1, "sends vbucket 6, which it was not asked for")
+        self.assertEqual(calls(self.destination), [])
+
+    def make(self, host, vbucket, state):
+        """Sets a state."""
+        with host.binary() as link:
+            extras = struct.pack(">I", state)
+            answer = link.call(wire.SET_VBUCKET, extras=extras, vbucket=vbucket)
+            self.assertEqual(answer.status, wire.SUCCESS)
 
     def test_missing_vbuckets_become_replicas(self):
         self.begin("!MW", vbuckets="3,5-6")
@@ -120,12 +136,9 @@ class Replicate(unittest.TestCase):
         self.assertEqual(len(calls(self.destination)), 4)
 
     def test_a_takeover_is_complete_when_the_destination_has_taken_all(self):
-        # The destination does not have vbucket 0 of the first, and the second brings only one.
-        with self.destination.binary() as link:
-            link.call(wire.SET_VBUCKET, extras=struct.pack(">I", wire.DEAD))
-            self.assertEqual(link.call(wire.DEL_VBUCKET).status, wire.SUCCESS)
-        self.ends(self.begin("M3!HX", "-t", vbuckets="5"), 1, "ended the stream")
-        self.ends(self.begin("!H2X", "-t", vbuckets="0,5"), 1, "ended the stream")
+        # It brings only one.
+        self.make(self.source, 5, wire.ACTIVE)
+        self.ends(self.begin("!H2X", "-t", "-f", vbuckets="0,5"), 1, "ended the stream")
 
     def test_another_end_is_failure(self):
         self.ends(self.begin("M3X", "-t", "-f"), 1, "ended the stream")
@@ -391,6 +404,31 @@ class Pair(unittest.TestCase):
             self.assertEqual(set(here.stats(b"vbucket").values()), {"dead"})
             for vbucket in range(3):
                 self.assertEqual(there.get(b"key", vbucket=vbucket).value, b"value")
+
+    def test_one_vbucket_of_several(self):
+        source, replica = self.server(), self.server()
+        with source.binary() as link:
+            for vbucket in (0, 5):
+                link.call(wire.SET_VBUCKET, extras=struct.pack(">I", wire.ACTIVE), vbucket=vbucket)
+                link.set(b"key", b"value", vbucket=vbucket)
+        pump = self.pump(address(source), address(replica), "5")
+        with replica.binary() as there:
+            server.until(lambda: there.stats().get("vb_replica_curr_items") == "1", what="a key")
+            self.assertEqual(there.get(b"key").status, wire.ENOENT)
+        self.assertIsNone(pump.poll())
+
+    def test_what_the_source_does_not_have_is_not_taken_over(self):
+        source, replica = self.server(), self.server(server.HOST.replace("{config}",
+                                                                        "{config};vb0=false"))
+        with source.binary() as link:
+            link.set(b"key", b"value")
+        for chosen in ("0,7", "7,0", "7"):
+            pump = self.pump("-t", "-r", address(source), address(replica), chosen)
+            self.ends(pump, 1, "there is no vbucket 7 to take over: nothing is moved")
+        with source.binary() as here, replica.binary() as there:
+            self.assertEqual(here.stats(b"vbucket"), {"vb_0": "active"})
+            self.assertEqual(there.stats(b"vbucket"), {})
+        self.ends(self.pump("-t", address(source), address(replica), "0"), 0, "")
 
     def test_a_server_is_not_its_own_replica(self):
         if "-p 0" not in server.HOST:

@@ -45,6 +45,8 @@ pub(super) enum Kind {
     Unclear,
     /// Without a core table.
     NoCore,
+    /// ARCUS memcached 1.15: another core table, and no cookie table.
+    Arcus,
 }
 
 /// A packet that the engine sent.
@@ -335,6 +337,10 @@ fn leak<T>(value: T) -> *mut T {
 /// Makes this thread's `get_server_api` that of a kind of host.
 #[expect(clippy::too_many_lines, reason = "tables")]
 pub(super) fn install(kind: Kind) {
+    if kind == Kind::Arcus {
+        install_arcus();
+        return;
+    }
     let mock = matches!(kind, Kind::Mock | Kind::Silent);
     let pu = matches!(kind, Kind::Memcached | Kind::EarlyClock);
     let core = leak(SERVER_CORE_API {
@@ -411,6 +417,27 @@ pub(super) fn install(kind: Kind) {
         log: if mock { ptr::null_mut() } else { leak(log) },
         cookie,
     }));
+}
+
+/// What ARCUS memcached does where `abstime` is awaited: it answers the address of a text, whatever
+/// it is given. This one lies where programs of a fixed address have theirs.
+unsafe extern "C" fn version_address(_: rel_time_t) -> time_t {
+    0x43_e44a
+}
+
+/// Makes this thread's `get_server_api` that of ARCUS memcached: a server table of seven words, and
+/// a core table of other functions. What is behind the seventh word belongs to nobody.
+fn install_arcus() {
+    let nothing = ptr::null();
+    let mut functions = [nothing; 14];
+    functions[0] = now as *const c_void;
+    functions[1] = realtime as *const c_void;
+    functions[2] = version_address as *const c_void;
+    let core = leak(functions);
+    let mut server = [nothing; 7];
+    server[0] = ptr::without_provenance(1);
+    server[1] = core.cast_const().cast();
+    SERVER.set(leak(server).cast());
 }
 
 /// The ports over a kind of host.

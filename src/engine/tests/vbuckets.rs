@@ -32,6 +32,29 @@ fn clients_wait_for_a_pending_vbucket_and_go_on_when_it_is_active() {
 }
 
 #[test]
+fn a_client_that_hangs_up_waits_for_a_pending_vbucket_no_longer() {
+    let node = Node::new();
+    node.engine.set_vbucket(3, VbucketState::Pending).unwrap();
+    let (gone, other) = (Cookie::new(1), Cookie::new(2));
+    for cookie in [gone, other] {
+        let waits = node.host.call(cookie, || node.engine.get(cookie, b"k", 3));
+        assert!(matches!(waits, Err(Error::WouldBlock)));
+    }
+    // The host keeps the cookie of a request that waits until it is notified.
+    let disconnect = || {
+        node.engine.disconnected(gone);
+        Ok(())
+    };
+    node.host.call(gone, disconnect).unwrap();
+    node.host.wait(gone);
+    assert_eq!(node.engine.pending_ops(), 1);
+    assert!(!node.host.is_notified(other));
+    node.activate(3);
+    node.host.wait(other);
+    assert_eq!(node.host.notifications(gone), 1);
+}
+
+#[test]
 fn clients_of_a_pending_vbucket_that_dies_are_sent_elsewhere() {
     let node = Node::new();
     for state in [VbucketState::Dead, VbucketState::Replica] {
