@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
+use super::codec::Seal;
 use super::journal::{self, Contents};
 
 /// Numbers that fjall gave the keyspaces: its own, the items', the meta keyspace.
@@ -50,7 +51,7 @@ impl From<io::Error> for Refusal {
 
 /// Looks at a whole database. Tables of items are read only up to `verify_bytes` in total: what is
 /// damaged in the others is found when it is read. Batches in the journal with numbers above `keep`
-/// are to be cut off.
+/// are to be cut off; `seal` is on those of a store that seals them.
 ///
 /// # Errors
 /// When it is not as it was written.
@@ -58,6 +59,7 @@ pub(crate) fn examine(
     folder: &Path,
     verify_bytes: u64,
     keep: Option<u64>,
+    seal: Option<&Seal>,
 ) -> Result<Contents, Refusal> {
     if read(folder, "version")? != FJALL_VERSION {
         return Err(Refusal::damaged(
@@ -83,7 +85,7 @@ pub(crate) fn examine(
             if is_small { u64::MAX } else { verify_bytes },
         )?;
     }
-    journal::examine(folder, keep)
+    journal::examine(folder, keep, seal)
 }
 
 /// One table as its manifest names it.

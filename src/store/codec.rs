@@ -4,17 +4,25 @@
 //! Integers are big-endian, so that keys sort by vbucket. The exception is `flags`: a [`Record`]
 //! holds the four bytes of the wire in memory order, and they are stored in that order.
 
+use std::hash::{BuildHasher, RandomState};
+
+use xxhash_rust::xxh3::Xxh3;
+
 use super::{Record, VbucketRecord, WindowRecord};
 use crate::types::{CheckpointId, UnixTime, VbucketId, VbucketState};
 
 /// Version of the whole store: layout of the directory, keyspaces and keys. A program opens this
 /// version and every older one, never a newer one.
-pub(crate) const FORMAT_VERSION: u32 = 2;
+pub(crate) const FORMAT_VERSION: u32 = 3;
+/// The version from which batches are sealed.
+pub(crate) const SEALED_VERSION: u32 = 3;
 
 /// First byte of every value but that of a vbucket: version of that one record's layout.
 const RECORD_VERSION: u8 = 1;
 /// The same of a vbucket's record. Version 1 had no reserved ids.
 const VBUCKET_VERSION: u8 = 2;
+/// The same of a batch's number. Version 1 had no seal.
+const BATCH_VERSION: u8 = 2;
 
 /// How many ids above the durable one a program of format version 1 may have given: it kept no
 /// account of them, and left this distance after a crash in a window.
@@ -23,8 +31,12 @@ const UNRECORDED_IDS: u64 = 1024;
 /// Bytes before the client's value in an item's record: version, flags, expiry, CAS.
 pub(crate) const ITEM_HEADER_BYTES: usize = 1 + 4 + 4 + 8;
 
-/// Bytes of the record of a batch's number: version, number, synced.
-pub(crate) const BATCH_VALUE_BYTES: u32 = 1 + 8 + 8;
+/// Bytes of a seal.
+const SEAL_BYTES: usize = 16;
+/// Bytes of the record of a batch's number: version, number, synced, seal.
+pub(crate) const BATCH_VALUE_BYTES: usize = BATCH_VALUE_1_BYTES + SEAL_BYTES;
+/// The same before batches were sealed.
+pub(crate) const BATCH_VALUE_1_BYTES: usize = 1 + 8 + 8;
 
 /// Key of the format version in the meta keyspace.
 pub(crate) const META_FORMAT: &[u8] = b"f";
@@ -212,24 +224,81 @@ pub(crate) fn parse_flush_due_value(bytes: &[u8]) -> Result<UnixTime, Defect> {
 }
 
 /// The record of a batch's number.
-pub(crate) fn batch_value(mark: BatchMark) -> [u8; BATCH_VALUE_BYTES as usize] {
-    let mut bytes = [RECORD_VERSION; BATCH_VALUE_BYTES as usize];
+pub(crate) fn batch_value(mark: BatchMark, seal: &Seal) -> [u8; BATCH_VALUE_BYTES] {
+    let mut bytes = [BATCH_VERSION; BATCH_VALUE_BYTES];
     let (_, body) = bytes.split_at_mut(1);
-    let (number, synced) = body.split_at_mut(8);
+    let (number, body) = body.split_at_mut(8);
+    let (synced, sum) = body.split_at_mut(8);
     number.copy_from_slice(&mark.number.to_be_bytes());
     synced.copy_from_slice(&mark.synced.to_be_bytes());
+    sum.copy_from_slice(&seal.sum(mark));
     bytes
 }
 
-/// Reads the record of a batch's number.
+/// Reads the record of a batch's number, also one of before batches were sealed.
 pub(crate) fn parse_batch_value(bytes: &[u8]) -> Result<BatchMark, Defect> {
     const LENGTH: Defect = Defect("a batch number has the wrong length");
-    let (number, rest) = record_body(bytes)?.split_first_chunk::<8>().ok_or(LENGTH)?;
-    let synced = <[u8; 8]>::try_from(rest).map_err(|_| LENGTH)?;
+    let (body, seal_bytes) = match bytes.first() {
+        Some(&RECORD_VERSION) => (record_body(bytes)?, 0),
+        _ => (versioned_body(bytes, BATCH_VERSION)?, SEAL_BYTES),
+    };
+    let (number, rest) = body.split_first_chunk::<8>().ok_or(LENGTH)?;
+    let (synced, seal) = rest.split_first_chunk::<8>().ok_or(LENGTH)?;
+    if seal.len() != seal_bytes {
+        return Err(LENGTH);
+    }
     Ok(BatchMark {
         number: u64::from_be_bytes(*number),
-        synced: u64::from_be_bytes(synced),
+        synced: u64::from_be_bytes(*synced),
     })
+}
+
+/// The secret of a store. What it seals nobody can imitate who cannot read the store's files: a
+/// client can write bytes of any form into them, but no seal.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seal([u8; SEAL_BYTES]);
+
+impl std::fmt::Debug for Seal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Seal")
+    }
+}
+
+impl Seal {
+    /// One that was never used before.
+    pub(crate) fn random() -> Self {
+        // The keys of both hashers come from the system's source of randomness.
+        let half = |number: u64| RandomState::new().hash_one(number).to_be_bytes();
+        let mut secret = [0; SEAL_BYTES];
+        let (left, right) = secret.split_at_mut(8);
+        left.copy_from_slice(&half(0));
+        right.copy_from_slice(&half(1));
+        Self(secret)
+    }
+
+    /// In the form of the STORE file.
+    pub(crate) fn text(&self) -> String {
+        format!("{:032x}", u128::from_be_bytes(self.0))
+    }
+
+    /// From the form of the STORE file.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let number = u128::from_str_radix(text, 16).ok()?;
+        (text.len() == 2 * SEAL_BYTES).then(|| Self(number.to_be_bytes()))
+    }
+
+    /// Whether the record of a batch's number is one that this store wrote.
+    pub(crate) fn is_on(&self, bytes: &[u8]) -> bool {
+        parse_batch_value(bytes).is_ok_and(|mark| bytes == batch_value(mark, self))
+    }
+
+    fn sum(&self, mark: BatchMark) -> [u8; SEAL_BYTES] {
+        let mut hash = Xxh3::new();
+        hash.update(&self.0);
+        hash.update(&mark.number.to_be_bytes());
+        hash.update(&mark.synced.to_be_bytes());
+        hash.digest128().to_be_bytes()
+    }
 }
 
 /// The record of a vbucket's generation.

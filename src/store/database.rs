@@ -27,7 +27,7 @@ use ::fjall::{
 use parking_lot::Mutex;
 
 use super::StoreError;
-use super::codec::{self, BatchMark, Defect, Generation};
+use super::codec::{self, BatchMark, Defect, Generation, Seal};
 use super::dir;
 use super::journal::Contents;
 use crate::types::VbucketId;
@@ -76,6 +76,8 @@ pub(crate) struct Db {
     pub(crate) meta: Keyspace,
     /// Version of the format of its records.
     pub(crate) format: u32,
+    /// Seals its batches.
+    pub(crate) seal: Seal,
     /// Threads that appeared while it was opened; fjall's is among them.
     threads: Vec<u32>,
 }
@@ -109,8 +111,9 @@ impl Db {
         folder: &Path,
         path: &Path,
         options: Options,
+        seal: Seal,
     ) -> Result<(Self, BatchMark), StoreError> {
-        let db = Self::start(folder, options, true)
+        let db = Self::start(folder, options, seal, true)
             .map_err(|cause| dir::unusable(path, "create files in", &cause.words))?;
         let mut changes = Changes::default();
         changes.put_meta(
@@ -141,10 +144,10 @@ impl Db {
         folder: &Path,
         options: Options,
         contents: &Contents,
-        version: u32,
+        (version, seal): (u32, Seal),
     ) -> Result<(Self, BatchMark), Cause> {
         guarded(|| Ok(contents.cut_tail()?))?;
-        let mut db = Self::start(folder, options, false)?;
+        let mut db = Self::start(folder, options, seal, false)?;
         match db.read_marks(contents, version) {
             Ok((format, last)) => {
                 db.format = format;
@@ -160,7 +163,7 @@ impl Db {
         }
     }
 
-    fn start(folder: &Path, options: Options, create: bool) -> Result<Self, Cause> {
+    fn start(folder: &Path, options: Options, seal: Seal, create: bool) -> Result<Self, Cause> {
         // Guards the list of threads: one database is opened at a time, so that the threads that
         // appear meanwhile are its own. Lock order: last.
         static OPENING: Mutex<()> = Mutex::new(());
@@ -182,6 +185,7 @@ impl Db {
                 items: database.keyspace(ITEMS, keyspace_options)?,
                 meta: database.keyspace(META, keyspace_options)?,
                 format: codec::FORMAT_VERSION,
+                seal,
                 database,
                 threads: threads()
                     .into_iter()
@@ -281,7 +285,6 @@ impl Db {
         let count = items.len() + meta.len() + 1;
         let mut batch =
             OwnedWriteBatch::with_capacity(self.database.clone(), count).durability(Some(mode));
-        batch.insert(&self.meta, codec::META_BATCH, codec::batch_value(mark));
         for (keyspace, changes) in [(&self.meta, meta), (&self.items, items)] {
             for (key, value) in changes {
                 match value {
@@ -290,6 +293,9 @@ impl Db {
                 }
             }
         }
+        // Last, so that a batch with a mark was written to its end (`journal`).
+        let value = codec::batch_value(mark, &self.seal);
+        batch.insert(&self.meta, codec::META_BATCH, value);
         batch.commit()
     }
 

@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
-use super::codec::FORMAT_VERSION;
+use super::codec::{FORMAT_VERSION, SEALED_VERSION, Seal};
 use super::journal::Closed;
 
 /// Says what the directory is: see [`Marker`].
@@ -33,8 +33,8 @@ enum Marker {
     Absent,
     /// A process died while it created the store. Nothing was ever committed.
     Creating,
-    /// A store of this format version.
-    Ready(u32),
+    /// A store of this format version, and its secret if batches of that version are sealed.
+    Ready(u32, Option<Seal>),
 }
 
 /// A directory that this process holds the lock of. Dropping it releases the lock.
@@ -84,7 +84,15 @@ impl Home {
     /// The format version of the store, if there is a complete one already.
     pub(crate) fn version(&self) -> Option<u32> {
         match self.marker {
-            Marker::Ready(version) => Some(version),
+            Marker::Ready(version, _) => Some(version),
+            Marker::Absent | Marker::Creating => None,
+        }
+    }
+
+    /// The secret that seals its batches; none yet in a store of an earlier version.
+    pub(crate) fn seal(&self) -> Option<Seal> {
+        match self.marker {
+            Marker::Ready(_, seal) => seal,
             Marker::Absent | Marker::Creating => None,
         }
     }
@@ -113,10 +121,11 @@ impl Home {
     }
 
     /// Declares the store to be one of the current format: a new one that is complete, or an older
-    /// one that is about to be upgraded and is closed to older programs from now on.
-    pub(crate) fn declare(&mut self) -> Result<(), StoreError> {
-        self.write_marker(&format!("format {FORMAT_VERSION}"))?;
-        self.marker = Marker::Ready(FORMAT_VERSION);
+    /// one that is about to be upgraded and is closed to older programs from now on. Its batches
+    /// are sealed with `seal`.
+    pub(crate) fn declare(&mut self, seal: Seal) -> Result<(), StoreError> {
+        self.write_marker(&format!("format {FORMAT_VERSION}\nseal {}", seal.text()))?;
+        self.marker = Marker::Ready(FORMAT_VERSION, Some(seal));
         Ok(())
     }
 
@@ -266,7 +275,12 @@ fn read_marker(path: &Path) -> Result<Marker, StoreError> {
         .and_then(|version| version.parse().ok())
     {
         Some(version) if version > FORMAT_VERSION => Err(newer(path, version)),
-        Some(version) if version > 0 => Ok(Marker::Ready(version)),
+        Some(version @ 1..SEALED_VERSION) => Ok(Marker::Ready(version, None)),
+        Some(version) if version > 0 => lines
+            .next()
+            .and_then(|line| Seal::parse(line.strip_prefix("seal ")?))
+            .map(|seal| Marker::Ready(version, Some(seal)))
+            .ok_or_else(|| damaged(path, "its STORE file names no seal")),
         _ => Err(damaged(path, "its STORE file names no format version")),
     }
 }

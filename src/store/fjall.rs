@@ -19,7 +19,7 @@ use ::fjall::{PersistMode, Slice};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
 use super::check::{self, Refusal};
-use super::codec::{self, BatchMark, Defect, Generation};
+use super::codec::{self, BatchMark, Defect, Generation, Seal};
 pub(crate) use super::database::Options;
 use super::database::{Changes, Db, guarded};
 use super::dir::{self, Home};
@@ -83,18 +83,22 @@ impl FjallStore {
             .map_err(|error| dir::unusable(path, "find", &error.to_string()))?;
         let mut home = Home::enter(&path)?;
         let (db, last) = if let Some(version) = home.version() {
-            let contents = check::examine(&home.database(), options.verify_bytes, None)
+            let seal = home.seal();
+            let verify_bytes = options.verify_bytes;
+            let contents = check::examine(&home.database(), verify_bytes, None, seal.as_ref())
                 .and_then(|contents| contents.expect_end(home.closed()))
                 .map_err(|refusal| refused(&path, refusal))?;
             home.sign()?;
-            let (db, last) = Db::open(&home.database(), options, &contents, version)
+            let format = (version, seal.unwrap_or_else(Seal::random));
+            let (db, last) = Db::open(&home.database(), options, &contents, format)
                 .map_err(|cause| home.refuse(&cause.words, cause.is_damage, cause.is_late))?;
             upgrade::upgrade(&mut home, db, last)?
         } else {
             home.begin_create()?;
             home.sign()?;
-            let created = Db::create(&home.database(), &path, options)?;
-            home.declare()?;
+            let seal = Seal::random();
+            let created = Db::create(&home.database(), &path, options, seal)?;
+            home.declare(seal)?;
             created
         };
         let store = Self {
@@ -123,10 +127,12 @@ impl FjallStore {
             db.close();
         }
         let folder = self.home.database();
+        let seal = self.home.seal();
         // What failed may lie in the journal all the same. Its caller was told otherwise.
-        let contents = check::examine(&folder, 0, Some(writer.last.number))
+        let contents = check::examine(&folder, 0, Some(writer.last.number), seal.as_ref())
             .map_err(|refusal| refused(&self.path, refusal))?;
-        let (db, last) = Db::open(&folder, self.options, &contents, codec::FORMAT_VERSION)
+        let format = (codec::FORMAT_VERSION, seal.unwrap_or_else(Seal::random));
+        let (db, last) = Db::open(&folder, self.options, &contents, format)
             .map_err(|cause| self.unreadable(&cause.words))?;
         writer.last = last;
         *slot = Some(db);
@@ -439,13 +445,13 @@ impl Drop for FjallStore {
             self.failed.store(true, Ordering::Release);
         }
         let closed = db.close();
-        if !self.failed.load(Ordering::Acquire) {
-            if let (true, Ok(bytes)) = (closed, journal::size(&self.home.database())) {
-                self.home.sign_off(Closed { last, bytes });
-            }
-        } else if let Ok(contents) = check::examine(&self.home.database(), 0, Some(last)) {
+        if self.failed.load(Ordering::Acquire) {
             // As in `reopen`. There is nobody left to tell when this fails.
-            let _ = contents.cut_tail();
+            let seal = self.home.seal();
+            let examined = check::examine(&self.home.database(), 0, Some(last), seal.as_ref());
+            let _ = examined.map(|contents| contents.cut_tail());
+        } else if let (true, Ok(bytes)) = (closed, journal::size(&self.home.database())) {
+            self.home.sign_off(Closed { last, bytes });
         }
     }
 }

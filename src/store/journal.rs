@@ -5,6 +5,10 @@
 //! would throw away every batch behind the damage without a word. So this file looks first and
 //! tells the two apart; `FORMAT.md` has the layout and the rules, and what cannot be told apart.
 //!
+//! Behind an unreadable byte nothing says where a batch begins, and keys and values hold whatever
+//! clients choose. So only the sealed number at the end of a batch counts there: clients cannot
+//! write one, wherever it is looked for, and the search reads every byte once.
+//!
 //! Memory: one buffer, whatever the size of the files. Not for concurrent use with a writer.
 
 use std::fs::File;
@@ -15,7 +19,7 @@ use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::check::Refusal;
-use super::codec::{self, BatchMark};
+use super::codec::{self, BatchMark, Seal};
 
 /// Number that fjall gives the keyspace that batch marks are in.
 pub(crate) const META_KEYSPACE: u64 = 2;
@@ -27,15 +31,13 @@ const TAG_END: u8 = 3;
 const MAGIC: [u8; 4] = *b"FJL\x03";
 /// Tag, checksum and magic.
 const END_BYTES: usize = 1 + 8 + 4;
+/// What stands before the value of an entry for the number of a batch, without the sizes of the
+/// value: tag, kind, compression, keyspace, size of the key.
+const MARK_HEAD: [u8; 13] = [TAG_ITEM, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 1, 0];
 /// Unit in which a disk writes: a batch that misses one was not written to its end.
 const SECTOR_BYTES: u64 = 512;
 /// Bytes that are searched at once.
 const CHUNK_BYTES: usize = 1 << 20;
-/// Bytes read in vain while looking for batches behind an unreadable place. Whoever sends values
-/// that look like the ends of batches could make the search quadratic.
-const SEARCH_BYTES_MAX: u64 = 4 << 30;
-/// Ends of batches that are looked at behind an unreadable place, for the same reason.
-const ENDS_MAX: usize = 1 << 20;
 
 /// What the journals of a database hold.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -98,11 +100,16 @@ impl Contents {
     }
 }
 
-/// Reads every journal in `folder`. Batches with numbers above `keep` are to be cut off.
+/// Reads every journal in `folder`. Batches with numbers above `keep` are to be cut off. `seal` is
+/// on the numbers of batches, if the store is of a version that seals them.
 ///
 /// # Errors
 /// When a journal is damaged, missing or cannot be read.
-pub(crate) fn examine(folder: &Path, keep: Option<u64>) -> Result<Contents, Refusal> {
+pub(crate) fn examine(
+    folder: &Path,
+    keep: Option<u64>,
+    seal: Option<&Seal>,
+) -> Result<Contents, Refusal> {
     let paths = list(folder)?;
     if paths.is_empty() {
         return Err(Refusal::damaged("its journal is missing"));
@@ -137,7 +144,7 @@ pub(crate) fn examine(folder: &Path, keep: Option<u64>) -> Result<Contents, Refu
             contents.first.get_or_insert(batch.mark.number);
             contents.last = Some(batch.mark.number);
         }
-        if contents.cut.is_none() && journal.has_torn_tail(contents.last, &name)? {
+        if contents.cut.is_none() && journal.has_torn_tail(contents.last, seal, &name)? {
             contents.cut = Some((path, journal.position));
         }
     }
@@ -235,8 +242,13 @@ impl Journal {
 
     /// Whether an unfinished batch stands at `position`, behind which nothing was ever synced.
     /// `false` when the file ends there, or holds only the zeros that it was created with.
-    fn has_torn_tail(&mut self, last: Option<u64>, name: &str) -> Result<bool, Refusal> {
-        let tail = self.survey()?;
+    fn has_torn_tail(
+        &mut self,
+        last: Option<u64>,
+        seal: Option<&Seal>,
+        name: &str,
+    ) -> Result<bool, Refusal> {
+        let tail = self.survey(seal)?;
         if tail.end == self.position {
             return Ok(false);
         }
@@ -246,44 +258,40 @@ impl Journal {
                 "{name} is unreadable at byte {position}{what}"
             )))
         };
-        let mut budget = SEARCH_BYTES_MAX;
-        for begin in tail.ends {
-            let Some((mark, end)) = self.batch_at(begin)? else {
-                // At most that much was read.
-                budget = budget.saturating_sub(tail.end - begin);
-                if budget == 0 {
-                    return damaged(" and too much follows to search it");
-                }
-                continue;
-            };
-            // Batches before this one are lost. Was one of them on the disk when this one began?
-            let first_lost = last.map_or(mark.number - 1, |last| last + 1);
-            if mark.number > first_lost && mark.synced >= first_lost {
-                return damaged(&format!(
-                    ", and batch {}, which ends at byte {end}, follows",
-                    mark.number
-                ));
-            }
+        // Nothing says which batch was lost when none came before. The first number may be its own.
+        let first = tail.marks.first().map(|(mark, _)| mark.number);
+        let Some(first_lost) = last.map(|last| last + 1).or(first) else {
+            return Ok(true);
+        };
+        // Was it on the disk when a later one began?
+        let follows =
+            |(mark, _): &&(BatchMark, u64)| mark.number > first_lost && mark.synced >= first_lost;
+        if let Some((mark, end)) = tail.marks.iter().find(follows) {
+            return damaged(&format!(
+                ", and batch {}, which ends at byte {end}, follows",
+                mark.number
+            ));
         }
-        if tail.is_finished && !tail.has_hole {
+        let is_finished = tail.marks.last().is_some_and(|(_, end)| *end == tail.end);
+        if seal.is_some() && is_finished && !tail.has_hole {
             return damaged(", in a batch that had been written to its end");
         }
         Ok(true)
     }
 
     /// Looks at everything from `position` on.
-    fn survey(&self) -> io::Result<Tail> {
+    fn survey(&self, seal: Option<&Seal>) -> io::Result<Tail> {
         let file = self.reader.get_ref();
         let length = file.metadata()?.len();
         let mut tail = Tail {
             end: self.position,
-            ends: Vec::new(),
-            is_finished: false,
+            marks: Vec::new(),
             has_hole: false,
         };
         let mut holes = HoleFinder::default();
+        let marks = MarkFinder::new(seal);
         let mut buffer = vec![0; CHUNK_BYTES];
-        // Chunks begin at sectors and overlap, so that no magic falls between two.
+        // Chunks begin at sectors and overlap by one, which is more than a mark takes.
         let mut at = self.position - self.position % SECTOR_BYTES;
         while at < length {
             let want = usize::try_from(length - at)
@@ -293,18 +301,10 @@ impl Journal {
                 break;
             };
             file.read_exact_at(chunk, at)?;
-            for (index, window) in chunk.windows(MAGIC.len()).enumerate() {
-                let end = at + index as u64 + MAGIC.len() as u64;
-                if window == MAGIC && end > self.position && tail.ends.len() < ENDS_MAX {
-                    tail.ends.push(end);
-                }
-            }
-            for (index, byte) in chunk.iter().enumerate().rev() {
-                let end = at + index as u64 + 1;
-                if *byte != 0 && end > self.position {
-                    tail.end = tail.end.max(end);
-                    break;
-                }
+            let known = tail.marks.last().map_or(self.position, |(_, end)| *end);
+            marks.look(at, chunk, known, &mut tail.marks);
+            if let Some(last) = chunk.iter().rposition(|byte| *byte != 0) {
+                tail.end = tail.end.max(at + last as u64 + 1);
             }
             holes.look(at, chunk, self.position);
             if at + want as u64 == length {
@@ -313,11 +313,6 @@ impl Journal {
             at += want as u64 - SECTOR_BYTES;
         }
         tail.has_hole = holes.first.is_some_and(|hole| hole < tail.end);
-        if tail.end - self.position >= END_BYTES as u64 {
-            let mut last = [0; END_BYTES];
-            file.read_exact_at(&mut last, tail.end - END_BYTES as u64)?;
-            tail.is_finished = last.first() == Some(&TAG_END) && last.ends_with(&MAGIC);
-        }
         Ok(tail)
     }
 }
@@ -326,12 +321,62 @@ impl Journal {
 struct Tail {
     /// Behind the last byte that is not zero.
     end: u64,
-    /// Every place behind something that looks like the end of a batch.
-    ends: Vec<u64>,
-    /// The last bytes are those of a batch's end.
-    is_finished: bool,
+    /// The numbers of batches that were written to their ends, and where those are, in order.
+    marks: Vec<(BatchMark, u64)>,
     /// A whole sector in it is zero.
     has_hole: bool,
+}
+
+/// Finds numbers of batches that the store wrote: by their seals, or in a store of an earlier
+/// version by their form alone, which takes no more than a refusal.
+struct MarkFinder<'a> {
+    seal: Option<&'a Seal>,
+    /// What stands before the value.
+    head: Vec<u8>,
+    value_bytes: usize,
+}
+
+impl<'a> MarkFinder<'a> {
+    fn new(seal: Option<&'a Seal>) -> Self {
+        let value_bytes = seal.map_or(codec::BATCH_VALUE_1_BYTES, |_| codec::BATCH_VALUE_BYTES);
+        let size = u32::try_from(value_bytes).unwrap_or_default().to_le_bytes();
+        Self {
+            seal,
+            head: [&MARK_HEAD[..], &size, &size, &codec::META_BATCH].concat(),
+            value_bytes,
+        }
+    }
+
+    /// Looks through a chunk that stands at `at`, for marks of batches that end behind `known`.
+    fn look(&self, at: u64, chunk: &[u8], known: u64, found: &mut Vec<(BatchMark, u64)>) {
+        let mut known = known;
+        for (index, window) in chunk.windows(self.bytes()).enumerate() {
+            let end = at + (index + window.len()) as u64;
+            if window.first() != Some(&TAG_ITEM) || end <= known {
+                continue;
+            }
+            if let Some(mark) = self.parse(window) {
+                known = end;
+                found.push((mark, end));
+            }
+        }
+    }
+
+    /// Bytes from the entry of a batch's number to the end of the batch. (An earlier version wrote
+    /// the number first: there that is what the entry takes.)
+    fn bytes(&self) -> usize {
+        let end = if self.seal.is_some() { END_BYTES } else { 0 };
+        self.head.len() + self.value_bytes + end
+    }
+
+    fn parse(&self, bytes: &[u8]) -> Option<BatchMark> {
+        let rest = bytes.strip_prefix(&self.head[..])?;
+        let (value, end) = rest.split_at_checked(self.value_bytes)?;
+        let genuine = self.seal.is_none_or(|seal| {
+            seal.is_on(value) && end.first() == Some(&TAG_END) && end.ends_with(&MAGIC)
+        });
+        codec::parse_batch_value(value).ok().filter(|_| genuine)
+    }
 }
 
 /// Finds the first sector behind a position that is all zero.
@@ -395,14 +440,22 @@ impl Parser<'_> {
         if u32::from_le_bytes(self.hashed()?) != value_bytes {
             return Ok(false);
         }
-        if (keyspace, key_bytes, value_bytes) != (META_KEYSPACE, 1, codec::BATCH_VALUE_BYTES) {
-            self.skip(u64::from(key_bytes) + u64::from(value_bytes))?;
+        let value_bytes = value_bytes as usize;
+        let is_mark = keyspace == META_KEYSPACE
+            && key_bytes == 1
+            && [codec::BATCH_VALUE_1_BYTES, codec::BATCH_VALUE_BYTES].contains(&value_bytes);
+        if !is_mark {
+            self.skip(u64::from(key_bytes) + value_bytes as u64)?;
             return Ok(true);
         }
         let key: [u8; 1] = self.hashed()?;
-        let value: [u8; codec::BATCH_VALUE_BYTES as usize] = self.hashed()?;
+        let mut value = [0; codec::BATCH_VALUE_BYTES];
+        let value = value.get_mut(..value_bytes).unwrap_or_default();
+        self.reader.read_exact(value)?;
+        self.hash.update(value);
+        self.position += value_bytes as u64;
         if key == codec::META_BATCH {
-            self.mark = codec::parse_batch_value(&value).ok();
+            self.mark = codec::parse_batch_value(value).ok();
         }
         Ok(true)
     }

@@ -14,9 +14,10 @@ use proptest::prelude::{
 };
 use tempfile::TempDir;
 
+mod torn;
 mod upgrade;
 
-use super::codec::{self, BatchMark, Generation};
+use super::codec::{self, BatchMark, Generation, Seal};
 use super::fault::{Change, FaultStore, OwnedRecord, State};
 use super::fjall::{FjallStore, Options};
 use super::journal;
@@ -205,7 +206,8 @@ proptest! {
         let bytes = codec::generation_value(generation);
         prop_assert_eq!(codec::parse_generation_value(&bytes), Ok(generation));
         let mark = BatchMark { number, synced };
-        prop_assert_eq!(codec::parse_batch_value(&codec::batch_value(mark)), Ok(mark));
+        let value = codec::batch_value(mark, &Seal::random());
+        prop_assert_eq!(codec::parse_batch_value(&value), Ok(mark));
     }
 
     #[test]
@@ -221,6 +223,11 @@ proptest! {
         let _ = codec::parse_format_value(&bytes);
     }
 }
+
+/// XXH3-128 of the secret, 7 and 6.
+const SEALED: [u8; 16] = [
+    40, 232, 174, 140, 142, 154, 159, 143, 120, 137, 79, 21, 49, 64, 159, 62,
+];
 
 /// The layout is a promise to stores that exist: these bytes may only change with the version.
 #[test]
@@ -277,11 +284,21 @@ fn the_bytes_are_those_of_the_format() {
         number: 7,
         synced: 6,
     };
-    assert_eq!(
-        codec::batch_value(mark),
-        [1, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 6]
-    );
-    assert_eq!(codec::format_value(2), [0, 0, 0, 2]);
+    let old = [1, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 6];
+    assert_eq!(codec::parse_batch_value(&old), Ok(mark));
+    let seal = Seal::parse("000102030405060708090a0b0c0d0e0f").unwrap();
+    assert_eq!(seal.text(), "000102030405060708090a0b0c0d0e0f");
+    let sealed = codec::batch_value(mark, &seal);
+    assert_eq!((sealed[0], &sealed[1..17]), (2, &old[1..]));
+    assert_eq!(sealed[17..], SEALED);
+    assert!(seal.is_on(&sealed) && !seal.is_on(&old));
+    for (at, _) in sealed.iter().enumerate() {
+        let mut other = sealed;
+        other[at] ^= 1;
+        assert!(!seal.is_on(&other), "{at}");
+    }
+    assert!(!Seal::random().is_on(&sealed));
+    assert_eq!(codec::format_value(3), [0, 0, 0, 3]);
 }
 
 // What every store does
@@ -582,7 +599,7 @@ fn a_newer_store_is_refused_and_left_alone() {
     let before = files(folder.path());
     let message = refusal(folder.path());
     assert!(
-        message.contains("version 12") && message.contains("up to 2"),
+        message.contains("version 12") && message.contains("up to 3"),
         "{message}"
     );
     assert_eq!(files(folder.path()), before);
@@ -896,7 +913,7 @@ fn a_missing_or_damaged_older_journal_is_noticed() {
 fn a_batch_whose_commit_failed_is_cut_from_the_journal() {
     let (_folder, dead, counts) = killed_store([Durability::Sync; 4], 100);
     // The batch of the format version is number 1.
-    let contents = journal::examine(&dead.join("db"), Some(4)).unwrap();
+    let contents = journal::examine(&dead.join("db"), Some(4), None).unwrap();
     assert_eq!((contents.first, contents.last), (Some(1), Some(4)));
     contents.cut_tail().unwrap();
     assert_eq!(items(&open(&dead)).unwrap().len(), counts[3]);

@@ -24,7 +24,8 @@ pub(crate) fn upgrade(
     if db.format == codec::FORMAT_VERSION {
         return Ok((db, last));
     }
-    let next = home.declare().and_then(|()| {
+    let seal = db.seal;
+    let next = home.declare(seal).and_then(|()| {
         convert(&db, last).map_err(|cause| home.refuse(&cause.words, cause.is_damage, true))
     });
     match next {
@@ -39,14 +40,22 @@ pub(crate) fn upgrade(
     }
 }
 
-/// From version 1: a vbucket's record says which ids of checkpoints may have been given.
+/// Since version 2 a vbucket's record says which ids of checkpoints may have been given; since
+/// version 3 batches are sealed, which needs a seal in the `STORE` file and no other record.
 fn convert(db: &Db, last: BatchMark) -> Result<BatchMark, Cause> {
     let mut changes = Changes::default();
-    for entry in guarded(|| Ok(db.meta.prefix([codec::META_VBUCKET])))? {
-        let (key, value) = guarded(|| entry.into_inner())?;
-        codec::parse_meta_key(&key)?;
-        let record = codec::parse_vbucket_value_1(&value)?;
-        changes.put_meta(&key, &codec::vbucket_value(&record));
+    let old = if db.format == 1 {
+        [codec::META_VBUCKET].as_slice()
+    } else {
+        &[]
+    };
+    for kind in old {
+        for entry in guarded(|| Ok(db.meta.prefix([*kind])))? {
+            let (key, value) = guarded(|| entry.into_inner())?;
+            codec::parse_meta_key(&key)?;
+            let record = codec::parse_vbucket_value_1(&value)?;
+            changes.put_meta(&key, &codec::vbucket_value(&record));
+        }
     }
     changes.put_meta(
         codec::META_FORMAT,

@@ -1,4 +1,4 @@
-//! Stores that an engine of format version 1 wrote (`tests/data/README.md`).
+//! Stores that engines of earlier format versions wrote (`tests/data/README.md`).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,11 @@ use tempfile::TempDir;
 
 use super::{OwnedRecord, files, items, open, refusal, restore, vb};
 use crate::config::Durability;
+use crate::store::codec::Seal;
 use crate::store::{Store, VbucketRecord, WindowRecord, fjall::FjallStore};
 use crate::types::{CheckpointId, VbucketState};
 
-/// Unpacks a store of version 1.
+/// Unpacks a store of an earlier version.
 fn unpack(name: &str) -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
     let archive = format!("{}/tests/data/{name}.tar.gz", env!("CARGO_MANIFEST_DIR"));
@@ -27,7 +28,7 @@ fn marker(store: &Path) -> String {
 }
 
 const OLD: &str = "checkpoint-engine store\nformat 1\n";
-const NEW: &str = "checkpoint-engine store\nformat 2\n";
+const NEW: &str = "checkpoint-engine store\nformat 3\nseal ";
 
 fn vbucket(state: VbucketState, checkpoint: u64) -> VbucketRecord {
     VbucketRecord {
@@ -79,7 +80,7 @@ fn a_store_of_version_1_is_upgraded_with_everything_in_it() {
     assert_eq!(marker(&path), OLD);
     for _ in 0..2 {
         let store = open(&path);
-        assert_eq!(marker(&path), NEW);
+        assert!(marker(&path).starts_with(NEW));
         check(&store, "completed", (4, 2));
         let key_2 = &items(&store).unwrap()[&(vb(0), b"key 2".to_vec())];
         assert_eq!(key_2.cas, 1_795_469_573_341_382_392);
@@ -103,7 +104,8 @@ fn a_store_of_version_1_that_was_killed_in_a_window_is_upgraded() {
 fn an_upgrade_that_was_killed_half_way_is_done_again() {
     let (_folder, path) = unpack("format-1-closed");
     // Killed between the two steps: the database is of version 1 still.
-    fs::write(path.join("STORE"), NEW).unwrap();
+    let text = format!("{NEW}{}\n", Seal::random().text());
+    fs::write(path.join("STORE"), text).unwrap();
     let half_way = files(&path);
     check(&open(&path), "completed", (4, 2));
     check(&open(&path), "completed", (4, 2));
@@ -132,4 +134,46 @@ fn a_database_ahead_of_its_marker_is_refused() {
     fs::write(folder.path().join("STORE"), OLD).unwrap();
     let text = refusal(folder.path());
     assert!(text.contains("not that of its STORE file"), "{text}");
+}
+
+/// Version 2 wrote no seals, and the number of a batch first.
+#[test]
+fn a_store_of_version_2_that_was_killed_is_upgraded() {
+    let (_folder, path) = unpack("format-2-killed");
+    let whole = files(&path);
+    let journal = PathBuf::from("db/0.jnl");
+    let end = whole[&journal].iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    for (left, count) in [(end, 9), (end - 20, 6)] {
+        restore(&path, &whole);
+        let mut bytes = whole[&journal].clone();
+        bytes[left..].fill(0);
+        fs::write(path.join(&journal), bytes).unwrap();
+        for _ in 0..2 {
+            assert_eq!(items(&open(&path)).unwrap().len(), count);
+            assert!(marker(&path).starts_with(NEW));
+        }
+    }
+    // Something before synced batches is damaged.
+    restore(&path, &whole);
+    let mut bytes = whole[&journal].clone();
+    let second = bytes
+        .windows(4)
+        .position(|bytes| bytes == b"FJL\x03")
+        .unwrap()
+        + 4;
+    bytes[second + 20] ^= 1;
+    fs::write(path.join(&journal), bytes).unwrap();
+    let text = refusal(&path);
+    assert!(text.contains("follows"), "{text}");
+}
+
+#[test]
+fn a_store_without_its_seal_is_refused() {
+    let folder = TempDir::new().unwrap();
+    drop(open(folder.path()));
+    for text in [NEW, "checkpoint-engine store\nformat 3\n"] {
+        fs::write(folder.path().join("STORE"), text).unwrap();
+        let text = refusal(folder.path());
+        assert!(text.contains("names no seal"), "{text}");
+    }
 }
