@@ -9,6 +9,7 @@ CRASH_ROUNDS ?= 10
 SOAK_OPERATIONS ?= 10000000
 DEMO_FLAGS ?=
 BENCH_FLAGS ?=
+export PEERS ?=
 SCALE_FLAGS ?=
 REPLICATE_FLAGS ?=
 
@@ -42,7 +43,7 @@ help:
 	@echo '  soak        the model-based test with SOAK_OPERATIONS operations; SOAK_SEED repeats one'
 	@echo '  demo        an online update on 350,000 words, with REVERT, COMPLETE and kill -9'
 	@echo '  install     PREFIX/lib/memcached/checkpoint_engine.so and PREFIX/include'
-	@echo '  bench       engine-bench with the engine; BENCH_FLAGS adds options and engines'
+	@echo '  bench       measures the engine and PEERS beside it, writes docs/performance.md'
 	@echo '  scale       10 million keys loaded, restarted, read back; SCALE_FLAGS as in tests/scale'
 	@echo '  replicate-bench  a million keys to a replica, with windows; REPLICATE_FLAGS adds options'
 	@echo '  lint        cargo fmt --check, cargo clippy'
@@ -50,7 +51,7 @@ help:
 	@echo '  clean       remove what was built (not $(DATA))'
 	@echo 'Variables: PREFIX, DESTDIR (install); PORT, DATA, CONFIG (serve); DEMO_FLAGS (demo, see'
 	@echo '  tests/demo/demo.py); CRASH_ROUNDS (test: rounds for each kind of crash);'
-	@echo '  SOAK_OPERATIONS, SOAK_SEED (soak)'
+	@echo '  SOAK_OPERATIONS, SOAK_SEED (soak); BENCH_FLAGS, PEERS (bench, see tests/bench/bench.py)'
 
 # $(call need,PACKAGES): installs those that are missing. Elsewhere than on Debian it only tells.
 define need
@@ -141,9 +142,10 @@ install:
 	install -D -m 0644 '$(TOP)/include/checkpoint_engine.h' \
 		'$(DESTDIR)$(PREFIX)/include/checkpoint_engine.h'
 
-bench: build
-	@$(MAKE) --no-print-directory -C '$(TOP)/c-host' run-bench \
-		BENCH_FLAGS='-E $(ENGINE) -e dbname=@DIR@ $(BENCH_FLAGS)'
+bench: build demo-deps
+	@$(MAKE) --no-print-directory -C '$(TOP)/c-host' bench
+	@cd '$(TOP)' && CHECKPOINT_ENGINE='$(ENGINE)' \
+		exec '$(PYTHON)' tests/bench/bench.py --peers "$$PEERS" $(BENCH_FLAGS)
 
 scale: build demo-deps
 	@cd '$(TOP)' && CHECKPOINT_ENGINE='$(ENGINE)' '$(PYTHON)' tests/scale/scale.py $(SCALE_FLAGS)
