@@ -286,17 +286,23 @@ static enum step stream_step(struct conn *c, struct turn *turn, enum step idle) 
     return STEP_AGAIN;
 }
 
+/* Half of what all may hold is left to packets. */
+static bool may_read_ahead(const struct conn *c) {
+    size_t available = conn_available(c);
+
+    return c->get.open && available < AHEAD_BYTES_MAX &&
+           atomic_load(&c->worker->server->input_bytes) < INPUT_BYTES_MAX / 2 &&
+           (available == 0 || memchr(c->in.bytes + c->in.start, '\n', available) == NULL);
+}
+
 /*
  * The socket takes no more output. Clients send all of a get before they read, so
  * the rest of its line is received meanwhile, as far as there is room for it.
  */
 static enum step wait_for_output(struct conn *c) {
-    size_t available = conn_available(c);
     struct input *in = &c->in;
 
-    c->reads_ahead = c->get.open && available < AHEAD_BYTES_MAX &&
-                     (available == 0 || memchr(conn_input(c), '\n', available) == NULL) &&
-                     conn_make_room(c, available + 1);
+    c->reads_ahead = may_read_ahead(c) && conn_make_room(c, conn_available(c) + 1);
     if (!c->reads_ahead) {
         return STEP_WRITE;
     }
@@ -364,7 +370,8 @@ void conn_drive(struct conn *c) {
     case STEP_CLOSE:
         break;
     case STEP_BLOCKED:
-        /* Once for each change, since what the client sends is not read. */
+        /* Once for each change, since what the client sends is not read; anew for each wait. */
+        conn_disarm(c);
         if (!conn_arm(c, EV_READ | EV_ET)) {
             conn_disarm(c);
         }

@@ -32,8 +32,6 @@ static void *get_engine_specific(const void *cookie) {
 
 /* The caller holds the mutex of the worker. */
 static void notify_locked(struct conn *c, ENGINE_ERROR_CODE status, bool inside_engine) {
-    ch_host *host = c->worker->server->host;
-
     if (c->in_use && c->blocked && !c->notified) {
         c->notified = true;
         c->status = status;
@@ -47,9 +45,9 @@ static void notify_locked(struct conn *c, ENGINE_ERROR_CODE status, bool inside_
     } else if (c->in_use ? c->tap_iterator == NULL || c->blocked
                          : atomic_load(&c->references) == 0) {
         /* An awake stream asks the engine anyway, and a reserved cookie may outlive its socket. */
-        ch_log(host, EXTENSION_LOG_WARNING, c,
-               "Ignoring notify_io_complete (%s) for a connection that %s", ch_error_name(status),
-               c->in_use ? "is not blocked" : "is closed");
+        log_provoked(c->worker->server, EXTENSION_LOG_WARNING, c,
+                     "Ignoring notify_io_complete (%s) for a connection that %s",
+                     ch_error_name(status), c->in_use ? "is not blocked" : "is closed");
     }
 }
 

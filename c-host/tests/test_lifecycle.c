@@ -82,7 +82,9 @@ TEST(host_of_an_unknown_kind_is_refused) {
     core[2] = (function)foreign_version;
     foreign_server = (uint64_t *)(void *)(pages + page) - WORDS;
     foreign_server[0] = 1;
-    foreign_server[1] = (uint64_t)(uintptr_t)core;
+    for (size_t i = 1; i < WORDS; i++) {
+        foreign_server[i] = (uint64_t)(uintptr_t)core;
+    }
     ENGINE_HANDLE *handle = NULL;
     CHECK_INT(ENGINE_FAILED, create(1, get_foreign_server, &handle));
     CHECK(handle == NULL);

@@ -89,7 +89,9 @@ impl Server {
         let missing = |name: &str| format!("the host's server table lacks \"{name}\"");
         let part = |name: &str| missing(name);
         // SAFETY: contract 5; every host has the pointer to the core table behind that word.
-        let core = unsafe { (&raw const (*table.as_ptr()).core).read() };
+        let core = unsafe { &raw const (*table.as_ptr()).core };
+        // SAFETY: as above.
+        let core = unsafe { core.read() };
         let core = NonNull::new(core).ok_or_else(|| part("core"))?;
         // SAFETY: contract 5.
         unsafe { layout::require_known_kind(core) }?;

@@ -65,11 +65,15 @@ pub(super) struct Found {
 /// Contract 5, as far as the first three members of the core table.
 pub(super) unsafe fn require_known_kind(core: NonNull<SERVER_CORE_API>) -> Result<(), String> {
     // SAFETY: within the first three members, says the caller.
-    let abstime = unsafe { (&raw const (*core.as_ptr()).abstime).read() };
+    let abstime = unsafe { &raw const (*core.as_ptr()).abstime };
+    // SAFETY: as above.
+    let abstime = unsafe { abstime.read() };
     let abstime = abstime.ok_or("the host's server table lacks \"abstime\"")?;
     // SAFETY: contract 5; on no host that has another function here does it use its arguments or
     // change anything.
-    let (start, next) = unsafe { (abstime(0), abstime(1)) };
+    let start = unsafe { abstime(0) };
+    // SAFETY: as above.
+    let next = unsafe { abstime(1) };
     if start.checked_add(1) == Some(next) {
         return Ok(());
     }

@@ -2,12 +2,14 @@
 python3-binary-memcached."""
 
 import time
+import unittest
 
 import bmemcached
 import pylibmc
 from pymemcache.client.base import Client
 from pymemcache.client.hash import HashClient
 
+import server
 from base import ServerTest
 
 MANY = 2000
@@ -186,8 +188,42 @@ class PylibmcAscii(PylibmcBinary):
     binary = False
 
 
+@unittest.skipUnless("engine-host" in server.HOST, "real hosts have less in ascii")
+class BundledHost(ServerTest):
+    """What the libraries send in ascii that real hosts with -E do not take."""
+
+    def setUp(self):
+        address = "{}:{}".format(*self.host.address)
+        self.pylibmc = pylibmc.Client([address])
+        self.addCleanup(self.pylibmc.disconnect_all)
+        self.pymemcache = Client(self.host.address, timeout=30, default_noreply=False)
+        self.addCleanup(self.pymemcache.close)
+
+    def test_touch(self):
+        self.pylibmc.set("t", "1")
+        self.assertTrue(self.pylibmc.touch("t", 100))
+        self.assertTrue(self.pymemcache.touch("t", 100))
+        self.assertFalse(self.pymemcache.touch("nobody", 100))
+
+    def test_what_has_expired_before_it_is_stored(self):
+        self.pylibmc.set("guard", "1")
+        # libmemcached sends 4294967295.
+        self.assertTrue(self.pylibmc.set("past", "flush_all", time=-1))
+        self.assertTrue(self.pymemcache.set("past", "flush_all", expire=-1))
+        self.assertIsNone(self.pylibmc.get("past"))
+        self.assertEqual(self.pylibmc.get("guard"), "1")
+
+    def test_many_long_keys_at_once(self):
+        keys = [f"{n}".rjust(240, "k") for n in range(MANY)]
+        values = {key: "v" * 1000 for key in keys}
+        self.pylibmc.set_multi(values)
+        self.assertEqual(self.pylibmc.get_multi(keys), values)
+        found = self.pymemcache.get_many(keys)
+        self.assertEqual(found, {key: value.encode() for key, value in values.items()})
+
+
 class PylibmcTouch(ServerTest):
-    """touch through libmemcached: the hosts have it in the binary protocol only."""
+    """touch through libmemcached: real hosts have it in the binary protocol only."""
 
     def test_touch(self):
         client = pylibmc.Client(["{}:{}".format(*self.host.address)], binary=True)
