@@ -13,7 +13,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -27,7 +27,7 @@ use crate::vbucket::{Shared, Vbucket, VbucketMap, completed};
 mod batch;
 mod thread;
 
-use batch::{Part, Room, Rows, fill, put_record, put_standing, read};
+use batch::{Part, Room, Rows, Written, fill, put_record, put_standing, read};
 pub(crate) use thread::run;
 
 /// How often `durability=periodic` syncs.
@@ -46,8 +46,6 @@ struct Progress {
     known: Vec<Option<Known>>,
     window: WindowRecord,
     wanted_window: WindowRecord,
-    flush_due: UnixTime,
-    wanted_flush_due: UnixTime,
     /// Where the next batch begins to collect, so that every vbucket has its turn.
     turn: usize,
     synced: Duration,
@@ -57,6 +55,12 @@ impl Progress {
     /// Of which vbucket of that id the store has rows.
     fn incarnation(&self, id: VbucketId) -> Option<u64> {
         self.known.get(id.index())?.map(|known| known.incarnation)
+    }
+
+    /// When the store says that a delayed flush of that vbucket is due; 0 none.
+    fn due(&self, id: VbucketId) -> UnixTime {
+        let known = self.known.get(id.index()).copied().flatten();
+        known.map_or(0, |known| known.record.due)
     }
 }
 
@@ -108,8 +112,6 @@ pub(crate) struct Persister {
     pressed: AtomicBool,
     // Guards one word. Lock order: last.
     wanted_window: Mutex<Option<WindowRecord>>,
-    /// When a delayed `flush_all` is due, in Unix seconds; 0 for none.
-    wanted_flush_due: AtomicU32,
 }
 
 impl Persister {
@@ -120,14 +122,11 @@ impl Persister {
         shared: Arc<Shared>,
         durability: Durability,
         window: WindowRecord,
-        flush_due: UnixTime,
     ) -> Self {
         let progress = Progress {
             known: vec![None; VBUCKETS_MAX],
             window,
             wanted_window: window,
-            flush_due,
-            wanted_flush_due: flush_due,
             turn: 0,
             synced: Duration::ZERO,
         };
@@ -141,7 +140,6 @@ impl Persister {
             woken: AtomicU64::new(0),
             pressed: AtomicBool::new(false),
             wanted_window: Mutex::new(None),
-            wanted_flush_due: AtomicU32::new(flush_due),
         }
     }
 
@@ -159,17 +157,6 @@ impl Persister {
     /// Asks for a window record to be written with the next batch. Takes no time.
     pub(crate) fn want_window(&self, window: WindowRecord) {
         *self.wanted_window.lock() = Some(window);
-    }
-
-    /// Asks for the time of a delayed `flush_all` to be recorded, 0 for none; not in a window, the
-    /// end of which decides whether there was one. Takes no time.
-    pub(crate) fn want_flush_due(&self, due: UnixTime) {
-        self.wanted_flush_due.store(due, Ordering::Release);
-    }
-
-    /// When a delayed `flush_all` is due now, 0 for none.
-    pub(crate) fn wanted_flush_due(&self) -> UnixTime {
-        self.wanted_flush_due.load(Ordering::Acquire)
     }
 
     /// Has the next batch written without regard to its age; the caller wakes and hurries the
@@ -227,10 +214,6 @@ impl Persister {
     fn round_locked(&self, progress: &mut Progress) -> Result<Round, StoreError> {
         let wanted = self.wanted_window.lock().take();
         progress.wanted_window = wanted.unwrap_or(progress.wanted_window);
-        if progress.wanted_window != WindowRecord::Open {
-            // Before the logs are read: they hold the flush when this says that none is due.
-            progress.wanted_flush_due = self.wanted_flush_due();
-        }
         let (parts, more) = self.collect(progress);
         let count: usize = parts.iter().map(|part| part.changes.len()).sum();
         self.shared.metrics.flusher_todo.set(count as u64);
@@ -357,11 +340,13 @@ impl Persister {
                 batch.clear(id);
             }
             fill(&mut *batch, id, &part.changes, &mut rows);
-            written.insert(id, (incarnation, part.closed));
+            written.insert(id, Written::of(part));
         }
         let mut news = Vec::new();
         for id in (0..).map_while(VbucketId::new) {
-            let standing = self.vbuckets.get(id).and_then(Vbucket::standing);
+            let due = progress.due(id);
+            let vbucket = self.vbuckets.get(id);
+            let standing = vbucket.and_then(|vbucket| vbucket.standing(due));
             news.extend(put_standing(
                 &mut *batch,
                 progress,
@@ -373,15 +358,11 @@ impl Persister {
         if progress.window != progress.wanted_window {
             batch.set_window(progress.wanted_window);
         }
-        if progress.flush_due != progress.wanted_flush_due {
-            batch.set_flush_due(progress.wanted_flush_due);
-        }
         if batch.len() == 0 {
             return Ok(());
         }
         self.finish(batch, self.durability, (count, rows))?;
         progress.window = progress.wanted_window;
-        progress.flush_due = progress.wanted_flush_due;
         self.learn(progress, news);
         Ok(())
     }
@@ -421,8 +402,7 @@ impl Persister {
     }
 
     /// COMPLETE: makes the windows of all `vbuckets` durable in one atomic commit, after everything
-    /// that lies before them. The windows end; `window` is what the store is to say then, and
-    /// `flush_due` was wanted before COMPLETE was accepted: if it is 0, the flush lies in them.
+    /// that lies before them. The windows end; `window` is what the store is to say then.
     ///
     /// # Errors
     /// Nothing of the windows was committed; they are still completing.
@@ -430,7 +410,6 @@ impl Persister {
         &self,
         vbuckets: &[&Vbucket],
         window: WindowRecord,
-        flush_due: UnixTime,
     ) -> Result<(), StoreError> {
         let mut progress = self.progress.lock();
         if self.is_stopped() {
@@ -439,7 +418,7 @@ impl Persister {
             ));
         }
         while self.round_locked(&mut progress)? == Round::More {}
-        let result = self.complete_locked(&mut progress, vbuckets, (window, flush_due));
+        let result = self.complete_locked(&mut progress, vbuckets, window);
         self.noted(result)
     }
 
@@ -447,7 +426,7 @@ impl Persister {
         &self,
         progress: &mut Progress,
         vbuckets: &[&Vbucket],
-        (window, flush_due): (WindowRecord, UnixTime),
+        window: WindowRecord,
     ) -> Result<(), StoreError> {
         let mut batch = self.begin()?;
         let mut rows = Rows::default();
@@ -463,9 +442,6 @@ impl Persister {
             windows.push(changes);
         }
         batch.set_window(window);
-        if progress.flush_due != flush_due {
-            batch.set_flush_due(flush_due);
-        }
         // Committed and durable, or neither: an error between the two could not be taken back.
         let durability = match self.durability {
             Durability::Periodic => Durability::Sync,
@@ -475,8 +451,6 @@ impl Persister {
         self.finish(batch, durability, (count, rows))?;
         progress.window = window;
         progress.wanted_window = window;
-        progress.flush_due = flush_due;
-        progress.wanted_flush_due = flush_due;
         self.learn(progress, records);
         completed(vbuckets);
         for (vbucket, changes) in vbuckets.iter().zip(&windows) {

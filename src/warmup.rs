@@ -67,6 +67,7 @@ pub(crate) fn prepare(
             if record.state != VbucketState::Active {
                 vbucket.resume_behind(record.checkpoint);
             }
+            vbucket.resume_due(record.due);
             vbucket.begin_loading();
         }
     }

@@ -6,7 +6,7 @@
 
 use super::{Checkpoint, Entry, Kind, Log, Op};
 use crate::item::Item;
-use crate::types::{CheckpointId, Seqno};
+use crate::types::{CheckpointId, Seqno, UnixTime};
 
 /// Whom a read is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub(crate) struct ReadEnd {
     pub(crate) exhausted: bool,
     /// The checkpoint that was read to its end; none if its id says nothing any more.
     pub(crate) closed: Option<CheckpointId>,
+    /// When a delayed `flush_all` is due as of a consistent end; none if nothing was read.
+    pub(crate) due: Option<UnixTime>,
 }
 
 /// Where a stream wants to begin.
@@ -95,6 +97,7 @@ impl Log {
             consistent: true,
             exhausted: true,
             closed: None,
+            due: None,
         };
         let mut ahead = self.ahead(after);
         let Some((checkpoint, readable)) = ahead
@@ -113,9 +116,11 @@ impl Log {
                 consistent: false,
                 exhausted: false,
                 closed: None,
+                due: None,
             };
         }
         end.upto = readable;
+        end.due = Some(checkpoint.due);
         if checkpoint.last == Some(readable) {
             let next = ahead.next();
             let whole = next.is_none_or(|next| !next.continues);

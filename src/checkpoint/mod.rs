@@ -21,9 +21,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::item::Item;
-use crate::types::{CheckpointId, Seqno};
+use crate::types::{CheckpointId, Seqno, UnixTime};
 
 mod cursor;
+mod due;
 mod entry;
 mod follow;
 mod lease;
@@ -87,6 +88,8 @@ pub(crate) struct Checkpoint {
     mutations: usize,
     /// Flushes.
     flushes: usize,
+    /// When a delayed `flush_all` is due as of its end, or as of now while it is open; 0 none.
+    due: UnixTime,
     /// What was done to the keys whose entries carry a pre-image.
     touches: Touches,
     entries: Segments,
@@ -269,7 +272,8 @@ impl Log {
         }
     }
 
-    /// Logs a `flush_all`: every key whose latest entry is older is gone from now on.
+    /// Logs a `flush_all`: every key whose latest entry is older is gone from now on. The last one
+    /// counts: one that was due later is not any more.
     pub(crate) fn flush(&mut self) -> Seqno {
         // The one before it in the same checkpoint says nothing more.
         if self.floor >= self.open.first && self.open.entries.remove(self.floor).is_some() {
@@ -277,6 +281,7 @@ impl Log {
         }
         self.floor = self.push_meta(Op::Flush);
         self.open.flushes += 1;
+        self.open.due = 0;
         self.open.touches.flush();
         self.floor
     }
@@ -346,7 +351,8 @@ impl Log {
 
     fn rotate_to(&mut self, id: CheckpointId, now: u32, [end, begin]: [Op; 2]) -> Seqno {
         let last = self.push_meta(end);
-        let next = Checkpoint::new(id, last.next(), now);
+        let mut next = Checkpoint::new(id, last.next(), now);
+        next.due = self.open.due;
         let mut closed = std::mem::replace(&mut self.open, next);
         closed.last = Some(last);
         self.closed.push_back(closed);
@@ -377,6 +383,7 @@ impl Checkpoint {
             bytes: 0,
             mutations: 0,
             flushes: 0,
+            due: 0,
             touches: Touches::default(),
             entries: Segments::default(),
         }

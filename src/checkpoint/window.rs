@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{Change, Checkpoint, Kind, Log, Op, PreImage, Prior, WindowReport};
 use crate::item::Item;
-use crate::types::{CheckpointId, Seqno};
+use crate::types::{CheckpointId, Seqno, UnixTime};
 
 /// Behind every position.
 const LAST: Seqno = Seqno::new(u64::MAX);
@@ -55,6 +55,8 @@ pub(crate) struct Window {
     pub(super) floor: Seqno,
     /// The latest one when the window's end was accepted.
     pub(super) flushed: Seqno,
+    /// When a delayed one was due at START; 0 none.
+    pub(super) due: UnixTime,
     /// Keys that COMPLETE has read.
     read: usize,
 }
@@ -95,6 +97,7 @@ impl Log {
             opened,
             floor: self.floor,
             flushed: self.floor,
+            due: self.open.due,
             read: 0,
         });
     }
@@ -149,13 +152,15 @@ impl Log {
             })
     }
 
-    /// REVERT accepted: as above, and a `flush_all` of the window counts no longer.
-    pub(crate) fn begin_revert(&mut self, now: u32) -> bool {
+    /// REVERT accepted: as above, and a `flush_all` of the window counts no longer, nor does a
+    /// delayed one that was told in it or came due in it. `unix` is the wall clock's time.
+    pub(crate) fn begin_revert(&mut self, now: u32, unix: UnixTime) -> bool {
         let done = self.end_window(Op::UpdateRevert, Kind::Reverted, now, |end| {
             Phase::Reverting { end }
         });
         if let Some(window) = self.window.filter(|_| done) {
             self.floor = window.floor;
+            self.restore_due(window.due, unix);
         }
         done
     }
@@ -251,6 +256,7 @@ impl Log {
             merged.mutations += checkpoint.mutations;
             merged.flushes += checkpoint.flushes;
             merged.bytes += checkpoint.bytes;
+            merged.due = checkpoint.due;
             if checkpoint.flushes > 0 {
                 merged.touches.flush();
             }

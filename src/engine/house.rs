@@ -20,7 +20,8 @@ pub(super) fn run(core: &Core, signal: &Signal) {
     let mut looked = core.host.monotonic();
     loop {
         let ages = ageing.then_some(period);
-        let flush = (core.flush_due() != 0).then_some(FLUSH_TICK);
+        let flush = core.vbuckets.iter().any(Vbucket::awaits_flush);
+        let flush = flush.then_some(FLUSH_TICK);
         let expiry = core.until_expiry_pager(looked);
         let tick = [ages, flush, expiry].into_iter().flatten().min();
         let wake = signal.wait(tick);
@@ -28,11 +29,11 @@ pub(super) fn run(core: &Core, signal: &Signal) {
         if wake == Wake::Stop {
             return;
         }
-        core.flush_if_due();
         let trash = std::mem::take(&mut *core.trash.lock());
         drop(trash);
         ageing = false;
         for vbucket in core.vbuckets.iter() {
+            core.flush_if_due(vbucket);
             if vbucket.state() == Some(VbucketState::Active) {
                 ageing |= vbucket.close_if_old();
             }

@@ -1,7 +1,7 @@
 //! Start and shutdown.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -229,14 +229,12 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
     };
     let records =
         warmup::prepare(&**store, &vbuckets, &shared).map_err(|error| error.to_string())?;
-    let flush_due = store.flush_due().map_err(|error| error.to_string())?;
     let persister = Persister::new(
         Arc::clone(store),
         Arc::clone(&vbuckets),
         Arc::clone(&shared),
         config.durability,
         window,
-        flush_due,
     );
     if fate != window {
         persister.want_window(fate);
@@ -276,7 +274,6 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
         recency: in_memory.then(Recency::default),
         hasher,
         house: Signal::new(),
-        flush_due: AtomicU32::new(flush_due),
         waiting: Waiting::default(),
         verified: Answers::default(),
         unwritten: Mutex::default(),

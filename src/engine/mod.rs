@@ -13,7 +13,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
 
@@ -75,8 +75,6 @@ pub(crate) struct Core {
     hasher: RandomState,
     /// Wakes the housekeeper.
     house: Arc<Signal>,
-    /// When a delayed `flush_all` is due, in Unix seconds; 0 none.
-    flush_due: AtomicU32,
     waiting: Waiting,
     /// Results of `stats vkey`.
     verified: Answers<Result<Validity, Error>>,

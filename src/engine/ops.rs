@@ -5,7 +5,6 @@
 //! still there.
 
 use std::cell::Cell;
-use std::sync::atomic::Ordering;
 
 use super::{Core, Engine};
 use crate::config::ITEM_BYTES_MAX;
@@ -37,17 +36,21 @@ impl Core {
         } else {
             i64::from(exptime)
         };
-        let absolute = self.host.abstime(self.host.realtime(raw));
-        // Never 0: that would mean "never".
+        self.absolute(raw)
+    }
+
+    /// A client's time, which is not 0, as Unix seconds. Never 0: that would mean "never".
+    fn absolute(&self, time: i64) -> UnixTime {
+        let absolute = self.host.abstime(self.host.realtime(time));
         UnixTime::try_from(absolute.max(1)).unwrap_or(UnixTime::MAX)
     }
 
     /// The vbucket, if it serves clients.
     pub(super) fn serving(&self, cookie: Cookie, vbucket: u16) -> Result<&Vbucket> {
-        if self.flush_due.load(Ordering::Relaxed) != 0 {
-            self.flush_if_due();
-        }
         let vbucket = VbucketId::new(vbucket).and_then(|id| self.vbuckets.get(id));
+        if let Some(vbucket) = vbucket.filter(|vbucket| vbucket.awaits_flush()) {
+            self.flush_if_due(vbucket);
+        }
         match vbucket.map(|vbucket| (vbucket, vbucket.access())) {
             Some((vbucket, _)) if vbucket.is_poisoned() => Err(Error::Temporary),
             Some((vbucket, Access::Serves)) => Ok(vbucket),
@@ -70,6 +73,7 @@ impl Core {
     /// The vbucket, if it is active; for commands that never wait for it to become so.
     fn active(&self, vbucket: u16) -> Option<&Vbucket> {
         let vbucket = self.vbuckets.get(VbucketId::new(vbucket)?)?;
+        self.flush_if_due(vbucket);
         let active = vbucket.state() == Some(VbucketState::Active);
         (active && !vbucket.is_poisoned()).then_some(vbucket)
     }
@@ -409,7 +413,7 @@ impl Engine {
     }
 
     /// Makes every key of the vbuckets that serve clients disappear, now or at `when` (by the
-    /// protocol's rule for expiry times).
+    /// protocol's rule for expiry times). The last one counts, whether it is carried out or waits.
     ///
     /// # Errors
     /// None at present.
@@ -419,16 +423,18 @@ impl Engine {
     )]
     pub(crate) fn flush(&self, _cookie: Cookie, when: i64) -> Result<()> {
         let core = &*self.core;
-        if when == 0 {
-            core.flush_all();
-            return Ok(());
+        core.shared.metrics.flush_alls.add(1);
+        let due = (when != 0).then(|| core.absolute(when));
+        let due = due.filter(|due| *due > core.shared.unix_now());
+        let serving = |vbucket: &&Vbucket| vbucket.state() == Some(VbucketState::Active);
+        for vbucket in core.vbuckets.iter().filter(serving) {
+            match due {
+                None => vbucket.flush_all(),
+                Some(due) => vbucket.delay_flush(due),
+            }
         }
-        let due = core.host.abstime(core.host.realtime(when));
-        let due = UnixTime::try_from(due.max(1)).unwrap_or(UnixTime::MAX);
-        core.set_flush_due(due);
         core.changed();
         core.house.wake();
-        core.flush_if_due();
         Ok(())
     }
 }
@@ -463,43 +469,12 @@ impl Core {
         }
     }
 
-    fn flush_all(&self) {
-        self.shared.metrics.flush_alls.add(1);
-        let serving = |vbucket: &&Vbucket| vbucket.state() == Some(VbucketState::Active);
-        for vbucket in self.vbuckets.iter().filter(serving) {
-            vbucket.flush_all();
-        }
-        self.changed();
-        self.house.wake();
-    }
-
     /// Carries a delayed `flush_all` out when its time has come.
-    pub(super) fn flush_if_due(&self) {
-        let due = self.flush_due.load(Ordering::Acquire);
-        let reached = due != 0 && self.shared.unix_now() >= due;
-        let mine = Ordering::AcqRel;
-        if reached
-            && self
-                .flush_due
-                .compare_exchange(due, 0, mine, Ordering::Relaxed)
-                .is_ok()
-        {
-            self.flush_all();
-            // In this order: a crash between the two flushes again and never forgets to.
-            self.persister.want_flush_due(0);
+    pub(super) fn flush_if_due(&self, vbucket: &Vbucket) {
+        if vbucket.flush_if_due() {
             self.changed();
+            self.house.wake();
         }
-    }
-
-    /// Sets when a delayed `flush_all` is due, 0 for none.
-    pub(super) fn set_flush_due(&self, due: UnixTime) {
-        self.flush_due.store(due, Ordering::Release);
-        self.persister.want_flush_due(due);
-    }
-
-    /// When a delayed `flush_all` is due, 0 if none.
-    pub(super) fn flush_due(&self) -> UnixTime {
-        self.flush_due.load(Ordering::Acquire)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::host::{BlockedCookie, Cookie, LogLevel};
 use crate::item::Item;
 use crate::store::WindowRecord;
-use crate::types::{Seqno, UnixTime, VbucketId, VbucketState};
+use crate::types::{Seqno, VbucketId, VbucketState};
 use crate::vbucket::{
     RevertStep, Vbucket, begin_complete, begin_revert, complete_failed, open_windows,
 };
@@ -94,8 +94,6 @@ struct Reverted {
 struct Job {
     kind: Kind,
     vbuckets: Vec<VbucketId>,
-    /// When a delayed `flush_all` was due as the windows ended.
-    flush_due: UnixTime,
     cookie: BlockedCookie,
 }
 
@@ -115,8 +113,6 @@ struct Gate {
     /// Vbuckets that came while COMPLETE ran: part of the window, should it fail.
     joined: Vec<VbucketId>,
     last: WindowRecord,
-    /// The delayed `flush_all` that START found, in Unix seconds; 0 for none.
-    flush_due: UnixTime,
 }
 
 /// The node's online updates.
@@ -140,7 +136,6 @@ impl Updates {
             replicas: VecDeque::new(),
             joined: Vec::new(),
             last,
-            flush_due: 0,
         };
         Self {
             gate: Mutex::new(gate),
@@ -209,7 +204,7 @@ impl Core {
 
     /// START.
     fn start_update(&self) -> Outcome {
-        let mut gate = self.updates.gate.lock();
+        let gate = self.updates.gate.lock();
         if gate.running.is_some() {
             return Err(UpdateError::Unsupported(RUNNING));
         }
@@ -225,7 +220,6 @@ impl Core {
                 UpdateError::Failed(NO_IDS.to_owned())
             });
         }
-        gate.flush_due = self.flush_due();
         self.persister.want_window(WindowRecord::Open);
         drop(gate);
         // What lies before the barrier is not to wait for its age.
@@ -245,8 +239,6 @@ impl Core {
         }
         let vbuckets = self.open();
         let now = self.host.monotonic();
-        // Before: a flush that is done by then lies in the windows.
-        let flush_due = self.persister.wanted_flush_due();
         let begun = !vbuckets.is_empty()
             && match kind {
                 Kind::Complete => begin_complete(&vbuckets, now),
@@ -259,18 +251,11 @@ impl Core {
                 UpdateError::Failed(NO_IDS.to_owned())
             }));
         }
-        if kind == Kind::Revert {
-            // What clients asked for in the window is taken back; what came in it has been.
-            let due = gate.flush_due;
-            let still = if due > self.shared.unix_now() { due } else { 0 };
-            self.set_flush_due(still);
-        }
         let vbuckets = vbuckets.iter().map(|vbucket| vbucket.id()).collect();
         gate.running = Some(kind);
         gate.queued = Some(Job {
             kind,
             vbuckets,
-            flush_due,
             cookie: BlockedCookie::new(cookie),
         });
         drop(gate);
@@ -290,7 +275,7 @@ impl Core {
         let (outcome, last) = match job.kind {
             Kind::Complete => {
                 let record = self.record_after_complete(&job.vbuckets);
-                match self.persister.complete(&vbuckets, record, job.flush_due) {
+                match self.persister.complete(&vbuckets, record) {
                     Ok(()) => (Ok(()), Some(WindowRecord::Completed)),
                     Err(error) => (Err(self.reopen(&vbuckets, &error.to_string())), None),
                 }

@@ -1,10 +1,10 @@
 //! What goes into a batch: the changes of the logs, and the store's records of vbuckets.
 
 use super::{Known, Progress};
-use crate::checkpoint::{Change, Op};
+use crate::checkpoint::{Change, Log, Op};
 use crate::item::Item;
 use crate::store::{Batch, Record, VbucketRecord};
-use crate::types::{CheckpointId, VbucketId};
+use crate::types::{CheckpointId, UnixTime, VbucketId};
 use crate::vbucket::{Reader, Vbucket};
 
 /// Entries read from a log under one lock.
@@ -14,7 +14,27 @@ const READ_ENTRIES: usize = 512;
 pub(super) struct Part<'a> {
     pub(super) reader: Reader<'a>,
     pub(super) closed: Option<CheckpointId>,
+    /// When a delayed flush is due behind them.
+    pub(super) due: Option<UnixTime>,
     pub(super) changes: Vec<Change>,
+}
+
+/// What a batch has of a vbucket.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Written {
+    incarnation: u64,
+    closed: Option<CheckpointId>,
+    due: Option<UnixTime>,
+}
+
+impl Written {
+    pub(super) fn of(part: &Part<'_>) -> Self {
+        Self {
+            incarnation: part.reader.incarnation(),
+            closed: part.closed,
+            due: part.due,
+        }
+    }
 }
 
 /// What a batch may still take.
@@ -58,15 +78,18 @@ pub(super) fn put_standing(
     progress: &Progress,
     id: VbucketId,
     standing: Option<(u64, VbucketRecord)>,
-    written: Option<&(u64, Option<CheckpointId>)>,
+    written: Option<&Written>,
 ) -> Option<(VbucketId, Option<Known>)> {
     let known = progress.known.get(id.index()).copied().flatten();
-    let rows = written.map(|(incarnation, _)| *incarnation);
+    let rows = written.map(|written| written.incarnation);
     let rows = rows.or(known.map(|known| known.incarnation));
     match standing {
         Some((incarnation, mut record)) if rows.is_none_or(|rows| rows == incarnation) => {
-            let closed = written.and_then(|(_, closed)| *closed);
+            let closed = written.and_then(|written| written.closed);
             record.checkpoint = record.checkpoint.max(closed.unwrap_or_default());
+            record.due = written
+                .and_then(|written| written.due)
+                .unwrap_or(record.due);
             let now = Known {
                 incarnation,
                 record,
@@ -97,8 +120,9 @@ pub(super) fn put_record(
     vbucket: &Vbucket,
     checkpoint: CheckpointId,
 ) -> Option<(VbucketId, Option<Known>)> {
-    let (incarnation, mut record) = vbucket.standing()?;
+    let (incarnation, mut record) = vbucket.standing(0)?;
     record.checkpoint = record.checkpoint.max(checkpoint);
+    record.due = vbucket.with_log(Log::window_due);
     batch.set_vbucket(vbucket.id(), &record);
     let known = Known {
         incarnation,
@@ -147,6 +171,7 @@ pub(super) fn read<'a>(vbucket: &'a Vbucket, room: &mut Room) -> Option<(Part<'a
     let mut part = Part {
         reader: vbucket.reader(),
         closed: None,
+        due: None,
         changes: Vec::new(),
     };
     let start = part.reader.upto();
@@ -155,6 +180,7 @@ pub(super) fn read<'a>(vbucket: &'a Vbucket, room: &mut Room) -> Option<(Part<'a
         let end = part.reader.read(READ_ENTRIES, &mut part.changes)?;
         room.take(part.changes.iter().skip(known));
         part.closed = end.closed.or(part.closed);
+        part.due = end.due.or(part.due);
         if end.consistent && (end.exhausted || room.is_full()) {
             let moved = part.reader.upto() > start;
             return moved.then_some((part, end.exhausted));

@@ -19,8 +19,8 @@ pub(crate) const SEALED_VERSION: u32 = 3;
 
 /// First byte of every value but that of a vbucket: version of that one record's layout.
 const RECORD_VERSION: u8 = 1;
-/// The same of a vbucket's record. Version 1 had no reserved ids.
-const VBUCKET_VERSION: u8 = 2;
+/// The same of a vbucket's record. Version 1 had no reserved ids, version 2 no delayed flush.
+const VBUCKET_VERSION: u8 = 3;
 /// The same of a batch's number. Version 1 had no seal.
 const BATCH_VERSION: u8 = 2;
 
@@ -42,7 +42,8 @@ pub(crate) const BATCH_VALUE_1_BYTES: usize = 1 + 8 + 8;
 pub(crate) const META_FORMAT: &[u8] = b"f";
 /// Key of the window record in the meta keyspace.
 pub(crate) const META_WINDOW: &[u8] = b"w";
-/// Key of the time of a delayed flush in the meta keyspace.
+/// Key of the time of a delayed flush in the meta keyspace, up to format version 2: one for all
+/// vbuckets.
 pub(crate) const META_FLUSH_DUE: &[u8] = b"d";
 /// Key of the batch number in the meta keyspace.
 pub(crate) const META_BATCH: [u8; 1] = *b"b";
@@ -151,18 +152,24 @@ pub(crate) fn vbucket_value(record: &VbucketRecord) -> Vec<u8> {
     let mut bytes = vec![VBUCKET_VERSION, record.state as u8];
     bytes.extend_from_slice(&record.checkpoint.get().to_be_bytes());
     bytes.extend_from_slice(&record.reserved.get().to_be_bytes());
+    bytes.extend_from_slice(&record.due.to_be_bytes());
     bytes
 }
 
 /// Reads the record of a vbucket.
 pub(crate) fn parse_vbucket_value(bytes: &[u8]) -> Result<VbucketRecord, Defect> {
     let body = versioned_body(bytes, VBUCKET_VERSION)?;
-    let (body, reserved) = body.split_last_chunk::<8>().ok_or(VBUCKET_LENGTH)?;
-    let record = parse_vbucket_body(body)?;
+    let (body, due) = body.split_last_chunk::<4>().ok_or(VBUCKET_LENGTH)?;
+    let record = parse_reserving_body(body)?;
     Ok(VbucketRecord {
-        reserved: CheckpointId::new(u64::from_be_bytes(*reserved)),
+        due: UnixTime::from_be_bytes(*due),
         ..record
     })
+}
+
+/// Reads the record of a vbucket of format version 2, which named no delayed flush.
+pub(crate) fn parse_vbucket_value_2(bytes: &[u8]) -> Result<VbucketRecord, Defect> {
+    parse_reserving_body(versioned_body(bytes, 2)?)
 }
 
 /// Reads the record of a vbucket of format version 1, which named no reserved ids.
@@ -172,7 +179,16 @@ pub(crate) fn parse_vbucket_value_1(bytes: &[u8]) -> Result<VbucketRecord, Defec
 
 const VBUCKET_LENGTH: Defect = Defect("a vbucket's record has the wrong length");
 
-/// What both versions of a vbucket's record begin with.
+/// What the versions of a vbucket's record begin with that name reserved ids.
+fn parse_reserving_body(body: &[u8]) -> Result<VbucketRecord, Defect> {
+    let (body, reserved) = body.split_last_chunk::<8>().ok_or(VBUCKET_LENGTH)?;
+    Ok(VbucketRecord {
+        reserved: CheckpointId::new(u64::from_be_bytes(*reserved)),
+        ..parse_vbucket_body(body)?
+    })
+}
+
+/// What all versions of a vbucket's record begin with.
 fn parse_vbucket_body(body: &[u8]) -> Result<VbucketRecord, Defect> {
     let (&state, checkpoint) = body.split_first().ok_or(VBUCKET_LENGTH)?;
     let state = VbucketState::from_wire(u32::from(state))
@@ -183,6 +199,7 @@ fn parse_vbucket_body(body: &[u8]) -> Result<VbucketRecord, Defect> {
         state,
         checkpoint: CheckpointId::new(checkpoint),
         reserved: CheckpointId::new(checkpoint.saturating_add(UNRECORDED_IDS)),
+        due: 0,
     })
 }
 
@@ -210,13 +227,7 @@ pub(crate) fn parse_window_value(bytes: &[u8]) -> Result<WindowRecord, Defect> {
     }
 }
 
-/// The record of a delayed flush.
-pub(crate) fn flush_due_value(due: UnixTime) -> [u8; 5] {
-    let [a, b, c, d] = due.to_be_bytes();
-    [RECORD_VERSION, a, b, c, d]
-}
-
-/// Reads the record of a delayed flush.
+/// Reads the record of a delayed flush, of format version 2 and before.
 pub(crate) fn parse_flush_due_value(bytes: &[u8]) -> Result<UnixTime, Defect> {
     let due = <[u8; 4]>::try_from(record_body(bytes)?);
     let due = due.map_err(|_| Defect("the time of a delayed flush has the wrong length"))?;

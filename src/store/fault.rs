@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::{Batch, Record, Store, StoreError, VbucketRecord, WindowRecord};
 use crate::config::Durability;
-use crate::types::{UnixTime, VbucketId};
+use crate::types::VbucketId;
 
 /// A [`Record`] that owns its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,8 +58,6 @@ pub(crate) enum Change {
     RemoveVbucket(VbucketId),
     /// [`Batch::set_window`].
     SetWindow(WindowRecord),
-    /// [`Batch::set_flush_due`].
-    SetFlushDue(UnixTime),
     /// [`Batch::clear`].
     Clear(VbucketId),
 }
@@ -84,8 +82,6 @@ pub(crate) struct State {
     pub(crate) vbuckets: BTreeMap<VbucketId, VbucketRecord>,
     /// The window record, if there ever was one.
     pub(crate) window: Option<WindowRecord>,
-    /// When a delayed flush is due; 0 for none.
-    pub(crate) flush_due: UnixTime,
 }
 
 impl State {
@@ -104,7 +100,6 @@ impl State {
                 self.vbuckets.remove(vbucket);
             }
             Change::SetWindow(window) => self.window = Some(*window),
-            Change::SetFlushDue(due) => self.flush_due = *due,
             Change::Clear(vbucket) => self.items.retain(|(owner, _), _| owner != vbucket),
         }
     }
@@ -279,10 +274,6 @@ impl Store for FaultStore {
         Ok(shared.readable()?.window.unwrap_or(WindowRecord::None))
     }
 
-    fn flush_due(&self) -> Result<UnixTime, StoreError> {
-        Ok(self.shared.lock().readable()?.flush_due)
-    }
-
     fn purge(&self) -> Result<bool, StoreError> {
         Ok(false)
     }
@@ -335,10 +326,6 @@ impl Batch for FaultBatch<'_> {
 
     fn set_window(&mut self, window: WindowRecord) {
         self.changes.push(Change::SetWindow(window));
-    }
-
-    fn set_flush_due(&mut self, due: UnixTime) {
-        self.changes.push(Change::SetFlushDue(due));
     }
 
     fn len(&self) -> usize {

@@ -26,7 +26,7 @@ use super::dir::{self, Home};
 use super::journal::{self, Closed};
 use super::{Batch, Record, Store, StoreError, VbucketRecord, WindowRecord, upgrade};
 use crate::config::Durability;
-use crate::types::{UnixTime, VBUCKETS_MAX, VbucketId};
+use crate::types::{VBUCKETS_MAX, VbucketId};
 
 /// Size from which a memtable is written out as a table when no change is waiting: the memory that
 /// it takes is then better used for items.
@@ -362,15 +362,6 @@ impl Store for FjallStore {
         }
     }
 
-    fn flush_due(&self) -> Result<UnixTime, StoreError> {
-        match self.with_db(|db| db.meta.get(codec::META_FLUSH_DUE))? {
-            Some(value) => {
-                codec::parse_flush_due_value(&value).map_err(|defect| self.defect(defect))
-            }
-            None => Ok(0),
-        }
-    }
-
     fn purge(&self) -> Result<bool, StoreError> {
         let mut from = self.purge_from.lock();
         let Some((vbucket, generation)) = self.to_purge() else {
@@ -521,11 +512,6 @@ impl Batch for FjallBatch<'_> {
     fn set_window(&mut self, window: WindowRecord) {
         self.changes
             .put_meta(codec::META_WINDOW, &codec::window_value(window));
-    }
-
-    fn set_flush_due(&mut self, due: UnixTime) {
-        self.changes
-            .put_meta(codec::META_FLUSH_DUE, &codec::flush_due_value(due));
     }
 
     fn len(&self) -> usize {

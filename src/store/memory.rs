@@ -3,7 +3,7 @@
 
 use super::{Batch, Record, Store, StoreError, VbucketRecord, WindowRecord};
 use crate::config::Durability;
-use crate::types::{UnixTime, VbucketId};
+use crate::types::VbucketId;
 
 /// Keeps nothing.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,10 +37,6 @@ impl Store for MemoryStore {
 
     fn window(&self) -> Result<WindowRecord, StoreError> {
         Ok(WindowRecord::None)
-    }
-
-    fn flush_due(&self) -> Result<UnixTime, StoreError> {
-        Ok(0)
     }
 
     fn purge(&self) -> Result<bool, StoreError> {
@@ -88,10 +84,6 @@ impl Batch for MemoryBatch {
     }
 
     fn set_window(&mut self, _window: WindowRecord) {
-        self.changes += 1;
-    }
-
-    fn set_flush_due(&mut self, _due: UnixTime) {
         self.changes += 1;
     }
 

@@ -46,6 +46,8 @@ pub(crate) struct VbucketRecord {
     pub(crate) checkpoint: CheckpointId,
     /// No higher id was ever given to a checkpoint: the next process begins behind it.
     pub(crate) reserved: CheckpointId,
+    /// When a delayed `flush_all` is due, in Unix seconds; 0 for none.
+    pub(crate) due: UnixTime,
 }
 
 /// What the store knows of online updates.
@@ -78,8 +80,6 @@ pub(crate) trait Batch {
     fn remove_vbucket(&mut self, vbucket: VbucketId);
     /// Records what became of the window.
     fn set_window(&mut self, window: WindowRecord);
-    /// Records when a delayed `flush_all` is due, in Unix seconds; 0 for none.
-    fn set_flush_due(&mut self, due: UnixTime);
     /// Number of changes so far.
     fn len(&self) -> usize;
     /// Makes it durable as [`Durability`] says.
@@ -132,12 +132,6 @@ pub(crate) trait Store: Send + Sync {
     /// # Errors
     /// When the store cannot be read or the record is damaged.
     fn window(&self) -> Result<WindowRecord, StoreError>;
-
-    /// When a delayed `flush_all` is due, in Unix seconds; 0 for none.
-    ///
-    /// # Errors
-    /// When the store cannot be read or the record is damaged.
-    fn flush_due(&self) -> Result<UnixTime, StoreError>;
 
     /// Deletes some rows that a [`Batch::clear`] made void, if there are any. Returns whether there
     /// may be more; an interrupted purge goes on after the next open.

@@ -191,12 +191,13 @@ proptest! {
     #[test]
     fn meta_records_come_back_as_they_were(
         id in 0_u16..1024, state in 1_u32..5, checkpoint: u64, number: u64, synced: u64,
-        current: u32, has_old: bool,
+        current: u32, has_old: bool, due: u32,
     ) {
         let record = VbucketRecord {
             state: VbucketState::from_wire(state).unwrap(),
             checkpoint: CheckpointId::new(checkpoint),
             reserved: CheckpointId::new(number),
+            due,
         };
         let bytes = codec::vbucket_value(&record);
         prop_assert_eq!(codec::parse_vbucket_value(&bytes), Ok(record));
@@ -217,6 +218,8 @@ proptest! {
         let _ = codec::parse_meta_key(&bytes);
         let _ = codec::parse_vbucket_value(&bytes);
         let _ = codec::parse_vbucket_value_1(&bytes);
+        let _ = codec::parse_vbucket_value_2(&bytes);
+        let _ = codec::parse_flush_due_value(&bytes);
         let _ = codec::parse_window_value(&bytes);
         let _ = codec::parse_batch_value(&bytes);
         let _ = codec::parse_generation_value(&bytes);
@@ -253,11 +256,17 @@ fn the_bytes_are_those_of_the_format() {
         state: VbucketState::Pending,
         checkpoint: CheckpointId::new(258),
         reserved: CheckpointId::new(772),
+        due: 0x0506_0708,
     };
     assert_eq!(
         codec::vbucket_value(&record),
-        [2, 3, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 3, 4]
+        [
+            3, 3, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 3, 4, 5, 6, 7, 8
+        ]
     );
+    let of_2 = [2, 3, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 3, 4];
+    let old = codec::parse_vbucket_value_2(&of_2).unwrap();
+    assert_eq!(old, VbucketRecord { due: 0, ..record });
     let old = codec::parse_vbucket_value_1(&[1, 3, 0, 0, 0, 0, 0, 0, 1, 2]).unwrap();
     assert_eq!(
         (old.state, old.checkpoint),
@@ -298,6 +307,7 @@ fn the_bytes_are_those_of_the_format() {
         assert!(!seal.is_on(&other), "{at}");
     }
     assert!(!Seal::random().is_on(&sealed));
+    assert_eq!(codec::parse_flush_due_value(&[1, 0, 0, 1, 2]), Ok(258));
     assert_eq!(codec::format_value(3), [0, 0, 0, 3]);
 }
 
@@ -311,6 +321,7 @@ fn behaves(store: &dyn Store) {
         state: VbucketState::Active,
         checkpoint: CheckpointId::new(3),
         reserved: CheckpointId::new(772),
+        due: 5,
     };
     let mut batch = store.batch().unwrap();
     batch.put(vb(1), b"gone", &record(b"x", 1));
@@ -477,6 +488,7 @@ fn a_reopened_store_holds_what_was_committed() {
         state: VbucketState::Replica,
         checkpoint: CheckpointId::new(9),
         reserved: CheckpointId::new(772),
+        due: 5,
     };
     let mut expected = Items::new();
     for round in 1..6 {
@@ -1031,6 +1043,7 @@ fn child_commit(folder: &Path, say: &dyn Fn(&str)) {
                 state: VbucketState::Active,
                 checkpoint,
                 reserved: checkpoint,
+                due: 0,
             },
         );
         batch.commit(Durability::Sync).unwrap();

@@ -11,6 +11,7 @@ use super::StoreError;
 use super::codec::{self, BatchMark};
 use super::database::{Cause, Changes, Db, guarded};
 use super::dir::Home;
+use crate::types::VbucketState;
 
 /// Upgrades what was just opened, if it is of an earlier version; `last` is its last batch.
 ///
@@ -40,23 +41,29 @@ pub(crate) fn upgrade(
     }
 }
 
-/// Since version 2 a vbucket's record says which ids of checkpoints may have been given; since
-/// version 3 batches are sealed, which needs a seal in the `STORE` file and no other record.
+/// A vbucket's record says which ids of checkpoints may have been given, which version 1 did not
+/// know, and when a delayed flush is due, which stood in one record for all active vbuckets before
+/// version 3. That batches are sealed since then needs a seal in the `STORE` file and no record.
 fn convert(db: &Db, last: BatchMark) -> Result<BatchMark, Cause> {
     let mut changes = Changes::default();
-    let old = if db.format == 1 {
-        [codec::META_VBUCKET].as_slice()
-    } else {
-        &[]
+    let due = match guarded(|| db.meta.get(codec::META_FLUSH_DUE))? {
+        Some(value) => codec::parse_flush_due_value(&value)?,
+        None => 0,
     };
-    for kind in old {
-        for entry in guarded(|| Ok(db.meta.prefix([*kind])))? {
-            let (key, value) = guarded(|| entry.into_inner())?;
-            codec::parse_meta_key(&key)?;
-            let record = codec::parse_vbucket_value_1(&value)?;
-            changes.put_meta(&key, &codec::vbucket_value(&record));
+    let parse = match db.format {
+        1 => codec::parse_vbucket_value_1,
+        _ => codec::parse_vbucket_value_2,
+    };
+    for entry in guarded(|| Ok(db.meta.prefix([codec::META_VBUCKET])))? {
+        let (key, value) = guarded(|| entry.into_inner())?;
+        codec::parse_meta_key(&key)?;
+        let mut record = parse(&value)?;
+        if record.state == VbucketState::Active {
+            record.due = due;
         }
+        changes.put_meta(&key, &codec::vbucket_value(&record));
     }
+    changes.remove_meta(codec::META_FLUSH_DUE);
     changes.put_meta(
         codec::META_FORMAT,
         &codec::format_value(codec::FORMAT_VERSION),

@@ -66,6 +66,7 @@ impl VbucketMap {
             };
             vbucket.floor.store(0, Ordering::Release);
             vbucket.revert_floor.store(0, Ordering::Release);
+            vbucket.note_due(&ordered);
             // Nothing is left of what a defect had touched.
             vbucket.poisoned.store(false, Ordering::Release);
             vbucket.coming.store(false, Ordering::Release);
@@ -93,7 +94,9 @@ impl VbucketMap {
                 cas_base,
                 swept: Seqno::ZERO,
             };
-            std::mem::replace(&mut *ordered, empty)
+            let old = std::mem::replace(&mut *ordered, empty);
+            vbucket.note_due(&ordered);
+            old
         };
         let stripes = vbucket
             .table

@@ -14,7 +14,7 @@
 //! Threads: any. Nothing here waits for the disk or calls the host.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
@@ -30,6 +30,7 @@ use crate::worker::Signal;
 
 mod checkpoints;
 mod cursor;
+mod flush;
 mod load;
 mod locks;
 mod map;
@@ -162,6 +163,8 @@ pub(crate) struct Vbucket {
     /// A reverting window: numbers above `revert_low` up to `revert_high`.
     revert_low: AtomicU64,
     revert_high: AtomicU64,
+    /// When a delayed flush is due, for who does not lock the log; written with it held.
+    flush_due: AtomicU32,
     shared: Arc<Shared>,
 }
 
@@ -204,6 +207,7 @@ impl Vbucket {
             revert_floor: AtomicU64::new(0),
             revert_low: AtomicU64::new(0),
             revert_high: AtomicU64::new(0),
+            flush_due: AtomicU32::new(0),
             shared,
         }
     }
@@ -484,19 +488,6 @@ impl Vbucket {
         }
     }
 
-    /// `flush_all`: every key is gone from now on. Takes no time; the slots go later.
-    pub(crate) fn flush_all(&self) {
-        let mut ordered = self.log();
-        let floor = ordered.log.flush();
-        self.set_floor(floor);
-    }
-
-    /// To be called with the log locked.
-    fn set_floor(&self, floor: Seqno) {
-        self.floor.store(floor.get(), Ordering::Release);
-        self.revert_floor.store(floor.get(), Ordering::Release);
-    }
-
     /// Number of keys, as exact as [`Vbucket::figures`]. Locks one stripe after the other.
     pub(crate) fn items(&self) -> usize {
         self.figures().items
@@ -529,12 +520,14 @@ impl Vbucket {
     }
 
     /// Incarnation and what the store is to say of it, at one moment; `None` if it does not exist.
-    pub(crate) fn standing(&self) -> Option<(u64, VbucketRecord)> {
+    /// `due` is what the store says of a delayed flush: that stands while there is more to write.
+    pub(crate) fn standing(&self, due: UnixTime) -> Option<(u64, VbucketRecord)> {
         let ordered = self.log();
         let record = VbucketRecord {
             state: self.state()?,
             checkpoint: ordered.log.persisted_id(),
             reserved: ordered.log.to_reserve(),
+            due: ordered.log.due_at_end().unwrap_or(due),
         };
         Some((ordered.incarnation, record))
     }

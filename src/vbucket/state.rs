@@ -22,6 +22,7 @@ impl Vbucket {
         }
         let loading = self.state.load(Ordering::Acquire) & load::LOADING;
         self.state.store(state as u8 | loading, Ordering::Release);
+        self.due_in_state(&mut ordered, state);
         self.coming.store(false, Ordering::Release);
         if state != VbucketState::Dead {
             self.given.store(false, Ordering::Release);

@@ -51,7 +51,7 @@ const STEP_KEYS: usize = 256;
 fn at_one_instant(
     vbuckets: &[&Vbucket],
     test: impl Fn(&Log) -> bool,
-    mut act: impl FnMut(&Vbucket, &mut Log),
+    mut act: impl FnMut(&Vbucket, &mut Ordered),
     at_end: impl FnOnce(),
 ) -> bool {
     debug_assert!(vbuckets.is_sorted_by_key(|vbucket| vbucket.id));
@@ -61,7 +61,7 @@ fn at_one_instant(
         return false;
     }
     for (vbucket, ordered) in vbuckets.iter().zip(&mut locked) {
-        act(vbucket, &mut ordered.log);
+        act(vbucket, ordered);
     }
     at_end();
     true
@@ -82,8 +82,8 @@ pub(crate) fn open_windows(vbuckets: &[&Vbucket], now: Duration) -> bool {
     at_one_instant(
         vbuckets,
         |log| log.window().is_none() && log.may_open_window(),
-        |_, log| {
-            log.open_window(seconds, now);
+        |_, ordered| {
+            ordered.log.open_window(seconds, now);
         },
         || {},
     )
@@ -94,8 +94,8 @@ pub(crate) fn begin_complete(vbuckets: &[&Vbucket], now: Duration) -> bool {
     at_one_instant(
         vbuckets,
         |log| is_open(log) && log.may_complete(),
-        |_, log| {
-            log.begin_complete(seconds(now));
+        |_, ordered| {
+            ordered.log.begin_complete(seconds(now));
         },
         || {},
     )
@@ -106,11 +106,15 @@ pub(crate) fn begin_revert(vbuckets: &[&Vbucket], now: Duration) -> bool {
     let Some(first) = vbuckets.first() else {
         return false;
     };
+    // A delayed flush that was due by now came in the window.
+    let unix = first.shared.unix_now();
     at_one_instant(
         vbuckets,
         is_open,
-        |vbucket, log| {
-            log.begin_revert(seconds(now));
+        |vbucket, ordered| {
+            ordered.log.begin_revert(seconds(now), unix);
+            vbucket.note_due(ordered);
+            let log = &ordered.log;
             if let Some(window) = log.window() {
                 let Phase::Reverting { end } = window.phase else {
                     return;
@@ -144,7 +148,7 @@ pub(crate) fn completed(vbuckets: &[&Vbucket]) {
 
 /// COMPLETE could not commit: the windows are open again on all vbuckets.
 pub(crate) fn complete_failed(vbuckets: &[&Vbucket]) {
-    at_one_instant(vbuckets, |_| true, |_, log| log.complete_failed(), || {});
+    at_one_instant(vbuckets, |_| true, |_, it| it.log.complete_failed(), || {});
 }
 
 impl Vbucket {

@@ -337,7 +337,7 @@ impl World {
             return;
         }
         let possible = self.phase() == Some(Phase::Open);
-        assert_eq!(self.log.begin_revert(self.now), possible);
+        assert_eq!(self.log.begin_revert(self.now, 0), possible);
         if let Some(Phase::Reverting { end }) = self.phase().filter(|_| possible) {
             self.state = self.held.as_ref().unwrap().at_start.clone();
             let barrier = self.barrier();

@@ -432,7 +432,7 @@ fn complete_makes_durable_what_became_of_a_delayed_flush_with_the_window() {
         let completed = Change::SetWindow(WindowRecord::Completed);
         let commit = history.iter().find(|it| it.changes.contains(&completed));
         commit.unwrap().changes.iter().find_map(|it| match it {
-            Change::SetFlushDue(due) => Some(*due),
+            Change::SetVbucket(_, record) => Some(record.due),
             _ => None,
         })
     };

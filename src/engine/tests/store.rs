@@ -8,7 +8,7 @@ use parking_lot::{Condvar, Mutex};
 use crate::config::Durability;
 use crate::store::fault::FaultStore;
 use crate::store::{Batch, Record, Store, StoreError, VbucketRecord, WindowRecord};
-use crate::types::{UnixTime, VbucketId};
+use crate::types::VbucketId;
 
 type Act = Box<dyn FnOnce() + Send>;
 
@@ -161,10 +161,6 @@ impl Store for TestStore {
         self.faults.window()
     }
 
-    fn flush_due(&self) -> Result<UnixTime, StoreError> {
-        self.faults.flush_due()
-    }
-
     fn purge(&self) -> Result<bool, StoreError> {
         self.faults.purge()
     }
@@ -217,10 +213,6 @@ impl Batch for TestBatch<'_> {
 
     fn set_window(&mut self, window: WindowRecord) {
         self.batch.set_window(window);
-    }
-
-    fn set_flush_due(&mut self, due: UnixTime) {
-        self.batch.set_flush_due(due);
     }
 
     fn len(&self) -> usize {

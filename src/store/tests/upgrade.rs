@@ -35,6 +35,7 @@ fn vbucket(state: VbucketState, checkpoint: u64) -> VbucketRecord {
         state,
         checkpoint: CheckpointId::new(checkpoint),
         reserved: CheckpointId::new(checkpoint + 1024),
+        due: 0,
     }
 }
 
@@ -175,5 +176,37 @@ fn a_store_without_its_seal_is_refused() {
         fs::write(folder.path().join("STORE"), text).unwrap();
         let text = refusal(folder.path());
         assert!(text.contains("names no seal"), "{text}");
+    }
+}
+
+#[test]
+fn a_store_of_version_2_is_upgraded_and_its_delayed_flush_is_that_of_the_active_vbuckets() {
+    for (name, window) in [
+        ("format-2-flush-closed", WindowRecord::None),
+        ("format-2-flush-killed", WindowRecord::Open),
+    ] {
+        let (_folder, path) = unpack(name);
+        for _ in 0..2 {
+            let store = open(&path);
+            assert!(marker(&path).starts_with(NEW));
+            let found = items(&store).unwrap();
+            assert_eq!(found.len(), 21);
+            for (vbucket, n) in [0, 5, 6]
+                .into_iter()
+                .flat_map(|vb| (0..7).map(move |n| (vb, n)))
+            {
+                let record = &found[&(vb(vbucket), format!("key {n}").into_bytes())];
+                assert_eq!(record.value, format!("{vbucket} value {n}").into_bytes());
+            }
+            let due = |(id, record): (_, VbucketRecord)| (id, record.state, record.due);
+            let records: Vec<_> = store.vbuckets().unwrap().into_iter().map(due).collect();
+            let expected = [
+                (vb(0), VbucketState::Active, 3_000_000_000),
+                (vb(5), VbucketState::Active, 3_000_000_000),
+                (vb(6), VbucketState::Replica, 0),
+            ];
+            assert_eq!(records, expected);
+            assert_eq!(store.window().unwrap(), window);
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! Every interleaving of a few short programs: two operators, a client and the flusher on two keys.
+//! Every interleaving of a few short programs: two operators, a client, a delayed flush and the
+//! flusher on two keys.
 //!
 //! A step is what happens under one hold of the locks (of one stripe and one log, or of all logs),
 //! so no schedule of real threads does anything that some schedule here does not do. The model is
@@ -38,6 +39,9 @@ enum Step {
     Put(usize),
     Remove(usize),
     Read(usize),
+    /// A `flush_all` of the first vbucket that is due at once, and who carries it out.
+    Delay,
+    Due,
     /// The flusher takes the right to commit and reads.
     Collect,
     /// It commits and moves the cursors.
@@ -45,7 +49,7 @@ enum Step {
 }
 
 use Step::{
-    Before, Bury, Collect, Commit, Complete, Completed, Fail, Flush, Forget, Put, Read, Remove,
+    Before, Bury, Collect, Commit, Complete, Completed, Delay, Due, Fail, Flush, Forget, Put, Read, Remove,
     Reopen, Revert, Reverted, Start, TakeBack,
 };
 
@@ -62,6 +66,8 @@ enum Phase {
 /// What must be.
 struct Model {
     state: State,
+    /// Whether a flush of the first vbucket waits.
+    waits: bool,
     phase: Phase,
     /// Every state that the store may have, by vbucket.
     history: [Vec<State>; 2],
@@ -90,6 +96,7 @@ impl<'a> World<'a> {
             place,
             model: Model {
                 state: [None; 2],
+                waits: false,
                 phase: Phase::None,
                 history: [vec![[None; 2]], vec![[None; 2]]],
                 barrier: None,
@@ -126,6 +133,14 @@ impl<'a> World<'a> {
         self.model.history[vbucket].push(self.model.state);
     }
 
+    /// All keys of the first vbucket go at once.
+    fn flushed(&mut self) {
+        for key in (0..KEYS.len()).filter(|&key| self.place[key] == 0) {
+            self.model.state[key] = None;
+        }
+        self.model.history[0].push(self.model.state);
+    }
+
     fn lengths(&self) -> [usize; 2] {
         [0, 1].map(|vbucket| self.model.history[vbucket].len())
     }
@@ -151,6 +166,17 @@ impl<'a> World<'a> {
                 }
             }
             Read(key) => assert_eq!(self.read(key), self.model.state[key]),
+            Delay => {
+                self.node.vbucket(0).delay_flush(self.node.host.unix());
+                self.model.waits = true;
+            }
+            Due => {
+                let carried_out = self.node.vbucket(0).flush_if_due();
+                assert_eq!(carried_out, std::mem::take(&mut self.model.waits));
+                if carried_out {
+                    self.flushed();
+                }
+            }
             Start | Complete | Revert => return self.command(step),
             Collect => {
                 self.right = Some(program);
@@ -212,6 +238,8 @@ impl<'a> World<'a> {
             }
             _ => {
                 self.model.phase = Phase::Reverting;
+                // It came in the window, at the latest now.
+                self.model.waits = false;
                 let barrier = self.model.barrier.take().unwrap();
                 for (vbucket, barrier) in barrier.into_iter().enumerate() {
                     let history = &mut self.model.history[vbucket];
@@ -430,7 +458,8 @@ const REVERTS: &[Step] = &[Start, Revert, TakeBack(0), TakeBack(1), Reverted];
 const FAILS: &[Step] = &[Start, Complete, Before, Fail, Reopen, Bury(0), Bury(1)];
 const LATE_REVERT: &[Step] = &[Revert, TakeBack(0), TakeBack(1), Reverted];
 const FLUSHES: &[Step] = &[Collect, Flush];
-const CLIENTS: [&[Step]; 4] = [
+const CLIENTS: [&[Step]; 5] = [
+    &[Delay, Due, Read(0), Put(1)],
     &[Put(0), Put(1), Read(0)],
     &[Remove(0), Put(0), Read(0)],
     &[Put(1), Remove(1), Read(1)],

@@ -1,6 +1,6 @@
 //! One vbucket against a map: random operations, windows that open, complete, fail and revert
 //! between them, a flusher that is in the middle of a read, a clock that goes on, values that are
-//! evicted, keys that are locked.
+//! evicted, keys that are locked, a flush that waits for its time.
 
 use std::collections::BTreeMap;
 
@@ -29,6 +29,10 @@ enum Step {
     Remove(u8),
     Get(u8),
     Flush,
+    /// `flush_all` in so many seconds.
+    Delay(u32),
+    /// Somebody looks whether it is due.
+    Due,
     Start,
     Complete,
     Committed,
@@ -54,6 +58,8 @@ type State = BTreeMap<u8, Row>;
 #[derive(Debug)]
 struct Held {
     at_start: State,
+    /// When a flush was due at START.
+    due: u32,
     /// Keys with an entry in the window, and whether the latest one is a deletion.
     touched: BTreeMap<u8, bool>,
     accepted: State,
@@ -83,6 +89,8 @@ struct World<'a> {
     may_lack: bool,
     /// Until when a version is locked, if it still is the latest.
     locks: BTreeMap<u8, u32>,
+    /// When a delayed flush is due; 0 none.
+    due: u32,
 }
 
 impl<'a> World<'a> {
@@ -100,6 +108,7 @@ impl<'a> World<'a> {
             expired: 0,
             may_lack: false,
             locks: BTreeMap::new(),
+            due: 0,
         }
     }
 
@@ -303,6 +312,7 @@ impl<'a> World<'a> {
         if possible {
             self.held = Some(Held {
                 at_start: self.state.clone(),
+                due: self.due,
                 touched: BTreeMap::new(),
                 accepted: State::new(),
                 next: Seqno::ZERO,
@@ -359,6 +369,8 @@ impl<'a> World<'a> {
             self.locks.remove(&key);
         }
         self.state = held.at_start.clone();
+        let now = self.node.host.unix();
+        self.due = if held.due > now { held.due } else { 0 };
         self.may_lack |= !self.keep;
     }
 
@@ -459,6 +471,7 @@ impl<'a> World<'a> {
         self.node.create(0);
         self.state.clear();
         self.locks.clear();
+        self.due = 0;
         self.may_lack = false;
         if let Some(reading) = self.reading.take() {
             reading.reader.committed(reading.closed, &reading.changes);
@@ -488,6 +501,19 @@ impl<'a> World<'a> {
             Step::Flush => {
                 self.vbucket.flush_all();
                 self.state.clear();
+                self.due = 0;
+            }
+            Step::Delay(seconds) => {
+                self.due = self.node.host.unix() + seconds;
+                self.vbucket.delay_flush(self.due);
+            }
+            Step::Due => {
+                let reached = self.due != 0 && self.due <= self.node.host.unix();
+                assert_eq!(self.vbucket.flush_if_due(), reached);
+                if reached {
+                    self.state.clear();
+                    self.due = 0;
+                }
             }
             Step::Start => self.start(),
             Step::Complete => self.complete(),
@@ -518,6 +544,8 @@ impl<'a> World<'a> {
         if self.phase() == Some(Phase::Open) {
             assert_eq!(report, self.held.as_ref().map(|held| held.touched.len()));
         }
+        assert_eq!(self.vbucket.with_log(Log::due), self.due);
+        assert_eq!(self.vbucket.awaits_flush(), self.due != 0);
         let metrics = &self.node.shared.metrics;
         assert_eq!(
             (metrics.defects.get(), metrics.expired.get()),
@@ -558,6 +586,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Evict),
         1 => Just(Step::Expire),
         1 => Just(Step::Flush),
+        1 => (0..4_u32).prop_map(Step::Delay),
+        2 => Just(Step::Due),
         4 => Just(Step::Start),
         3 => Just(Step::Complete),
         2 => Just(Step::Committed),

@@ -1,0 +1,85 @@
+//! `flush_all` on one vbucket, now or at a time.
+//!
+//! A delayed flush belongs to the vbuckets that were active when it was asked for. It is carried
+//! out while its vbucket is active, under the lock of the log, so it falls before a REVERT, which
+//! takes it back, or finds what the REVERT left due. A vbucket that becomes a replica or pending
+//! forgets it: its master's flushes come by the stream. A dead one keeps it, as it keeps its keys.
+//!
+//! Threads: any.
+
+use std::sync::atomic::Ordering;
+
+use super::{Ordered, Vbucket};
+use crate::types::{Seqno, UnixTime, VbucketState};
+
+impl Vbucket {
+    /// `flush_all`: every key is gone from now on, and a delayed flush is none any more. Takes no
+    /// time; the slots go later.
+    pub(crate) fn flush_all(&self) {
+        let mut ordered = self.log();
+        let floor = ordered.log.flush();
+        self.set_floor(floor);
+        self.note_due(&ordered);
+    }
+
+    /// A `flush_all` that is due later, in Unix seconds.
+    pub(crate) fn delay_flush(&self, due: UnixTime) {
+        let mut ordered = self.log();
+        ordered.log.delay_flush(due);
+        self.note_due(&ordered);
+    }
+
+    /// Whether a delayed flush waits.
+    pub(crate) fn awaits_flush(&self) -> bool {
+        self.flush_due.load(Ordering::Relaxed) != 0
+    }
+
+    /// Carries a delayed flush out when its time has come. Returns whether it had.
+    pub(crate) fn flush_if_due(&self) -> bool {
+        if !self.awaits_flush() {
+            return false;
+        }
+        let now = self.shared.unix_now();
+        let mut ordered = self.log();
+        if self.state() != Some(VbucketState::Active) {
+            return false;
+        }
+        let Some(floor) = ordered.log.flush_if_due(now) else {
+            return false;
+        };
+        self.set_floor(floor);
+        self.note_due(&ordered);
+        true
+    }
+
+    /// After a restart: what the store says is due.
+    pub(crate) fn resume_due(&self, due: UnixTime) {
+        if self.state().is_some_and(keeps_due) {
+            self.delay_flush(due);
+        }
+    }
+
+    /// To be called with the log locked, when the state has changed.
+    pub(super) fn due_in_state(&self, ordered: &mut Ordered, state: VbucketState) {
+        if !keeps_due(state) {
+            ordered.log.forget_due();
+            self.note_due(ordered);
+        }
+    }
+
+    /// To be called with the log locked.
+    pub(super) fn set_floor(&self, floor: Seqno) {
+        self.floor.store(floor.get(), Ordering::Release);
+        self.revert_floor.store(floor.get(), Ordering::Release);
+    }
+
+    /// To be called with the log locked, when what is due may have changed.
+    pub(super) fn note_due(&self, ordered: &Ordered) {
+        self.flush_due.store(ordered.log.due(), Ordering::Release);
+    }
+}
+
+/// Whether what is due stays so in that state: nobody else writes the vbucket.
+fn keeps_due(state: VbucketState) -> bool {
+    matches!(state, VbucketState::Active | VbucketState::Dead)
+}
