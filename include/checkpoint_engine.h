@@ -52,7 +52,9 @@
 
 /*
  * Answers the value of a key and locks it, for the seconds in 4 bytes of extras (none or 0: the
- * configured time); the CAS of the answer is the one that changes or unlocks the key.
+ * configured time; 4 more bytes are ignored). SET, REPLACE, APPEND, PREPEND and DELETE with the CAS
+ * of the answer change the key, which ends the lock, and `UNLOCK_KEY` ends it. Until then incr and
+ * decr, which carry no CAS, are refused; TOUCH and GAT go on, and the key stays locked.
  */
 #define CHECKPOINT_ENGINE_CMD_GET_LOCKED 0x94
 

@@ -27,7 +27,9 @@ pub const CHECKPOINT_ENGINE_CMD_GATQ: u8 = 0x1e;
 /// Takes the value of a key out of memory, if it is on disk.
 pub const CHECKPOINT_ENGINE_CMD_EVICT_KEY: u8 = 0x93;
 /// Answers the value of a key and locks it, for the seconds in 4 bytes of extras (none or 0: the
-/// configured time); the CAS of the answer is the one that changes or unlocks the key.
+/// configured time; 4 more bytes are ignored). SET, REPLACE, APPEND, PREPEND and DELETE with the CAS
+/// of the answer change the key, which ends the lock, and `UNLOCK_KEY` ends it. Until then incr and
+/// decr, which carry no CAS, are refused; TOUCH and GAT go on, and the key stays locked.
 pub const CHECKPOINT_ENGINE_CMD_GET_LOCKED: u8 = 0x94;
 /// Ends the lock of a key: the CAS of the header is that of the lock, in either byte order.
 pub const CHECKPOINT_ENGINE_CMD_UNLOCK_KEY: u8 = 0x95;

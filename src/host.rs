@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use crate::constants;
 use crate::error::Result;
-use crate::types::RelTime;
 
 /// A connection's identity, opaque. Addresses are reused at once after a disconnect, so a cookie
 /// may be kept only while its request is blocked (the host cannot close the connection then).
@@ -55,21 +54,23 @@ pub(crate) enum LogLevel {
 
 /// What the engine needs of its host.
 pub(crate) trait Host: Send + Sync {
-    /// Seconds since the host's start; expiry is measured against it.
-    fn now(&self) -> RelTime;
+    /// Unix seconds by the host's clock, which tests can turn, and which may be set back at any time:
+    /// what is said in Unix seconds follows it.
+    fn unix(&self) -> i64;
 
-    /// Converts a client's expiry (0 never, up to 30 days relative, else Unix seconds; negative
-    /// means in the past) to relative time. The host's own rule decides the border.
-    fn realtime(&self, expiry: i64) -> RelTime;
-
-    /// Unix seconds of a relative time.
-    fn abstime(&self, time: RelTime) -> i64;
+    /// Unix seconds of a client's time that is not 0: up to 30 days count from now, more from 1970;
+    /// negative ones are in the past. The host's own rule decides the border.
+    fn absolute(&self, time: i64) -> i64;
 
     /// Nanoseconds since 1970 by the wall clock: seeds CAS values.
     fn unix_nanos(&self) -> u64;
 
     /// A clock that never goes back, for durations; the origin means nothing.
     fn monotonic(&self) -> Duration;
+
+    /// The same, but that it follows a host's clock that a test turns: for durations that a client
+    /// was promised.
+    fn lasting(&self) -> Duration;
 
     /// Writes one line to the host's log. Never called with a lock held that an operation takes.
     fn log(&self, level: LogLevel, message: &str);

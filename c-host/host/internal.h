@@ -20,11 +20,15 @@ struct ch_callback {
 
 struct ch_clock {
     bool mock;
-    /* Epoch seconds of process start. */
+    /* Where relative time begins, by the monotonic clock. */
+    long long origin_ns;
+    /* The same in epoch seconds, by the wall clock as it is. */
     atomic_llong process_start;
+    /* Seconds that passed before ch_clock_restart. */
+    atomic_llong skipped;
     /* Seconds of time travel. */
     atomic_llong offset;
-    /* Epoch seconds at which the clock stands, or 0 while it runs. */
+    /* Seconds since process start at which the clock stands, or -1 while it runs. */
     atomic_llong frozen_at;
 };
 

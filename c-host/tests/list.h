@@ -31,7 +31,7 @@
     BOTH(arithmetic_wraps_and_stops, "")                                                           \
     BOTH(arithmetic_refuses_what_is_no_number, "")                                                 \
     BOTH(arithmetic_keeps_flags_and_expiry, "")                                                    \
-    BOTH(key_expires_after_its_second, "")                                                         \
+    BOTH(key_expires_at_its_second, "")                                                            \
     BOTH(expired_key_is_absent_for_every_operation, "")                                            \
     BOTH(absolute_time_in_the_past_is_expired, "")                                                 \
     BOTH(touch_moves_the_expiry, "")                                                               \
@@ -41,15 +41,19 @@
     BOTH(touch_refuses_malformed_requests, "")                                                     \
     BOTH(flush_deletes_everything, "")                                                             \
     BOTH(delayed_flush_comes_in_time, "")                                                          \
+    BOTH(last_flush_counts, "")                                                                    \
     BOTH(many_keys_are_kept_apart, "")                                                             \
     BOTH(threads_count_exactly, "")                                                                \
     BOTH(threads_mix_operations, "")                                                               \
     BOTH(statistics_follow, "")                                                                    \
     BOTH(lock_answers_the_value_and_keeps_others_out, "")                                          \
     BOTH(unlock_takes_the_cas_of_the_lock, "")                                                     \
+    BOTH(owner_of_a_lock_changes_the_key, "")                                                      \
+    BOTH(lock_takes_the_first_four_of_eight_bytes, "")                                             \
     BOTH(lock_runs_out, "")                                                                        \
     BOTH(lock_is_for_active_vbuckets, "")                                                          \
     BOTH(key_commands_refuse_malformed_requests, "")                                               \
+    DISK(evict_takes_small_values_out_too, "")                                                     \
     DISK(evict_takes_a_durable_value_out_and_a_read_brings_it_back, "")                            \
     DISK(restart_keeps_values_and_metadata, "")                                                    \
     DISK(restart_keeps_deletes_and_flush, "")                                                      \

@@ -403,7 +403,8 @@ TEST(arithmetic_wraps_and_stops) {
 
 TEST(arithmetic_refuses_what_is_no_number) {
     struct client c = client_new(h, h1);
-    static const char *const bad[] = {"", "x", "x1", "1x", "99999999999999999999999999", "0x10"};
+    static const char *const bad[] = {"", "x", "x1", "1x", "99999999999999999999999999", "0x10",
+                                       "-1", " -1", "+-1", "+ 1"};
     uint64_t n = 0;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         must_set(&c, "n", bad[i]);
@@ -411,9 +412,12 @@ TEST(arithmetic_refuses_what_is_no_number) {
         CHECK_MSG(code == ENGINE_EINVAL, "\"%s\" + 1: %d, %" PRIu64, bad[i], (int)code, n);
         must_hold(&c, "n", bad[i]);
     }
-    must_set(&c, "n", "12 ");
-    CHECK_INT(ENGINE_SUCCESS, arith(&c, "n", true, 1, 0, UINT32_MAX, &n));
-    CHECK_UINT(13, n);
+    static const char *const good[] = {"12 ", "  12", "+12", "\t+012\t\t", "12 apples"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        must_set(&c, "n", good[i]);
+        CHECK_INT(ENGINE_SUCCESS, arith(&c, "n", true, 1, 0, UINT32_MAX, &n));
+        CHECK_UINT(13, n);
+    }
     client_free(&c);
     return SUCCESS;
 }

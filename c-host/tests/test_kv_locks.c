@@ -68,6 +68,58 @@ TEST(lock_answers_the_value_and_keeps_others_out) {
     return SUCCESS;
 }
 
+static ENGINE_ERROR_CODE put_with(const struct client *c, ENGINE_STORE_OPERATION operation,
+                                  uint64_t cas) {
+    const struct put p = {
+        .operation = operation, .key = "k", .bytes = "+", .length = 1, .cas = cas};
+    return put(c, &p, NULL);
+}
+
+TEST(owner_of_a_lock_changes_the_key) {
+    struct client c = client_new(h, h1);
+    static const ENGINE_STORE_OPERATION operations[] = {OPERATION_APPEND, OPERATION_PREPEND};
+    struct reply r;
+    for (size_t i = 0; i < 2; i++) {
+        must_set(&c, "k", "v");
+        CHECK_INT(ST_SUCCESS, lock(&c, "k", 5, &r));
+        CHECK_INT(ENGINE_KEY_EEXISTS, put_with(&c, operations[i], r.cas + 1));
+        CHECK_INT(ENGINE_TMPFAIL, put_with(&c, operations[i], 0));
+        CHECK_INT(ENGINE_SUCCESS, put_with(&c, operations[i], r.cas));
+        must_hold(&c, "k", i == 0 ? "v+" : "+v");
+        must_set(&c, "k", "free");
+    }
+    CHECK_INT(ST_SUCCESS, lock(&c, "k", 5, &r));
+    CHECK_INT(ENGINE_KEY_EEXISTS, remove_key(&c, "k", r.cas + 1));
+    CHECK_INT(ENGINE_SUCCESS, remove_key(&c, "k", r.cas));
+    must_miss(&c, "k");
+    must_set(&c, "k", "free");
+    client_free(&c);
+    return SUCCESS;
+}
+
+/* As some clients send it: the seconds and a reserved word. */
+TEST(lock_takes_the_first_four_of_eight_bytes) {
+    struct client c = client_new(h, h1);
+    static const uint32_t words[] = {5, UINT32_MAX};
+    const uint32_t extras[] = {htonl(words[0]), words[1]};
+    struct request q = {.opcode = OP_GET_LOCKED,
+                        .vbucket = c.vbucket,
+                        .ext = extras,
+                        .ext_length = sizeof(extras),
+                        .key = "k",
+                        .key_length = 1};
+    struct reply r;
+    must_set(&c, "k", "v");
+    send_request(&c, &q, &r);
+    CHECK_INT(ST_SUCCESS, r.status);
+    suite()->harness.time_travel(4);
+    CHECK_INT(ENGINE_KEY_EEXISTS, set(&c, "k", "x"));
+    suite()->harness.time_travel(3);
+    must_set(&c, "k", "x");
+    client_free(&c);
+    return SUCCESS;
+}
+
 TEST(unlock_takes_the_cas_of_the_lock) {
     struct client c = client_new(h, h1);
     struct reply r;
@@ -141,11 +193,26 @@ TEST(key_commands_refuse_malformed_requests) {
         CHECK_INT(ST_EINVAL, r.status);
         q.body_length = 0;
         q.ext = "\0\0\0\0\0\0\0\1";
-        q.ext_length = 8;
+        q.ext_length = 5;
         send_request(&c, &q, &r);
         CHECK_INT(ST_EINVAL, r.status);
     }
     must_set(&c, "k", "not locked");
+    client_free(&c);
+    return SUCCESS;
+}
+
+TEST(evict_takes_small_values_out_too) {
+    struct client c = client_new(h, h1);
+    static const char *const values[] = {"", "v", "12345678"};
+    struct reply r;
+    for (size_t i = 0; i < 3; i++) {
+        must_set(&c, "k", values[i]);
+        must_drain(&c);
+        (void)key_command(&c, OP_EVICT_KEY, "k", 0, &r);
+        must_say(&r, ST_SUCCESS, "Ejected.");
+        must_hold(&c, "k", values[i]);
+    }
     client_free(&c);
     return SUCCESS;
 }

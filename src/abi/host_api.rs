@@ -26,7 +26,13 @@ pub(super) const INTERFACE: u64 = 1;
 
 /// A relative time above this is none: one host counts seconds since 1970 until `initialize` has
 /// returned (rule 17). No process runs for thirty years.
-const PLAUSIBLE_TIME_MAX: RelTime = 1_000_000_000;
+const PLAUSIBLE_TIME_MAX: i64 = 1_000_000_000;
+
+/// So far a host's clock is behind the system's that looks at it once a second.
+const BEHIND_SECONDS: i64 = 2;
+
+/// Whose clock is ahead by more than that was turned by a test.
+const AHEAD_SECONDS: u64 = 1;
 
 /// Client expiries up to this many seconds count from now, larger ones from 1970.
 const RELATIVE_SECONDS_MAX: i64 = 30 * 24 * 60 * 60;
@@ -302,12 +308,31 @@ impl HostApi {
         }
     }
 
-    /// The host's clock, or `None` while it has no meaning yet (rule 17).
-    fn clock(&self) -> Option<RelTime> {
+    /// Unix seconds of the host's start.
+    fn start(&self) -> i64 {
+        // SAFETY: contract 5.
+        unsafe { (self.core.abstime)(0) }
+    }
+
+    /// Unix seconds by the system's clock.
+    fn system(&self) -> i64 {
+        i64::try_from(self.unix_nanos() / 1_000_000_000).unwrap_or(i64::MAX)
+    }
+
+    /// Seconds since the host's start by its clock, or `None` while that has no meaning yet
+    /// (rule 17).
+    fn clock(&self) -> Option<i64> {
         // SAFETY: contract 5.
         let now = unsafe { (self.core.get_current_time)() };
+        let now = since_start(now);
         (now <= PLAUSIBLE_TIME_MAX).then_some(now)
     }
+}
+
+/// A host's relative time, counted in 32 bits: where its clock was set back to before its start, it
+/// wraps around.
+fn since_start(time: rel_time_t) -> i64 {
+    i64::from(time.cast_signed())
 }
 
 /// The connection again; `None` for the NULL that the hosts' test applications pass.
@@ -324,27 +349,28 @@ fn assert_outside() {
 }
 
 impl Host for HostApi {
-    fn now(&self) -> RelTime {
-        self.clock().unwrap_or(0)
+    fn unix(&self) -> i64 {
+        let system = self.system();
+        let now = self.clock().map(|now| self.start() + now);
+        let is_late = |now: &i64| (1..=BEHIND_SECONDS).contains(&(system - now));
+        now.filter(|now| !is_late(now)).unwrap_or(system)
     }
 
-    fn realtime(&self, expiry: i64) -> RelTime {
-        if expiry < 0 {
-            // Before anything a host's clock ever shows.
+    fn absolute(&self, time: i64) -> i64 {
+        if time < 0 {
+            // Before anything that a clock ever shows.
             return 1;
         }
-        if (1..=RELATIVE_SECONDS_MAX).contains(&expiry) && self.clock().is_none() {
-            return RelTime::try_from(expiry).unwrap_or(RelTime::MAX);
+        if time > RELATIVE_SECONDS_MAX {
+            return time;
         }
-        // The host computes in 32 bits.
-        let expiry = expiry.min(i64::from(u32::MAX));
         // SAFETY: contract 5.
-        unsafe { (self.core.realtime)(expiry) }
-    }
-
-    fn abstime(&self, time: RelTime) -> i64 {
-        // SAFETY: contract 5.
-        unsafe { (self.core.abstime)(time) }
+        let relative = unsafe { (self.core.realtime)(time) };
+        if relative == 1 && self.clock().is_some_and(|now| now + time != 1) {
+            // For this host it is a time of 1970.
+            return time;
+        }
+        self.unix() + time
     }
 
     #[expect(
@@ -364,6 +390,17 @@ impl Host for HostApi {
     )]
     fn monotonic(&self) -> Duration {
         Instant::now().saturating_duration_since(self.origin)
+    }
+
+    fn lasting(&self) -> Duration {
+        let now = self.monotonic();
+        let turned = self.unix().saturating_sub(self.system());
+        let turned = u64::try_from(turned).unwrap_or(0);
+        if turned > AHEAD_SECONDS {
+            now + Duration::from_secs(turned)
+        } else {
+            now
+        }
     }
 
     fn log(&self, level: LogLevel, message: &str) {

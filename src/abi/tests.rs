@@ -593,19 +593,28 @@ fn rule_16_every_feature_has_a_description() {
 fn rule_17_a_clock_without_meaning_is_not_used() {
     // What memcached.org shows until initialize has returned.
     let early = fake_host::api(Kind::EarlyClock, Layout::Memcached);
-    assert_eq!(early.now(), 0);
-    assert_eq!(early.realtime(100), 100);
-    assert_eq!(early.realtime(0), 0);
-    assert_eq!(early.realtime(fake_host::START + 50), 50);
+    let system = || i64::try_from(early.unix_nanos() / 1_000_000_000).unwrap();
+    let before = system();
+    assert!((before..=system()).contains(&early.unix()));
+    assert!((before..=system()).contains(&(early.absolute(100) - 100)));
+    assert_eq!(early.absolute(fake_host::START + 50), fake_host::START + 50);
     let later = fake_host::api(Kind::Memcached, Layout::Memcached);
-    assert_eq!(later.now(), fake_host::NOW);
-    assert_eq!(later.realtime(100), fake_host::NOW + 100);
-    assert_eq!(later.realtime(-1), 1);
-    assert_eq!(later.abstime(5), fake_host::START + 5);
+    let now = fake_host::START + i64::from(fake_host::NOW);
+    assert_eq!((later.unix(), later.absolute(100)), (now, now + 100));
     assert_eq!(
-        later.realtime(i64::MAX),
-        later.realtime(i64::from(u32::MAX))
+        (later.absolute(-1), later.absolute(i64::MAX)),
+        (1, i64::MAX)
     );
+}
+
+/// The host counts in 32 bits without a sign.
+#[test]
+fn a_clock_that_was_set_back_to_before_the_hosts_start_goes_on() {
+    let host = fake_host::api(Kind::SetBack, Layout::Memcached);
+    let now = fake_host::START - i64::from(fake_host::SET_BACK);
+    assert_eq!((host.unix(), host.absolute(3)), (now, now + 3));
+    assert_eq!(host.absolute(now + 5_000_000), now + 5_000_000);
+    assert_eq!(host.absolute(-1), 1);
 }
 
 #[test]

@@ -39,7 +39,9 @@ pub(super) fn get_locked(
 ) -> Result<()> {
     let seconds = match request.extras {
         [] => Some(0),
-        extras => <[u8; 4]>::try_from(extras).map(u32::from_be_bytes).ok(),
+        // Some clients send a reserved word behind the seconds.
+        &[a, b, c, d] | &[a, b, c, d, _, _, _, _] => Some(u32::from_be_bytes([a, b, c, d])),
+        _ => None,
     };
     let (Some(seconds), Ok(())) = (seconds, key_alone(request)) else {
         return answer(reply, Status::EINVAL, LOCK_SHAPE);
@@ -82,7 +84,7 @@ pub(super) fn evict(engine: &Engine, request: &Request<'_>, reply: &mut dyn Repl
 
 const KEY_SHAPE: &[u8] = b"the request takes a key of 1 to 250 bytes, and no extras or value";
 const LOCK_SHAPE: &[u8] = b"the request takes a key of 1 to 250 bytes, no value, and either no \
-    extras or 4 bytes: the seconds for which to lock";
+    extras, or 4 bytes: the seconds for which to lock; 4 more are ignored";
 
 /// Whether the request has a legal key and no value.
 fn key_alone(request: &Request<'_>) -> Result<()> {

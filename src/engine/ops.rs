@@ -5,6 +5,7 @@
 //! still there.
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use super::{Core, Engine};
 use crate::config::ITEM_BYTES_MAX;
@@ -18,9 +19,6 @@ use crate::vbucket::{Access, Ejection, Found, LockRule, Vbucket, Verdict};
 /// `exptime` values from here on are negative numbers that an ASCII client sent: as absolute times
 /// they would lie after the year 2072.
 const NEGATIVE_EXPIRY: u32 = 0xc000_0000;
-
-/// Longest decimal text that is taken for a 64-bit number: 20 digits and some blanks.
-const NUMBER_BYTES_MAX: usize = 32;
 
 /// About what an item with a short value takes.
 const NUMBER_ITEM_BYTES: usize = 128;
@@ -41,8 +39,7 @@ impl Core {
 
     /// A client's time, which is not 0, as Unix seconds. Never 0: that would mean "never".
     fn absolute(&self, time: i64) -> UnixTime {
-        let absolute = self.host.abstime(self.host.realtime(time));
-        UnixTime::try_from(absolute.max(1)).unwrap_or(UnixTime::MAX)
+        UnixTime::try_from(self.host.absolute(time).max(1)).unwrap_or(UnixTime::MAX)
     }
 
     /// The vbucket, if it serves clients.
@@ -250,7 +247,8 @@ impl Engine {
     pub(crate) fn remove(&self, cookie: Cookie, key: &[u8], cas: u64, vbucket: u16) -> Result<()> {
         let core = &*self.core;
         let vbucket = core.serving(cookie, vbucket)?;
-        vbucket.mutate(core.hash(key), key, &mut |present| match present {
+        let rule = LockRule::with_cas(cas);
+        vbucket.change(core.hash(key), key, rule, &mut |present| match present {
             None => Err(Error::NotFound),
             Some(item) if cas != 0 && item.cas() != cas => Err(Error::Exists),
             Some(_) => Ok(Verdict::Remove),
@@ -373,7 +371,8 @@ impl Engine {
             seconds if seconds > config.getl_max_timeout => config.getl_default_timeout,
             seconds => seconds,
         };
-        let until = core.shared.unix_now().saturating_add(seconds);
+        let seconds = Duration::from_secs(seconds.into());
+        let until = core.host.lasting().saturating_add(seconds);
         let rule = LockRule::Take(until);
         let (item, _) = core.rewrite(cookie, vbucket, (core.hash(key), key, rule), &mut |old| {
             let new = Item::with_value(key, &[old.value()], old.meta());
@@ -424,13 +423,18 @@ impl Engine {
     pub(crate) fn flush(&self, _cookie: Cookie, when: i64) -> Result<()> {
         let core = &*self.core;
         core.shared.metrics.flush_alls.add(1);
+        let now = core.shared.unix_now();
         let due = (when != 0).then(|| core.absolute(when));
-        let due = due.filter(|due| *due > core.shared.unix_now());
+        let due = due.filter(|due| *due > now);
+        // One that counts from now comes after that time, wherever the clock is set meanwhile.
+        let counts = |due: &UnixTime| i64::from(due - now).abs_diff(when) <= 1;
+        let end = |due| core.host.lasting() + Duration::from_secs(u64::from(due - now));
+        let end = due.filter(counts).map(end);
         let serving = |vbucket: &&Vbucket| vbucket.state() == Some(VbucketState::Active);
         for vbucket in core.vbuckets.iter().filter(serving) {
             match due {
                 None => vbucket.flush_all(),
-                Some(due) => vbucket.delay_flush(due),
+                Some(due) => vbucket.delay_flush(due, end),
             }
         }
         core.changed();
@@ -448,7 +452,7 @@ impl Core {
         vbucket: &Vbucket,
     ) -> Result<u64> {
         let expected = item.cas();
-        let place = (item.hash(), item.key(), LockRule::Refuse);
+        let place = (item.hash(), item.key(), LockRule::with_cas(expected));
         let result = self.rewrite(cookie, vbucket, place, &mut |old| {
             if expected != 0 && old.cas() != expected {
                 return Err(Error::Exists);
@@ -487,20 +491,23 @@ fn masked(item: &Item) -> Result<Item> {
     Item::with_value(item.key(), &[item.value()], meta).ok_or(Error::Internal)
 }
 
-/// Reads a decimal number; blanks behind it are accepted, as ep-engine does. Nothing else is: a
-/// sign, a fraction or more than 64 bits make it no number.
+/// Reads a decimal number of 64 bits as other engines do: what C's strtoull takes, if white space
+/// or the end follows. A minus sign, which strtoull would take, makes it no number.
 fn number(text: &[u8]) -> Option<u64> {
-    if text.len() > NUMBER_BYTES_MAX {
-        return None;
-    }
-    let text = std::str::from_utf8(text)
-        .ok()?
-        .trim_end_matches([' ', '\r', '\n', '\0']);
-    if text.starts_with('+') {
-        None
-    } else {
-        text.parse().ok()
-    }
+    let start = text.iter().position(|&byte| !is_space(byte))?;
+    let text = text.get(start..)?;
+    let text = text.strip_prefix(b"+").unwrap_or(text);
+    let end = text.iter().position(|byte| !byte.is_ascii_digit());
+    let (digits, rest) = text.split_at(end.unwrap_or(text.len()));
+    // For C the text ends with a NUL.
+    let ends = rest.first().is_none_or(|&byte| byte == 0 || is_space(byte));
+    let number = std::str::from_utf8(digits).ok()?.parse().ok();
+    number.filter(|_| ends)
+}
+
+/// C's isspace.
+fn is_space(byte: u8) -> bool {
+    byte == b' ' || (b'\t'..=b'\r').contains(&byte)
 }
 
 fn compute(old: u64, arithmetic: &Arithmetic) -> u64 {

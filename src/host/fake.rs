@@ -13,7 +13,6 @@ use parking_lot::{Condvar, Mutex};
 
 use super::{BlockedCookie, Cookie, Host, LogLevel};
 use crate::error::{Error, Result};
-use crate::types::RelTime;
 
 /// Unix seconds at the host's start.
 pub(crate) const STARTED: i64 = 1_700_000_000;
@@ -67,6 +66,8 @@ struct State {
 pub(crate) struct FakeHost {
     /// Seconds since the start.
     seconds: AtomicU64,
+    /// Seconds by which the wall clock was set back.
+    back: AtomicU64,
     /// Times that the wall clock was read: no two readings are equal.
     readings: AtomicU64,
     state: Mutex<State>,
@@ -77,6 +78,7 @@ impl FakeHost {
     pub(crate) fn new() -> Self {
         Self {
             seconds: AtomicU64::new(100),
+            back: AtomicU64::new(0),
             readings: AtomicU64::new(0),
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -90,6 +92,9 @@ impl FakeHost {
             .seconds
             .store(self.seconds.load(Ordering::SeqCst), Ordering::SeqCst);
         other
+            .back
+            .store(self.back.load(Ordering::SeqCst), Ordering::SeqCst);
+        other
             .readings
             .store(self.readings.load(Ordering::SeqCst), Ordering::SeqCst);
         other
@@ -102,7 +107,12 @@ impl FakeHost {
 
     /// Unix seconds.
     pub(crate) fn unix(&self) -> u32 {
-        u32::try_from(self.abstime(self.now())).unwrap()
+        u32::try_from(Host::unix(self)).unwrap()
+    }
+
+    /// Sets the wall clock back; the other one goes on.
+    pub(crate) fn set_back(&self, seconds: u64) {
+        self.back.fetch_add(seconds, Ordering::SeqCst);
     }
 
     /// Stops the wall clock at a reading, as a clock that is set back does for a while.
@@ -236,27 +246,24 @@ impl FakeHost {
 }
 
 impl Host for FakeHost {
-    fn now(&self) -> RelTime {
+    fn unix(&self) -> i64 {
         self.look_at_the_clock();
-        u32::try_from(self.seconds.load(Ordering::SeqCst)).unwrap()
+        let (seconds, back) = (&self.seconds, &self.back);
+        let [seconds, back] = [seconds, back].map(|it| it.load(Ordering::SeqCst).cast_signed());
+        STARTED + seconds - back
     }
 
-    fn realtime(&self, expiry: i64) -> RelTime {
-        let relative = match expiry {
-            0 => return 0,
-            ..0 => 1,
-            1..=MONTH => i64::from(self.now()) + expiry,
-            _ => (expiry - STARTED).max(1),
-        };
-        u32::try_from(relative).unwrap()
-    }
-
-    fn abstime(&self, time: RelTime) -> i64 {
-        STARTED + i64::from(time)
+    fn absolute(&self, time: i64) -> i64 {
+        match time {
+            ..=0 => 1,
+            1..=MONTH => Host::unix(self) + time,
+            _ => time,
+        }
     }
 
     fn unix_nanos(&self) -> u64 {
-        let nanos = u64::try_from(STARTED).unwrap() + self.seconds.load(Ordering::SeqCst);
+        let nanos = u64::try_from(STARTED).unwrap() + self.seconds.load(Ordering::SeqCst)
+            - self.back.load(Ordering::SeqCst);
         let reading = self.readings.fetch_add(1, Ordering::SeqCst);
         self.state
             .lock()
@@ -266,6 +273,10 @@ impl Host for FakeHost {
 
     fn monotonic(&self) -> Duration {
         Duration::from_secs(self.seconds.load(Ordering::SeqCst))
+    }
+
+    fn lasting(&self) -> Duration {
+        self.monotonic()
     }
 
     fn log(&self, level: LogLevel, message: &str) {

@@ -8,6 +8,7 @@
 //! Threads: any.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::{Ordered, Vbucket};
 use crate::types::{Seqno, UnixTime, VbucketState};
@@ -19,14 +20,16 @@ impl Vbucket {
         let mut ordered = self.log();
         let floor = ordered.log.flush();
         self.set_floor(floor);
-        self.note_due(&ordered);
+        self.note_due(&mut ordered);
     }
 
-    /// A `flush_all` that is due later, in Unix seconds.
-    pub(crate) fn delay_flush(&self, due: UnixTime) {
+    /// A `flush_all` that is due later, in Unix seconds; or, if the wall clock is set back, at `end`
+    /// by the clock of [`Host::lasting`](crate::host::Host::lasting).
+    pub(crate) fn delay_flush(&self, due: UnixTime, end: Option<Duration>) {
         let mut ordered = self.log();
         ordered.log.delay_flush(due);
-        self.note_due(&ordered);
+        self.note_due(&mut ordered);
+        ordered.flush_at = end;
     }
 
     /// Whether a delayed flush waits.
@@ -39,23 +42,25 @@ impl Vbucket {
         if !self.awaits_flush() {
             return false;
         }
-        let now = self.shared.unix_now();
+        let (now, lasting) = (self.shared.unix_now(), self.shared.host.lasting());
         let mut ordered = self.log();
         if self.state() != Some(VbucketState::Active) {
             return false;
         }
+        let has_waited = ordered.flush_at.is_some_and(|end| end <= lasting);
+        let now = if has_waited { UnixTime::MAX } else { now };
         let Some(floor) = ordered.log.flush_if_due(now) else {
             return false;
         };
         self.set_floor(floor);
-        self.note_due(&ordered);
+        self.note_due(&mut ordered);
         true
     }
 
     /// After a restart: what the store says is due.
     pub(crate) fn resume_due(&self, due: UnixTime) {
         if self.state().is_some_and(keeps_due) {
-            self.delay_flush(due);
+            self.delay_flush(due, None);
         }
     }
 
@@ -74,7 +79,8 @@ impl Vbucket {
     }
 
     /// To be called with the log locked, when what is due may have changed.
-    pub(super) fn note_due(&self, ordered: &Ordered) {
+    pub(super) fn note_due(&self, ordered: &mut Ordered) {
+        ordered.flush_at = None;
         self.flush_due.store(ordered.log.due(), Ordering::Release);
     }
 }

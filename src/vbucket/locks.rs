@@ -1,17 +1,18 @@
 //! Locks that clients take on keys (GET_LOCKED, UNLOCK_KEY), ep-engine-1.7.md, 2.3.
 //!
 //! A lock belongs to a version: taking it makes a new version, whose CAS is the key to the lock,
-//! and whatever replaces that version ends it, a REVERT among them. A lock is still held in the
-//! second in which it runs out.
+//! and whatever replaces that version ends it, a REVERT among them. It lasts by a clock that is not
+//! set back.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use super::table::Stripe;
 use super::{Found, Vbucket};
 use crate::error::{Error, Result};
-use crate::types::{Seqno, UnixTime};
+use crate::types::Seqno;
 
 /// Number of locks at which those that ran out are looked for before another one is taken.
 const SWEEP_MIN: usize = 64;
@@ -21,19 +22,19 @@ const SWEEP_MIN: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Locks(
     // Guards the times. Lock order: last, with the key's stripe held.
-    Mutex<HashMap<Box<[u8]>, UnixTime>>,
+    Mutex<HashMap<Box<[u8]>, Duration>>,
 );
 
 impl Locks {
-    fn take(&self, key: &[u8], now: UnixTime, until: UnixTime) {
+    fn take(&self, key: &[u8], now: Duration, until: Duration) {
         let mut locks = self.0.lock();
         if locks.len() >= SWEEP_MIN && locks.len().is_power_of_two() {
-            locks.retain(|_, until| *until >= now);
+            locks.retain(|_, until| *until > now);
         }
         locks.insert(key.into(), until);
     }
 
-    fn until(&self, key: &[u8]) -> UnixTime {
+    fn until(&self, key: &[u8]) -> Duration {
         self.0.lock().get(key).copied().unwrap_or_default()
     }
 }
@@ -47,13 +48,22 @@ pub(crate) enum LockRule {
     Match(u64),
     /// Goes on, and the key stays locked.
     Keep,
-    /// Locks the key, until this second inclusive; fails with `Temporary` if it is locked.
-    Take(UnixTime),
+    /// Locks the key until then, by [`Host::lasting`](crate::host::Host::lasting); fails with
+    /// `Temporary` if it is locked.
+    Take(Duration),
 }
 
 impl LockRule {
+    /// Of a change that may carry the CAS of a lock; 0 none.
+    pub(crate) fn with_cas(cas: u64) -> Self {
+        match cas {
+            0 => Self::Refuse,
+            cas => Self::Match(cas),
+        }
+    }
+
     /// The lock that the new version of a free key has.
-    pub(super) fn lock(self) -> Option<UnixTime> {
+    pub(super) fn lock(self) -> Option<Duration> {
         match self {
             Self::Take(until) => Some(until),
             _ => None,
@@ -63,11 +73,17 @@ impl LockRule {
 
 impl Vbucket {
     /// Locks a key that has a slot.
-    pub(super) fn take_lock(&self, stripe: &mut Stripe, hash: u32, key: &[u8], until: UnixTime) {
+    pub(super) fn take_lock(&self, stripe: &mut Stripe, hash: u32, key: &[u8], until: Duration) {
         if let Some(slot) = stripe.find(hash, key) {
             slot.lock();
-            self.locks.take(key, self.shared.unix_now(), until);
+            self.locks.take(key, self.shared.host.lasting(), until);
         }
+    }
+
+    /// Until when a key is locked whose slot says that it is, unless that time is over.
+    fn locked_until(&self, key: &[u8]) -> Option<Duration> {
+        let until = self.locks.until(key);
+        (until > self.shared.host.lasting()).then_some(until)
     }
 
     /// Whether the rule lets a change of this key go on, whose slot says that it is locked. Returns
@@ -79,8 +95,7 @@ impl Vbucket {
         key: &[u8],
         floor: Seqno,
         rule: LockRule,
-    ) -> Result<Option<UnixTime>> {
-        let until = self.locks.until(key);
+    ) -> Result<Option<Duration>> {
         let Some(slot) = stripe.find(hash, key) else {
             return Ok(rule.lock());
         };
@@ -89,10 +104,10 @@ impl Vbucket {
             // A REVERT may bring it back, locked.
             return Ok(rule.lock());
         }
-        if until < self.shared.unix_now() {
+        let Some(until) = self.locked_until(key) else {
             slot.unlock();
             return Ok(rule.lock());
-        }
+        };
         match rule {
             LockRule::Refuse | LockRule::Take(_) => Err(Error::Temporary),
             LockRule::Match(cas) if cas != slot.item().cas() => Err(Error::Exists),
@@ -104,9 +119,7 @@ impl Vbucket {
     /// What a read of a key found whose slot says that it is locked.
     pub(super) fn found_locked(&self, found: Found) -> Found {
         match found {
-            Found::Hit(item) if self.locks.until(item.key()) >= self.shared.unix_now() => {
-                Found::Locked(item)
-            }
+            Found::Hit(item) if self.locked_until(item.key()).is_some() => Found::Locked(item),
             found => found,
         }
     }
@@ -114,7 +127,7 @@ impl Vbucket {
     /// Whether a key is locked now, wherever its value is.
     pub(crate) fn is_locked(&self, hash: u32, key: &[u8]) -> bool {
         let mut stripe = self.table.lock(hash);
-        let held = self.locks.until(key) >= self.shared.unix_now();
+        let held = self.locked_until(key).is_some();
         held && stripe.find(hash, key).is_some_and(|slot| slot.is_locked())
     }
 
@@ -128,7 +141,7 @@ impl Vbucket {
             return Err(Error::NotFound);
         }
         let mut stripe = self.table.lock(hash);
-        let held = self.locks.until(key) >= self.shared.unix_now();
+        let held = self.locked_until(key).is_some();
         let slot = stripe.find(hash, key).ok_or(Error::NotFound)?;
         if !(held && slot.is_locked() && opens(slot.item().cas())) {
             return Err(Error::Temporary);

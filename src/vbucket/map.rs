@@ -63,10 +63,11 @@ impl VbucketMap {
                 incarnation: cas_base,
                 cas_base,
                 swept: Seqno::ZERO,
+                flush_at: None,
             };
             vbucket.floor.store(0, Ordering::Release);
             vbucket.revert_floor.store(0, Ordering::Release);
-            vbucket.note_due(&ordered);
+            vbucket.note_due(&mut ordered);
             // Nothing is left of what a defect had touched.
             vbucket.poisoned.store(false, Ordering::Release);
             vbucket.coming.store(false, Ordering::Release);
@@ -93,9 +94,10 @@ impl VbucketMap {
                 incarnation: cas_base,
                 cas_base,
                 swept: Seqno::ZERO,
+                flush_at: None,
             };
             let old = std::mem::replace(&mut *ordered, empty);
-            vbucket.note_due(&ordered);
+            vbucket.note_due(&mut ordered);
             old
         };
         let stripes = vbucket

@@ -15,6 +15,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
@@ -77,8 +78,7 @@ pub(crate) struct Shared {
 impl Shared {
     /// Unix seconds by the host's clock, which tests can turn.
     pub(crate) fn unix_now(&self) -> UnixTime {
-        let now = self.host.abstime(self.host.now());
-        UnixTime::try_from(now.max(0)).unwrap_or(UnixTime::MAX)
+        UnixTime::try_from(self.host.unix().max(0)).unwrap_or(UnixTime::MAX)
     }
 
     /// Seconds by a clock that never goes back.
@@ -86,9 +86,9 @@ impl Shared {
         u32::try_from(self.host.monotonic().as_secs()).unwrap_or(u32::MAX)
     }
 
-    /// Whether an item has expired: strictly after its second, as ep-engine does.
+    /// Whether an item has expired: nobody gets it once its second has come.
     fn is_expired(&self, item: &Item) -> bool {
-        item.expiry() != 0 && item.expiry() < self.unix_now()
+        item.expiry() != 0 && item.expiry() <= self.unix_now()
     }
 }
 
@@ -137,6 +137,9 @@ struct Ordered {
     cas_base: u64,
     /// The flush whose slots have been swept.
     swept: Seqno,
+    /// When a delayed flush has waited for its time, by the clock of durations; none for one that
+    /// was told by the wall clock, or by an earlier process.
+    flush_at: Option<Duration>,
 }
 
 /// A vbucket. The object stays for good once made; deletion empties it.
@@ -202,6 +205,7 @@ impl Vbucket {
                 incarnation: 0,
                 cas_base: 0,
                 swept: Seqno::ZERO,
+                flush_at: None,
             }),
             floor: AtomicU64::new(0),
             revert_floor: AtomicU64::new(0),

@@ -26,7 +26,7 @@ pub(crate) enum Ejection {
     Absent,
     /// It was not in memory.
     Already,
-    /// It has to stay: the store does not have it yet, or it would save nothing.
+    /// It has to stay: the store does not have it yet.
     Kept,
     /// It went.
     Ejected,
@@ -59,7 +59,7 @@ impl Swept {
     }
 }
 
-/// Values up to this length stay: the key-only form would not be smaller.
+/// Values up to this length stay where room is wanted: the key-only form would not be smaller.
 const SMALL_VALUE_BYTES: usize = 8;
 
 impl Vbucket {
@@ -210,7 +210,7 @@ impl Vbucket {
         }
     }
 
-    /// Takes the value of one key out of memory (EVICT_KEY).
+    /// Takes the value of one key out of memory (EVICT_KEY), however small it is.
     pub(crate) fn eject(&self, hash: u32, key: &[u8]) -> Ejection {
         if matches!(self.get(hash, key), Found::Miss) {
             return Ejection::Absent;
@@ -225,7 +225,7 @@ impl Vbucket {
             if !item.is_resident() {
                 return Ejection::Already;
             }
-            if slot.seqno() > persisted || item.nbytes() <= SMALL_VALUE_BYTES {
+            if slot.seqno() > persisted {
                 return Ejection::Kept;
             }
             let key_only = item.key_only();

@@ -19,6 +19,8 @@ use crate::host::Cookie;
 
 /// What the host's clock shows.
 pub(super) const NOW: u32 = 1000;
+/// Seconds before its start that the clock of [`Kind::SetBack`] shows.
+pub(super) const SET_BACK: u32 = 7200;
 /// Unix seconds of the host's start.
 pub(super) const START: i64 = 1_700_000_000;
 /// Flags of every item.
@@ -37,6 +39,8 @@ pub(super) enum Kind {
     Memcached,
     /// memcached.org layout, before `initialize` returned.
     EarlyClock,
+    /// Whose clock was set back to before its start.
+    SetBack,
     /// A test application: no log, no `get_config`.
     Mock,
     /// A mock that has no logger either.
@@ -193,6 +197,10 @@ unsafe extern "C" fn now() -> rel_time_t {
     NOW
 }
 
+unsafe extern "C" fn set_back_now() -> rel_time_t {
+    0_u32.wrapping_sub(SET_BACK)
+}
+
 unsafe extern "C" fn early_now() -> rel_time_t {
     u32::try_from(START).unwrap() + 2
 }
@@ -342,12 +350,12 @@ pub(super) fn install(kind: Kind) {
         return;
     }
     let mock = matches!(kind, Kind::Mock | Kind::Silent);
-    let pu = matches!(kind, Kind::Memcached | Kind::EarlyClock);
+    let pu = matches!(kind, Kind::Memcached | Kind::EarlyClock | Kind::SetBack);
     let core = leak(SERVER_CORE_API {
-        get_current_time: Some(if kind == Kind::EarlyClock {
-            early_now
-        } else {
-            now
+        get_current_time: Some(match kind {
+            Kind::EarlyClock => early_now,
+            Kind::SetBack => set_back_now,
+            _ => now,
         }),
         realtime: Some(realtime),
         abstime: Some(abstime),

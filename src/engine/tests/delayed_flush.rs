@@ -203,7 +203,10 @@ fn a_failed_complete_changes_nothing_of_it() {
     node.store.faults().fail_commits(true);
     node.complete().unwrap_err();
     node.store.faults().fail_commits(false);
-    assert_eq!(node.engine.vbucket(0).unwrap().with_log(Log::due), node.host.unix() + 10);
+    assert_eq!(
+        node.engine.vbucket(0).unwrap().with_log(Log::due),
+        node.host.unix() + 10
+    );
     node.revert().unwrap();
     node.host.advance(99);
     assert_eq!(node.get(0, "k").as_deref(), Some("v"));
@@ -236,7 +239,10 @@ fn nobody_gets_at_a_key_behind_its_time() {
     flush(&node, 10);
     node.host.advance(10);
     let locked = || node.engine.get_locked(CLIENT, b"k", 5, 0);
-    assert_eq!(node.host.finish(CLIENT, locked).err(), Some(Error::NotFound));
+    assert_eq!(
+        node.host.finish(CLIENT, locked).err(),
+        Some(Error::NotFound)
+    );
     assert_eq!(node.engine.evict(b"k", 0), Ok(Ejection::Absent));
 }
 

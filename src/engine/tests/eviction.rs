@@ -83,7 +83,14 @@ fn evict_key_tells_what_it_did() {
     node.engine.set_persistence(true);
     node.set(0, "small", "v");
     node.write();
-    assert_eq!(evict("small"), Ok(Ejection::Kept), "nothing is gained");
+    node.set(0, "empty", "");
+    node.write();
+    for (key, value) in [("small", "v"), ("empty", "")] {
+        assert_eq!(evict(key), Ok(Ejection::Ejected));
+        assert_eq!(evict(key), Ok(Ejection::Already));
+        assert_eq!(node.get(0, key).as_deref(), Some(value));
+        assert_eq!(evict(key), Ok(Ejection::Ejected));
+    }
     assert_eq!(evict("k"), Ok(Ejection::Ejected));
     assert_eq!(evict("k"), Ok(Ejection::Already));
     assert_eq!(node.engine.evict(b"k", 5), Err(Error::NotMyVbucket));

@@ -93,13 +93,13 @@ fn a_lock_ends_by_its_cas_in_either_byte_order_and_by_no_other() {
 }
 
 #[test]
-fn a_lock_runs_out_after_the_second_it_ends_in() {
+fn a_lock_lasts_as_long_as_was_asked_for() {
     // Asked for, and held for: 0 and what is above the maximum become the default.
     for (asked, held) in [(1, 1), (7, 7), (0, 4), (8, 4), (u32::MAX, 4)] {
         let node = Node::with("getl_default_timeout=4;getl_max_timeout=7");
         node.set(0, "k", "v");
         let cas = lock(&node, "k", asked).unwrap().cas();
-        node.host.advance(held);
+        node.host.advance(held - 1);
         assert_eq!(node.item_of(0, "k").unwrap().cas(), u64::MAX, "{asked}");
         assert_eq!(node.store(StoreOp::Set, 0, "k", "x"), Err(Error::Exists));
         node.host.advance(1);
@@ -174,4 +174,39 @@ fn b11_a_revert_ends_the_locks_of_the_window_and_keeps_those_from_before() {
     node.set(0, "old", "after");
     assert_eq!(node.store(StoreOp::Set, 0, "kept", "x"), Err(Error::Exists));
     assert_eq!(unlock(&node, "kept", kept.cas()), Ok(()));
+}
+
+#[test]
+fn whoever_has_the_cas_of_the_lock_changes_the_key_and_ends_the_lock() {
+    use StoreOp::{Append, Cas, Prepend, Replace};
+
+    let node = Node::new();
+    let with_cas = |op, cas| {
+        let item = node.item("k", "+", 0);
+        item.set_cas(cas);
+        let call = || node.engine.store(CLIENT, &item, op, 0);
+        node.host.call(CLIENT, call)
+    };
+    let remove = |cas| {
+        let call = || node.engine.remove(CLIENT, b"k", cas, 0);
+        node.host.call(CLIENT, call)
+    };
+    for (op, expected) in [(Append, "v+"), (Prepend, "+v"), (Cas, "+"), (Replace, "+")] {
+        node.set(0, "k", "v");
+        let cas = lock(&node, "k", 5).unwrap().cas();
+        assert_eq!(with_cas(op, cas + 1), Err(Error::Exists), "{op:?}");
+        assert_eq!(remove(cas + 1), Err(Error::Exists));
+        assert_eq!(node.item_of(0, "k").unwrap().cas(), u64::MAX);
+        let changed = with_cas(op, cas).unwrap();
+        let item = node.item_of(0, "k").unwrap();
+        assert_eq!((text(&item).as_str(), item.cas()), (expected, changed));
+        // It is a lock no more.
+        node.set(0, "k", "free");
+    }
+    let cas = lock(&node, "k", 5).unwrap().cas();
+    assert_eq!(remove(0), Err(Error::Temporary));
+    assert_eq!(remove(cas), Ok(()));
+    assert_eq!(node.get(0, "k"), None);
+    node.set(0, "k", "free");
+    assert_eq!(remove(0), Ok(()));
 }

@@ -13,6 +13,7 @@ use crate::store::Store;
 use crate::types::{StoreOp, VbucketId, VbucketState};
 use store::TestStore;
 
+mod clock;
 mod delayed_flush;
 mod eviction;
 mod fetch;

@@ -45,6 +45,14 @@ fn numbers_wrap_upwards_and_stop_at_zero_downwards() {
         ("18446744073709551614", 1, u64::MAX),
         ("007", 1, 8),
         ("12  ", 1, 13),
+        (" 5", 1, 6),
+        ("\t\n\u{b}\u{c}\r 5", 1, 6),
+        ("+5", 1, 6),
+        (" +0005\t\t", 1, 6),
+        ("5\u{b}", 1, 6),
+        ("5 apples", 1, 6),
+        ("5\0", 1, 6),
+        (&format!("{}7{}", "0".repeat(100), " ".repeat(1_000)), 1, 8),
     ] {
         node.set(0, "n", value);
         assert_eq!(change(&node, "n", by), Ok(result), "{value:?} {by}");
@@ -61,10 +69,18 @@ fn what_is_no_number_is_refused_and_left_alone() {
         " ",
         "x",
         "-1",
-        "+1",
+        "+",
+        "++1",
+        "+ 1",
+        " -1",
+        "-0",
+        "+-1",
+        "1-",
+        "0x10",
+        "\0",
+        "\u{a0}1",
         "1.5",
         "1x",
-        " 1",
         "18446744073709551616",
         &long,
     ] {
@@ -221,7 +237,7 @@ fn the_second_store_of_an_item_is_a_copy() {
 }
 
 #[test]
-fn a_key_is_there_up_to_its_second_and_not_after_it() {
+fn a_key_is_there_before_its_second_and_not_in_it() {
     let node = Node::new();
     let set = |expiry: u32| {
         let item = node.item("k", "v", expiry);
@@ -230,7 +246,7 @@ fn a_key_is_there_up_to_its_second_and_not_after_it() {
             .unwrap();
     };
     set(10);
-    node.host.advance(10);
+    node.host.advance(9);
     assert_eq!(node.get(0, "k").as_deref(), Some("v"));
     node.host.advance(1);
     assert_eq!((node.get(0, "k"), node.items()), (None, 0));
@@ -240,7 +256,7 @@ fn a_key_is_there_up_to_its_second_and_not_after_it() {
     set(u32::MAX);
     assert_eq!(node.get(0, "k"), None);
     set(60 * 60 * 24 * 30);
-    node.host.advance(60 * 60 * 24 * 30);
+    node.host.advance(60 * 60 * 24 * 30 - 1);
     assert_eq!(node.get(0, "k").as_deref(), Some("v"));
     assert!(node.store(StoreOp::Add, 0, "k", "w").is_err());
     node.host.advance(1);

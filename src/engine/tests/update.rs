@@ -5,7 +5,8 @@ use std::thread;
 use super::{CLIENT, Node, OPERATOR, decide, id, refusal};
 use crate::engine::{UpdateError, UpdateState};
 use crate::error::Error;
-use crate::host::{Cookie, Host, LogLevel};
+use crate::host::fake::STARTED;
+use crate::host::{Cookie, LogLevel};
 use crate::store::WindowRecord;
 use crate::store::fault::Change;
 use crate::types::{StoreOp, VbucketState};
@@ -395,7 +396,7 @@ fn touch_keeps_the_cas_and_is_taken_back() {
         (back.cas(), back.expiry(), back.value()),
         (cas, expiry, &b"v"[..])
     );
-    assert_eq!(node.host.abstime(0) + 1_100, i64::from(expiry));
+    assert_eq!(STARTED + 1_100, i64::from(expiry));
     assert_eq!(node.stored(0, "k").as_deref(), Some("v"));
     assert_eq!(
         node.store.faults().state().items[&(id(0), b"k".to_vec())].cas,

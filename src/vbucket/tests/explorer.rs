@@ -49,8 +49,8 @@ enum Step {
 }
 
 use Step::{
-    Before, Bury, Collect, Commit, Complete, Completed, Delay, Due, Fail, Flush, Forget, Put, Read, Remove,
-    Reopen, Revert, Reverted, Start, TakeBack,
+    Before, Bury, Collect, Commit, Complete, Completed, Delay, Due, Fail, Flush, Forget, Put, Read,
+    Remove, Reopen, Revert, Reverted, Start, TakeBack,
 };
 
 type State = [Option<u64>; 2];
@@ -167,7 +167,9 @@ impl<'a> World<'a> {
             }
             Read(key) => assert_eq!(self.read(key), self.model.state[key]),
             Delay => {
-                self.node.vbucket(0).delay_flush(self.node.host.unix());
+                self.node
+                    .vbucket(0)
+                    .delay_flush(self.node.host.unix(), None);
                 self.model.waits = true;
             }
             Due => {

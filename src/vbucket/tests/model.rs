@@ -3,6 +3,7 @@
 //! evicted, keys that are locked, a flush that waits for its time.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use proptest::strategy::{Just, Strategy};
 use proptest::test_runner::{Config, RngSeed};
@@ -11,6 +12,7 @@ use proptest::{bool, collection, prop_oneof, proptest};
 use super::{NOW, Node, Row, hash, item};
 use crate::checkpoint::{Change, Log, Phase};
 use crate::error::Error;
+use crate::host::Host as _;
 use crate::item::{Item, Meta};
 use crate::types::{CheckpointId, Seqno};
 use crate::vbucket::{
@@ -131,7 +133,7 @@ impl<'a> World<'a> {
     fn meet(&mut self, key: u8) {
         let now = self.node.host.unix();
         let row = self.state.get(&key);
-        if row.is_some_and(|row| row.expiry != 0 && row.expiry < now) {
+        if row.is_some_and(|row| row.expiry != 0 && row.expiry <= now) {
             self.state.remove(&key);
             self.locks.remove(&key);
             self.expired += 1;
@@ -140,7 +142,7 @@ impl<'a> World<'a> {
     }
 
     fn is_locked(&self, key: u8) -> bool {
-        let held = self.locks.get(&key).copied().unwrap_or_default() >= self.node.host.unix();
+        let held = self.locks.get(&key).copied().unwrap_or_default() > self.node.host.unix();
         held && self.state.contains_key(&key)
     }
 
@@ -178,7 +180,8 @@ impl<'a> World<'a> {
         }
         let refusal = self.is_locked(key).then_some(Error::Temporary);
         let until = self.node.host.unix() + seconds;
-        if self.put_by(key, 0, LockRule::Take(until), refusal) {
+        let end = self.node.host.lasting() + Duration::from_secs(seconds.into());
+        if self.put_by(key, 0, LockRule::Take(end), refusal) {
             self.locks.insert(key, until);
         }
     }
@@ -505,7 +508,7 @@ impl<'a> World<'a> {
             }
             Step::Delay(seconds) => {
                 self.due = self.node.host.unix() + seconds;
-                self.vbucket.delay_flush(self.due);
+                self.vbucket.delay_flush(self.due, None);
             }
             Step::Due => {
                 let reached = self.due != 0 && self.due <= self.node.host.unix();

@@ -38,7 +38,7 @@ impl fmt::Debug for Row {
 
 impl Row {
     fn has_expired(&self, now: u32) -> bool {
-        self.expiry != 0 && self.expiry < now
+        self.expiry != 0 && self.expiry <= now
     }
 
     /// As the store has it, which knows nothing of locks.
@@ -225,7 +225,7 @@ impl World {
     }
 
     fn lock_of(&self, now: u32) -> Option<u64> {
-        let row = self.row.as_ref().filter(|row| row.lock >= now);
+        let row = self.row.as_ref().filter(|row| row.lock > now);
         row.map(|row| row.cas)
     }
 
@@ -290,7 +290,7 @@ impl World {
     }
 
     fn remove(&mut self, cas: u64, now: u32) -> Result<Reply, Error> {
-        if self.lock_of(now).is_some() {
+        if cas == 0 && self.lock_of(now).is_some() {
             return Err(Error::Temporary);
         }
         let row = self.row.as_ref().ok_or(Error::NotFound)?;

@@ -511,6 +511,17 @@ pub(super) fn mutation(node: &Node, peer: Cookie, key: &str, value: &str) -> Res
     receive(node, peer, &message)
 }
 
+/// A mutation of a key that expires then.
+pub(super) fn mutation_until(node: &Node, peer: Cookie, key: &str, expiry: u32) -> Result<()> {
+    let message = TapMessage {
+        key: key.as_bytes(),
+        data: b"v",
+        expiry,
+        ..bare(TapEvent::Mutation, &[])
+    };
+    receive(node, peer, &message)
+}
+
 pub(super) fn deletion(node: &Node, peer: Cookie, key: &str) -> Result<()> {
     let message = TapMessage {
         key: key.as_bytes(),
