@@ -54,8 +54,8 @@ pub(crate) enum LogLevel {
 
 /// What the engine needs of its host.
 pub(crate) trait Host: Send + Sync {
-    /// Unix seconds by the host's clock, which tests can turn, and which may be set back at any time:
-    /// what is said in Unix seconds follows it.
+    /// Unix seconds by the host's clock, which tests can turn, and which may be set back at any
+    /// time: what is said in Unix seconds follows it.
     fn unix(&self) -> i64;
 
     /// Unix seconds of a client's time that is not 0: up to 30 days count from now, more from 1970;

@@ -23,8 +23,8 @@ impl Vbucket {
         self.note_due(&mut ordered);
     }
 
-    /// A `flush_all` that is due later, in Unix seconds; or, if the wall clock is set back, at `end`
-    /// by the clock of [`Host::lasting`](crate::host::Host::lasting).
+    /// A `flush_all` that is due later, in Unix seconds; or, if the wall clock is set back, at
+    /// `end` by the clock of [`Host::lasting`](crate::host::Host::lasting).
     pub(crate) fn delay_flush(&self, due: UnixTime, end: Option<Duration>) {
         let mut ordered = self.log();
         ordered.log.delay_flush(due);
