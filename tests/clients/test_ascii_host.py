@@ -125,6 +125,31 @@ class Refusals(HostTest):
         self.alive()
 
 
+class NoMemory(HostTest):
+    """A node that can let go of nothing, since nothing is written to the disk."""
+
+    config = "max_size=20m"
+    on_disk = True
+
+    def test_what_has_no_memory_is_dropped(self):
+        link = self.open()
+        self.status(link.call(wire.STOP_PERSISTENCE), wire.SUCCESS)
+        self.addCleanup(link.call, wire.START_PERSISTENCE)
+        value = b"flush_all\r\n".ljust(1_000_000, b"\n")
+        line, n = "STORED", 0
+        while line == "STORED":
+            n += 1
+            line = self.text.call(f"set fill{n} 0 0 {len(value)}", value)
+        self.assertGreater(n, 5)
+        self.assertRegex(line, "^SERVER_ERROR (out of memory|temporary failure)")
+        # A failed set leaves no old value behind, so the others come with keys of their own.
+        for command in Refusals.COMMANDS:
+            key = "guard" if command in ("append", "prepend") else f"new-{command}"
+            line = self.text.call(storage(command, key=key, size=len(value)), value)
+            self.assertRegex(line, "^(SERVER_ERROR|NOT_STORED|NOT_FOUND)", command)
+            self.alive()
+
+
 class Arguments(HostTest):
     """What hosts of memcached take."""
 

@@ -34,6 +34,8 @@ class Waiting(ServerTest):
 
     def setUp(self):
         super().setUp()
+        # Those of the test before may not be gone yet.
+        self.nobody_is_left()
         self.make("pending")
 
     def make(self, state):
