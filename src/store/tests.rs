@@ -274,6 +274,10 @@ fn the_bytes_are_those_of_the_format() {
     );
     assert_eq!(old.reserved, CheckpointId::new(258 + 1024));
     assert_eq!(codec::meta_key(codec::META_GENERATION, vb(3)), [b'g', 0, 3]);
+}
+
+#[test]
+fn the_bytes_beside_the_vbuckets_are_those_of_the_format() {
     let generation = Generation {
         current: 258,
         has_old: true,
