@@ -6,11 +6,17 @@
 //! was read since the hand came by last is spared once. Only values that the store has are taken;
 //! keys and metadata stay.
 //!
+//! Where no store has any value, the same walk takes whole keys: of those that were written longest
+//! ago the ones that were not read since it came by last. That is close to "the least recently
+//! used" and needs no list of them. There the marks lie just below the quota, so that a cache is as
+//! large as it may be.
+//!
 //! Pre-images of an online update that are kept in memory go first.
 //!
 //! When no value can go, the store is asked to give back what it holds of recent changes.
 //!
-//! Threads: host threads ask whether there is room, and wake the pager; they never evict.
+//! Threads: host threads ask whether there is room, and wake the pager. Only where keys go, and the
+//! pager is behind, does a write take a few steps of the walk itself.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,10 +35,28 @@ const PAUSE_MIN: Duration = Duration::from_millis(20);
 /// For how long nothing could be freed, by anybody, when the quota counts as exhausted: the flusher
 /// and the store give back within that time what they hold.
 const EXHAUSTED_AFTER: Duration = Duration::from_secs(2);
-/// No quota below this leaves room for anything.
+/// No quota below this leaves room for anything. Without a store it is raised to it, as the hosts'
+/// own engine does: it is the size of a slab page.
 const QUOTA_BYTES_MIN: u64 = 1 << 20;
 /// Parts that a fetcher looks at before it brings a value in.
 const RELIEF_PARTS: usize = 16;
+/// Parts, most of them perhaps empty, and keys that a write looks at when the pager is behind; it
+/// ends with the part in which it reaches either.
+const WRITE_PARTS: usize = 64;
+const WRITE_KEYS: usize = 512;
+/// Without a store eviction begins and stops at these shares of the quota below it, one part in so
+/// many, and writes are refused when it is exceeded by the third: nothing else can be done then.
+const KEYS_HIGH: u64 = 64;
+const KEYS_LOW: u64 = 32;
+const KEYS_SLACK: u64 = 8;
+
+/// Where eviction begins and stops, and where writes are refused.
+#[derive(Clone, Copy, Debug)]
+struct Marks {
+    low: u64,
+    high: u64,
+    limit: u64,
+}
 
 /// Where the walk stands.
 #[derive(Debug, Default)]
@@ -82,15 +106,16 @@ impl Evictor {
         &self.signal
     }
 
-    /// Whether a write finds room while so many bytes are in use. Starts eviction when it is time.
-    pub(crate) fn has_room(&self, used: u64) -> bool {
+    fn marks(&self) -> Marks {
         let settings = &self.shared.settings;
         let quota = settings.max_size.get();
-        if quota == u64::MAX {
-            return true;
-        }
-        if used > settings.mem_high_wat.get() {
-            self.signal.wake();
+        if !self.can_evict_values() {
+            let quota = quota.max(QUOTA_BYTES_MIN);
+            return Marks {
+                low: quota - quota / KEYS_LOW,
+                high: quota - quota / KEYS_HIGH,
+                limit: quota.saturating_add(quota / KEYS_SLACK),
+            };
         }
         #[expect(
             clippy::cast_precision_loss,
@@ -99,6 +124,29 @@ impl Evictor {
             reason = "a share of the quota, to the nearest few bytes"
         )]
         let limit = (quota as f64 * self.threshold) as u64;
+        Marks {
+            low: settings.mem_low_wat.get(),
+            high: settings.mem_high_wat.get(),
+            limit,
+        }
+    }
+
+    /// Whether a write that brings so many bytes finds room. Starts eviction when it is time.
+    pub(crate) fn has_room(&self, need: usize) -> bool {
+        let quota = self.shared.settings.max_size.get();
+        if quota == u64::MAX {
+            return true;
+        }
+        let need = need as u64;
+        let Marks { high, limit, .. } = self.marks();
+        let mut used = used();
+        if used.saturating_add(need) > high {
+            self.signal.wake();
+        }
+        if used.saturating_add(need) > quota && !self.can_evict_values() {
+            self.make_room(quota.max(QUOTA_BYTES_MIN).saturating_sub(need));
+            used = self::used();
+        }
         let room = used <= limit;
         if room && self.is_exhausted() {
             self.exhausted.store(false, Ordering::Relaxed);
@@ -108,29 +156,45 @@ impl Evictor {
         room
     }
 
+    /// A bounded part of the pager's work, until no more than so many bytes are in use. For a host
+    /// thread: who is at it already makes room for this one too.
+    fn make_room(&self, goal: u64) {
+        let Some(mut hand) = self.hand.try_lock() else {
+            return;
+        };
+        let mut looked = Swept::default();
+        for _ in 0..WRITE_PARTS {
+            if used() <= goal || looked.sum() >= WRITE_KEYS {
+                return;
+            }
+            looked.add(self.advance(&mut hand).part);
+        }
+    }
+
     /// Whether nothing in memory can be freed: every value is out, and none waits for the store.
     pub(crate) fn is_exhausted(&self) -> bool {
         let quota = self.shared.settings.max_size.get();
-        self.exhausted.load(Ordering::Relaxed) || quota < QUOTA_BYTES_MIN
+        let none = quota < QUOTA_BYTES_MIN && self.can_evict_values();
+        self.exhausted.load(Ordering::Relaxed) || none
     }
 
     /// Whether there is a store to read values back from.
-    fn can_evict(&self) -> bool {
+    fn can_evict_values(&self) -> bool {
         self.store.keeps_values()
     }
 
     fn is_above_high(&self) -> bool {
-        used_bytes() as u64 > self.shared.settings.mem_high_wat.get()
+        used() > self.marks().high
     }
 
     /// Whether no value is to be brought in that nobody waits for.
     pub(crate) fn is_above_low(&self) -> bool {
-        used_bytes() as u64 > self.shared.settings.mem_low_wat.get()
+        used() > self.marks().low
     }
 
     /// Before a value is brought in: does a part of the pager's work if that is behind.
     pub(crate) fn relieve(&self) {
-        if !self.can_evict() || !self.is_above_high() {
+        if !self.can_evict_values() || !self.is_above_high() {
             return;
         }
         self.signal.wake();
@@ -144,7 +208,7 @@ impl Evictor {
     /// Lets go of values that `online_update_undo=memory` keeps for a REVERT and that are on disk:
     /// no client can read them now.
     fn evict_pre_images(&self, signal: &Signal) {
-        if !self.shared.keep_pre_images {
+        if !self.shared.keep_pre_images || !self.can_evict_values() {
             return;
         }
         for vbucket in self.vbuckets.iter() {
@@ -159,7 +223,7 @@ impl Evictor {
 
     /// Takes the value of one key out of memory.
     pub(crate) fn eject(&self, vbucket: &Vbucket, hash: u32, key: &[u8]) -> Ejection {
-        if !self.can_evict() {
+        if !self.can_evict_values() {
             return vbucket.could_eject(hash, key);
         }
         let ejection = vbucket.eject(hash, key);
@@ -174,21 +238,49 @@ impl Evictor {
 
     /// Looks at one part. Returns what the whole lap found when it ends here.
     fn step(&self) -> Option<Swept> {
-        let mut hand = self.hand.lock();
-        let hand = &mut *hand;
+        self.advance(&mut self.hand.lock()).lap
+    }
+
+    /// The same with the hand.
+    fn advance(&self, hand: &mut Hand) -> Step {
+        let metrics = &self.shared.metrics;
         while usize::from(hand.vbucket) < VBUCKETS_MAX {
             let vbucket = VbucketId::new(hand.vbucket).and_then(|id| self.vbuckets.get(id));
-            if let Some(swept) = vbucket.and_then(|vbucket| vbucket.evict_part(&mut hand.walk)) {
-                self.shared.metrics.value_ejects.add(swept.taken as u64);
-                hand.lap.add(swept);
-                return None;
+            let part = vbucket.and_then(|vbucket| {
+                let (part, counter) = if self.can_evict_values() {
+                    (vbucket.evict_part(&mut hand.walk)?, &metrics.value_ejects)
+                } else {
+                    (vbucket.evict_keys_part(&mut hand.walk)?, &metrics.evictions)
+                };
+                counter.add(part.taken as u64);
+                Some(part)
+            });
+            if let Some(part) = part {
+                hand.lap.add(part);
+                return Step { part, lap: None };
             }
             hand.vbucket += 1;
             hand.walk = Walk::default();
         }
         hand.vbucket = 0;
-        Some(std::mem::take(&mut hand.lap))
+        Step {
+            part: Swept::default(),
+            lap: Some(std::mem::take(&mut hand.lap)),
+        }
     }
+}
+
+/// One step of the walk.
+struct Step {
+    /// What it found.
+    part: Swept,
+    /// What the lap found that ends with it.
+    lap: Option<Swept>,
+}
+
+/// Bytes that count in the quota.
+fn used() -> u64 {
+    used_bytes() as u64
 }
 
 /// The pager's thread.
@@ -199,10 +291,6 @@ pub(crate) fn run(evictor: &Evictor, signal: &Signal) {
     let mut fruitless: Option<(Duration, Duration)> = None;
     while signal.wait(None) != Wake::Stop {
         if !evictor.is_above_high() {
-            continue;
-        }
-        if !evictor.can_evict() {
-            evictor.exhausted.store(true, Ordering::Relaxed);
             continue;
         }
         evictor.shared.metrics.pager_runs.add(1);

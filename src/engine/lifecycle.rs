@@ -7,7 +7,6 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::answers::Answers;
-use super::recency::Recency;
 use super::{Core, Engine, Replication, Updates, Waiting, house, update};
 use crate::bgfetch::{self, Fetcher};
 use crate::config::{Config, OnlineUpdateUndo};
@@ -259,7 +258,6 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
     ));
     let (fetcher, rewarm) = readers(store, &vbuckets, &shared, &evictor);
     let streams = Streams::new(&config, &vbuckets, &shared, store, &evictor);
-    let in_memory = !store.keeps_values();
     Ok(Arc::new(Core {
         host,
         shared,
@@ -271,7 +269,6 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
         updates: Updates::new(fate, Signal::new()),
         streams: Arc::new(streams),
         replication: Replication::default(),
-        recency: in_memory.then(Recency::default),
         hasher,
         house: Signal::new(),
         waiting: Waiting::default(),

@@ -35,7 +35,6 @@ mod fence;
 mod house;
 mod lifecycle;
 mod ops;
-mod recency;
 mod replica;
 mod streams;
 mod tap;
@@ -47,7 +46,6 @@ mod verify;
 mod waiting;
 
 use answers::Answers;
-use recency::Recency;
 use replica::Replication;
 pub(crate) use replica::{Consumer, TapEvent, TapMessage};
 use update::Updates;
@@ -70,7 +68,6 @@ pub(crate) struct Core {
     updates: Updates,
     streams: Arc<Streams>,
     replication: Replication,
-    recency: Option<Recency>,
     /// Seeds the hash of keys, so that nobody can choose keys that collide.
     hasher: RandomState,
     /// Wakes the housekeeper.
@@ -174,6 +171,7 @@ impl Engine {
         self.core.shared.settings.set(family, name, text)?;
         // Whoever waits by the old value looks again.
         self.core.house.wake();
+        self.core.evictor.signal().wake();
         self.core.shared.flush.hurry();
         Ok(())
     }

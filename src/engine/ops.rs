@@ -10,7 +10,6 @@ use std::time::Duration;
 use super::{Core, Engine};
 use crate::config::ITEM_BYTES_MAX;
 use crate::error::{Error, Result};
-use crate::ffi::alloc::used_bytes;
 use crate::host::Cookie;
 use crate::item::{Item, Meta};
 use crate::types::{Arithmetic, KEY_BYTES_MAX, StoreOp, UnixTime, VbucketId, VbucketState};
@@ -77,29 +76,16 @@ impl Core {
 
     /// Whether a mutation that brings so many bytes finds room.
     pub(super) fn admit(&self, need: usize) -> Result<()> {
-        let used = used_bytes() as u64;
         let metrics = &self.shared.metrics;
-        let room = match &self.recency {
-            Some(recency) => recency.make_room(self, used, need),
-            None => self.evictor.has_room(used),
-        };
-        if room {
+        if self.evictor.has_room(need) {
             return Ok(());
         }
-        if self.recency.is_none() && self.evictor.is_exhausted() {
+        if self.evictor.is_exhausted() {
             metrics.memory_exhausted.add(1);
             return Err(Error::NoMemory);
         }
         metrics.memory_refusals.add(1);
         Err(Error::Temporary)
-    }
-
-    /// After a mutation that put `item` there.
-    pub(super) fn stored(&self, vbucket: &Vbucket, item: &Item) {
-        if let Some(recency) = &self.recency {
-            recency.note(self, vbucket.id(), item);
-        }
-        self.changed();
     }
 
     /// The present item with its value, for an operation that makes a new one of it.
@@ -135,7 +121,7 @@ impl Core {
             });
             if !overtaken {
                 let cas = result?;
-                self.stored(vbucket, &new);
+                self.changed();
                 return Ok((new, cas));
             }
         }
@@ -236,7 +222,7 @@ impl Engine {
             _ => Ok(Verdict::Put(new.clone())),
         });
         let cas = result?;
-        core.stored(vbucket, new);
+        core.changed();
         Ok(cas)
     }
 
@@ -301,7 +287,7 @@ impl Engine {
             };
             let item = Item::with_value(key, &[value.to_string().as_bytes()], meta);
             let item = item.ok_or(Error::TooBig)?;
-            done = Some((value, item.clone()));
+            done = Some(value);
             Ok(Verdict::Put(item))
         };
         let cas = loop {
@@ -311,8 +297,8 @@ impl Engine {
                 None => break result?,
             };
         };
-        let (value, item) = done.ok_or(Error::Internal)?;
-        core.stored(vbucket, &item);
+        let value = done.ok_or(Error::Internal)?;
+        core.changed();
         Ok((value, cas))
     }
 

@@ -223,7 +223,7 @@ impl Core {
             .map_err(|_| Error::Temporary)?;
         let item = Item::with_value(message.key, &[message.data], meta).ok_or(Error::TooBig)?;
         vbucket.replicate(&item)?;
-        self.stored(vbucket, &item);
+        self.changed();
         Ok(())
     }
 

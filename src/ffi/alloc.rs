@@ -170,6 +170,26 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
+/// Runs a test in a process of its own, because other tests allocate. `path` is the test's own, from
+/// the crate's root.
+#[cfg(test)]
+pub(crate) fn alone(path: &str, body: impl FnOnce()) {
+    const INSIDE: &str = "CHECKPOINT_ENGINE_ALONE";
+    if std::env::var_os(INSIDE).is_some_and(|inside| inside == path) {
+        body();
+        return;
+    }
+    let binary = std::env::current_exe().unwrap();
+    let output = std::process::Command::new(binary)
+        .args([path, "--exact", "--test-threads=1"])
+        .env(INSIDE, path)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let passed = output.status.success() && text.contains("1 passed");
+    assert!(passed, "{text}");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,72 +199,51 @@ mod tests {
         USED[SHARD.get()].0.load(Ordering::Relaxed)
     }
 
-    /// Runs a test in a process of its own, because other tests allocate.
-    fn alone(name: &str, body: fn()) {
-        const INSIDE: &str = "CHECKPOINT_ENGINE_ALLOC_TEST";
-        if std::env::var_os(INSIDE).is_some_and(|inside| inside == name) {
-            body();
-            return;
-        }
-        let binary = std::env::current_exe().unwrap();
-        let output = std::process::Command::new(binary)
-            .args([
-                &format!("ffi::alloc::tests::{name}"),
-                "--exact",
-                "--test-threads=1",
-            ])
-            .env(INSIDE, name)
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(
-            output.status.success() && text.contains("1 passed"),
-            "{text}"
-        );
-    }
-
     #[test]
     #[cfg_attr(miri, ignore = "starts a process")]
     fn blocks_freed_on_other_threads_leave_no_remainder() {
-        alone("blocks_freed_on_other_threads_leave_no_remainder", || {
-            let (there, back) = (std::sync::mpsc::channel(), std::sync::mpsc::channel());
-            let (to_helper, at_helper) = there;
-            let (to_here, here) = back;
-            std::thread::scope(|scope| {
-                scope.spawn(move || {
-                    for blocks in at_helper {
-                        let blocks: Vec<Vec<u8>> = blocks;
-                        drop(blocks);
-                        to_here.send(()).unwrap();
+        alone(
+            "ffi::alloc::tests::blocks_freed_on_other_threads_leave_no_remainder",
+            || {
+                let (there, back) = (std::sync::mpsc::channel(), std::sync::mpsc::channel());
+                let (to_helper, at_helper) = there;
+                let (to_here, here) = back;
+                std::thread::scope(|scope| {
+                    scope.spawn(move || {
+                        for blocks in at_helper {
+                            let blocks: Vec<Vec<u8>> = blocks;
+                            drop(blocks);
+                            to_here.send(()).unwrap();
+                        }
+                    });
+                    let round = |size: usize, pieces: usize| {
+                        let blocks: Vec<Vec<u8>> = (0..pieces).map(|_| vec![1; size]).collect();
+                        let held = used_bytes();
+                        to_helper.send(blocks).unwrap();
+                        here.recv().unwrap();
+                        (held, used_bytes())
+                    };
+                    // The first rounds also allocate what channels and threads keep.
+                    let (_, first) = round(1000, 500);
+                    let mut last = first;
+                    for _ in 0..64 {
+                        let (held, after) = round(1000, 500);
+                        assert!(held >= after + 500_000, "{held} {after}");
+                        last = after;
                     }
+                    // The channel keeps at most a block of its own list.
+                    assert!(last.abs_diff(first) < 4096, "{first} {last}");
+                    drop(to_helper);
                 });
-                let round = |size: usize, pieces: usize| {
-                    let blocks: Vec<Vec<u8>> = (0..pieces).map(|_| vec![1; size]).collect();
-                    let held = used_bytes();
-                    to_helper.send(blocks).unwrap();
-                    here.recv().unwrap();
-                    (held, used_bytes())
-                };
-                // The first rounds also allocate what channels and threads keep.
-                let (_, first) = round(1000, 500);
-                let mut last = first;
-                for _ in 0..64 {
-                    let (held, after) = round(1000, 500);
-                    assert!(held >= after + 500_000, "{held} {after}");
-                    last = after;
-                }
-                // The channel keeps at most a block of its own list.
-                assert!(last.abs_diff(first) < 4096, "{first} {last}");
-                drop(to_helper);
-            });
-        });
+            },
+        );
     }
 
     #[test]
     #[cfg_attr(miri, ignore = "starts a process")]
     fn the_count_goes_up_by_usable_bytes_and_back_to_where_it_was() {
         alone(
-            "the_count_goes_up_by_usable_bytes_and_back_to_where_it_was",
+            "ffi::alloc::tests::the_count_goes_up_by_usable_bytes_and_back_to_where_it_was",
             || {
                 let before = own_bytes();
                 for size in [1_usize, 8, 24, 100, 4096, 100_000, 10_000_000] {

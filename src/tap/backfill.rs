@@ -13,7 +13,6 @@ use parking_lot::Mutex;
 
 use super::part::Stage;
 use super::streams::{Live, Streams};
-use crate::ffi::alloc::used_bytes;
 use crate::host::LogLevel;
 use crate::item::Item;
 use crate::pager::Evictor;
@@ -130,7 +129,7 @@ impl Streams {
         }
         let vbucket = self.vbuckets.get(filler.vbucket);
         let loading = vbucket.is_some_and(Vbucket::is_loading);
-        if loading || !self.fillers.evictor.has_room(used_bytes() as u64) {
+        if loading || !self.fillers.evictor.has_room(0) {
             return Ok(Filled::Full);
         }
         let mut items = Vec::new();

@@ -49,7 +49,7 @@ pub(crate) use locks::LockRule;
 use locks::Locks;
 pub(crate) use map::{Remains, VbucketMap};
 pub(crate) use reader::Reader;
-pub(crate) use residency::{Ejection, Eviction, Swept, Walk};
+pub(crate) use residency::{Ejection, Swept, Walk};
 pub(crate) use table::{Figures, STRIPES, Shape};
 use table::{Floors, Slot, Stripe, Table};
 pub(crate) use update::{

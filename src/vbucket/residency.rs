@@ -1,23 +1,17 @@
 //! Which values are in memory: warm-up and fetches put them there, eviction takes them out.
 //!
-//! Eviction walks the table a part at a time, in turns ("second chance"): a value that was read
-//! since the last time round stays. A value that the store does not have yet is never taken.
+//! Eviction walks the table a part at a time, in turns ("second chance"): what was read since the
+//! last time round stays. A value that the store does not have yet is never taken.
+//!
+//! Where no store has any value, whole keys go: those that were neither read since the last time
+//! round nor are among the half of the keys that was written last, by their numbers in the log. So
+//! a new key stays long enough to be read. What a window touched stays until it has ended.
 //!
 //! Threads: background threads, but for [`Vbucket::eject`].
 
 use super::{Found, Garbage, PoisonOnPanic, Slot, Stripe, Vbucket};
 use crate::item::Item;
-
-/// What became of an eviction candidate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Eviction {
-    /// It was not there any more.
-    Gone,
-    /// It has to stay for now.
-    Kept,
-    /// It went.
-    Evicted,
-}
+use crate::types::Seqno;
 
 /// What became of one value that an operator wants out of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,16 +31,18 @@ pub(crate) enum Ejection {
 pub(crate) struct Walk {
     stripe: usize,
     part: usize,
+    /// Keys with higher numbers were written lately, as of the beginning of the walk.
+    old: Seqno,
 }
 
 /// What one step of a walk found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Swept {
-    /// Values that went, or keys that had expired.
+    /// Values or keys that went, or keys that had expired.
     pub(crate) taken: usize,
-    /// Values that stay until the next round because they were read.
+    /// Those that stay until a later round because they were used.
     pub(crate) spared: usize,
-    /// Values that stay until they are durable.
+    /// Those that stay until they are durable, or until their window has ended.
     pub(crate) dirty: usize,
 }
 
@@ -56,6 +52,11 @@ impl Swept {
         self.taken += other.taken;
         self.spared += other.spared;
         self.dirty += other.dirty;
+    }
+
+    /// What it looked at, but for what does not count.
+    pub(crate) fn sum(&self) -> usize {
+        self.taken + self.spared + self.dirty
     }
 }
 
@@ -83,35 +84,6 @@ impl Vbucket {
             };
         }
         key_only.is_some()
-    }
-
-    /// Takes a version out of memory altogether, for the memory-only store: unless it was read
-    /// since the last call or belongs to a window.
-    pub(crate) fn evict_whole(&self, item: &Item) -> Eviction {
-        let mut garbage = Garbage::default();
-        let (hash, key) = (item.hash(), item.key());
-        let mut stripe = self.table.lock(hash);
-        let Some(slot) = stripe.find(hash, key) else {
-            return Eviction::Gone;
-        };
-        if slot.is_deleted() || !slot.item().is(item) {
-            return Eviction::Gone;
-        }
-        if slot.take_recent() {
-            return Eviction::Kept;
-        }
-        let seqno = slot.seqno();
-        let mut ordered = self.log();
-        if ordered
-            .log
-            .window()
-            .is_some_and(|window| seqno > window.barrier)
-        {
-            return Eviction::Kept;
-        }
-        garbage.entry = ordered.log.forget(seqno);
-        garbage.slot = stripe.remove(hash, key);
-        Eviction::Evicted
     }
 
     /// Whether the key still exists in the version of this key-only item, and has no value.
@@ -144,6 +116,42 @@ impl Vbucket {
                 Some(slot.item().key_only())
             };
             stripe.reform(part, evict, &mut garbage)
+        })?;
+        Some(swept)
+    }
+
+    /// The same where no store has any value: keys go altogether, and their log entries with them.
+    pub(crate) fn evict_keys_part(&self, walk: &mut Walk) -> Option<Swept> {
+        let mut swept = Swept::default();
+        let mut garbage = Vec::new();
+        let mut entries = Vec::new();
+        if *walk == Walk::default() {
+            let lately = self.table.slots() / 2;
+            let last = self.with_log(|log| log.next_seqno().get() - 1);
+            walk.old = Seqno::new(last.saturating_sub(lately));
+        }
+        let old = walk.old;
+        self.step(walk, |stripe, part| {
+            // A window that begins after this look has no key of this stripe: a change of one needs
+            // the stripe's lock.
+            let window = self.with_log(|log| log.window().map(|window| window.barrier));
+            let keep = &mut |slot: &mut Slot| {
+                if slot.is_deleted() {
+                    return true;
+                }
+                if window.is_some_and(|barrier| slot.seqno() > barrier) {
+                    swept.dirty += 1;
+                    return true;
+                }
+                if slot.take_recent() || slot.seqno() > old {
+                    swept.spared += 1;
+                    return true;
+                }
+                swept.taken += 1;
+                entries.extend(self.log().log.forget(slot.seqno()));
+                false
+            };
+            stripe.sweep(part, keep, &mut garbage)
         })?;
         Some(swept)
     }
@@ -184,6 +192,7 @@ impl Vbucket {
             *walk = Walk {
                 stripe: walk.stripe + 1,
                 part: 0,
+                ..*walk
             };
         }
         Some(())

@@ -512,6 +512,12 @@ impl Table {
         shape
     }
 
+    /// Number of slots. Locks one stripe after the other.
+    pub(crate) fn slots(&self) -> u64 {
+        let slots = self.stripes().map(|stripe| stripe.lock().counts.slots);
+        slots.map(u64::from).sum()
+    }
+
     /// The stripes, to be locked one after the other.
     pub(crate) fn stripes(&self) -> impl Iterator<Item = &Mutex<Stripe>> {
         self.stripes.iter().map(|padded| &padded.0)

@@ -9,8 +9,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::{
-    Ejection, Eviction, Found, Shared, Vbucket, VbucketMap, Verdict, begin_complete, begin_revert,
-    complete_failed, completed, open_windows,
+    Ejection, Found, Shared, Swept, Vbucket, VbucketMap, Verdict, Walk, begin_complete,
+    begin_revert, complete_failed, completed, open_windows,
 };
 use crate::checkpoint::{Change, Log, Op, Phase};
 use crate::config::Config;
@@ -456,29 +456,55 @@ fn a_fetched_value_goes_only_where_it_is_missing() {
     assert_eq!(value(&node, vbucket, b"k"), Some(b"after".to_vec()));
 }
 
+/// A lap of eviction that takes whole keys. Returns how many went, were spared and have to stay.
+fn evict_keys(vbucket: &Vbucket) -> (usize, usize, usize) {
+    let (mut walk, mut lap) = (Walk::default(), Swept::default());
+    while let Some(part) = vbucket.evict_keys_part(&mut walk) {
+        lap.add(part);
+    }
+    (lap.taken, lap.spared, lap.dirty)
+}
+
 #[test]
-fn eviction_spares_what_was_read_and_what_a_window_holds() {
+fn eviction_spares_what_was_used_and_what_a_window_holds() {
     let node = Node::new(1, true);
     let vbucket = node.vbucket(0);
-    put(vbucket, b"k", b"v");
-    let Found::Hit(item) = vbucket.get(hash(b"k"), b"k") else {
-        panic!("no item")
-    };
-    assert_eq!(vbucket.evict_whole(&item), Eviction::Kept);
-    assert_eq!(vbucket.evict_whole(&item), Eviction::Evicted);
-    assert_eq!(
-        (vbucket.evict_whole(&item), vbucket.items()),
-        (Eviction::Gone, 0)
-    );
+    put(vbucket, b"old", b"v");
+    put(vbucket, b"new", b"v");
+    assert!(matches!(vbucket.get(hash(b"old"), b"old"), Found::Hit(_)));
+    assert_eq!(evict_keys(vbucket), (0, 2, 0), "read, and written last");
+    assert_eq!(evict_keys(vbucket), (1, 1, 0));
+    assert!(matches!(vbucket.get(hash(b"old"), b"old"), Found::Miss));
+    assert_eq!(evict_keys(vbucket), (1, 0, 0));
+    assert_eq!((evict_keys(vbucket), vbucket.items()), ((0, 0, 0), 0));
     assert_eq!(vbucket.with_log(Log::unpersisted), 0);
+    put(vbucket, b"before", b"v");
     assert!(open_windows(&[vbucket], NOW));
     put(vbucket, b"k", b"v");
-    let Found::Hit(item) = vbucket.get(hash(b"k"), b"k") else {
-        panic!("no item")
-    };
-    for _ in 0..2 {
-        assert_eq!(vbucket.evict_whole(&item), Eviction::Kept);
-    }
+    assert_eq!(
+        evict_keys(vbucket),
+        (1, 0, 1),
+        "before is not of the window"
+    );
+    assert_eq!(evict_keys(vbucket), (0, 0, 1));
+}
+
+/// A revert brings a key back with the number that it had before: it may go like any other.
+#[test]
+fn a_key_that_a_revert_brought_back_can_be_evicted() {
+    let node = Node::new(1, true);
+    let vbucket = node.vbucket(0);
+    put(vbucket, b"changed", b"v");
+    put(vbucket, b"deleted", b"v");
+    node.flush();
+    assert!(open_windows(&[vbucket], NOW));
+    put(vbucket, b"changed", b"w");
+    remove(vbucket, b"deleted").unwrap();
+    assert!(begin_revert(&[vbucket], NOW));
+    node.revert_all(&[vbucket]);
+    assert_eq!(vbucket.items(), 2);
+    let taken: usize = (0..2).map(|_| evict_keys(vbucket).0).sum();
+    assert_eq!((taken, vbucket.items()), (2, 0));
 }
 
 /// The state is looked at where it is changed: whoever has made a vbucket dead has all of it.

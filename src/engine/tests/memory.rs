@@ -1,14 +1,15 @@
-//! A node that keeps nothing on disk. The bytes in use are counted for the whole process, other
-//! tests included, so these tests look at what goes and stays and not at how much.
+//! A node that keeps nothing on disk. The bytes in use are counted for the whole process, so tests
+//! that look at how much stays have one of their own; the others look at what goes and stays.
 
 use std::sync::Arc;
 
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::ffi::alloc::used_bytes;
+use crate::ffi::alloc::{alone, used_bytes};
 use crate::host::Host;
 use crate::host::fake::FakeHost;
+use crate::settings::Family;
 use crate::store::Store;
 use crate::store::memory::MemoryStore;
 use crate::types::StoreOp;
@@ -63,6 +64,119 @@ fn above_the_quota_the_least_recently_used_keys_go_and_a_used_one_stays() {
     assert_eq!(get(&engine, "used").as_deref(), Some("hot"));
     engine.shutdown();
     host.check();
+}
+
+/// Keys of so many that are there.
+fn present(engine: &Engine, keys: std::ops::Range<u32>) -> usize {
+    let is_there = |key: &u32| get(engine, &key.to_string()).is_some();
+    keys.filter(is_there).count()
+}
+
+fn set_quota(engine: &Engine, bytes: usize) {
+    let text = bytes.to_string();
+    engine
+        .set_parameter(Family::Flush, "max_size", &text)
+        .unwrap();
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "starts a process")]
+fn overwriting_one_key_evicts_no_other() {
+    alone(
+        "engine::tests::memory::overwriting_one_key_evicts_no_other",
+        || {
+            let (host, engine) = start("");
+            let value = vec![b'v'; 10_000];
+            for key in 0..1_000 {
+                set(&engine, &key.to_string(), &value).unwrap();
+            }
+            // 10 MB live; what the quota leaves besides is overwritten several times.
+            set_quota(&engine, used_bytes() + (32 << 20));
+            for _ in 0..20_000 {
+                set(&engine, "one", &value).unwrap();
+            }
+            assert_eq!(present(&engine, 0..1_000), 1_000);
+            assert_eq!(engine.shared().metrics.evictions.get(), 0);
+            engine.shutdown();
+            host.check();
+        },
+    );
+}
+
+/// Nothing needs to have been stored under the quota that it has to go for.
+#[test]
+#[cfg_attr(miri, ignore = "starts a process")]
+fn keys_from_before_a_quota_was_set_and_those_that_a_revert_brought_back_can_go() {
+    alone(
+        "engine::tests::memory::\
+           keys_from_before_a_quota_was_set_and_those_that_a_revert_brought_back_can_go",
+        || {
+            let (host, engine) = start("");
+            let base = used_bytes();
+            let value = vec![b'v'; 100_000];
+            for key in 0..200 {
+                set(&engine, &key.to_string(), &value).unwrap();
+            }
+            assert_eq!(engine.start_update(), Ok(()));
+            for key in 0..100 {
+                set(&engine, &key.to_string(), b"inside").unwrap();
+            }
+            let revert = || engine.revert_update(OPERATOR);
+            assert_eq!(host.finish(OPERATOR, revert), Ok(Ok(())));
+            // Room for 50 of 200. Nobody writes: the new quota itself is the reason.
+            set_quota(&engine, base + 5_000_000);
+            host.until("they went", || {
+                engine.shared().metrics.evictions.get() >= 150
+            });
+            host.until("memory is back below the quota", || {
+                used_bytes() <= base + 5_000_000
+            });
+            // And a write finds room, of the old keys as of the new ones.
+            for key in 1_000..1_200 {
+                set(&engine, &key.to_string(), &value).unwrap();
+            }
+            assert_eq!(present(&engine, 0..200), 0, "some can never go");
+            assert!(get(&engine, "1199").is_some());
+            engine.shutdown();
+            host.check();
+        },
+    );
+}
+
+/// What is read again and again stays, whatever passes through.
+#[test]
+#[cfg_attr(miri, ignore = "starts a process")]
+fn the_keys_in_use_outlive_those_that_nobody_asks_for() {
+    alone(
+        "engine::tests::memory::the_keys_in_use_outlive_those_that_nobody_asks_for",
+        || {
+            let (host, engine) = start("");
+            let quota = used_bytes() + (16 << 20);
+            set_quota(&engine, quota);
+            let value = vec![b'v'; 10_000];
+            for key in 0..300 {
+                set(&engine, &format!("hot{key}"), &value).unwrap();
+            }
+            // Six times what fits passes through, and the hot keys are read in turns.
+            for key in 0..9_000_u32 {
+                let hot = format!("hot{}", key % 300);
+                assert!(get(&engine, &hot).is_some(), "{hot} is gone at {key}");
+                set(&engine, &key.to_string(), &value).unwrap();
+            }
+            // A cache is as large as it may be.
+            let kept = engine
+                .vbuckets()
+                .map(|vb| vb.figures().bytes)
+                .sum::<usize>();
+            assert!(kept > 12 << 20, "{kept}");
+            assert!(used_bytes() <= quota + quota / 8);
+            let newest = present(&engine, 8_700..9_000);
+            assert_eq!(newest, 300, "the newest are gone");
+            assert_eq!(present(&engine, 0..3_000), 0, "the oldest are there");
+            engine.shutdown();
+            host.check();
+        },
+    );
 }
 
 #[test]
