@@ -325,6 +325,18 @@
 /* Statistic: writes refused because nothing in memory can be freed. */
 #define CHECKPOINT_ENGINE_STAT_OOM_ERRORS "ep_oom_errors"
 
+/* Statistic: values refused because they would never fit into `max_size`. */
+#define CHECKPOINT_ENGINE_STAT_TOO_BIG_ERRORS "ep_too_big_errors"
+
+/*
+ * Statistic: bytes of values that clients have announced and not sent yet, but for short ones.
+ * They evict nothing.
+ */
+#define CHECKPOINT_ENGINE_STAT_ANNOUNCED_BYTES "ep_announced_bytes"
+
+/* Statistic: values refused because such bytes had used up their share of `max_size`. */
+#define CHECKPOINT_ENGINE_STAT_ANNOUNCED_REFUSALS "ep_announced_refusals"
+
 /* Statistic: times that eviction began. */
 #define CHECKPOINT_ENGINE_STAT_NUM_PAGER_RUNS "ep_num_pager_runs"
 
@@ -436,6 +448,15 @@
 /* Statistic: things that cannot be and were met all the same; anything but 0 is a bug. */
 #define CHECKPOINT_ENGINE_STAT_DEFECTS "ep_defects"
 
+/*
+ * Statistic: values of masters that this node cannot keep: longer than `max_item_size`, or than
+ * half of `max_size`. It deletes the key and goes on.
+ */
+#define CHECKPOINT_ENGINE_STAT_TAP_TOO_BIG "ep_tap_too_big"
+
+/* Statistic: keys that it lacks for that reason, up to 1,000; the group `lacking` names them. */
+#define CHECKPOINT_ENGINE_STAT_TAP_LACKING_KEYS "ep_tap_lacking_keys"
+
 /* Statistic: calls that met a defect of the engine and were answered with an error. */
 #define CHECKPOINT_ENGINE_STAT_PANICS "ep_panics"
 
@@ -504,6 +525,12 @@
 
 /* Group of statistics: the same by vbucket. */
 #define CHECKPOINT_ENGINE_GROUP_ONLINE_UPDATE_VB "onlineupdate-vb"
+
+/*
+ * Group of statistics: `vb_N:KEY`, the length of a value that a master has and that can never be
+ * kept here, so that the key is not there; up to 1,000. KEY as in `onlineupdate-keys`.
+ */
+#define CHECKPOINT_ENGINE_GROUP_LACKING "lacking"
 
 /*
  * Group of statistics: up to 100 of the keys that windows have touched: `onlineupdate-keys
@@ -1001,7 +1028,9 @@
 #define CHECKPOINT_ENGINE_KEY_HOST_ABI "host_abi"
 
 /*
- * Memory quota; 0 stands for none, and is then read as 2^64-1. Alias: `cache_size`.
+ * Memory quota; 0 stands for none, and is then read as 2^64-1. Alias: `cache_size`. A value
+ * may take half of it. What clients have announced and not sent may take up to a quarter and
+ * one value besides.
  * Takes a number, 0 or more (bytes); default: 0.
  */
 #define CHECKPOINT_ENGINE_KEY_MAX_SIZE "max_size"

@@ -152,7 +152,9 @@ keys! {
     /// Layout of the host's cookie functions; `auto` finds it out and refuses to start when it
     /// cannot be sure.
     host_abi: HostAbi = "auto", Legal::Words(&["auto", "memcached", "membase"]), "";
-    /// Memory quota; 0 stands for none, and is then read as 2^64-1. Alias: `cache_size`.
+    /// Memory quota; 0 stands for none, and is then read as 2^64-1. Alias: `cache_size`. A value
+    /// may take half of it. What clients have announced and not sent may take up to a quarter and
+    /// one value besides.
     max_size: u64 = "0", ANY, "bytes";
     /// Eviction stops when memory is back at this mark; 0 stands for 60 % of `max_size`.
     mem_low_wat: u64 = "0", ANY, "bytes";

@@ -210,6 +210,13 @@ pub const CHECKPOINT_ENGINE_STAT_MEM_HIGH_WAT: &CStr = c"ep_mem_high_wat";
 pub const CHECKPOINT_ENGINE_STAT_TMP_OOM_ERRORS: &CStr = c"ep_tmp_oom_errors";
 /// Statistic: writes refused because nothing in memory can be freed.
 pub const CHECKPOINT_ENGINE_STAT_OOM_ERRORS: &CStr = c"ep_oom_errors";
+/// Statistic: values refused because they would never fit into `max_size`.
+pub const CHECKPOINT_ENGINE_STAT_TOO_BIG_ERRORS: &CStr = c"ep_too_big_errors";
+/// Statistic: bytes of values that clients have announced and not sent yet, but for short ones.
+/// They evict nothing.
+pub const CHECKPOINT_ENGINE_STAT_ANNOUNCED_BYTES: &CStr = c"ep_announced_bytes";
+/// Statistic: values refused because such bytes had used up their share of `max_size`.
+pub const CHECKPOINT_ENGINE_STAT_ANNOUNCED_REFUSALS: &CStr = c"ep_announced_refusals";
 /// Statistic: times that eviction began.
 pub const CHECKPOINT_ENGINE_STAT_NUM_PAGER_RUNS: &CStr = c"ep_num_pager_runs";
 /// Statistic: values evicted from memory.
@@ -285,6 +292,11 @@ pub const CHECKPOINT_ENGINE_STAT_REVERT_UPDATE: &CStr = c"ep_onlineupdate_revert
 pub const CHECKPOINT_ENGINE_STAT_LAST_OUTCOME: &CStr = c"ep_onlineupdate_last_outcome";
 /// Statistic: things that cannot be and were met all the same; anything but 0 is a bug.
 pub const CHECKPOINT_ENGINE_STAT_DEFECTS: &CStr = c"ep_defects";
+/// Statistic: values of masters that this node cannot keep: longer than `max_item_size`, or than
+/// half of `max_size`. It deletes the key and goes on.
+pub const CHECKPOINT_ENGINE_STAT_TAP_TOO_BIG: &CStr = c"ep_tap_too_big";
+/// Statistic: keys that it lacks for that reason, up to 1,000; the group `lacking` names them.
+pub const CHECKPOINT_ENGINE_STAT_TAP_LACKING_KEYS: &CStr = c"ep_tap_lacking_keys";
 /// Statistic: calls that met a defect of the engine and were answered with an error.
 pub const CHECKPOINT_ENGINE_STAT_PANICS: &CStr = c"ep_panics";
 
@@ -331,6 +343,9 @@ pub const CHECKPOINT_ENGINE_GROUP_VKEY: &CStr = c"vkey";
 pub const CHECKPOINT_ENGINE_GROUP_ONLINE_UPDATE: &CStr = c"onlineupdate";
 /// Group of statistics: the same by vbucket.
 pub const CHECKPOINT_ENGINE_GROUP_ONLINE_UPDATE_VB: &CStr = c"onlineupdate-vb";
+/// Group of statistics: `vb_N:KEY`, the length of a value that a master has and that can never be
+/// kept here, so that the key is not there; up to 1,000. KEY as in `onlineupdate-keys`.
+pub const CHECKPOINT_ENGINE_GROUP_LACKING: &CStr = c"lacking";
 /// Group of statistics: up to 100 of the keys that windows have touched: `onlineupdate-keys
 /// [PREFIX]`. A line is named `vb_%u:KEY`, and its value is `added`, `updated`, `deleted` or
 /// `vanished` with the lengths of the old and the new value, `-` for none. In KEY and PREFIX
@@ -683,7 +698,9 @@ pub const CHECKPOINT_ENGINE_KEY_DBNAME: &CStr = c"dbname";
 /// cannot be sure.
 /// Takes one of auto, memcached, membase; default: auto.
 pub const CHECKPOINT_ENGINE_KEY_HOST_ABI: &CStr = c"host_abi";
-/// Memory quota; 0 stands for none, and is then read as 2^64-1. Alias: `cache_size`.
+/// Memory quota; 0 stands for none, and is then read as 2^64-1. Alias: `cache_size`. A value
+/// may take half of it. What clients have announced and not sent may take up to a quarter and
+/// one value besides.
 /// Takes a number, 0 or more (bytes); default: 0.
 pub const CHECKPOINT_ENGINE_KEY_MAX_SIZE: &CStr = c"max_size";
 /// Eviction stops when memory is back at this mark; 0 stands for 60 % of `max_size`.

@@ -22,6 +22,7 @@ use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 
+use crate::announced::Announced;
 use crate::types::UnixTime;
 
 /// Pending: only the allocating connection knows it.
@@ -30,6 +31,8 @@ const PENDING: u8 = 0;
 const PUBLISHED: u8 = 1;
 /// Published, and without its value.
 const KEY_ONLY: u8 = 2;
+/// Pending, and its value counts as announced until it is published or dropped.
+const ANNOUNCED: u8 = 3;
 
 /// A reference count that reached this is never decremented again: the item leaks instead of being
 /// freed under a reader. It takes 2^31 simultaneous references to one item to get there.
@@ -81,6 +84,15 @@ impl Item {
     /// the caller has checked the size against its limits before.
     pub(crate) fn allocate(key: &[u8], nbytes: usize, meta: Meta) -> Option<Self> {
         Self::build(key, nbytes, nbytes, PENDING, meta)
+    }
+
+    /// The same for a value whose bytes were announced.
+    pub(crate) fn allocate_announced(key: &[u8], announced: Announced, meta: Meta) -> Option<Self> {
+        let nbytes = announced.bytes();
+        let item = Self::build(key, nbytes, nbytes, ANNOUNCED, meta)?;
+        // Taken back when the item is published or dropped.
+        announced.keep();
+        Some(item)
     }
 
     /// A published item whose value is the concatenation of `parts`, or `None` as above.
@@ -221,9 +233,16 @@ impl Item {
     /// stores a copy, because the first one must not change.
     pub(crate) fn publish(&self) -> bool {
         let state = &self.header().state;
-        state
-            .compare_exchange(PENDING, PUBLISHED, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
+        let publish = |from| {
+            state
+                .compare_exchange(from, PUBLISHED, Ordering::AcqRel, Ordering::Acquire)
+                .is_ok()
+        };
+        let announced = publish(ANNOUNCED);
+        if announced {
+            drop(Announced::take_back(self.nbytes()));
+        }
+        announced || publish(PENDING)
     }
 
     /// Whether two references lead to the same item.
@@ -291,6 +310,8 @@ impl Drop for Item {
         let Some(layout) = layout(usize::from(header.nkey), stored) else {
             return;
         };
+        let announced = header.state.load(Ordering::Relaxed) == ANNOUNCED;
+        let _announced = announced.then(|| Announced::take_back(self.nbytes()));
         // SAFETY: this was the last reference, and the layout is the one it was allocated with:
         // nkey and nbytes never change and key-only is decided at allocation.
         unsafe { dealloc(self.0.as_ptr().cast(), layout) };
@@ -327,10 +348,8 @@ impl Item {
     /// Writes the value of a pending item, as a host does.
     pub(crate) fn fill(&self, value: &[u8]) {
         assert_eq!(self.nbytes(), value.len());
-        assert!(
-            self.header().state.load(Ordering::Relaxed) == PENDING,
-            "the item is shared"
-        );
+        let state = self.header().state.load(Ordering::Relaxed);
+        assert!(matches!(state, PENDING | ANNOUNCED), "the item is shared");
         // SAFETY: the value region of a pending item is nbytes long, and its owner calls this.
         unsafe { std::ptr::copy_nonoverlapping(value.as_ptr(), self.value_ptr(), value.len()) };
     }

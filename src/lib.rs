@@ -9,7 +9,8 @@
 //! | rank | modules | what |
 //! |---|---|---|
 //! | 0 | `types`, `constants` | ids and units; what the C header offers as constants |
-//! | 1 | `error`, `config`, `metrics` | vocabulary |
+//! | 1 | `error`, `config`, `metrics`, | vocabulary; |
+//! | | `announced` | bytes that clients have only announced |
 //! | 2 | `settings`, `host`, `item`, `ffi` | settings, ports to the host, the item, the allocator |
 //! | 3 | `worker`, `checkpoint`, `store` | threads, the log of a vbucket, the database |
 //! | 4 | `vbucket` | hash table and log in agreement |
@@ -39,6 +40,7 @@
 //! one stripe, one log (all logs in ascending order, with no stripe held, when a window begins or
 //! ends), and small locks under which nothing else is locked. The host is called with no lock held.
 
+mod announced;
 mod bgfetch;
 mod checkpoint;
 mod commands;

@@ -147,6 +147,12 @@ pub(crate) struct Metrics {
     pub(crate) memory_refusals: Counter,
     /// Writes refused because nothing in memory can be freed.
     pub(crate) memory_exhausted: Counter,
+    /// Values refused because they would never fit into the quota.
+    pub(crate) too_big: Counter,
+    /// Values refused because clients had announced too much that they had not sent.
+    pub(crate) announcements_refused: Counter,
+    /// Values of masters that can never be kept here.
+    pub(crate) tap_too_big: Counter,
     /// Operations for a vbucket that this node does not serve.
     pub(crate) not_my_vbucket: Counter,
     /// Keys loaded from the store so far.

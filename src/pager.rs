@@ -11,6 +11,8 @@
 //! used" and needs no list of them. There the marks lie just below the quota, so that a cache is as
 //! large as it may be.
 //!
+//! What clients have only announced counts nowhere here: see [`crate::announced`].
+//!
 //! Pre-images of an online update that are kept in memory go first.
 //!
 //! When no value can go, the store is asked to give back what it holds of recent changes.
@@ -24,6 +26,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use crate::announced;
 use crate::ffi::alloc::used_bytes;
 use crate::store::Store;
 use crate::types::{Seqno, VBUCKETS_MAX, VbucketId};
@@ -278,9 +281,11 @@ struct Step {
     lap: Option<Swept>,
 }
 
-/// Bytes that count in the quota.
+/// Bytes that count in the quota: what is in use, but for what clients have only announced.
 fn used() -> u64 {
-    used_bytes() as u64
+    // In this order: what is stored between the two counts once at least.
+    let announced = announced::bytes();
+    used_bytes().saturating_sub(announced) as u64
 }
 
 /// The pager's thread.
@@ -300,27 +305,31 @@ pub(crate) fn run(evictor: &Evictor, signal: &Signal) {
         }
         evictor.evict_pre_images(signal);
         let mut began = host.monotonic();
+        // A lap that only spared has cleared the way for the next one, once.
+        let mut spared = false;
         while evictor.is_above_low() && !signal.is_stopped() {
             let Some(lap) = evictor.step() else { continue };
             let now = host.monotonic();
-            if lap.taken == 0 && lap.spared == 0 {
-                let stands = |&(_, last): &(Duration, Duration)| {
-                    lap.dirty == 0 && now.saturating_sub(last) < EXHAUSTED_AFTER
-                };
-                let since = fruitless.filter(stands).map_or(now, |(since, _)| since);
-                fruitless = Some((since, now));
-                let exhausted = now.saturating_sub(since) >= EXHAUSTED_AFTER;
-                evictor.exhausted.store(exhausted, Ordering::Relaxed);
-                evictor.shared.flush.wake();
-                evictor.store.settle();
-                // Looking again costs as much as this time; nothing is gained by haste.
-                if signal.nap(now.saturating_sub(began).max(PAUSE_MIN)) {
-                    return;
-                }
-                break;
+            if lap.taken > 0 || lap.spared > 0 && !std::mem::replace(&mut spared, true) {
+                spared &= lap.taken == 0;
+                began = now;
+                fruitless = None;
+                continue;
             }
-            began = now;
-            fruitless = None;
+            let stands = |&(_, last): &(Duration, Duration)| {
+                lap.dirty == 0 && now.saturating_sub(last) < EXHAUSTED_AFTER
+            };
+            let since = fruitless.filter(stands).map_or(now, |(since, _)| since);
+            fruitless = (lap.spared == 0).then_some((since, now));
+            let exhausted = fruitless.is_some() && now.saturating_sub(since) >= EXHAUSTED_AFTER;
+            evictor.exhausted.store(exhausted, Ordering::Relaxed);
+            evictor.shared.flush.wake();
+            evictor.store.settle();
+            // Looking again costs as much as this time; nothing is gained by haste.
+            if signal.nap(now.saturating_sub(began).max(PAUSE_MIN)) {
+                return;
+            }
+            break;
         }
         if !evictor.is_above_low() {
             fruitless = None;

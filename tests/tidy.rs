@@ -20,6 +20,7 @@ const RANKS: &[(&str, usize)] = &[
     ("error", 1),
     ("config", 1),
     ("metrics", 1),
+    ("announced", 1),
     ("host", 2),
     ("settings", 2),
     ("item", 2),

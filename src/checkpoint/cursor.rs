@@ -150,11 +150,11 @@ impl Log {
         self.remaining_to(after, usize::MAX)
     }
 
-    /// The same, or `most` if there are more: looks at no more of them.
+    /// The same, or `most` if there are more.
     pub(crate) fn remaining_to(&self, after: Seqno, most: usize) -> usize {
         let mut count = 0;
         for checkpoint in self.ahead(after) {
-            count += checkpoint.changes_after(after, most - count);
+            count += checkpoint.changes_after(after);
             if count >= most {
                 return most;
             }
@@ -168,7 +168,7 @@ impl Log {
         let ahead = self.ahead(self.persisted);
         ahead
             .filter(|checkpoint| checkpoint.kind != Kind::Reverted)
-            .map(|checkpoint| checkpoint.changes_after(self.persisted, usize::MAX))
+            .map(|checkpoint| checkpoint.changes_after(self.persisted))
             .sum()
     }
 
@@ -358,21 +358,15 @@ impl Checkpoint {
         }
     }
 
-    /// Live changes behind a position. A whole checkpoint knows its number; a part is counted, up
-    /// to `most`.
-    fn changes_after(&self, after: Seqno, most: usize) -> usize {
+    /// Live changes behind a position.
+    fn changes_after(&self, after: Seqno) -> usize {
         if self.last.is_some_and(|last| last <= after) {
             return 0;
         }
         if after < self.first {
             return self.mutations + self.flushes;
         }
-        let mut count = 0;
-        self.entries.visit_after(after, &mut |entry| {
-            count += usize::from(entry.op().is_change());
-            count < most
-        });
-        count
+        self.entries.changes_after(after)
     }
 
     /// Live changes.

@@ -2,6 +2,8 @@
 //!
 //! Entries stand in ascending order of sequence number. A tombstone keeps its place until half of
 //! its segment is dead; then the segment is compacted, so that memory follows the live entries.
+//! Changes are counted by blocks of numbers, so that what lies behind a place is counted without a
+//! look at each of them.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +12,74 @@ use crate::types::Seqno;
 
 /// Entries in a segment: 6 KiB.
 const SEGMENT_ENTRIES: usize = 256;
+
+/// Numbers in a block: what is looked at one by one when a count begins inside of it.
+const BLOCK_BITS: u32 = 12;
+
+/// Live changes by block.
+#[derive(Debug, Default)]
+struct Blocks {
+    counts: BTreeMap<u64, usize>,
+    /// The block of the latest change, and those of its changes that are not in `counts`.
+    newest: (u64, usize),
+}
+
+impl Blocks {
+    fn of(seqno: Seqno) -> u64 {
+        seqno.get() >> BLOCK_BITS
+    }
+
+    fn add(&mut self, seqno: Seqno) {
+        let block = Self::of(seqno);
+        if self.newest.0 != block {
+            self.seal();
+            self.newest.0 = block;
+        }
+        self.newest.1 += 1;
+    }
+
+    fn seal(&mut self) {
+        let (block, count) = std::mem::take(&mut self.newest);
+        if count > 0 {
+            *self.counts.entry(block).or_default() += count;
+        }
+    }
+
+    fn remove(&mut self, seqno: Seqno) {
+        let block = Self::of(seqno);
+        if self.newest.0 == block && self.newest.1 > 0 {
+            self.newest.1 -= 1;
+        } else if let Some(count) = self.counts.get_mut(&block) {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&block);
+            }
+        }
+    }
+
+    fn append(&mut self, mut other: Self) {
+        self.seal();
+        other.seal();
+        for (block, count) in other.counts {
+            *self.counts.entry(block).or_default() += count;
+        }
+    }
+
+    /// Changes in the blocks behind that of a number.
+    fn behind(&self, seqno: Seqno) -> usize {
+        let block = Self::of(seqno);
+        let newest = if self.newest.0 > block {
+            self.newest.1
+        } else {
+            0
+        };
+        self.counts
+            .range(block + 1..)
+            .map(|(_, count)| count)
+            .sum::<usize>()
+            + newest
+    }
+}
 
 #[derive(Debug, Default)]
 struct Segment {
@@ -63,6 +133,8 @@ pub(crate) struct Segments {
     tail: Segment,
     /// Entries that are not tombstones.
     live: usize,
+    /// Those of them that are changes.
+    changes: Blocks,
 }
 
 impl Segments {
@@ -73,6 +145,9 @@ impl Segments {
             self.tail.entries.reserve_exact(SEGMENT_ENTRIES);
         }
         self.live += 1;
+        if entry.op().is_change() {
+            self.changes.add(entry.seqno());
+        }
         self.tail.entries.push(entry);
     }
 
@@ -132,6 +207,9 @@ impl Segments {
             buried
         };
         self.live -= 1;
+        if buried.op().is_change() {
+            self.changes.remove(seqno);
+        }
         Some(buried)
     }
 
@@ -150,11 +228,23 @@ impl Segments {
         })
     }
 
+    /// Live changes behind a place.
+    pub(crate) fn changes_after(&self, after: Seqno) -> usize {
+        let mut count = self.changes.behind(after);
+        self.visit_after(after, &mut |entry| {
+            let inside = Blocks::of(entry.seqno()) == Blocks::of(after);
+            count += usize::from(inside && entry.op().is_change());
+            inside
+        });
+        count
+    }
+
     /// Appends all of `other`, whose entries must all be later than those here.
-    pub(crate) fn append(&mut self, mut other: Self) {
+    pub(crate) fn append(&mut self, other: Self) {
         self.seal();
         self.live += other.live;
-        self.full.append(&mut other.full);
+        self.changes.append(other.changes);
+        self.full.extend(other.full);
         self.tail = other.tail;
     }
 
@@ -164,5 +254,66 @@ impl Segments {
     pub(crate) fn held(&self) -> usize {
         let full = self.full.values().map(|s| s.entries.len().max(1));
         full.sum::<usize>() + self.tail.entries.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::Op;
+
+    fn push(segments: &mut Segments, seqno: u64) {
+        let op = if seqno.is_multiple_of(97) {
+            Op::Part
+        } else {
+            Op::Flush
+        };
+        segments.push(Entry::new(Seqno::new(seqno), op, None));
+    }
+
+    fn counted(segments: &Segments, after: Seqno) -> usize {
+        let mut count = 0;
+        segments.visit_after(after, &mut |entry| {
+            count += usize::from(entry.op().is_change());
+            true
+        });
+        count
+    }
+
+    #[test]
+    fn changes_are_counted_by_blocks_as_one_by_one() {
+        let block = 1 << BLOCK_BITS;
+        let mut parts = [Segments::default(), Segments::default()];
+        for (part, segments) in (0_u64..).zip(&mut parts) {
+            // Not from the beginning of a block, and over several.
+            let first = 1_000 + part * 3 * block;
+            let last = first + 3 * block - part * 500;
+            (first..last).for_each(|seqno| push(segments, seqno));
+            // One block goes as a whole, of others every third entry.
+            for seqno in first..last {
+                if seqno.is_multiple_of(3) || (block..2 * block).contains(&(seqno - first)) {
+                    segments.remove(Seqno::new(seqno));
+                }
+            }
+        }
+        let [mut first, second] = parts;
+        first.append(second);
+        (7 * block..8 * block).for_each(|seqno| push(&mut first, seqno));
+        for seqno in (0..9 * block).step_by(111).chain([block - 1, block]) {
+            let after = Seqno::new(seqno);
+            assert_eq!(
+                first.changes_after(after),
+                counted(&first, after),
+                "{seqno}"
+            );
+        }
+        // Between the two parts that were joined, and in the block that grows.
+        for seqno in [3 * block + 1_001, 7 * block + 5] {
+            first.remove(Seqno::new(seqno));
+        }
+        assert_eq!(
+            first.changes_after(Seqno::ZERO),
+            counted(&first, Seqno::ZERO)
+        );
     }
 }

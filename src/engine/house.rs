@@ -1,6 +1,6 @@
 //! Housekeeping: delayed flushes, the age of checkpoints, cursors that hold too much memory, keys
-//! that have expired, slots that a flush left behind, what a deleted vbucket left. Woken by the
-//! flusher after a commit and by whoever leaves work.
+//! that have expired, slots that a flush left behind, what host threads have left to be dropped.
+//! Woken by the flusher after a commit and by whoever leaves work.
 
 use std::time::Duration;
 
@@ -25,12 +25,12 @@ pub(super) fn run(core: &Core, signal: &Signal) {
         let expiry = core.until_expiry_pager(looked);
         let tick = [ages, flush, expiry].into_iter().flatten().min();
         let wake = signal.wait(tick);
+        core.shared.trash.empty();
         core.write_states();
         if wake == Wake::Stop {
             return;
         }
-        let trash = std::mem::take(&mut *core.trash.lock());
-        drop(trash);
+        core.shared.trash.empty();
         ageing = false;
         for vbucket in core.vbuckets.iter() {
             core.flush_if_due(vbucket);
@@ -73,6 +73,7 @@ impl Core {
                 if swept.taken > 0 {
                     self.changed();
                 }
+                self.shared.trash.empty();
             }
         }
     }

@@ -21,7 +21,7 @@ use crate::store::memory::MemoryStore;
 use crate::store::{Store, WindowRecord};
 use crate::tap::{self, Streams};
 use crate::types::{CheckpointId, VbucketId, VbucketState};
-use crate::vbucket::{ReadersSwitch, Shared, Vbucket, VbucketMap};
+use crate::vbucket::{ReadersSwitch, Shared, Trash, Vbucket, VbucketMap};
 use crate::warmup::{self, Warmup};
 use crate::worker::{Signal, Worker};
 
@@ -212,6 +212,7 @@ fn share(host: &Arc<dyn Host>, config: &Config, store: &dyn Store) -> Shared {
             u64::MAX
         },
         flush: Signal::new(),
+        trash: Trash::new(Signal::new()),
         keep_pre_images: in_memory || !store.keeps_values(),
     }
 }
@@ -257,6 +258,7 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
         config.mutation_mem_threshold,
     ));
     let (fetcher, rewarm) = readers(store, &vbuckets, &shared, &evictor);
+    let house = Arc::clone(shared.trash.house());
     let streams = Streams::new(&config, &vbuckets, &shared, store, &evictor);
     Ok(Arc::new(Core {
         host,
@@ -270,13 +272,12 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
         streams: Arc::new(streams),
         replication: Replication::default(),
         hasher,
-        house: Signal::new(),
+        house,
         waiting: Waiting::default(),
         verified: Answers::default(),
         unwritten: Mutex::default(),
         deletions: Answers::default(),
         previous,
-        trash: Mutex::default(),
         config,
     }))
 }

@@ -27,12 +27,13 @@ use crate::rewarm::Rewarm;
 use crate::settings::{Family, SetError};
 use crate::tap::Streams;
 use crate::types::{VbucketId, VbucketState};
-use crate::vbucket::{Remains, Shared, Vbucket, VbucketMap};
+use crate::vbucket::{Shared, Vbucket, VbucketMap};
 use crate::worker::{Signal, Worker};
 
 mod answers;
 mod fence;
 mod house;
+mod lacking;
 mod lifecycle;
 mod ops;
 mod replica;
@@ -81,8 +82,6 @@ pub(crate) struct Core {
     deletions: Answers<vbuckets::Outcome>,
     /// The vbuckets that the store had at the start, and their states.
     previous: Vec<(VbucketId, VbucketState)>,
-    // Guards what deleted vbuckets left, for the housekeeper to drop. Lock order: last.
-    trash: Mutex<Vec<Remains>>,
 }
 
 impl Core {

@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use super::{Core, Engine};
+use crate::announced::{self, Announced, Refusal};
 use crate::config::ITEM_BYTES_MAX;
 use crate::error::{Error, Result};
 use crate::host::Cookie;
@@ -88,6 +89,27 @@ impl Core {
         Err(Error::Temporary)
     }
 
+    /// Takes note of a value that a client is going to send.
+    fn announce_value(&self, bytes: usize) -> Result<Option<Announced>> {
+        let quota = self.shared.settings.max_size.get();
+        announced::announce(bytes, quota).map_err(|refusal| match refusal {
+            Refusal::Never => {
+                self.shared.metrics.too_big.add(1);
+                Error::TooBig
+            }
+            Refusal::Now => {
+                self.shared.metrics.announcements_refused.add(1);
+                Error::Temporary
+            }
+        })
+    }
+
+    /// Whether a value of so many bytes may be kept at all.
+    pub(super) fn may_keep(&self, bytes: usize) -> bool {
+        let quota = self.shared.settings.max_size.get();
+        bytes <= self.config.max_item_size && announced::fits(bytes, quota)
+    }
+
     /// The present item with its value, for an operation that makes a new one of it.
     fn present(&self, cookie: Cookie, vbucket: &Vbucket, hash: u32, key: &[u8]) -> Result<Item> {
         match vbucket.get(hash, key) {
@@ -132,7 +154,9 @@ impl Engine {
     /// A new, empty item for the host to fill and to store.
     ///
     /// # Errors
-    /// `Invalid` for a key of no or too many bytes, `TooBig` for a value above the limit.
+    /// `Invalid` for a key of no or too many bytes, `TooBig` for a value above the limit or too
+    /// large for the quota, `Temporary` while clients have announced too much that they have not
+    /// sent.
     pub(crate) fn allocate(
         &self,
         key: &[u8],
@@ -146,17 +170,18 @@ impl Engine {
         if nbytes > self.core.config.max_item_size || nbytes > ITEM_BYTES_MAX {
             return Err(Error::TooBig);
         }
+        let announced = self.core.announce_value(nbytes)?;
         let (hash, expiry) = (self.core.hash(key), self.core.expiry(exptime));
-        Item::allocate(
-            key,
-            nbytes,
-            Meta {
-                hash,
-                flags,
-                expiry,
-                cas: 0,
-            },
-        )
+        let meta = Meta {
+            hash,
+            flags,
+            expiry,
+            cas: 0,
+        };
+        match announced {
+            Some(announced) => Item::allocate_announced(key, announced, meta),
+            None => Item::allocate(key, nbytes, meta),
+        }
         .ok_or(Error::TooBig)
     }
 
@@ -443,7 +468,7 @@ impl Core {
             if expected != 0 && old.cas() != expected {
                 return Err(Error::Exists);
             }
-            if old.nbytes() + item.nbytes() > self.config.max_item_size {
+            if !self.may_keep(old.nbytes() + item.nbytes()) {
                 return Err(Error::TooBig);
             }
             let parts = match op {

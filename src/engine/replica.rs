@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use super::answers::Answers;
 use super::fence::{Fence, Inside};
+use super::lacking::Lacking;
 use super::vbuckets::VbucketError;
 use super::{Core, Engine};
 use crate::checkpoint::{Fit, Op, Phase};
@@ -117,6 +118,8 @@ pub(super) struct Replication {
     fence: Fence,
     /// For peers whose message waited for a revert.
     pub(super) reverted: Answers<Reverted>,
+    /// What masters have and this node can never keep.
+    pub(super) lacking: Lacking,
 }
 
 impl Replication {
@@ -144,7 +147,9 @@ impl Core {
             TapEvent::Mutation => self.receive_mutation(cookie, message),
             TapEvent::Deletion => {
                 let vbucket = self.receiving(cookie, message.vbucket)?;
-                vbucket.replicate_deletion(self.hash(message.key), message.key)
+                vbucket.replicate_deletion(self.hash(message.key), message.key)?;
+                self.replication.lacking.settled(vbucket.id(), message.key);
+                Ok(())
             }
             TapEvent::Flush => self.receive_flush(cookie, message),
             TapEvent::VbucketSet => self.receive_state(cookie, message),
@@ -210,8 +215,14 @@ impl Core {
         if message.key.is_empty() || message.tap_flags & FLAG_NO_VALUE != 0 {
             return Err(Error::Invalid);
         }
-        if message.data.len() > self.config.max_item_size {
-            return Err(Error::TooBig);
+        if !self.may_keep(message.data.len()) {
+            // A client of this node would be told so as well.
+            let own = vbucket.state() == Some(VbucketState::Active);
+            return if own {
+                Err(Error::TooBig)
+            } else {
+                self.lack(vbucket, message)
+            };
         }
         let meta = Meta {
             hash: self.hash(message.key),
@@ -223,6 +234,7 @@ impl Core {
             .map_err(|_| Error::Temporary)?;
         let item = Item::with_value(message.key, &[message.data], meta).ok_or(Error::TooBig)?;
         vbucket.replicate(&item)?;
+        self.replication.lacking.settled(vbucket.id(), message.key);
         self.changed();
         Ok(())
     }
@@ -230,11 +242,16 @@ impl Core {
     /// Our own masters send a flush for each vbucket, in its place; others mean the whole node.
     fn receive_flush(&self, cookie: Cookie, message: &TapMessage<'_>) -> Result<()> {
         if message.specific == FLUSH_ONE_VBUCKET {
-            self.receiving(cookie, message.vbucket)?.flush_all();
+            let vbucket = self.receiving(cookie, message.vbucket)?;
+            vbucket.flush_all();
+            self.replication.lacking.cleared(vbucket.id());
         } else {
             let dead = |vbucket: &&Vbucket| vbucket.state() == Some(VbucketState::Dead);
             let vbuckets = self.vbuckets.iter().filter(|vb| !dead(vb));
-            vbuckets.for_each(Vbucket::flush_all);
+            for vbucket in vbuckets {
+                vbucket.flush_all();
+                self.replication.lacking.cleared(vbucket.id());
+            }
         }
         self.house.wake();
         Ok(())
@@ -396,6 +413,7 @@ impl Core {
             // Another connection has opened one meanwhile.
             return Err(Error::Temporary);
         }
+        self.replication.lacking.cleared(vbucket.id());
         self.house.wake();
         Ok(())
     }

@@ -348,6 +348,9 @@ impl Core {
         let mut changes = Vec::new();
         let mut reverted = Vec::new();
         for vbucket in vbuckets {
+            if let Some(barrier) = vbucket.with_log(|log| log.window().map(|it| it.barrier)) {
+                self.replication.lacking.reverted(vbucket.id(), barrier);
+            }
             let mut cold = Vec::new();
             let mut after = Seqno::ZERO;
             while let RevertStep::More(next) = vbucket.revert_some(after, &mut changes, &mut cold) {

@@ -170,8 +170,7 @@ impl Core {
             self.persister.want_window(record);
         }
         drop(gate);
-        self.trash.lock().push(remains);
-        self.house.wake();
+        self.shared.trash.leave_remains(remains);
         self.resume_waiting(id);
         self.changed_at_once();
         Ok(())

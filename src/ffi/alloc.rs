@@ -170,8 +170,8 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// Runs a test in a process of its own, because other tests allocate. `path` is the test's own, from
-/// the crate's root.
+/// Runs a test in a process of its own, because other tests allocate. `path` is the test's own,
+/// from the crate's root.
 #[cfg(test)]
 pub(crate) fn alone(path: &str, body: impl FnOnce()) {
     const INSIDE: &str = "CHECKPOINT_ENGINE_ALONE";

@@ -199,7 +199,7 @@ mod tests {
     use crate::metrics::Metrics;
     use crate::settings::Settings;
     use crate::types::VbucketState;
-    use crate::vbucket::{ReadersSwitch, Shared, VbucketMap, Verdict};
+    use crate::vbucket::{ReadersSwitch, Shared, Trash, VbucketMap, Verdict};
     use crate::worker::Signal;
 
     /// A vbucket with five closed checkpoints of ten keys.
@@ -215,6 +215,7 @@ mod tests {
             switch: ReadersSwitch::default(),
             settings: Settings::new(&config),
             flush: Signal::new(),
+            trash: Trash::new(Signal::new()),
             lease: u64::MAX,
             keep_pre_images: false,
         }));

@@ -1,6 +1,7 @@
 //! The general group and `memory`.
 
 use super::machine;
+use crate::announced;
 use crate::config::UNLIMITED;
 use crate::engine::{Engine, UpdateState};
 use crate::ffi::alloc::used_bytes;
@@ -213,6 +214,7 @@ fn quota(engine: &Engine, totals: &Totals, sink: &mut dyn StatSink) {
     let tables = totals.living().map(|(_, total)| total.table);
     let items: usize = tables.iter().map(|table| table.bytes).sum();
     sink.add("mem_used", &used);
+    sink.add("ep_announced_bytes", &announced::bytes());
     sink.add("ep_kv_size", &items);
     sink.add("ep_total_cache_size", &(items + totals.dead.table.bytes));
     sink.add("ep_overhead", &used.saturating_sub(items));
@@ -223,6 +225,8 @@ fn quota(engine: &Engine, totals: &Totals, sink: &mut dyn StatSink) {
     for (name, counter) in [
         ("ep_oom_errors", &metrics.memory_exhausted),
         ("ep_tmp_oom_errors", &metrics.memory_refusals),
+        ("ep_too_big_errors", &metrics.too_big),
+        ("ep_announced_refusals", &metrics.announcements_refused),
         ("ep_num_pager_runs", &metrics.pager_runs),
         ("ep_num_value_ejects", &metrics.value_ejects),
         ("ep_num_eject_failures", &metrics.eject_failures),
@@ -329,9 +333,11 @@ fn reads(engine: &Engine, sink: &mut dyn StatSink) {
     }
 }
 
-/// Clients that wait for a pending vbucket.
+/// What masters sent and this node cannot keep; clients that wait for a pending vbucket.
 fn clients(engine: &Engine, sink: &mut dyn StatSink) {
     let metrics = &engine.shared().metrics;
+    sink.add("ep_tap_too_big", &metrics.tap_too_big.get());
+    sink.add("ep_tap_lacking_keys", &engine.lacking().len());
     sink.add("ep_pending_ops", &engine.pending_ops());
     sink.add("ep_pending_ops_total", &metrics.pending_ops_total.get());
     sink.add("ep_pending_ops_max", &metrics.pending_ops_max.get());

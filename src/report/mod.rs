@@ -70,6 +70,7 @@ pub(crate) fn stats(
         ["timings"] => timings::all(engine, sink),
         ["onlineupdate"] => update::node(engine, sink),
         ["onlineupdate-vb"] => update::by_vbucket(engine, sink),
+        ["lacking"] => update::lacking(engine, sink),
         ["tap"] => tap::all(engine, sink),
         ["tapagg", separator] => tap::aggregated(engine, separator, sink),
         ["key", ref which @ ..] => return keys::key(engine, which, sink),

@@ -1,4 +1,4 @@
-//! Groups on the online update.
+//! Groups on the online update, and on the keys that a replica lacks.
 
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
@@ -120,6 +120,15 @@ fn sample(
         }
     }
     (shown, looked)
+}
+
+/// The group `lacking`: keys of masters whose values can never be kept here.
+pub(super) fn lacking(engine: &Engine, sink: &mut dyn StatSink) {
+    let mut name = String::new();
+    for (vbucket, key, bytes) in engine.lacking() {
+        print_key(&key, &mut name);
+        sink.add(&format!("vb_{vbucket}:{name}"), &bytes);
+    }
 }
 
 fn length(length: Option<usize>) -> String {

@@ -1,7 +1,7 @@
 //! When the checkpoints of a vbucket are closed and freed, and how slow cursors are kept from
 //! holding memory for ever.
 //!
-//! Threads: any. What is freed is dropped with no lock held.
+//! Threads: any. What is freed is dropped with no lock held, and by a background thread.
 
 use super::{Shared, Vbucket};
 use crate::checkpoint::{Ageing, Checkpoint, Limits, Log};
@@ -63,13 +63,19 @@ impl Vbucket {
     /// Returns its name; `None` when there is no cursor.
     pub(crate) fn drop_slowest_cursor(&self) -> Option<Box<[u8]>> {
         let (name, free) = self.log().log.drop_slowest()?;
-        self.release(&free);
+        self.release(free);
         self.shared.metrics.cursors_dropped.add(1);
         Some(name)
     }
 
+    /// Lets go of checkpoints that nobody needs any more, on a thread that must not take long.
+    pub(super) fn release(&self, free: Vec<Checkpoint>) {
+        self.note_released(&free);
+        self.shared.trash.leave(free);
+    }
+
     /// Notes that checkpoints are being dropped.
-    pub(super) fn release(&self, free: &[Checkpoint]) {
+    pub(super) fn note_released(&self, free: &[Checkpoint]) {
         let items = free.iter().map(Checkpoint::changes).sum::<usize>();
         let counter = &self.shared.metrics.checkpoint_items_removed;
         counter.add(items as u64);

@@ -21,7 +21,7 @@ impl Vbucket {
             let begun = ordered.log.register(name, from);
             (begun, ordered.log.free())
         };
-        self.release(&free);
+        self.release(free);
         Some(begun)
     }
 
@@ -61,12 +61,12 @@ impl Vbucket {
     /// Moves a cursor forward: its stream needs nothing up to there any more.
     pub(crate) fn move_cursor(&self, name: &[u8], to: Seqno) {
         let free = self.log().log.move_cursor(name, to);
-        self.release(&free);
+        self.release(free);
     }
 
     /// Drops a stream's cursor.
     pub(crate) fn drop_cursor(&self, name: &[u8]) {
         let free = self.log().log.drop_cursor(name);
-        self.release(&free);
+        self.release(free);
     }
 }

@@ -112,6 +112,7 @@ impl VbucketMap {
 }
 
 /// What a deleted vbucket held; dropping it takes as long as there are keys.
+#[derive(Debug)]
 pub(crate) struct Remains {
     _log: Ordered,
     _stripes: Vec<Stripe>,

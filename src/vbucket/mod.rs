@@ -42,16 +42,18 @@ mod state;
 mod table;
 #[cfg(test)]
 mod tests;
+mod trash;
 mod update;
 
 pub(crate) use load::Access;
 pub(crate) use locks::LockRule;
 use locks::Locks;
-pub(crate) use map::{Remains, VbucketMap};
+pub(crate) use map::VbucketMap;
 pub(crate) use reader::Reader;
 pub(crate) use residency::{Ejection, Swept, Walk};
 pub(crate) use table::{Figures, STRIPES, Shape};
 use table::{Floors, Slot, Stripe, Table};
+pub(crate) use trash::Trash;
 pub(crate) use update::{
     ReadersSwitch, RevertStep, begin_complete, begin_revert, complete_failed, completed,
     open_windows,
@@ -69,6 +71,8 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     /// Wakes the flusher.
     pub(crate) flush: Arc<Signal>,
+    /// What the housekeeper is to drop.
+    pub(crate) trash: Trash,
     /// Ids of checkpoints that are reserved ahead in the store; `u64::MAX` without one.
     pub(crate) lease: u64,
     /// Whether pre-images keep their value although it is on disk, or because no disk has it.
@@ -128,6 +132,7 @@ pub(crate) enum Verdict {
     Remove,
 }
 
+#[derive(Debug)]
 #[repr(align(64))]
 struct Ordered {
     log: Log,

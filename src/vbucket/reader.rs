@@ -118,7 +118,7 @@ impl<'a> Reader<'a> {
             let free = ordered.log.advance(self.upto, closed);
             (free, ordered.log.window().is_some())
         };
-        vbucket.release(&free);
+        vbucket.note_released(&free);
         drop(free);
         vbucket.forget_deletions(changes);
         for change in changes.iter().filter(|_| window) {

@@ -63,7 +63,7 @@ impl Vbucket {
         self.note_due(&mut ordered);
         let free = ordered.log.free();
         drop(ordered);
-        self.release(&free);
+        self.release(free);
         true
     }
 

@@ -64,8 +64,8 @@ impl Swept {
 const SMALL_VALUE_BYTES: usize = 8;
 
 impl Vbucket {
-    /// Puts a fetched value in place, if the key still is the version that was fetched: same CAS
-    /// and still without a value. The item must carry the metadata of the key-only one. Returns
+    /// Puts a fetched value in place, if the key still is the version that was fetched and has no
+    /// value. All metadata count, because a touch changes the expiry and keeps the CAS. Returns
     /// whether it did.
     pub(crate) fn fill(&self, item: &Item) -> bool {
         let hash = item.hash();
@@ -73,7 +73,8 @@ impl Vbucket {
         {
             let mut stripe = self.table.lock(hash);
             let wanted = stripe.find(hash, item.key()).is_some_and(|slot| {
-                let same = slot.item().cas() == item.cas() && slot.item().nbytes() == item.nbytes();
+                let now = slot.item();
+                let same = now.meta() == item.meta() && now.nbytes() == item.nbytes();
                 same && !slot.is_deleted() && !slot.item().is_resident()
             });
             let full = item.clone();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::{
-    Ejection, Found, Shared, Swept, Vbucket, VbucketMap, Verdict, Walk, begin_complete,
+    Ejection, Found, Shared, Swept, Trash, Vbucket, VbucketMap, Verdict, Walk, begin_complete,
     begin_revert, complete_failed, completed, open_windows,
 };
 use crate::checkpoint::{Change, Log, Op, Phase};
@@ -75,6 +75,7 @@ impl Node {
             }),
             lease: u64::MAX,
             flush: Signal::new(),
+            trash: Trash::new(Signal::new()),
             keep_pre_images,
         });
         let map = Arc::new(VbucketMap::new(Arc::clone(&shared)));
@@ -454,6 +455,37 @@ fn a_fetched_value_goes_only_where_it_is_missing() {
     assert_eq!(value(&node, vbucket, b"k"), Some(b"after".to_vec()));
     node.revert_all(&[vbucket]);
     assert_eq!(value(&node, vbucket, b"k"), Some(b"after".to_vec()));
+}
+
+/// A touch keeps the CAS. A value that was wanted before it must not bring the old expiry back.
+#[test]
+fn a_fetched_value_of_before_a_touch_is_not_put_in_place() {
+    let node = Node::new(1, false);
+    let vbucket = node.vbucket(0);
+    let (key, place) = (b"k", hash(b"k"));
+    let evict = || {
+        node.flush();
+        assert_eq!(vbucket.eject(place, key), Ejection::Ejected);
+        match vbucket.get(place, key) {
+            Found::NotResident(item) => item,
+            other => panic!("{other:?}"),
+        }
+    };
+    put_until(vbucket, key, b"a long value", node.host.unix() + 10);
+    let wanted = evict();
+    let late = Item::with_value(key, &[b"a long value"], wanted.meta()).unwrap();
+    assert!(vbucket.fill(&late), "it is the version that was wanted");
+    let meta = Meta {
+        expiry: node.host.unix() + 1_000,
+        ..wanted.meta()
+    };
+    let touched = Item::with_value(key, &[b"a long value"], meta).unwrap();
+    let touch = &mut |_: Option<&Item>| Ok(Verdict::Touch(touched.clone()));
+    vbucket.mutate(place, key, touch).unwrap();
+    assert_eq!(evict().meta(), meta);
+    assert!(!vbucket.fill(&late));
+    node.host.advance(20);
+    assert!(value(&node, vbucket, key).is_some(), "the touch is lost");
 }
 
 /// A lap of eviction that takes whole keys. Returns how many went, were spared and have to stay.

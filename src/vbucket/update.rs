@@ -142,7 +142,7 @@ pub(crate) fn begin_revert(vbuckets: &[&Vbucket], now: Duration) -> bool {
 pub(crate) fn completed(vbuckets: &[&Vbucket]) {
     for vbucket in vbuckets {
         let free = vbucket.log().log.completed();
-        vbucket.release(&free);
+        vbucket.release(free);
     }
 }
 
@@ -234,7 +234,7 @@ impl Vbucket {
             self.revert_low.store(0, Ordering::Release);
             free
         };
-        self.release(&free);
+        self.note_released(&free);
         free
     }
 

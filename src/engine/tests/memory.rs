@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::announced::{self, Refusal, announce};
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -159,8 +160,8 @@ fn the_keys_in_use_outlive_those_that_nobody_asks_for() {
             }
             // Six times what fits passes through, and the hot keys are read in turns.
             for key in 0..9_000_u32 {
-                let hot = format!("hot{}", key % 300);
-                assert!(get(&engine, &hot).is_some(), "{hot} is gone at {key}");
+                let asked = format!("hot{}", key % 300);
+                assert!(get(&engine, &asked).is_some(), "{asked} is gone at {key}");
                 set(&engine, &key.to_string(), &value).unwrap();
             }
             // A cache is as large as it may be.
@@ -226,4 +227,115 @@ fn without_a_quota_nothing_goes_and_windows_work_as_with_a_disk() {
     assert_eq!(engine.shared().metrics.evictions.get(), 0);
     engine.shutdown();
     host.check();
+}
+
+/// A value that can never fit is refused for good, and nothing goes for it.
+#[test]
+#[cfg_attr(miri, ignore = "starts a process")]
+fn a_value_that_can_never_fit_evicts_nothing() {
+    alone(
+        "engine::tests::memory::a_value_that_can_never_fit_evicts_nothing",
+        || {
+            let base = used_bytes();
+            let (host, engine) = start("");
+            set_quota(&engine, base + (10 << 20));
+            let value = vec![b'v'; 20_000];
+            for key in 0..100 {
+                set(&engine, &key.to_string(), &value).unwrap();
+            }
+            for bytes in [12 << 20, 18 << 20, 9 << 20] {
+                let refused = engine.allocate(b"large", bytes, 0, 0);
+                assert!(matches!(refused, Err(Error::TooBig)), "{bytes}");
+            }
+            // Nor one that grows to that.
+            set(&engine, "grows", &vec![b'v'; 3 << 20]).unwrap();
+            for op in [StoreOp::Append, StoreOp::Prepend] {
+                let part = engine.allocate(b"grows", 3 << 20, 0, 0).unwrap();
+                let grown = engine.store(CLIENT, &part, op, 0);
+                assert_eq!(grown, Err(Error::TooBig));
+            }
+            assert_eq!(present(&engine, 0..100), 100);
+            assert_eq!(engine.shared().metrics.evictions.get(), 0);
+            engine.shutdown();
+            host.check();
+        },
+    );
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "starts a process")]
+fn announcements_are_bounded_by_shares_and_come_back() {
+    alone(
+        "engine::tests::memory::announcements_are_bounded_by_shares_and_come_back",
+        || {
+            const QUOTA: u64 = 300 << 20;
+            const LARGE: usize = 20 << 20;
+            let all = |bytes| {
+                std::iter::from_fn(|| announce(bytes, QUOTA).ok().flatten()).collect::<Vec<_>>()
+            };
+            let large = all(LARGE);
+            assert_eq!(large.len(), 4, "a quarter, and one that exceeds it");
+            assert_eq!(announce(LARGE, QUOTA).unwrap_err(), Refusal::Now);
+            let medium = all(1 << 20);
+            assert_eq!(medium.len(), 37, "an eighth besides");
+            assert_eq!(announced::bytes(), 4 * LARGE + (37 << 20));
+            let short = announce(16 << 10, QUOTA).unwrap();
+            assert!(short.is_none(), "it is not counted");
+            drop((large, medium));
+            assert_eq!(announced::bytes(), 0);
+            for (bytes, quota) in [(12_000_000, 10_000_000), (18 << 20, 16 << 20)] {
+                assert_eq!(announce(bytes, quota).unwrap_err(), Refusal::Never);
+            }
+            assert!(announce(8 << 20, 16 << 20).is_ok(), "half of it");
+            assert!(announce(LARGE, u64::MAX).unwrap().is_none(), "no quota");
+            let none = announce(1, 0).unwrap();
+            assert!(none.is_none(), "whoever stores it is told");
+        },
+    );
+}
+
+/// What clients have announced and not sent is bounded, evicts nothing, and ordinary writes go on.
+#[test]
+#[cfg_attr(miri, ignore = "starts a process")]
+fn announced_values_evict_nothing_and_ordinary_writes_go_on() {
+    alone(
+        "engine::tests::memory::announced_values_evict_nothing_and_ordinary_writes_go_on",
+        || {
+            const LARGE: usize = 20 << 20;
+            let (host, engine) = start("max_size=300m");
+            let value = vec![b'v'; 10_000];
+            for key in 0..20_000 {
+                set(&engine, &key.to_string(), &value).unwrap();
+            }
+            let mut held = Vec::new();
+            let mut refused = 0;
+            for _ in 0..60 {
+                match engine.allocate(b"k", LARGE, 0, 0) {
+                    Ok(item) => held.push(item),
+                    Err(error) => {
+                        assert_eq!(error, Error::Temporary);
+                        refused += 1;
+                    }
+                }
+            }
+            assert!(used_bytes() < 300 << 20, "{} are held", held.len());
+            assert_eq!((held.len(), refused), (4, 56));
+            assert_eq!(engine.shared().metrics.announcements_refused.get(), 56);
+            for key in 0..1_000 {
+                set(&engine, &key.to_string(), &value).unwrap();
+                set(&engine, "medium", &vec![b'v'; 200_000]).unwrap();
+            }
+            assert_eq!(present(&engine, 0..20_000), 20_000);
+            assert_eq!(engine.shared().metrics.evictions.get(), 0);
+            // One of them is stored, and others go: there is room for more.
+            let item = held.pop().unwrap();
+            engine.store(CLIENT, &item, StoreOp::Set, 0).unwrap();
+            drop((item, held));
+            for _ in 0..4 {
+                set(&engine, "k", &vec![b'v'; LARGE]).unwrap();
+            }
+            engine.shutdown();
+            host.check();
+        },
+    );
 }

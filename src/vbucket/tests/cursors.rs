@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::{Node, hash, put, put_until, remove};
 use crate::checkpoint::{Begin, Log};
+use crate::settings::Family;
 use crate::types::{Seqno, VbucketState};
-use crate::vbucket::Vbucket;
+use crate::vbucket::{Found, Vbucket};
 use crate::worker::Wake;
 
 fn fill(vbucket: &Vbucket, keys: std::ops::Range<u32>) {
@@ -105,7 +106,7 @@ fn a_checkpoint_closed_for_memory_lets_go_of_its_items() {
     assert!(!vbucket.close_for_memory(), "nothing is persisted yet");
     node.flush();
     let key = 3_u32.to_be_bytes();
-    let super::Found::Hit(item) = vbucket.get(hash(&key), &key) else {
+    let Found::Hit(item) = vbucket.get(hash(&key), &key) else {
         panic!("lost");
     };
     // This test, the table and the log hold it.
@@ -126,10 +127,7 @@ fn whoever_logs_or_closes_something_unasked_wakes_the_flusher() {
     node.flush();
     node.host.advance(3);
     assert!(!woken(), "the caller of a mutation does that");
-    assert!(matches!(
-        vbucket.get(hash(b"read"), b"read"),
-        super::Found::Miss
-    ));
+    assert!(matches!(vbucket.get(hash(b"read"), b"read"), Found::Miss));
     assert!(woken());
     assert!(remove(vbucket, b"fail").is_err());
     assert!(woken());
@@ -140,4 +138,35 @@ fn whoever_logs_or_closes_something_unasked_wakes_the_flusher() {
     node.flush();
     assert!(vbucket.close_if_old() && !woken());
     assert!(vbucket.close_for_memory() && woken());
+}
+
+/// Dropping a checkpoint takes as long as it has keys: the call of a host thread leaves it to the
+/// housekeeper, however it lets go.
+#[test]
+fn what_a_stream_held_is_dropped_by_the_housekeeper() {
+    for how in 0..4 {
+        let node = Node::new(1, false);
+        let settings = &node.shared.settings;
+        settings.set(Family::Flush, "chk_max_items", "500").unwrap();
+        let vbucket = node.vbucket(0);
+        vbucket.register_cursor(b"s", Begin::Oldest).unwrap();
+        fill(vbucket, 0..1_000);
+        let Found::Hit(item) = vbucket.get(hash(&7_u32.to_be_bytes()), &7_u32.to_be_bytes()) else {
+            panic!("no item")
+        };
+        node.flush();
+        let held = item.references();
+        let upto = read(vbucket, b"s", Seqno::ZERO).unwrap().0;
+        match how {
+            0 => vbucket.move_cursor(b"s", upto),
+            1 => vbucket.drop_cursor(b"s"),
+            2 => assert!(vbucket.drop_slowest_cursor().is_some()),
+            _ => assert!(vbucket.begin_backfill()),
+        }
+        assert_eq!(item.references(), held, "it was dropped by the caller");
+        let house = node.shared.trash.house();
+        assert_eq!(house.wait(None), Wake::Work);
+        assert!(node.shared.trash.empty());
+        assert_eq!(item.references(), held - 1);
+    }
 }

@@ -268,18 +268,96 @@ fn what_cannot_be_stored_is_refused() {
     };
     assert_eq!(receive(&node, peer, &bare_value), Err(Error::Invalid));
     assert_eq!(receive(&node, peer, &set("", "v")), Err(Error::Invalid));
-    let long = vec![b'v'; node.engine.config().max_item_size + 1];
+    let own = node_in(Active, "");
+    let long = vec![b'v'; own.engine.config().max_item_size + 1];
     let message = TapMessage {
         data: &long,
         ..set("k", "")
     };
-    assert_eq!(receive(&node, peer, &message), Err(Error::TooBig));
+    assert_eq!(receive(&own, peer, &message), Err(Error::TooBig));
     let fits = TapMessage {
         data: &long[1..],
         ..message
     };
-    assert_eq!(receive(&node, peer, &fits), Ok(()));
-    assert!(node.host.answers_errors(peer));
+    assert_eq!(receive(&own, peer, &fits), Ok(()));
+    assert!(own.host.answers_errors(peer));
+}
+
+/// The keys that the node says it lacks.
+fn lacking(node: &Node) -> Vec<(Vec<u8>, usize)> {
+    let lacking = node.engine.lacking().into_iter();
+    lacking.map(|(_, key, bytes)| (key.into(), bytes)).collect()
+}
+
+/// A value that a replica can never keep: what the key held before is wrong, so reads miss; the
+/// stream goes on, and the node says which keys it lacks, for as long as it does.
+#[test]
+fn a_value_that_can_never_be_kept_deletes_the_key_and_is_told() {
+    let large = vec![b'v'; 21 << 20];
+    let medium = vec![b'v'; 600_000];
+    // By the longest item, and by the quota.
+    for (config, long) in [("", &large), ("max_size=1000000", &medium)] {
+        for state in [Replica, Pending] {
+            let node = node_in(state, config);
+            let peer = cookie();
+            let too_big = |key: &'static str| TapMessage {
+                data: long,
+                ..set(key, "")
+            };
+            let quota = |bytes: &str| {
+                let engine = &node.engine;
+                engine
+                    .set_parameter(Family::Flush, "max_size", bytes)
+                    .unwrap();
+            };
+            let bytes = node.engine.shared().settings.max_size.get().to_string();
+            // What was there before is older than the quota.
+            quota(&u64::MAX.to_string());
+            receive(&node, peer, &set("k", "old")).unwrap();
+            quota(&bytes);
+            for key in ["k", "new", "again"] {
+                assert_eq!(receive(&node, peer, &too_big(key)), Ok(()), "{config}");
+                assert_eq!(value(&node, key), None, "{config} {key}");
+            }
+            let sizes: Vec<_> = lacking(&node).into_iter().map(|(_, bytes)| bytes).collect();
+            assert_eq!(sizes, [long.len(); 3]);
+            assert_eq!(node.engine.shared().metrics.tap_too_big.get(), 3);
+            assert_eq!(node.engine.shared().metrics.evictions.get(), 0);
+            assert!(node.host.has_logged(LogLevel::Warning, "can never be kept"));
+            // A short value, a deletion and a flush settle it.
+            quota(&u64::MAX.to_string());
+            receive(&node, peer, &set("k", "short")).unwrap();
+            assert_eq!(value(&node, "k").as_deref(), Some("short"));
+            assert_eq!(lacking(&node).len(), 2);
+            deletion(&node, peer, "new").unwrap();
+            assert_eq!(lacking(&node), [(b"again".to_vec(), long.len())]);
+            receive(&node, peer, &bare(TapEvent::Flush, &FLUSH_ONE_VBUCKET)).unwrap();
+            assert_eq!(lacking(&node), []);
+        }
+    }
+}
+
+/// In a window: REVERT brings back what the key held, and nothing is lacking.
+#[test]
+fn a_revert_takes_a_value_back_that_could_not_be_kept() {
+    let node = replica();
+    let peer = cookie();
+    mutation(&node, peer, "k", "before").unwrap();
+    announce(&node, peer, 4, 7).unwrap();
+    opaque(&node, peer, 4).unwrap();
+    let large = vec![b'v'; 21 << 20];
+    for key in ["k", "new"] {
+        let message = TapMessage {
+            data: &large,
+            ..set(key, "")
+        };
+        receive(&node, peer, &message).unwrap();
+    }
+    assert_eq!((value(&node, "k"), lacking(&node).len()), (None, 2));
+    announce(&node, peer, 6, 7).unwrap();
+    opaque(&node, peer, 6).unwrap();
+    assert_eq!(value(&node, "k").as_deref(), Some("before"));
+    assert_eq!(lacking(&node), []);
 }
 
 /// The CAS of a master stays, so that a client's still holds after a failover; one that would

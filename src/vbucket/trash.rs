@@ -1,0 +1,66 @@
+//! What is taken out of vbuckets and takes as long to drop as it has keys: a host thread leaves it
+//! to the housekeeper.
+//!
+//! Threads: any.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::map::Remains;
+use crate::checkpoint::Checkpoint;
+use crate::worker::Signal;
+
+/// Changes that are dropped where they are: waking the housekeeper would cost more.
+const FEW_CHANGES: usize = 256;
+
+/// What is to be dropped.
+#[derive(Debug, Default)]
+struct Pile {
+    checkpoints: Vec<Checkpoint>,
+    remains: Vec<Remains>,
+}
+
+/// The pile.
+#[derive(Debug)]
+pub(crate) struct Trash {
+    // Guards what is to be dropped. Lock order: last.
+    pile: Mutex<Pile>,
+    house: Arc<Signal>,
+}
+
+impl Trash {
+    /// Emptied by whom `house` wakes.
+    pub(crate) fn new(house: Arc<Signal>) -> Self {
+        Self {
+            pile: Mutex::default(),
+            house,
+        }
+    }
+
+    /// Wakes the housekeeper.
+    pub(crate) fn house(&self) -> &Arc<Signal> {
+        &self.house
+    }
+
+    /// Leaves checkpoints that nobody needs any more.
+    pub(crate) fn leave(&self, checkpoints: Vec<Checkpoint>) {
+        let changes: usize = checkpoints.iter().map(Checkpoint::changes).sum();
+        if changes > FEW_CHANGES {
+            self.pile.lock().checkpoints.extend(checkpoints);
+            self.house.wake();
+        }
+    }
+
+    /// Leaves what a deleted vbucket held.
+    pub(crate) fn leave_remains(&self, remains: Remains) {
+        self.pile.lock().remains.push(remains);
+        self.house.wake();
+    }
+
+    /// Drops all of it; for the housekeeper. Returns whether there was any.
+    pub(crate) fn empty(&self) -> bool {
+        let pile = std::mem::take(&mut *self.pile.lock());
+        !pile.checkpoints.is_empty() || !pile.remains.is_empty()
+    }
+}
