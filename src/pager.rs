@@ -160,11 +160,10 @@ impl Evictor {
     }
 
     /// A bounded part of the pager's work, until no more than so many bytes are in use. For a host
-    /// thread: who is at it already makes room for this one too.
+    /// thread, which waits for one step of another at most. (A hand of its own would take what the
+    /// pager's has only just spared.)
     fn make_room(&self, goal: u64) {
-        let Some(mut hand) = self.hand.try_lock() else {
-            return;
-        };
+        let mut hand = self.hand.lock();
         let mut looked = Swept::default();
         for _ in 0..WRITE_PARTS {
             if used() <= goal || looked.sum() >= WRITE_KEYS {
