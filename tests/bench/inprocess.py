@@ -20,6 +20,9 @@ SWEEPS = {
     "windows": ("revert-keys", (10_000, 100_000, 500_000, 1_000_000, 5_000_000)),
 }
 SWEEP_KEYS = 300_000
+# What START takes grows with the vbuckets, what the others take with the window.
+PHASES_OF = {"revert-keys": "load,revert", "vbuckets": "load,get,set,revert"}
+VBUCKETS_WINDOW = 10_000
 # So much in values at most: a sweep over sizes has fewer keys when they are long.
 VALUES_BYTES_MAX = 256 << 20
 
@@ -97,7 +100,9 @@ def sweep(name, chosen, options):
             words["keys"] = value
         if option == "keys":
             words["revert-keys"] = 10
-        phases = "load,revert" if option == "revert-keys" else "load,get,set"
+        if option == "vbuckets":
+            words["revert-keys"] = VBUCKETS_WINDOW
+        phases = PHASES_OF.get(option, "load,get,set")
         found.append((value, flat(run(chosen, [
             f"--phases={phases}", "--rounds=1", f"--seconds={options.seconds}",
             *(f"--{key}={word}" for key, word in words.items()),

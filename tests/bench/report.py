@@ -22,14 +22,16 @@ from targets import is_met, targets  # noqa: E402
 NOTHING = "Not part of this run."
 COMMANDS = ("start", "revert", "complete", "flush")
 SHARES = (("p50", "p50"), ("p99", "p99"), ("p999", "p99.9"), ("max", "max"))
-# Rows of a sweep's plot: what, of which figure, whether it is a latency in microseconds.
+# What a sweep's plots are of: a name, the figure, its unit.
+GET_AND_SET = (("get", "get 1 get p50", "us, p50"), ("set", "set 1 set p50", "us, p50"))
 SWEPT = {
+    "keys": (*GET_AND_SET, ("longest set of the load", "load 1 set max", "us")),
+    "vbuckets": (*GET_AND_SET, ("START", "revert START, command to answer", "ms")),
     "windows": (("REVERT", "revert REVERT, command to answer", "ms"),
                 ("COMPLETE", "revert COMPLETE, command to answer", "ms")),
     "threads": (("get", "get {value} a second", "a second"),
                 ("set", "set {value} a second", "a second")),
 }
-SWEPT_ELSE = (("get", "get 1 get p50", "us, p50"), ("set", "set 1 set p50", "us, p50"))
 SWEEP_LABELS = {"keys": "keys", "vbuckets": "vbuckets", "cursors": "TAP streams that read along",
                 "values": "bytes of a value", "threads": "threads", "windows": "keys in the window"}
 
@@ -206,7 +208,7 @@ class Writer:
         found = []
         for sweep, points in self.results.sweeps.items():
             engines = [name for name in (points[0][1] if points else {}) if name != "harness"]
-            for what, figure, unit in SWEPT.get(sweep, SWEPT_ELSE):
+            for what, figure, unit in SWEPT.get(sweep, GET_AND_SET):
                 lines = [svg.Line(engine, [
                     (value, one[engine][name]) for value, one in points
                     if (name := figure.format(value=value)) in one.get(engine, {})])
@@ -221,8 +223,8 @@ class Writer:
                                  with_dots=True)
                 rows = [[f"{value:,}"] + [number(dict(line.points).get(value)) for line in lines]
                         for value, _ in points]
-                found += [f"### {title} ({unit})", self.image(f"{sweep}-{what.lower()}", title,
-                                                              text),
+                found += [f"### {title} ({unit})", self.image(
+                    f"{sweep}-{what.lower().replace(' ', '-')}", title, text),
                           table([label, *(line.name for line in lines)], rows)]
         return "\n\n".join(found) or NOTHING
 
