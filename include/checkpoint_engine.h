@@ -29,13 +29,16 @@
 /* Changes a parameter of TAP, in the same form. */
 #define CHECKPOINT_ENGINE_CMD_SET_TAP_PARAM 0x92
 
-/* Sets the state of the vbucket in the header: 4 bytes of extras. */
+/*
+ * Sets the state of the vbucket in the header, at once: 4 bytes of extras. Answered when the store
+ * has noted it.
+ */
 #define CHECKPOINT_ENGINE_CMD_SET_VBUCKET 0x3d
 
 /* Answers the state of the vbucket in the header: 4 bytes of body. */
 #define CHECKPOINT_ENGINE_CMD_GET_VBUCKET 0x3e
 
-/* Deletes the vbucket in the header, which must be dead. */
+/* Deletes the vbucket in the header, which must be dead. Answered when the store has noted it. */
 #define CHECKPOINT_ENGINE_CMD_DEL_VBUCKET 0x3f
 
 /* Sets the expiry of a key: 4 bytes of extras. */
@@ -66,7 +69,7 @@
 
 /*
  * Opens the window of an online update on all active vbuckets: from now on nothing reaches the
- * disk.
+ * disk. Answered when the store has it on record; if that cannot be, the window is closed again.
  */
 #define CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_START 0x9b
 
@@ -187,7 +190,10 @@
 /* Statistic: mutations that are not durable yet, waiting or taken. */
 #define CHECKPOINT_ENGINE_STAT_DISKQUEUE_ITEMS "ep_diskqueue_items"
 
-/* Statistic: `running`, `pausing` (told to stop, the last commit is under way) or `paused`. */
+/*
+ * Statistic: `running`, `pausing` (told to stop, the last commit is under way), `paused`, or `dead`
+ * after a defect.
+ */
 #define CHECKPOINT_ENGINE_STAT_FLUSHER_STATE "ep_flusher_state"
 
 /*
@@ -267,6 +273,9 @@
 
 /* Statistic: why the store could not be written; empty when it can. */
 #define CHECKPOINT_ENGINE_STAT_STORE_LAST_ERROR "ep_store_last_error"
+
+/* Statistic: threads of the engine that have died of a defect; empty when there are none. */
+#define CHECKPOINT_ENGINE_STAT_DEAD_THREADS "ep_dead_threads"
 
 /* Statistic: commits that failed and were tried again. */
 #define CHECKPOINT_ENGINE_STAT_ITEM_COMMIT_FAILED "ep_item_commit_failed"

@@ -12,11 +12,12 @@ pub const CHECKPOINT_ENGINE_CMD_START_PERSISTENCE: u8 = 0x81;
 pub const CHECKPOINT_ENGINE_CMD_SET_FLUSH_PARAM: u8 = 0x82;
 /// Changes a parameter of TAP, in the same form.
 pub const CHECKPOINT_ENGINE_CMD_SET_TAP_PARAM: u8 = 0x92;
-/// Sets the state of the vbucket in the header: 4 bytes of extras.
+/// Sets the state of the vbucket in the header, at once: 4 bytes of extras. Answered when the store
+/// has noted it.
 pub const CHECKPOINT_ENGINE_CMD_SET_VBUCKET: u8 = 0x3d;
 /// Answers the state of the vbucket in the header: 4 bytes of body.
 pub const CHECKPOINT_ENGINE_CMD_GET_VBUCKET: u8 = 0x3e;
-/// Deletes the vbucket in the header, which must be dead.
+/// Deletes the vbucket in the header, which must be dead. Answered when the store has noted it.
 pub const CHECKPOINT_ENGINE_CMD_DEL_VBUCKET: u8 = 0x3f;
 /// Sets the expiry of a key: 4 bytes of extras.
 pub const CHECKPOINT_ENGINE_CMD_TOUCH: u8 = 0x1c;
@@ -36,7 +37,7 @@ pub const CHECKPOINT_ENGINE_CMD_UNLOCK_KEY: u8 = 0x95;
 /// Answers the id of the vbucket's last closed checkpoint: 8 bytes of body.
 pub const CHECKPOINT_ENGINE_CMD_LAST_CLOSED_CHECKPOINT: u8 = 0x97;
 /// Opens the window of an online update on all active vbuckets: from now on nothing reaches the
-/// disk.
+/// disk. Answered when the store has it on record; if that cannot be, the window is closed again.
 pub const CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_START: u8 = 0x9b;
 /// Ends the window and makes its writes durable; answered when they are.
 pub const CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_COMPLETE: u8 = 0x9c;
@@ -118,7 +119,8 @@ pub const CHECKPOINT_ENGINE_STAT_FLUSHER_TODO: &CStr = c"ep_flusher_todo";
 pub const CHECKPOINT_ENGINE_STAT_UNCOMMITTED_ITEMS: &CStr = c"ep_uncommitted_items";
 /// Statistic: mutations that are not durable yet, waiting or taken.
 pub const CHECKPOINT_ENGINE_STAT_DISKQUEUE_ITEMS: &CStr = c"ep_diskqueue_items";
-/// Statistic: `running`, `pausing` (told to stop, the last commit is under way) or `paused`.
+/// Statistic: `running`, `pausing` (told to stop, the last commit is under way), `paused`, or `dead`
+/// after a defect.
 pub const CHECKPOINT_ENGINE_STAT_FLUSHER_STATE: &CStr = c"ep_flusher_state";
 /// Statistic: mutations logged since the start, also those that a later one replaced before they
 /// were written.
@@ -171,6 +173,8 @@ pub const CHECKPOINT_ENGINE_STAT_ITEM_BEGIN_FAILED: &CStr = c"ep_item_begin_fail
 pub const CHECKPOINT_ENGINE_STAT_STORE_RETRY: &CStr = c"ep_store_retry";
 /// Statistic: why the store could not be written; empty when it can.
 pub const CHECKPOINT_ENGINE_STAT_STORE_LAST_ERROR: &CStr = c"ep_store_last_error";
+/// Statistic: threads of the engine that have died of a defect; empty when there are none.
+pub const CHECKPOINT_ENGINE_STAT_DEAD_THREADS: &CStr = c"ep_dead_threads";
 /// Statistic: commits that failed and were tried again.
 pub const CHECKPOINT_ENGINE_STAT_ITEM_COMMIT_FAILED: &CStr = c"ep_item_commit_failed";
 /// Statistic: times that old checkpoints were looked for.

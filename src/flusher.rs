@@ -82,6 +82,8 @@ pub(crate) enum FlusherState {
     Pausing,
     /// Nothing reaches the store.
     Paused,
+    /// Its thread has died of a defect.
+    Dead,
 }
 
 impl FlusherState {
@@ -91,6 +93,7 @@ impl FlusherState {
             Self::Running => "running",
             Self::Pausing => "pausing",
             Self::Paused => "paused",
+            Self::Dead => "dead",
         }
     }
 }
@@ -106,6 +109,8 @@ pub(crate) struct Persister {
     progress: Mutex<Progress>,
     /// STOP_PERSISTENCE: commits wait for START_PERSISTENCE, or for the shutdown.
     stopped: AtomicBool,
+    /// The flusher's thread has died.
+    dead: AtomicBool,
     /// When the flusher was woken for what it writes, in seconds of the monotonic clock.
     woken: AtomicU64,
     /// What is to be written is not to wait for its age.
@@ -137,6 +142,7 @@ impl Persister {
             durability,
             progress: Mutex::new(progress),
             stopped: AtomicBool::new(false),
+            dead: AtomicBool::new(false),
             woken: AtomicU64::new(0),
             pressed: AtomicBool::new(false),
             wanted_window: Mutex::new(None),
@@ -170,15 +176,32 @@ impl Persister {
         self.stopped.store(stopped, Ordering::Release);
     }
 
+    /// Whether there is a store that keeps anything.
+    pub(crate) fn keeps_values(&self) -> bool {
+        self.store.keeps_values()
+    }
+
     /// Whether persistence is stopped.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
     }
 
+    /// The flusher's thread has died of a defect.
+    pub(crate) fn died(&self) {
+        self.dead.store(true, Ordering::Release);
+    }
+
+    /// Whether the flusher's thread has died.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Acquire)
+    }
+
     /// What the flusher does. Whoever sees it paused sees no commit afterwards: one that has not
     /// begun by then finds persistence stopped.
     pub(crate) fn state(&self) -> FlusherState {
-        if !self.is_stopped() {
+        if self.is_dead() {
+            FlusherState::Dead
+        } else if !self.is_stopped() {
             FlusherState::Running
         } else if self.progress.is_locked() {
             FlusherState::Pausing

@@ -115,6 +115,8 @@ pub(crate) struct Metrics {
     pub(crate) begin_failures: Counter,
     /// Why the store could not be written the last time it was tried.
     pub(crate) store_error: Text,
+    /// The threads that have died of a defect.
+    pub(crate) dead_threads: Text,
     /// Pause before the next attempt, in milliseconds; 0 when all is well.
     pub(crate) retry_millis: Counter,
     /// Changes read from the logs and not committed yet.

@@ -171,3 +171,11 @@ pub(crate) struct Arithmetic {
     /// Expiry of a created key, as the client sent it.
     pub(crate) exptime: u32,
 }
+
+/// Into so many stripes the keys of a vbucket are divided, by [`stripe`].
+pub(crate) const STRIPES: usize = 64;
+
+/// The stripe of a hash.
+pub(crate) const fn stripe(hash: u32) -> usize {
+    hash as usize % STRIPES
+}

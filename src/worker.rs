@@ -44,11 +44,20 @@ impl Signal {
         Arc::default()
     }
 
-    /// Tells the worker that there is work. Any thread, any lock held.
+    /// Tells the worker that there is work. Any thread, any lock held. What the worker is to find
+    /// has to be guarded by a lock that it takes as well: of two that pass each other, one sees
+    /// what the other did. For a lone atomic word there is [`Self::call`].
     pub(crate) fn wake(&self) {
         if self.raised.load(Ordering::Relaxed) || self.raised.swap(true, Ordering::AcqRel) {
             return;
         }
+        self.state.lock().work = true;
+        self.changed.notify_one();
+    }
+
+    /// The same for whatever the caller changed: the worker looks again after this, also when a
+    /// wake-up is on its way to it that it has taken already and not yet looked.
+    pub(crate) fn call(&self) {
         self.state.lock().work = true;
         self.changed.notify_one();
     }

@@ -29,6 +29,12 @@ impl Log {
         self.spare() >= WINDOW_IDS
     }
 
+    /// The same for a vbucket that becomes active with it: it may begin with a checkpoint of its
+    /// own.
+    pub(crate) fn may_join(&self) -> bool {
+        self.spare() > WINDOW_IDS
+    }
+
     /// Whether COMPLETE leaves an id to REVERT, should it fail.
     pub(crate) fn may_complete(&self) -> bool {
         self.spare() > 1

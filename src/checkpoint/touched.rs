@@ -9,7 +9,7 @@
 use super::entry::{Entry, Op, PreImage};
 use super::{Log, Phase};
 use crate::item::Item;
-use crate::types::Seqno;
+use crate::types::{STRIPES, Seqno, stripe};
 
 /// What a window did to a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,15 @@ impl Touch {
             (true, true) => Self::Updated,
             (true, false) => Self::Deleted,
             (false, false) => Self::Vanished,
+        }
+    }
+
+    /// How many keys more there are when it has been taken back.
+    const fn undone(self) -> i32 {
+        match self {
+            Self::Added => -1,
+            Self::Deleted => 1,
+            Self::Updated | Self::Vanished => 0,
         }
     }
 
@@ -83,12 +92,15 @@ impl Tally {
 }
 
 /// The counts of one checkpoint's entries that carry a pre-image.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Touches {
     /// Behind the latest flush, by operation.
     since: Tally,
     /// Before it, by operation.
     before: Tally,
+    /// How many keys more each stripe has when they have been taken back, as if there had been no
+    /// flush; none while that is zero for all.
+    undone: Option<Box<[i32; STRIPES]>>,
     /// Entries whose pre-image is not on disk yet.
     pub(super) unsaved: usize,
 }
@@ -98,6 +110,7 @@ impl Touches {
     pub(super) fn add(&mut self, entry: &Entry, floor: Seqno) {
         if let Some(touch) = entry.touch() {
             *self.side(entry, floor).of(touch) += 1;
+            self.undo(entry, touch.undone());
             self.unsaved += usize::from(entry.is_unsaved());
         }
     }
@@ -106,7 +119,18 @@ impl Touches {
     pub(super) fn remove(&mut self, entry: &Entry, floor: Seqno) {
         if let Some(touch) = entry.touch() {
             *self.side(entry, floor).of(touch) -= 1;
+            self.undo(entry, -touch.undone());
             self.unsaved -= usize::from(entry.is_unsaved());
+        }
+    }
+
+    fn undo(&mut self, entry: &Entry, by: i32) {
+        let Some(item) = entry.item.as_ref().filter(|_| by != 0) else {
+            return;
+        };
+        let undone = self.undone.get_or_insert_with(|| Box::new([0; STRIPES]));
+        if let Some(keys) = undone.get_mut(stripe(item.hash())) {
+            *keys += by;
         }
     }
 
@@ -128,6 +152,17 @@ impl Touches {
         self.since.add(later.since);
         self.before.add(later.before);
         self.unsaved += later.unsaved;
+        for (index, keys) in later
+            .undone
+            .into_iter()
+            .flat_map(|undone| *undone)
+            .enumerate()
+        {
+            let undone = self.undone.get_or_insert_with(|| Box::new([0; STRIPES]));
+            if let Some(sum) = undone.get_mut(index) {
+                *sum += keys;
+            }
+        }
     }
 
     /// What was done to the keys.
@@ -139,13 +174,6 @@ impl Touches {
             deleted: since.deleted + before.deleted + before.updated,
             vanished: since.vanished + before.vanished + before.added,
         }
-    }
-
-    /// The same as if there had been no flush.
-    pub(super) fn by_operation(&self) -> Tally {
-        let mut tally = self.since;
-        tally.add(self.before);
-        tally
     }
 }
 
@@ -231,14 +259,15 @@ impl Log {
         )
     }
 
-    /// Keys that a revert under way has still to remove, and to bring back. A `flush_all` since
-    /// then deletes both.
-    pub(crate) fn unreverted(&self) -> (usize, usize) {
+    /// How many keys more a stripe has when a revert under way has taken all of it back. A
+    /// `flush_all` since then deletes them.
+    pub(crate) fn unreverted(&self, stripe: usize) -> isize {
         let reverting = self.window.filter(|window| {
             matches!(window.phase, Phase::Reverting { .. }) && window.floor == self.floor
         });
         let window = reverting.and_then(|w| self.all().find(|c| c.first > w.barrier));
-        let tally = window.map_or_else(Tally::default, |c| c.touches.by_operation());
-        (tally.added, tally.deleted)
+        let undone = window.and_then(|window| window.touches.undone.as_ref());
+        let keys = undone.and_then(|undone| undone.get(stripe).copied());
+        keys.map_or(0, |keys| isize::try_from(keys).unwrap_or_default())
     }
 }

@@ -52,7 +52,7 @@ pub(crate) fn execute(
         UNLOCK_KEY => keys::unlock(engine, request, reply),
         EVICT_KEY => keys::evict(engine, request, reply),
         SET_VBUCKET => timed(engine, &timings.set_vbucket, || {
-            vbuckets::set(engine, request, reply)
+            vbuckets::set(engine, cookie, request, reply)
         }),
         GET_VBUCKET => timed(engine, &timings.get_vbucket, || {
             vbuckets::get(engine, request, reply)

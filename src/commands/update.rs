@@ -22,7 +22,7 @@ pub(super) fn online_update(
         return answer(reply, Status::EINVAL, text);
     }
     let outcome: Outcome = match request.opcode {
-        ONLINE_UPDATE_START => engine.start_update(),
+        ONLINE_UPDATE_START => engine.start_update(cookie)?,
         ONLINE_UPDATE_COMPLETE => engine.complete_update(cookie)?,
         _ => engine.revert_update(cookie)?,
     };

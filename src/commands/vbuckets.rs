@@ -8,7 +8,12 @@ use crate::host::{Cookie, Reply, Request, Status};
 use crate::types::VbucketState;
 
 /// SET_VBUCKET.
-pub(super) fn set(engine: &Engine, request: &Request<'_>, reply: &mut dyn Reply) -> Result<()> {
+pub(super) fn set(
+    engine: &Engine,
+    cookie: Cookie,
+    request: &Request<'_>,
+    reply: &mut dyn Reply,
+) -> Result<()> {
     // Clients send the state in the extras or in the body.
     let state = match (request.extras, request.key, request.value) {
         (state, [], []) | ([], [], state) => <[u8; 4]>::try_from(state).ok(),
@@ -20,12 +25,18 @@ pub(super) fn set(engine: &Engine, request: &Request<'_>, reply: &mut dyn Reply)
     let Some(state) = VbucketState::from_wire(u32::from_be_bytes(state)) else {
         return answer(reply, Status::EINVAL, b"Invalid vbucket state");
     };
-    match engine.set_vbucket(request.vbucket, state) {
+    match engine.set_vbucket(cookie, request.vbucket, state)? {
         Ok(()) => answer(reply, Status::SUCCESS, b""),
         Err(VbucketError::NoIds) => answer(
             reply,
             Status::ETMPFAIL,
             b"The vbucket cannot join the online update: persistence is stopped or failing.",
+        ),
+        Err(VbucketError::Unwritten) => answer(
+            reply,
+            Status::ETMPFAIL,
+            b"The vbucket has that state, but the store cannot be written (see the log): until it \
+              can, a crash would bring the old state back.",
         ),
         Err(_) => answer(
             reply,

@@ -1,17 +1,18 @@
 //! Results of work that an engine thread did for a client: kept from the notification until the
-//! client calls again.
+//! client calls again. A client that has gone meanwhile does not, and the next one may have its
+//! cookie: nothing is kept for that.
 
 use std::collections::HashMap;
 
 use parking_lot::Mutex;
 
-use crate::host::Cookie;
+use crate::host::{BlockedCookie, Cookie};
 
-/// Results by client.
+/// Results by client; none while it waits.
 #[derive(Debug)]
 pub(super) struct Answers<T>(
     // Guards the results. Lock order: last.
-    Mutex<HashMap<Cookie, T>>,
+    Mutex<HashMap<Cookie, Option<T>>>,
 );
 
 impl<T> Default for Answers<T> {
@@ -21,13 +22,28 @@ impl<T> Default for Answers<T> {
 }
 
 impl<T> Answers<T> {
-    /// Keeps a result; to be called before the client is notified.
+    /// A client is about to be told that it has to wait.
+    pub(super) fn expect(&self, cookie: Cookie) -> BlockedCookie {
+        self.0.lock().insert(cookie, None);
+        BlockedCookie::new(cookie)
+    }
+
+    /// Keeps a result for a client that has not gone; to be called before it is notified.
     pub(super) fn put(&self, cookie: Cookie, result: T) {
-        self.0.lock().insert(cookie, result);
+        if let Some(place) = self.0.lock().get_mut(&cookie) {
+            *place = Some(result);
+        }
     }
 
     /// The result for a client that calls again.
     pub(super) fn take(&self, cookie: Cookie) -> Option<T> {
-        self.0.lock().remove(&cookie)
+        let mut results = self.0.lock();
+        results.get(&cookie)?.as_ref()?;
+        results.remove(&cookie)?
+    }
+
+    /// A client has gone.
+    pub(super) fn forget(&self, cookie: Cookie) {
+        self.0.lock().remove(&cookie);
     }
 }

@@ -26,11 +26,9 @@ pub(super) fn run(core: &Core, signal: &Signal) {
         let tick = [ages, flush, expiry].into_iter().flatten().min();
         let wake = signal.wait(tick);
         core.shared.trash.empty();
-        core.write_states();
         if wake == Wake::Stop {
             return;
         }
-        core.shared.trash.empty();
         ageing = false;
         for vbucket in core.vbuckets.iter() {
             core.flush_if_due(vbucket);

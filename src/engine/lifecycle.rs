@@ -1,5 +1,7 @@
 //! Start and shutdown.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -7,7 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::answers::Answers;
-use super::{Core, Engine, Replication, Updates, Waiting, house, update};
+use super::{Core, Engine, Noted, Replication, Updates, Waiting, house, noted, update};
 use crate::bgfetch::{self, Fetcher};
 use crate::config::{Config, OnlineUpdateUndo};
 use crate::flusher::{self, Persister, Round};
@@ -140,6 +142,26 @@ impl Core {
 }
 
 impl Core {
+    /// A thread has died of a defect. The operator sees it, and nobody waits for it.
+    fn thread_died(&self, name: &str, panic: &(dyn Any + Send)) {
+        let words = panic.downcast_ref::<String>().map(String::as_str);
+        let words = words.or_else(|| panic.downcast_ref::<&str>().copied());
+        let words = words.unwrap_or("no message");
+        let text = format!(
+            "the thread ce-{name} has died of a defect ({words}): restart this node, and report \
+             this line; what was durable is safe"
+        );
+        self.host.log(LogLevel::Warning, &text);
+        let dead = &self.shared.metrics.dead_threads;
+        dead.set(format!("{} ce-{name}", dead.get()).trim().to_owned());
+        match name {
+            "update" => self.updates_died(),
+            "flush" => self.persister.died(),
+            "note" => self.noted_died("the thread that writes it has died of a defect"),
+            _ => {}
+        }
+    }
+
     /// The thread that loads keys while clients are served.
     fn warm_up(&self, warmup: &Arc<Warmup>, signal: &Signal) {
         let result = warmup.run(signal, &mut |vbucket| self.resume_waiting(vbucket));
@@ -229,6 +251,8 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
     };
     let records =
         warmup::prepare(&**store, &vbuckets, &shared).map_err(|error| error.to_string())?;
+    // Who deleted all of them wants none back.
+    let is_new = records.is_empty() && store.is_new();
     let persister = Persister::new(
         Arc::clone(store),
         Arc::clone(&vbuckets),
@@ -248,7 +272,7 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
             persister.loaded(vbucket, record);
         }
     }
-    if config.vb0 {
+    if config.vb0 && is_new {
         make_first(&vbuckets, &*host);
     }
     let evictor = Arc::new(Evictor::new(
@@ -275,8 +299,7 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
         house,
         waiting: Waiting::default(),
         verified: Answers::default(),
-        unwritten: Mutex::default(),
-        deletions: Answers::default(),
+        noted: Noted::default(),
         previous,
         config,
     }))
@@ -304,9 +327,9 @@ fn readers(
     (fetcher, rewarm)
 }
 
-/// Makes vbucket 0 of a node that has none.
+/// Makes vbucket 0 of a node whose store is new.
 fn make_first(vbuckets: &VbucketMap, host: &dyn Host) {
-    if let Some(id) = VbucketId::new(0).filter(|&id| vbuckets.get(id).is_none()) {
+    if let Some(id) = VbucketId::new(0) {
         let first = CheckpointId::new(1);
         vbuckets.create(id, VbucketState::Active, first, host.unix_nanos());
     }
@@ -317,7 +340,13 @@ fn make_first(vbuckets: &VbucketMap, host: &dyn Host) {
 fn spawn(core: &Arc<Core>, warmup: Option<Arc<Warmup>>) -> Result<Vec<Worker>, String> {
     let mut workers = Vec::new();
     let mut start = |name: &str, signal: &Arc<Signal>, body: Box<dyn FnOnce(&Signal) + Send>| {
-        let worker = Worker::spawn(name, signal, body);
+        let (of, own) = (name.to_owned(), Arc::clone(core));
+        let worker = Worker::spawn(name, signal, move |signal| {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| body(signal))) {
+                own.thread_died(&of, &*panic);
+                resume_unwind(panic);
+            }
+        });
         worker
             .map(|worker| workers.push(worker))
             .map_err(|error| format!("cannot start the thread ce-{name}: {error}"))
@@ -332,6 +361,12 @@ fn spawn(core: &Arc<Core>, warmup: Option<Arc<Warmup>>) -> Result<Vec<Worker>, S
         "update",
         core.updates.signal(),
         Box::new(move |signal| update::run(&own, signal)),
+    )?;
+    let own = Arc::clone(core);
+    start(
+        "note",
+        core.noted.signal(),
+        Box::new(move |signal| noted::run(&own, signal)),
     )?;
     let own = Arc::clone(core);
     let flush = move |signal: &Signal| {

@@ -2,14 +2,15 @@
 //!
 //! Threads: host threads call the operations; they wait for a stripe or a log at most, never for
 //! the disk. Background: `ce-flush`, `ce-fetch-N`, `ce-pager` (eviction), `ce-update` (COMPLETE and
-//! REVERT), `ce-rewarm` (what a REVERT left on disk), `ce-house` (timers), `ce-tap` and
-//! `ce-backfill` (streams to replicas); while keys are being loaded `ce-warmup` and `ce-scan`. All
-//! are joined by [`Engine::shutdown`].
+//! REVERT), `ce-note` (answers that wait for the store), `ce-rewarm` (what a REVERT left on disk),
+//! `ce-house` (timers), `ce-tap` and `ce-backfill` (streams to replicas); while keys are being
+//! loaded `ce-warmup` and `ce-scan`. All are joined by [`Engine::shutdown`].
 //!
 //! Lock order, outermost first: the gate of online update (`update.rs`), the right to commit
 //! (`flusher.rs`), the place of eviction's walk (`pager.rs`), one TAP stream (`tap`), one stripe,
-//! one log (or all logs, ascending, with no stripe), and last the small locks under which nothing
-//! is locked or called: waiting clients, fetch queue, signals.
+//! one log (or all logs, ascending, with no stripe; for a revert behind the order of reverts), and
+//! last the small locks under which nothing is locked or called: waiting clients, fetch queue,
+//! signals.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -35,6 +36,7 @@ mod fence;
 mod house;
 mod lacking;
 mod lifecycle;
+mod noted;
 mod ops;
 mod replica;
 mod streams;
@@ -47,11 +49,11 @@ mod verify;
 mod waiting;
 
 use answers::Answers;
+use noted::Noted;
 use replica::Replication;
 pub(crate) use replica::{Consumer, TapEvent, TapMessage};
 use update::Updates;
 pub(crate) use update::{Outcome, UpdateError, UpdateState};
-use vbuckets::Unwritten;
 pub(crate) use vbuckets::VbucketError;
 pub(crate) use verify::Validity;
 use waiting::Waiting;
@@ -76,10 +78,7 @@ pub(crate) struct Core {
     waiting: Waiting,
     /// Results of `stats vkey`.
     verified: Answers<Result<Validity, Error>>,
-    // Guards who goes on when the store has noted a vbucket's state. Lock order: last.
-    unwritten: Mutex<Vec<Unwritten>>,
-    /// Results of DEL_VBUCKET.
-    deletions: Answers<vbuckets::Outcome>,
+    noted: Noted,
     /// The vbuckets that the store had at the start, and their states.
     previous: Vec<(VbucketId, VbucketState)>,
 }
@@ -101,7 +100,8 @@ impl Core {
     /// The same at once, without regard to `min_data_age`.
     fn changed_at_once(&self) {
         self.persister.press();
-        self.changed();
+        self.streams.changed();
+        self.shared.flush.call();
         self.shared.flush.hurry();
     }
 }
@@ -169,8 +169,8 @@ impl Engine {
     ) -> Result<(), SetError> {
         self.core.shared.settings.set(family, name, text)?;
         // Whoever waits by the old value looks again.
-        self.core.house.wake();
-        self.core.evictor.signal().wake();
+        self.core.house.call();
+        self.core.evictor.signal().call();
         self.core.shared.flush.hurry();
         Ok(())
     }
@@ -186,8 +186,8 @@ impl Engine {
         self.core.stop_waiting(cookie);
         self.core.fetcher.forget(cookie);
         self.core.updates.forget(cookie);
-        self.core.verified.take(cookie);
-        self.core.deletions.take(cookie);
+        self.core.verified.forget(cookie);
+        self.core.noted.vbuckets.forget(cookie);
         self.core.replication.forget(cookie);
         self.core.streams.disconnected(cookie);
     }

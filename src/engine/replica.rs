@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use super::answers::Answers;
 use super::fence::{Fence, Inside};
 use super::lacking::Lacking;
+use super::noted::Waiter;
 use super::vbuckets::VbucketError;
 use super::{Core, Engine};
 use crate::checkpoint::{Fit, Op, Phase};
@@ -126,7 +127,7 @@ impl Replication {
     /// A connection has gone.
     pub(super) fn forget(&self, cookie: Cookie) {
         self.consumers.lock().remove(&cookie);
-        self.reverted.take(cookie);
+        self.reverted.forget(cookie);
     }
 }
 
@@ -258,6 +259,9 @@ impl Core {
     }
 
     fn receive_state(&self, cookie: Cookie, message: &TapMessage<'_>) -> Result<()> {
+        if self.replication.reverted.take(cookie) == Some(Reverted::Done) {
+            return Ok(());
+        }
         let state = <[u8; 4]>::try_from(message.specific).map(u32::from_be_bytes);
         let state = state.ok().and_then(VbucketState::from_wire);
         let state = state.ok_or(Error::Disconnect)?;
@@ -279,6 +283,14 @@ impl Core {
             }
         }
         match self.set_vbucket_as(message.vbucket, state, coming) {
+            // The other node gave it up, and forgets it when it has the answer.
+            Ok(()) if state == VbucketState::Active && self.waits_for_notes() => {
+                self.when_noted(Waiter::Taken(
+                    self.replication.reverted.expect(cookie),
+                    message.vbucket,
+                ));
+                Err(Error::WouldBlock)
+            }
             Ok(()) => Ok(()),
             Err(VbucketError::NoIds) => {
                 // It is to be active in a window: the store reserves ids with its next commit.

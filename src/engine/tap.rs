@@ -1,6 +1,6 @@
 //! The sending side of TAP for the host: streams, and what a takeover does to a vbucket.
 
-use super::vbuckets::Unwritten;
+use super::noted::Waiter;
 use super::{Core, Engine};
 use crate::error::Result;
 use crate::host::{Cookie, LogLevel};
@@ -15,7 +15,7 @@ impl Core {
             // An existing vbucket can always become dead.
             let _ = self.set_vbucket(id.get(), VbucketState::Dead);
         }
-        self.when_written(Unwritten::HandOver(cookie, id));
+        self.when_noted(Waiter::HandOver(cookie, id));
     }
 
     /// The client said that it has all of it: a window went with it, and what is left of that here

@@ -18,10 +18,12 @@ use crate::host::{BlockedCookie, Cookie, LogLevel};
 use crate::item::Item;
 use crate::store::WindowRecord;
 use crate::types::{Seqno, VbucketId, VbucketState};
-use crate::vbucket::{
-    RevertStep, Vbucket, begin_complete, begin_revert, complete_failed, open_windows,
-};
+use crate::vbucket::{RevertStep, Vbucket, begin_complete, begin_revert, complete_failed};
 use crate::worker::{Signal, Wake};
+
+mod start;
+
+pub(super) use start::StartNumber;
 
 /// Why a command was not carried out, in words for the operator; `Ok` is success.
 pub(crate) type Outcome = std::result::Result<(), UpdateError>;
@@ -94,7 +96,6 @@ struct Reverted {
 struct Job {
     kind: Kind,
     vbuckets: Vec<VbucketId>,
-    cookie: BlockedCookie,
 }
 
 /// The same for one vbucket, of which a master's stream said so.
@@ -109,6 +110,14 @@ struct ReplicaRevert {
 struct Gate {
     running: Option<Kind>,
     queued: Option<Job>,
+    /// The vbuckets whose windows it ends, and who waits for that.
+    ending: Vec<VbucketId>,
+    owed: Option<BlockedCookie>,
+    /// Which START was the last one.
+    started: StartNumber,
+    /// A thread that it takes has died.
+    dead: bool,
+    /// The first of them runs.
     replicas: VecDeque<ReplicaRevert>,
     /// Vbuckets that came while COMPLETE ran: part of the window, should it fail.
     joined: Vec<VbucketId>,
@@ -122,6 +131,7 @@ pub(super) struct Updates {
     // order: outermost.
     gate: Mutex<Gate>,
     results: Answers<Outcome>,
+    starts: Answers<Outcome>,
     signal: Arc<Signal>,
 }
 
@@ -133,6 +143,10 @@ impl Updates {
         let gate = Gate {
             running: None,
             queued: None,
+            ending: Vec::new(),
+            owed: None,
+            started: StartNumber::default(),
+            dead: false,
             replicas: VecDeque::new(),
             joined: Vec::new(),
             last,
@@ -140,6 +154,7 @@ impl Updates {
         Self {
             gate: Mutex::new(gate),
             results: Answers::default(),
+            starts: Answers::default(),
             signal,
         }
     }
@@ -156,7 +171,8 @@ impl Updates {
 
     /// A client has gone.
     pub(super) fn forget(&self, cookie: Cookie) {
-        self.results.take(cookie);
+        self.results.forget(cookie);
+        self.starts.forget(cookie);
     }
 }
 
@@ -181,6 +197,8 @@ const NO_WINDOW: &str = "no online update is open on an active vbucket; send STA
 const RUNNING: &str =
     "a COMPLETE or REVERT is still running; wait for its answer (see `stats onlineupdate`)";
 const IS_OPEN: &str = "an online update is open already; send COMPLETE (0x9c) or REVERT (0x9d)";
+const DEAD: &str = "a thread of the engine that online updates need has died of a defect (see the \
+                    log and `stats`): restart this node; a restart comes back to START";
 const NO_IDS: &str = "the store has not reserved enough checkpoint ids: persistence is stopped or \
                       failing (see the log); remove the cause and try again";
 const NO_VBUCKET: &str = "this node has no active vbucket; create one with SET_VBUCKET (0x3d)";
@@ -202,31 +220,6 @@ impl Core {
         !self.open().is_empty()
     }
 
-    /// START.
-    fn start_update(&self) -> Outcome {
-        let gate = self.updates.gate.lock();
-        if gate.running.is_some() {
-            return Err(UpdateError::Unsupported(RUNNING));
-        }
-        let vbuckets = self.commanded();
-        if vbuckets.is_empty() {
-            return Err(UpdateError::Unsupported(NO_VBUCKET));
-        }
-        if !open_windows(&vbuckets, self.host.monotonic()) {
-            let open = |vbucket: &&Vbucket| vbucket.window_phase().is_some();
-            return Err(if vbuckets.iter().any(open) {
-                UpdateError::Unsupported(IS_OPEN)
-            } else {
-                UpdateError::Failed(NO_IDS.to_owned())
-            });
-        }
-        self.persister.want_window(WindowRecord::Open);
-        drop(gate);
-        // What lies before the barrier is not to wait for its age.
-        self.changed_at_once();
-        Ok(())
-    }
-
     /// COMPLETE or REVERT: the first call begins it and returns `WouldBlock`; the second one, after
     /// the notification, returns how it went.
     fn end_update(&self, kind: Kind, cookie: Cookie) -> Result<Outcome> {
@@ -234,6 +227,9 @@ impl Core {
             return Ok(outcome);
         }
         let mut gate = self.updates.gate.lock();
+        if gate.dead {
+            return Ok(Err(UpdateError::Failed(DEAD.to_owned())));
+        }
         if gate.running.is_some() {
             return Ok(Err(UpdateError::Unsupported(RUNNING)));
         }
@@ -251,13 +247,11 @@ impl Core {
                 UpdateError::Failed(NO_IDS.to_owned())
             }));
         }
-        let vbuckets = vbuckets.iter().map(|vbucket| vbucket.id()).collect();
+        let vbuckets: Vec<_> = vbuckets.iter().map(|vbucket| vbucket.id()).collect();
         gate.running = Some(kind);
-        gate.queued = Some(Job {
-            kind,
-            vbuckets,
-            cookie: BlockedCookie::new(cookie),
-        });
+        gate.ending.clone_from(&vbuckets);
+        gate.owed = Some(self.updates.results.expect(cookie));
+        gate.queued = Some(Job { kind, vbuckets });
         drop(gate);
         self.updates.signal.wake();
         // The mark leaves at once.
@@ -265,7 +259,7 @@ impl Core {
         Err(Error::WouldBlock)
     }
 
-    fn run_job(&self, job: Job) {
+    fn run_job(&self, job: &Job) {
         let vbuckets: Vec<&Vbucket> = job
             .vbuckets
             .iter()
@@ -289,9 +283,10 @@ impl Core {
                 (Ok(()), Some(WindowRecord::Reverted))
             }
         };
-        {
+        let owed = {
             let mut gate = self.updates.gate.lock();
             gate.running = None;
+            gate.ending.clear();
             for id in std::mem::take(&mut gate.joined) {
                 if let Some(vbucket) = self.vbuckets.get(id).filter(|_| outcome.is_ok()) {
                     vbucket.dissolve_window();
@@ -302,7 +297,11 @@ impl Core {
                 // A master may have opened one while the store was told of this end.
                 self.persister.want_window(WindowRecord::Open);
             }
-        }
+            gate.owed.take()
+        };
+        // One that was taken over meanwhile.
+        let given = vbuckets.iter().filter(|vbucket| vbucket.is_given());
+        given.for_each(|vbucket| self.discard_window(vbucket.id()));
         // The cursors may go on.
         self.changed();
         self.house.wake();
@@ -312,8 +311,10 @@ impl Core {
             self.rewarm.add(vbucket, left.cold);
             free.push(left.free);
         }
-        self.updates.results.put(job.cookie.cookie(), outcome);
-        self.host.notify(job.cookie);
+        if let Some(cookie) = owed {
+            self.updates.results.put(cookie.cookie(), outcome);
+            self.host.notify(cookie);
+        }
         drop(free);
     }
 
@@ -362,7 +363,6 @@ impl Core {
         for (vbucket, reverted) in vbuckets.iter().zip(&mut reverted) {
             reverted.free = vbucket.reverted();
         }
-        self.shared.switch.turn_off();
         let gate = self.updates.gate.lock();
         let record = self.record_now(WindowRecord::Reverted);
         self.persister.want_window(record);
@@ -390,10 +390,11 @@ impl Core {
         vbucket: &Vbucket,
         then: replica::Reverted,
     ) -> Result<Error> {
-        let waits = Some((BlockedCookie::new(cookie), then));
+        let waits = Some((self.replication.reverted.expect(cookie), then));
         if self.begin_replica_revert(vbucket, waits) {
             Ok(Error::WouldBlock)
         } else {
+            self.replication.reverted.forget(cookie);
             Err(Error::Temporary)
         }
     }
@@ -404,7 +405,9 @@ impl Core {
         waits: Option<(BlockedCookie, replica::Reverted)>,
     ) -> bool {
         let mut gate = self.updates.gate.lock();
-        if !begin_revert(&[vbucket], self.host.monotonic()) {
+        // While a COMPLETE that failed is being undone a key may stand in the window twice.
+        let busy = gate.dead || gate.ending.contains(&vbucket.id());
+        if busy || !begin_revert(&[vbucket], self.host.monotonic()) {
             return false;
         }
         gate.replicas.push_back(ReplicaRevert {
@@ -436,18 +439,22 @@ impl Core {
         self.changed_at_once();
     }
 
-    fn run_replica_revert(&self, revert: ReplicaRevert) {
-        if let Some(vbucket) = self.vbuckets.get(revert.vbucket) {
+    fn run_replica_revert(&self, id: VbucketId) {
+        if let Some(vbucket) = self.vbuckets.get(id) {
             let left = self.revert_all(&[vbucket]);
             vbucket.follow_reverted();
             for left in left {
                 self.rewarm.add(vbucket, left.cold);
             }
         }
-        self.updates.gate.lock().last = WindowRecord::Reverted;
+        let done = {
+            let mut gate = self.updates.gate.lock();
+            gate.last = WindowRecord::Reverted;
+            gate.replicas.pop_front()
+        };
         self.changed();
         self.house.wake();
-        if let Some((cookie, then)) = revert.waits {
+        if let Some((cookie, then)) = done.and_then(|revert| revert.waits) {
             self.replication.reverted.put(cookie.cookie(), then);
             self.host.notify(cookie);
         }
@@ -510,15 +517,16 @@ impl Engine {
     /// STOP_PERSISTENCE and START_PERSISTENCE.
     pub(crate) fn set_persistence(&self, running: bool) {
         self.core.persister.set_stopped(!running);
-        self.core.changed();
+        self.core.streams.changed();
+        self.core.shared.flush.call();
     }
 
-    /// START.
+    /// START. Call again after the notification for the outcome.
     ///
     /// # Errors
-    /// `Unsupported` in any state but "none".
-    pub(crate) fn start_update(&self) -> Outcome {
-        self.core.start_update()
+    /// `WouldBlock` when the windows are open and the store has still to note it.
+    pub(crate) fn start_update(&self, cookie: Cookie) -> Result<Outcome> {
+        self.core.start_update(cookie)
     }
 
     /// COMPLETE. Call again after the notification for the outcome.
@@ -549,12 +557,18 @@ pub(super) fn run(core: &Core, signal: &Signal) {
         let wake = signal.wait(None);
         let job = core.updates.gate.lock().queued.take();
         if let Some(job) = job {
-            core.run_job(job);
+            core.run_job(&job);
         }
         loop {
-            let revert = core.updates.gate.lock().replicas.pop_front();
-            let Some(revert) = revert else { break };
-            core.run_replica_revert(revert);
+            let revert = core
+                .updates
+                .gate
+                .lock()
+                .replicas
+                .front()
+                .map(|it| it.vbucket);
+            let Some(vbucket) = revert else { break };
+            core.run_replica_revert(vbucket);
         }
         if wake == Wake::Stop {
             return;

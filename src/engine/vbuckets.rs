@@ -1,12 +1,13 @@
 //! SET_VBUCKET, GET_VBUCKET, DEL_VBUCKET.
 
+use super::noted::Waiter;
 use super::{Core, Engine};
 use crate::checkpoint::Phase;
 use crate::error::{Error, Result};
-use crate::host::{BlockedCookie, Cookie, LogLevel};
+use crate::host::Cookie;
 use crate::store::WindowRecord;
 use crate::types::{CheckpointId, VbucketId, VbucketState};
-use crate::vbucket::open_windows;
+use crate::vbucket::Arrival;
 
 /// Why a vbucket could not be deleted or set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,19 +20,10 @@ pub(crate) enum VbucketError {
     InWindow,
     /// The id is out of range.
     OutOfRange,
-    /// It was deleted from memory; the store, which still has it, cannot be written.
+    /// It was set or deleted in memory; the store, which has it as it was, cannot be written.
     Unwritten,
     /// It cannot join the node's window: the store has reserved no checkpoint ids for that.
     NoIds,
-}
-
-/// Who goes on when the store has noted what became of a vbucket.
-#[derive(Debug)]
-pub(super) enum Unwritten {
-    /// A client of DEL_VBUCKET.
-    Deletion(BlockedCookie),
-    /// A stream whose client is to have the vbucket, which is dead here.
-    HandOver(Cookie, VbucketId),
 }
 
 /// How a command on a vbucket went.
@@ -53,37 +45,44 @@ impl Core {
         let mut gate = self.updates.gate();
         let completing = gate.is_completing();
         let window = completing || !gate.is_running() && self.is_window_open();
-        let vbucket = if let Some(vbucket) = self.vbuckets.get(id) {
-            let can_join = vbucket.with_log(|log| log.window().is_some() || log.may_open_window());
-            if window && state.takes_commands() && !coming && !can_join {
-                return Err(VbucketError::NoIds);
-            }
-            vbucket.set_state(state);
-            Some(vbucket)
+        let arrival = if coming {
+            Arrival::Coming
+        } else if window && state.takes_commands() {
+            Arrival::Joins(self.host.monotonic())
         } else {
-            // ep-engine: active ones begin with checkpoint 1, others learn their id by TAP.
-            let first = u64::from(state == VbucketState::Active);
-            self.vbuckets
-                .create(id, state, CheckpointId::new(first), self.host.unix_nanos())
+            Arrival::Alone
         };
-        if let Some(vbucket) = vbucket.filter(|_| coming) {
-            vbucket.set_coming();
-            if vbucket.has_own_window() && vbucket.is_window_untouched() {
-                vbucket.dissolve_window();
-                let record = self.record_now(WindowRecord::None);
-                self.persister.want_window(record);
-            }
-        }
-        if let Some(vbucket) = vbucket.filter(|vb| window && vb.takes_commands()) {
-            // It joins the node's window, unless it brings one of its own.
-            if open_windows(&[vbucket], self.host.monotonic()) && completing {
-                gate.join(vbucket.id());
-            }
+        let opened = self.arrive(id, state, arrival)?;
+        if opened && completing {
+            gate.join(id);
         }
         drop(gate);
         self.resume_waiting(id);
         self.changed_at_once();
         Ok(())
+    }
+
+    /// Whether a window was opened for it.
+    fn arrive(
+        &self,
+        id: VbucketId,
+        state: VbucketState,
+        arrival: Arrival,
+    ) -> std::result::Result<bool, VbucketError> {
+        let Some(vbucket) = self.vbuckets.get(id) else {
+            // ep-engine: active ones begin with checkpoint 1, others learn their id by TAP.
+            let first = CheckpointId::new(u64::from(state == VbucketState::Active));
+            let (arrives, now) = ((state, arrival), self.host.unix_nanos());
+            let vbucket = self.vbuckets.create_as(id, arrives, first, now);
+            return Ok(vbucket.is_some_and(|vbucket| vbucket.window_phase().is_some()));
+        };
+        let opened = vbucket.set_state(state, arrival);
+        if arrival == Arrival::Coming && vbucket.has_own_window() && vbucket.is_window_untouched() {
+            vbucket.dissolve_window();
+            let record = self.record_now(WindowRecord::None);
+            self.persister.want_window(record);
+        }
+        opened.ok_or(VbucketError::NoIds)
     }
 
     /// Deletes a dead vbucket from memory. The flusher tells the store.
@@ -96,59 +95,6 @@ impl Core {
         }
         .add(1);
         outcome
-    }
-
-    /// Lets somebody go on when the store has noted it.
-    pub(super) fn when_written(&self, waits: Unwritten) {
-        self.unwritten.lock().push(waits);
-        self.house.wake();
-    }
-
-    /// Has the store note which vbuckets were deleted or given up, and lets those go on who wait
-    /// for that; on a thread that may wait for the disk.
-    pub(super) fn write_states(&self) {
-        let waiting = std::mem::take(&mut *self.unwritten.lock());
-        if waiting.is_empty() {
-            return;
-        }
-        let error = self
-            .persister
-            .round_synced()
-            .err()
-            .map(|error| error.to_string());
-        let stopped = || "persistence is stopped".to_owned();
-        let unwritten = error
-            .clone()
-            .or_else(|| self.persister.is_stopped().then(stopped));
-        for waits in waiting {
-            match waits {
-                Unwritten::Deletion(cookie) => {
-                    let outcome = match &error {
-                        None => Ok(()),
-                        Some(error) => {
-                            let text = "a vbucket was deleted, but the store still has it";
-                            self.host
-                                .log(LogLevel::Warning, &format!("{text}: {error}"));
-                            Err(VbucketError::Unwritten)
-                        }
-                    };
-                    self.deletions.put(cookie.cookie(), outcome);
-                    self.host.notify(cookie);
-                }
-                // A node that cannot write is one to take vbuckets from: it goes on all the same.
-                Unwritten::HandOver(cookie, id) => {
-                    if let Some(cause) = &unwritten {
-                        let text = format!(
-                            "vbucket {id} goes to another node, but the store still has it as \
-                             active here ({cause}): before a restart make sure that the store can \
-                             be written, or make it dead after it"
-                        );
-                        self.host.log(LogLevel::Warning, &text);
-                    }
-                    self.streams.noted_dead(cookie, id);
-                }
-            }
-        }
     }
 
     fn try_delete(&self, id: u16) -> Outcome {
@@ -177,13 +123,38 @@ impl Core {
     }
 }
 
+impl Core {
+    /// What the client of a command gets: the outcome, or `WouldBlock` until the store has noted
+    /// what became of the vbucket.
+    fn answer_when_noted(&self, cookie: Cookie, id: u16, outcome: Outcome) -> Result<Outcome> {
+        let Some(id) = VbucketId::new(id).filter(|_| outcome.is_ok() && self.is_noted()) else {
+            return Ok(outcome);
+        };
+        if self.noted.is_dead() {
+            return Ok(Err(VbucketError::Unwritten));
+        }
+        self.when_noted(Waiter::Vbucket(self.noted.vbuckets.expect(cookie), id));
+        Err(Error::WouldBlock)
+    }
+}
+
 impl Engine {
-    /// Creates a vbucket or changes its state.
+    /// Creates a vbucket or changes its state, at once; returns `WouldBlock` until the store has
+    /// noted it. While persistence is stopped it follows later.
     ///
     /// # Errors
-    /// `OutOfRange`, `NoIds`.
-    pub(crate) fn set_vbucket(&self, id: u16, state: VbucketState) -> Outcome {
-        self.core.set_vbucket(id, state)
+    /// `WouldBlock`; in the outcome `OutOfRange`, `NoIds`, `Unwritten`.
+    pub(crate) fn set_vbucket(
+        &self,
+        cookie: Cookie,
+        id: u16,
+        state: VbucketState,
+    ) -> Result<Outcome> {
+        if let Some(outcome) = self.core.noted.vbuckets.take(cookie) {
+            return Ok(outcome);
+        }
+        let outcome = self.core.set_vbucket(id, state);
+        self.core.answer_when_noted(cookie, id, outcome)
     }
 
     /// State of a vbucket, `None` when there is none.
@@ -197,15 +168,10 @@ impl Engine {
     /// # Errors
     /// `WouldBlock`; in the outcome `Missing`, `NotDead`, `InWindow`, `Unwritten`.
     pub(crate) fn delete_vbucket(&self, cookie: Cookie, id: u16) -> Result<Outcome> {
-        if let Some(outcome) = self.core.deletions.take(cookie) {
+        if let Some(outcome) = self.core.noted.vbuckets.take(cookie) {
             return Ok(outcome);
         }
         let outcome = self.core.delete_vbucket(id);
-        if outcome.is_err() || self.core.persister.is_stopped() {
-            return Ok(outcome);
-        }
-        let waits = Unwritten::Deletion(BlockedCookie::new(cookie));
-        self.core.when_written(waits);
-        Err(Error::WouldBlock)
+        self.core.answer_when_noted(cookie, id, outcome)
     }
 }

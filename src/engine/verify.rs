@@ -114,7 +114,7 @@ impl Engine {
         let (core, id, cookie) = (
             Arc::clone(&self.core),
             vbucket.id(),
-            BlockedCookie::new(cookie),
+            self.core.verified.expect(cookie),
         );
         self.core.fetcher.submit(Box::new(move |store| {
             core.verify_in_store(id, &item, cookie, store);

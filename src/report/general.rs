@@ -297,6 +297,7 @@ fn flushing(engine: &Engine, sink: &mut dyn StatSink) {
         sink.add(name, &value);
     }
     sink.add("ep_store_last_error", &metrics.store_error.get());
+    sink.add("ep_dead_threads", &metrics.dead_threads.get());
 }
 
 fn deletions(engine: &Engine, sink: &mut dyn StatSink) {

@@ -71,7 +71,13 @@ impl Node {
     }
 
     fn state(&self, vbucket: u16, state: VbucketState) {
-        self.engine.set_vbucket(vbucket, state).unwrap();
+        let set = || self.engine.set_vbucket(CLIENT, vbucket, state);
+        self.host.finish(CLIENT, set).unwrap().unwrap();
+    }
+
+    fn start(&self) {
+        let start = || self.engine.start_update(CLIENT);
+        self.host.finish(CLIENT, start).unwrap().unwrap();
     }
 
     fn try_group(&self, group: &str) -> Result<BTreeMap<String, String>> {
@@ -166,7 +172,7 @@ fn general_form(name: &str) -> String {
 fn busy() -> Node {
     let mut node = Node::new();
     node.set(0, "key");
-    node.engine.start_update().unwrap();
+    node.start();
     node.set(0, "window");
     let revert = || node.engine.revert_update(CLIENT);
     node.host.finish(CLIENT, revert).unwrap().unwrap();
@@ -601,7 +607,7 @@ fn a_window_is_reported_by_what_was_done_to_its_keys() {
     for key in ["a", "b", "c"] {
         node.set(0, key);
     }
-    node.engine.start_update().unwrap();
+    node.start();
     node.set(0, "a");
     remove("b");
     for key in ["d", "e", "e"] {
@@ -639,7 +645,7 @@ fn touched_keys_are_shown_with_what_happened_to_them() {
     };
     put(b"updated", b"old");
     put(b"deleted", b"older");
-    node.engine.start_update().unwrap();
+    node.start();
     put(b"updated", b"newest");
     node.engine.remove(CLIENT, b"deleted", 0, 0).unwrap();
     put(b"a \\\r\n\xff\0", b"");
@@ -670,7 +676,7 @@ fn touched_keys_are_shown_with_what_happened_to_them() {
 fn a_sample_of_keys_is_bounded_and_takes_some_of_each_vbucket() {
     let node = Node::new();
     (1..3).for_each(|vbucket| node.state(vbucket, VbucketState::Active));
-    node.engine.start_update().unwrap();
+    node.start();
     for key in 0..300 {
         (0..2).for_each(|vbucket| node.set(vbucket, &format!("key{key}")));
     }

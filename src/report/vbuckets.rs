@@ -4,8 +4,9 @@ use std::fmt::Display;
 
 use crate::engine::Engine;
 use crate::host::StatSink;
+use crate::types::STRIPES;
 use crate::types::VbucketState;
-use crate::vbucket::{STRIPES, Vbucket};
+use crate::vbucket::Vbucket;
 
 /// Adds one statistic of a vbucket, by the name behind its prefix.
 type Add<'a> = dyn FnMut(&str, &dyn Display) + 'a;

@@ -105,8 +105,16 @@ impl State {
     }
 }
 
+/// Whether anything was ever committed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Used {
+    visible: bool,
+    durable: bool,
+}
+
 #[derive(Debug, Default)]
 struct Shared {
+    used: Used,
     /// What `get` and `scan` see.
     visible: State,
     /// What a crash of the machine leaves.
@@ -131,6 +139,7 @@ impl Shared {
             for change in &changes {
                 self.visible.apply(change);
             }
+            self.used.visible = true;
             self.unsynced.extend_from_slice(&changes);
             if durability == Durability::Sync {
                 self.sync();
@@ -148,6 +157,7 @@ impl Shared {
     }
 
     fn sync(&mut self) {
+        self.used.durable = self.used.visible;
         for change in self.unsynced.drain(..) {
             self.durable.apply(&change);
         }
@@ -207,9 +217,16 @@ impl FaultStore {
     /// The store that is found after the machine crashed now: what was not synced is gone. This
     /// one goes on as if nothing had happened.
     pub(crate) fn crash(&self) -> Self {
-        let durable = self.shared.lock().durable.clone();
+        let (durable, used) = {
+            let shared = self.shared.lock();
+            (shared.durable.clone(), shared.used.durable)
+        };
         Self {
             shared: Arc::new(Mutex::new(Shared {
+                used: Used {
+                    visible: used,
+                    durable: used,
+                },
                 visible: durable.clone(),
                 durable,
                 ..Shared::default()
@@ -267,6 +284,10 @@ impl Store for FaultStore {
         Ok(vbuckets
             .map(|(vbucket, record)| (*vbucket, *record))
             .collect())
+    }
+
+    fn is_new(&self) -> bool {
+        !self.shared.lock().used.visible
     }
 
     fn window(&self) -> Result<WindowRecord, StoreError> {

@@ -355,6 +355,11 @@ impl Store for FjallStore {
         Ok(vbuckets)
     }
 
+    fn is_new(&self) -> bool {
+        // The first batch is that of the format.
+        self.writer.lock().last.number <= 1
+    }
+
     fn window(&self) -> Result<WindowRecord, StoreError> {
         match self.with_db(|db| db.meta.get(codec::META_WINDOW))? {
             Some(value) => codec::parse_window_value(&value).map_err(|defect| self.defect(defect)),

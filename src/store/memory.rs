@@ -35,6 +35,10 @@ impl Store for MemoryStore {
         Ok(Vec::new())
     }
 
+    fn is_new(&self) -> bool {
+        true
+    }
+
     fn window(&self) -> Result<WindowRecord, StoreError> {
         Ok(WindowRecord::None)
     }

@@ -127,6 +127,9 @@ pub(crate) trait Store: Send + Sync {
     /// When the store cannot be read or a record is damaged.
     fn vbuckets(&self) -> Result<Vec<(VbucketId, VbucketRecord)>, StoreError>;
 
+    /// Whether nothing was ever committed to it.
+    fn is_new(&self) -> bool;
+
     /// What became of the last window.
     ///
     /// # Errors

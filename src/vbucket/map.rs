@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering;
 
 use once_cell::sync::OnceCell;
 
-use super::table::{Slot, Stripe};
-use super::{Ordered, Shared, Vbucket};
+use super::table::Stripe;
+use super::{Arrival, Ordered, Shared, Vbucket, Walk, floors};
 use crate::checkpoint::Log;
 use crate::types::{CheckpointId, Seqno, VBUCKETS_MAX, VbucketId, VbucketState};
 
@@ -51,10 +51,22 @@ impl VbucketMap {
         checkpoint: CheckpointId,
         cas_base: u64,
     ) -> Option<&Vbucket> {
+        self.create_as(id, (state, Arrival::Alone), checkpoint, cas_base)
+    }
+
+    /// The same, into a node whose windows it may have to do with. Until its own is open nobody
+    /// knows it.
+    pub(crate) fn create_as(
+        &self,
+        id: VbucketId,
+        (state, arrival): (VbucketState, Arrival),
+        checkpoint: CheckpointId,
+        cas_base: u64,
+    ) -> Option<&Vbucket> {
         let slot = self.slots.get(id.index())?;
         let vbucket = slot.get_or_init(|| Vbucket::missing(id, Arc::clone(&self.shared)));
         {
-            let mut ordered = vbucket.ordered.lock();
+            let mut ordered = vbucket.log();
             let log = Log::new(checkpoint, self.shared.lease, self.shared.seconds());
             // Also when the wall clock went back since an earlier one of this id was deleted.
             let cas_base = cas_base.max(ordered.cas_base);
@@ -70,9 +82,8 @@ impl VbucketMap {
             vbucket.note_due(&mut ordered);
             // Nothing is left of what a defect had touched.
             vbucket.poisoned.store(false, Ordering::Release);
-            vbucket.coming.store(false, Ordering::Release);
             vbucket.given.store(false, Ordering::Release);
-            vbucket.state.store(state as u8, Ordering::Release);
+            vbucket.arrive(&mut ordered, state, arrival);
         }
         Some(vbucket)
     }
@@ -81,7 +92,7 @@ impl VbucketMap {
     /// rows in the store are the caller's.
     pub(crate) fn delete(&self, vbucket: &Vbucket) -> Remains {
         let log = {
-            let mut ordered = vbucket.ordered.lock();
+            let mut ordered = vbucket.log();
             vbucket.state.store(0, Ordering::Release);
             let log = Log::new(CheckpointId::new(0), self.shared.lease, 0);
             let metrics = &self.shared.metrics;
@@ -119,40 +130,35 @@ pub(crate) struct Remains {
 }
 
 impl Vbucket {
-    /// Takes every slot out for which `keep` returns false, one part of a stripe at a time.
-    pub(super) fn sweep(&self, keep: &mut dyn FnMut(&mut Slot) -> bool) -> usize {
+    /// Whether a `flush_all` has left slots that no window can bring back, and that no sweep has
+    /// begun to look for.
+    pub(super) fn begin_sweep(&self) -> bool {
+        let mut ordered = self.log();
+        let (now, base) = ordered.log.floors();
+        // Within a window a revert may still come back to what was flushed.
+        now == base && std::mem::replace(&mut ordered.swept, now) != now
+    }
+
+    /// One step of a sweep: takes out what the latest `flush_all` made void. Returns the number of
+    /// slots; `None` at the end of the table.
+    pub(super) fn sweep_part(&self, walk: &mut Walk) -> Option<usize> {
         let mut garbage = Vec::new();
-        let mut count = 0;
-        for stripe in self.table.stripes() {
-            let mut part = 0;
-            while stripe.lock().sweep(part, keep, &mut garbage) {
-                part += 1;
-                count += garbage.len();
-                garbage.clear();
-            }
-        }
-        count
+        self.step(walk, |stripe, part| {
+            // Under the stripe's lock, and each time: the vbucket may have been deleted and made
+            // again meanwhile, and the keys of the new one have low numbers again.
+            let floor = floors(&self.log().log).base;
+            stripe.sweep(part, &mut |slot| slot.seqno() >= floor, &mut garbage)
+        })?;
+        Some(garbage.len())
     }
 
     /// Takes the slots out that the latest `flush_all` made void, once no window can bring them
     /// back. Once for each flush: what comes later is newer. For a background thread.
     pub(crate) fn sweep_flushed(&self) -> usize {
-        let floor = {
-            let mut ordered = self.log();
-            let floor = ordered.log.floor();
-            let may_go = |barrier| floor <= barrier;
-            if !ordered
-                .log
-                .window()
-                .is_none_or(|window| may_go(window.barrier))
-            {
-                return 0;
-            }
-            if std::mem::replace(&mut ordered.swept, floor) == floor {
-                return 0;
-            }
-            floor
-        };
-        self.sweep(&mut |slot| slot.seqno() >= floor)
+        if !self.begin_sweep() {
+            return 0;
+        }
+        let mut walk = Walk::default();
+        std::iter::from_fn(|| self.sweep_part(&mut walk)).sum()
     }
 }

@@ -51,7 +51,8 @@ use locks::Locks;
 pub(crate) use map::VbucketMap;
 pub(crate) use reader::Reader;
 pub(crate) use residency::{Ejection, Swept, Walk};
-pub(crate) use table::{Figures, STRIPES, Shape};
+pub(crate) use state::Arrival;
+pub(crate) use table::{Figures, Shape};
 use table::{Floors, Slot, Stripe, Table};
 pub(crate) use trash::Trash;
 pub(crate) use update::{
@@ -171,6 +172,8 @@ pub(crate) struct Vbucket {
     /// A reverting window: numbers above `revert_low` up to `revert_high`.
     revert_low: AtomicU64,
     revert_high: AtomicU64,
+    /// The number of that revert, 0 for none: see [`ReadersSwitch`].
+    revert_mark: AtomicU64,
     /// When a delayed flush is due, for who does not lock the log; written with it held.
     flush_due: AtomicU32,
     shared: Arc<Shared>,
@@ -216,6 +219,7 @@ impl Vbucket {
             revert_floor: AtomicU64::new(0),
             revert_low: AtomicU64::new(0),
             revert_high: AtomicU64::new(0),
+            revert_mark: AtomicU64::new(0),
             flush_due: AtomicU32::new(0),
             shared,
         }
@@ -233,27 +237,18 @@ impl Vbucket {
     }
 
     fn log(&self) -> MutexGuard<'_, Ordered> {
+        #[cfg(test)]
+        tests::before_a_log();
         self.ordered.lock()
     }
 
     fn floor(&self) -> Seqno {
-        let reverting = self.shared.switch.is_on() && self.revert_high.load(Ordering::Acquire) != 0;
-        let floor = if reverting {
+        let floor = if self.is_marked() {
             &self.revert_floor
         } else {
             &self.floor
         };
         Seqno::new(floor.load(Ordering::Acquire))
-    }
-
-    /// Whether a reader has to take this version back first.
-    fn is_reverting(&self, seqno: Seqno) -> bool {
-        self.shared.switch.is_on() && self.in_reverted_window(seqno)
-    }
-
-    fn in_reverted_window(&self, seqno: Seqno) -> bool {
-        seqno.get() > self.revert_low.load(Ordering::Acquire)
-            && seqno.get() <= self.revert_high.load(Ordering::Acquire)
     }
 
     /// Reads a key.
@@ -507,19 +502,18 @@ impl Vbucket {
         self.table.shape()
     }
 
-    /// What the table holds. Locks one stripe after the other, and corrects the sum by what a
-    /// revert has not come to yet: what changes between the two is counted twice or not at all.
-    /// So it is exact when nothing writes; else a stripe is as it was at its turn.
+    /// What the table holds. Locks one stripe after the other, and each is as it was at its turn:
+    /// so it is exact when nothing writes, also while a revert runs.
     pub(crate) fn figures(&self) -> Figures {
         let mut figures = Figures::default();
-        for stripe in self.table.stripes() {
+        for (index, stripe) in self.table.stripes().enumerate() {
             let mut stripe = stripe.lock();
-            stripe.sync(floors(&self.log().log));
-            figures.add(stripe.figures());
+            let (floors, unreverted) = self.with_log(|log| (floors(log), log.unreverted(index)));
+            stripe.sync(floors);
+            let mut part = stripe.figures();
+            part.items = part.items.saturating_add_signed(unreverted);
+            figures.add(part);
         }
-        // What a revert has not come to yet.
-        let (added, deleted) = self.with_log(Log::unreverted);
-        figures.items = (figures.items + deleted).saturating_sub(added);
         figures
     }
 

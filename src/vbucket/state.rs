@@ -3,9 +3,23 @@
 //! Threads: any.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use super::{Vbucket, load};
+use super::{Ordered, Vbucket, load};
 use crate::types::VbucketState;
+
+/// How a vbucket comes into a state while windows may be open on the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// They are none of its business.
+    Alone,
+    /// A stream hands it over to this node: until its state changes again, it is none of its
+    /// operator's.
+    Coming,
+    /// It joins them, unless it has a window already. It is opened at that time of the monotonic
+    /// clock.
+    Joins(Duration),
+}
 
 impl Vbucket {
     /// Its state, `None` when it does not exist.
@@ -14,30 +28,47 @@ impl Vbucket {
         VbucketState::from_wire(u32::from(state))
     }
 
-    /// Changes the state of an existing vbucket.
-    pub(crate) fn set_state(&self, state: VbucketState) {
-        let mut ordered = self.ordered.lock();
+    /// Changes the state of an existing vbucket. Returns whether a window was opened for that;
+    /// `None`, and nothing is changed, if it would have to be and the ids for it are not reserved.
+    pub(crate) fn set_state(&self, state: VbucketState, arrival: Arrival) -> Option<bool> {
+        let mut ordered = self.log();
+        let joins = matches!(arrival, Arrival::Joins(_)) && ordered.log.window().is_none();
+        if joins && !ordered.log.may_join() {
+            return None;
+        }
         if state == VbucketState::Active {
             ordered.log.name_first();
         }
-        let loading = self.state.load(Ordering::Acquire) & load::LOADING;
-        self.state.store(state as u8 | loading, Ordering::Release);
         self.due_in_state(&mut ordered, state);
-        self.coming.store(false, Ordering::Release);
         if state != VbucketState::Dead {
             self.given.store(false, Ordering::Release);
         }
+        Some(self.arrive(&mut ordered, state, arrival))
+    }
+
+    /// The state comes last: who finds the vbucket writable finds its window open. Returns whether
+    /// that was opened.
+    pub(super) fn arrive(
+        &self,
+        ordered: &mut Ordered,
+        state: VbucketState,
+        arrival: Arrival,
+    ) -> bool {
+        let coming = arrival == Arrival::Coming;
+        self.coming.store(coming, Ordering::Release);
+        let opened = match arrival {
+            Arrival::Joins(now) => ordered.log.open_window(self.shared.seconds(), now),
+            Arrival::Alone | Arrival::Coming => false,
+        };
+        let loading = self.state.load(Ordering::Acquire) & load::LOADING;
+        self.state.store(state as u8 | loading, Ordering::Release);
+        opened
     }
 
     /// Whether the operator's online-update commands act on it.
     pub(crate) fn takes_commands(&self) -> bool {
         let takes = self.state().is_some_and(VbucketState::takes_commands);
         takes && !self.coming.load(Ordering::Acquire)
-    }
-
-    /// A stream hands it over to this node. Until the next change of its state.
-    pub(crate) fn set_coming(&self) {
-        self.coming.store(true, Ordering::Release);
     }
 
     /// Whether the client of a takeover was told, since it became dead, that it has the vbucket.
@@ -48,7 +79,7 @@ impl Vbucket {
     /// The client of a takeover is told that it has it, until it is something but dead. False when
     /// it is not dead any more.
     pub(crate) fn give(&self) -> bool {
-        let _ordered = self.ordered.lock();
+        let _ordered = self.log();
         let dead = self.state() == Some(VbucketState::Dead);
         self.given.store(dead, Ordering::Release);
         dead

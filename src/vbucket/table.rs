@@ -1,9 +1,10 @@
 //! The hash table of one vbucket.
 //!
-//! Purpose: key -> item, sequence number and state bits, in 16 bytes beyond the item. 64 stripes,
-//! each behind a mutex of its own; a stripe grows by *linear hashing* over small tables ("parts"):
-//! one part is split at a time, so that growing never holds an operation up for more than the
-//! rehash of one part (about 1,700 entries), however many keys there are.
+//! Purpose: key -> item, sequence number and state bits, in 16 bytes beyond the item. 64 stripes (4
+//! KiB of them when it is empty), each behind a mutex of its own; a stripe grows by *linear
+//! hashing* over small tables ("parts"): one part is split at a time, so that growing never holds
+//! an operation up for more than the rehash of one part (about 1,700 entries), however many keys
+//! there are.
 //!
 //! Threads and locks: a stripe's mutex is the outer one of an operation; a vbucket's log mutex may
 //! be taken under it, nothing else.
@@ -12,10 +13,8 @@ use hashbrown::HashTable;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::item::Item;
-use crate::types::Seqno;
+use crate::types::{STRIPES, Seqno, stripe};
 
-/// Stripes a vbucket; 4 KiB of them when it is empty.
-pub(crate) const STRIPES: usize = 64;
 const STRIPE_BITS: u32 = STRIPES.trailing_zeros();
 
 /// Mean entries in a part when the next one is split. Parts that are due hold twice as many, which
@@ -243,7 +242,7 @@ fn spread(hash: u32) -> u64 {
 impl Stripe {
     /// Whether two hashes belong to one stripe.
     pub(crate) fn same(left: u32, right: u32) -> bool {
-        left as usize % STRIPES == right as usize % STRIPES
+        stripe(left) == stripe(right)
     }
 
     /// Index of the part for a hash: linear hashing over the bits above the stripe's.
@@ -495,7 +494,7 @@ impl Table {
             clippy::indexing_slicing,
             reason = "the remainder is an index of the array"
         )]
-        self.stripes[hash as usize % STRIPES].0.lock()
+        self.stripes[stripe(hash)].0.lock()
     }
 
     /// One of the stripes; `None` behind the last.

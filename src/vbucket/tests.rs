@@ -1,6 +1,7 @@
 //! Directed tests of a vbucket; `model` has the one with random operations, `threads` the ones
 //! with several threads.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,8 +10,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::{
-    Ejection, Found, Shared, Swept, Trash, Vbucket, VbucketMap, Verdict, Walk, begin_complete,
-    begin_revert, complete_failed, completed, open_windows,
+    Arrival, Ejection, Found, Shared, Swept, Trash, Vbucket, VbucketMap, Verdict, Walk,
+    begin_complete, begin_revert, complete_failed, completed, open_windows,
 };
 use crate::checkpoint::{Change, Log, Op, Phase};
 use crate::config::Config;
@@ -29,6 +30,30 @@ mod model;
 mod threads;
 
 const NOW: Duration = Duration::ZERO;
+
+type Act = Box<dyn FnMut()>;
+
+thread_local! {
+    /// What others do on this thread, each time before it locks a log.
+    static BEFORE_A_LOG: RefCell<Option<Act>> = const { RefCell::new(None) };
+}
+
+/// A vbucket is about to lock its log.
+pub(super) fn before_a_log() {
+    let act = BEFORE_A_LOG.take();
+    if let Some(mut act) = act {
+        act();
+        BEFORE_A_LOG.set(Some(act));
+    }
+}
+
+/// Has others act each time before `work`, which holds no stripe then, locks a log.
+fn with_others<T>(act: impl FnMut() + 'static, work: impl FnOnce() -> T) -> T {
+    BEFORE_A_LOG.set(Some(Box::new(act)));
+    let result = work();
+    BEFORE_A_LOG.set(None);
+    result
+}
 
 /// A key as the store has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,10 +118,19 @@ impl Node {
     }
 
     fn create(&self, id: u16) -> &Vbucket {
+        self.create_as(id, Arrival::Alone)
+    }
+
+    fn create_as(&self, id: u16, arrival: Arrival) -> &Vbucket {
         let base = self.bases.fetch_add(1, Ordering::SeqCst) as u64 * 1_000_000;
         let id = VbucketId::new(id).unwrap();
         self.map
-            .create(id, VbucketState::Active, CheckpointId::new(1), base)
+            .create_as(
+                id,
+                (VbucketState::Active, arrival),
+                CheckpointId::new(1),
+                base,
+            )
             .unwrap()
     }
 
@@ -193,23 +227,6 @@ impl Node {
         }
     }
 
-    /// The background part of REVERT.
-    fn revert_all(&self, vbuckets: &[&Vbucket]) {
-        let mut changes = Vec::new();
-        for vbucket in vbuckets {
-            let mut after = Seqno::ZERO;
-            let cold = &mut Vec::new();
-            while let super::RevertStep::More(next) = vbucket.revert_some(after, &mut changes, cold)
-            {
-                after = next;
-            }
-        }
-        for vbucket in vbuckets {
-            vbucket.reverted();
-        }
-        self.shared.switch.turn_off();
-    }
-
     /// Counters of REVERT: added, deleted, updated.
     fn reverted(&self) -> (u64, u64, u64) {
         let metrics = &self.shared.metrics;
@@ -218,6 +235,21 @@ impl Node {
             metrics.revert_delete.get(),
             metrics.revert_update.get(),
         )
+    }
+}
+
+/// The background part of REVERT.
+fn revert_all(vbuckets: &[&Vbucket]) {
+    let mut changes = Vec::new();
+    for vbucket in vbuckets {
+        let mut after = Seqno::ZERO;
+        let cold = &mut Vec::new();
+        while let super::RevertStep::More(next) = vbucket.revert_some(after, &mut changes, cold) {
+            after = next;
+        }
+    }
+    for vbucket in vbuckets {
+        vbucket.reverted();
     }
 }
 
@@ -278,7 +310,7 @@ fn a_revert_gives_back_cas_flags_and_expiry_from_memory_and_from_the_store() {
             assert!(begin_revert(&[vbucket], NOW));
             let resident = matches!(vbucket.get(hash(b"k"), b"k"), Found::Hit(_));
             assert_eq!(resident, keep || !on_disk);
-            node.revert_all(&[vbucket]);
+            revert_all(&[vbucket]);
             assert_eq!(node.read(vbucket, b"k"), Some(before));
             assert_eq!(value(&node, vbucket, b"new"), None);
             assert_eq!(value(&node, vbucket, b"gone"), Some(b"before".to_vec()));
@@ -303,7 +335,7 @@ fn a_flush_that_is_reverted_leaves_the_number_of_keys_exact() {
     // Keys that count again, although their stripes have not been counted anew.
     remove(vbucket, &keys[1]).unwrap();
     put(vbucket, &keys[2], b"after");
-    node.revert_all(&[vbucket]);
+    revert_all(&[vbucket]);
     assert_eq!(vbucket.items(), 199);
     assert_eq!(value(&node, vbucket, &keys[0]), Some(b"before".to_vec()));
 }
@@ -323,7 +355,7 @@ fn a_flush_that_is_reverted_is_counted_right_at_once() {
     assert!(begin_revert(&[vbucket], NOW));
     assert_eq!(value(&node, vbucket, &[250]), None);
     assert_eq!(value(&node, vbucket, &[1]), Some(b"before".to_vec()));
-    node.revert_all(&[vbucket]);
+    revert_all(&[vbucket]);
     assert_eq!(vbucket.items(), 200);
 }
 
@@ -342,7 +374,7 @@ fn a_window_value_that_expires_while_revert_begins_is_taken_back() {
         assert!(begin_revert(&vbuckets, NOW));
     });
     let _ = vbucket.get(hash(b"k"), b"k");
-    node.revert_all(&[vbucket]);
+    revert_all(&[vbucket]);
     assert_eq!(value(&node, vbucket, b"k"), Some(b"before".to_vec()));
     assert_eq!((node.reverted(), vbucket.items()), ((0, 0, 1), 1));
 }
@@ -365,7 +397,7 @@ fn a_window_value_that_expires_before_a_mutation_is_taken_back_first() {
         Err(Error::Exists)
     });
     assert_eq!(seen, Err(Error::Exists));
-    node.revert_all(&[vbucket]);
+    revert_all(&[vbucket]);
     assert_eq!(value(&node, vbucket, b"k"), Some(b"before".to_vec()));
 }
 
@@ -379,7 +411,7 @@ fn a_pre_image_that_expires_in_the_window_is_gone_after_the_revert() {
     node.host.advance(10);
     assert!(begin_revert(&[vbucket], NOW));
     assert_eq!(value(&node, vbucket, b"k"), None);
-    node.revert_all(&[vbucket]);
+    revert_all(&[vbucket]);
     assert_eq!((value(&node, vbucket, b"k"), vbucket.items()), (None, 0));
     node.flush();
     assert!(node.disk.lock().is_empty());
@@ -396,7 +428,7 @@ fn windows_open_and_end_on_all_vbuckets_or_on_none() {
     let phases: Vec<_> = all.iter().map(|vbucket| vbucket.window_phase()).collect();
     assert_eq!(phases, [None, Some(Phase::Open), None]);
     assert!(!begin_revert(&[], NOW));
-    assert!(!node.shared.switch.is_on());
+    assert!(!node.shared.switch.heeds(1));
 }
 
 #[test]
@@ -453,7 +485,7 @@ fn a_fetched_value_goes_only_where_it_is_missing() {
     let late = Item::with_value(b"k", &[b"before"], wanted.meta()).unwrap();
     vbucket.fill(&late);
     assert_eq!(value(&node, vbucket, b"k"), Some(b"after".to_vec()));
-    node.revert_all(&[vbucket]);
+    revert_all(&[vbucket]);
     assert_eq!(value(&node, vbucket, b"k"), Some(b"after".to_vec()));
 }
 
@@ -533,7 +565,7 @@ fn a_key_that_a_revert_brought_back_can_be_evicted() {
     put(vbucket, b"changed", b"w");
     remove(vbucket, b"deleted").unwrap();
     assert!(begin_revert(&[vbucket], NOW));
-    node.revert_all(&[vbucket]);
+    revert_all(&[vbucket]);
     assert_eq!(vbucket.items(), 2);
     let taken: usize = (0..2).map(|_| evict_keys(vbucket).0).sum();
     assert_eq!((taken, vbucket.items()), (2, 0));
@@ -550,7 +582,7 @@ fn a_client_writes_active_vbuckets_and_a_master_those_that_are_not_dead() {
         (VbucketState::Pending, false, true),
         (VbucketState::Dead, false, false),
     ] {
-        vbucket.set_state(state);
+        vbucket.set_state(state, Arrival::Alone);
         let new = item(b"k", b"v", 0);
         let put = &mut |_: Option<&Item>| Ok(Verdict::Put(new.clone()));
         let written = vbucket.mutate(new.hash(), b"k", put);
@@ -595,7 +627,7 @@ fn a_sweep_takes_out_what_was_flushed_but_not_in_a_window() {
     assert_eq!(vbucket.sweep_flushed(), 0);
     assert!(begin_revert(&[vbucket], NOW));
     assert_eq!(vbucket.sweep_flushed(), 0);
-    node.revert_all(&[vbucket]);
+    revert_all(&[vbucket]);
     assert_eq!((vbucket.sweep_flushed(), vbucket.items()), (0, 100));
     vbucket.flush_all();
     put(vbucket, &[200], b"v");
@@ -643,7 +675,7 @@ fn a_failed_complete_keeps_what_was_written_since_in_the_window() {
     assert!(begin_revert(&all, NOW));
     assert_eq!(value(&node, all[0], b"k"), Some(b"before".to_vec()));
     assert_eq!(value(&node, all[1], b"l"), None);
-    node.revert_all(&all);
+    revert_all(&all);
     assert_eq!(node.reverted(), (1, 0, 1));
 }
 

@@ -1,35 +1,31 @@
 //! Online update on one vbucket, and on many at one instant.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use parking_lot::MutexGuard;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::{Garbage, Ordered, Vbucket, floors};
 use crate::checkpoint::{Change, Checkpoint, Log, Phase, Touched, WindowReport};
 use crate::item::Item;
 use crate::types::Seqno;
 
-/// The one word that readers look at before they compare a version with a reverting window: while
-/// several vbuckets are switched to "reverting" one after the other, readers see none of it until
-/// the switch is turned on, and then all of it.
+/// Makes the revert of many vbuckets visible to readers at one instant. Reverts are numbered, and a
+/// vbucket is marked with the number of its revert; readers heed marks up to the number that is
+/// published here. So vbuckets can be marked one after the other, while earlier reverts run.
 #[derive(Debug, Default)]
 #[repr(align(64))]
-pub(crate) struct ReadersSwitch(AtomicUsize);
+pub(crate) struct ReadersSwitch {
+    published: AtomicU64,
+    // Guards the order of reverts: a number is published before the next one is given. Lock order:
+    // before the logs of the vbuckets.
+    order: Mutex<()>,
+}
 
 impl ReadersSwitch {
-    /// Whether any vbucket is reverting.
-    pub(crate) fn is_on(&self) -> bool {
-        self.0.load(Ordering::Acquire) != 0
-    }
-
-    fn turn_on(&self) {
-        self.0.fetch_add(1, Ordering::AcqRel);
-    }
-
-    /// One revert has ended.
-    pub(crate) fn turn_off(&self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+    /// Whether readers heed that mark; 0 is none.
+    pub(super) fn heeds(&self, mark: u64) -> bool {
+        mark != 0 && mark <= self.published.load(Ordering::Acquire)
     }
 }
 
@@ -103,11 +99,23 @@ pub(crate) fn begin_complete(vbuckets: &[&Vbucket], now: Duration) -> bool {
 
 /// REVERT accepted on all of them or none. From the return on no reader sees a window value.
 pub(crate) fn begin_revert(vbuckets: &[&Vbucket], now: Duration) -> bool {
+    begin_revert_in_steps(vbuckets, now, &mut || {})
+}
+
+/// The same; `marked` is called after each vbucket, when readers are to see nothing of it yet.
+pub(super) fn begin_revert_in_steps(
+    vbuckets: &[&Vbucket],
+    now: Duration,
+    marked: &mut dyn FnMut(),
+) -> bool {
     let Some(first) = vbuckets.first() else {
         return false;
     };
     // A delayed flush that was due by now came in the window.
     let unix = first.shared.unix_now();
+    let switch = &first.shared.switch;
+    let _order = switch.order.lock();
+    let mark = switch.published.load(Ordering::Acquire) + 1;
     at_one_instant(
         vbuckets,
         is_open,
@@ -115,21 +123,15 @@ pub(crate) fn begin_revert(vbuckets: &[&Vbucket], now: Duration) -> bool {
             ordered.log.begin_revert(seconds(now), unix);
             vbucket.note_due(ordered);
             let log = &ordered.log;
-            if let Some(window) = log.window() {
-                let Phase::Reverting { end } = window.phase else {
-                    return;
-                };
-                vbucket
-                    .revert_low
-                    .store(window.barrier.get(), Ordering::Release);
-                vbucket.revert_high.store(end.get(), Ordering::Release);
+            if let Some(window) = log.window()
+                && let Phase::Reverting { end } = window.phase
+            {
+                vbucket.mark_reverting(window.barrier, end, log.floor(), mark);
             }
-            vbucket
-                .revert_floor
-                .store(log.floor().get(), Ordering::Release);
+            marked();
         },
         || {
-            first.shared.switch.turn_on();
+            switch.published.store(mark, Ordering::Release);
             for vbucket in vbuckets {
                 let floor = vbucket.revert_floor.load(Ordering::Acquire);
                 vbucket.floor.store(floor, Ordering::Release);
@@ -152,6 +154,22 @@ pub(crate) fn complete_failed(vbuckets: &[&Vbucket]) {
 }
 
 impl Vbucket {
+    /// Whether readers know of a revert of it.
+    pub(super) fn is_marked(&self) -> bool {
+        let mark = self.revert_mark.load(Ordering::Acquire);
+        self.shared.switch.heeds(mark)
+    }
+
+    /// Whether a reader has to take this version back first.
+    pub(super) fn is_reverting(&self, seqno: Seqno) -> bool {
+        self.is_marked() && self.in_reverted_window(seqno)
+    }
+
+    pub(super) fn in_reverted_window(&self, seqno: Seqno) -> bool {
+        seqno.get() > self.revert_low.load(Ordering::Acquire)
+            && seqno.get() <= self.revert_high.load(Ordering::Acquire)
+    }
+
     /// The phase of the window, if there is one.
     pub(crate) fn window_phase(&self) -> Option<Phase> {
         self.log().log.window().map(|window| window.phase)
@@ -194,6 +212,14 @@ impl Vbucket {
         (garbage.len(), next)
     }
 
+    /// Tells readers what a revert takes back, once its number is published; with the log locked.
+    fn mark_reverting(&self, barrier: Seqno, end: Seqno, floor: Seqno, mark: u64) {
+        self.revert_low.store(barrier.get(), Ordering::Release);
+        self.revert_high.store(end.get(), Ordering::Release);
+        self.revert_floor.store(floor.get(), Ordering::Release);
+        self.revert_mark.store(mark, Ordering::Release);
+    }
+
     /// Takes some keys of the reverting window back, from `after` on. No lock is held for more than
     /// one key or one read of the log. Keys that are left without a value are put into `cold`.
     pub(crate) fn revert_some(
@@ -230,6 +256,7 @@ impl Vbucket {
         let free = {
             let mut ordered = self.log();
             let free = ordered.log.reverted();
+            self.revert_mark.store(0, Ordering::Release);
             self.revert_high.store(0, Ordering::Release);
             self.revert_low.store(0, Ordering::Release);
             free

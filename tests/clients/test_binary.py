@@ -1,5 +1,6 @@
 """Every key-value command of the binary protocol, over a plain socket."""
 
+import signal
 import struct
 import time
 
@@ -440,3 +441,24 @@ class Vbuckets(ServerTest):
         self.assertEqual(self.link.get(key, vbucket=8).value, b"8")
         self.assertEqual(self.link.get(key, vbucket=1023).value, b"1023")
         self.status(self.link.get(key, vbucket=9), NOT_MY_VBUCKET)
+
+    def test_a_state_survives_a_kill_right_behind_its_answer(self):
+        for state, name in ((wire.ACTIVE, "active"), (wire.REPLICA, "replica"),
+                            (wire.ACTIVE, "active"), (wire.DEAD, "dead")) * 2:
+            self.turn(10, state)
+            self.host.restart()
+            self.link = self.open()
+            self.assertEqual(self.link.stats(b"vbucket")["vb_10"], name)
+
+    def test_vbucket_0_does_not_come_back_when_it_was_deleted(self):
+        with server.Server() as host:
+            link = host.binary()
+            dead = struct.pack(">I", wire.DEAD)
+            self.status(link.call(wire.SET_VBUCKET, extras=dead), SUCCESS)
+            self.status(link.call(wire.DEL_VBUCKET), SUCCESS)
+            for how in (signal.SIGKILL, signal.SIGTERM):
+                link.close()
+                host.restart(how)
+                link = host.binary()
+                self.status(link.call(wire.GET_VBUCKET), NOT_MY_VBUCKET)
+            link.close()

@@ -521,6 +521,36 @@ class Durability(UpdateTest):
             self.assertEqual(self.state()["last_outcome"], "lost at restart")
             self.assertIn("inside an online update", self.host.messages())
 
+    def test_a_start_is_on_record_when_it_answers(self):
+        for _ in range(5):
+            self.does(START)
+            self.host.restart()
+            self.link = self.open()
+            self.assertEqual(self.state()["last_outcome"], "lost at restart")
+
+    def test_what_is_written_as_soon_as_a_vbucket_is_there_is_part_of_the_window(self):
+        key, vbuckets, active = self.key(), range(100, 160), struct.pack(">I", wire.ACTIVE)
+        self.does(START)
+        writer, stop = self.open(), threading.Event()
+
+        def write():
+            while not stop.is_set():
+                writer.pipeline(request(wire.SETQ, key, store_extras(), b"window", vbucket=vbucket)
+                                for vbucket in vbuckets)
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        try:
+            for vbucket in vbuckets:
+                answer = self.link.call(wire.SET_VBUCKET, extras=active, vbucket=vbucket)
+                self.status(answer, SUCCESS)
+        finally:
+            stop.set()
+            thread.join()
+        self.does(REVERT)
+        for vbucket in vbuckets:
+            self.status(self.link.get(key, vbucket=vbucket), ENOENT)
+
     def test_a_revert_is_on_disk_when_it_answers(self):
         key = self.key()
         self.link.set(key, b"before")

@@ -22,7 +22,10 @@ fn flush(node: &Node, when: i64) {
 
 /// Vbucket 1 follows a master, which opens a window.
 fn open_masters_window(node: &Node) {
-    node.engine.set_vbucket(1, VbucketState::Replica).unwrap();
+    node.engine
+        .core
+        .set_vbucket(1, VbucketState::Replica)
+        .unwrap();
     let message = TapMessage {
         vbucket: 1,
         ..bare(TapEvent::Opaque, &START)
@@ -156,7 +159,7 @@ fn it_belongs_to_the_vbuckets_that_were_active_when_it_was_asked_for() {
     use VbucketState::{Active, Dead, Pending, Replica};
     for between in [Active, Dead, Replica, Pending] {
         let node = Node::with_vbuckets(2);
-        node.engine.set_vbucket(2, Replica).unwrap();
+        node.engine.core.set_vbucket(2, Replica).unwrap();
         for vbucket in [0, 1] {
             node.set(vbucket, "k", "v");
         }
@@ -165,7 +168,7 @@ fn it_belongs_to_the_vbuckets_that_were_active_when_it_was_asked_for() {
             node.activate(vbucket);
             node.set(vbucket, "k", "v");
         }
-        node.engine.set_vbucket(1, between).unwrap();
+        node.engine.core.set_vbucket(1, between).unwrap();
         node.write();
         let node = node.crash();
         node.host.advance(10);
@@ -184,7 +187,10 @@ fn a_vbucket_that_was_a_replica_in_between_gets_no_flush_back_from_a_revert() {
     node.set(1, "k", "v");
     flush(&node, 10);
     node.start().unwrap();
-    node.engine.set_vbucket(1, VbucketState::Replica).unwrap();
+    node.engine
+        .core
+        .set_vbucket(1, VbucketState::Replica)
+        .unwrap();
     node.activate(1);
     node.revert().unwrap();
     node.host.advance(10);

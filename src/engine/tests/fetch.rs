@@ -205,7 +205,7 @@ fn a_vbucket_that_goes_while_its_value_is_read_gets_none_of_it_when_it_is_made_a
     for again in [false, true] {
         let node = evicted("old");
         blocked(&node);
-        node.engine.set_vbucket(0, VbucketState::Dead).unwrap();
+        node.engine.core.set_vbucket(0, VbucketState::Dead).unwrap();
         assert_eq!(node.engine.core.delete_vbucket(0), Ok(()));
         if again {
             node.activate(0);

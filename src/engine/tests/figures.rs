@@ -88,7 +88,7 @@ fn reverts_are_timed_and_deletions_counted() {
     let metrics = &node.engine.shared().metrics;
     assert_eq!(metrics.timings.revert.summary().unwrap().count, 1);
     assert!(node.engine.core.delete_vbucket(1).is_err());
-    node.engine.set_vbucket(1, VbucketState::Dead).unwrap();
+    node.engine.core.set_vbucket(1, VbucketState::Dead).unwrap();
     node.engine.core.delete_vbucket(1).unwrap();
     let counters = [
         &metrics.vbuckets_deleted,

@@ -128,19 +128,25 @@ fn without_reserved_ids_no_window_begins() {
 #[test]
 fn a_vbucket_that_cannot_join_a_window_is_not_let_in() {
     let node = Node::with_vbuckets(2);
-    node.engine.set_vbucket(1, VbucketState::Dead).unwrap();
+    node.engine.core.set_vbucket(1, VbucketState::Dead).unwrap();
     node.write();
     node.engine.set_persistence(false);
-    node.engine.set_vbucket(1, VbucketState::Active).unwrap();
+    node.engine
+        .core
+        .set_vbucket(1, VbucketState::Active)
+        .unwrap();
     // Every window takes two ids, and this one is alone in it.
-    node.engine.set_vbucket(0, VbucketState::Dead).unwrap();
+    node.engine.core.set_vbucket(0, VbucketState::Dead).unwrap();
     while node.start().is_ok() {
         node.revert().unwrap();
     }
-    node.engine.set_vbucket(1, VbucketState::Dead).unwrap();
-    node.engine.set_vbucket(0, VbucketState::Active).unwrap();
+    node.engine.core.set_vbucket(1, VbucketState::Dead).unwrap();
+    node.engine
+        .core
+        .set_vbucket(0, VbucketState::Active)
+        .unwrap();
     node.start().unwrap();
-    let refused = node.engine.set_vbucket(1, VbucketState::Active);
+    let refused = node.engine.core.set_vbucket(1, VbucketState::Active);
     assert_eq!(refused, Err(VbucketError::NoIds));
     assert_eq!(node.engine.vbucket_state(1), Some(VbucketState::Dead));
     node.engine.set_persistence(true);
@@ -159,7 +165,7 @@ fn the_store_says_open_while_any_vbucket_has_a_window() {
         node.set(0, "k", "inside");
         node.set(1, "k", "inside");
         // A dead vbucket keeps its window.
-        node.engine.set_vbucket(1, VbucketState::Dead).unwrap();
+        node.engine.core.set_vbucket(1, VbucketState::Dead).unwrap();
         let end = |node: &Node| {
             let outcome = node.decide(completes);
             outcome.unwrap();

@@ -210,7 +210,10 @@ fn a_shutdown_finishes_a_complete_that_was_accepted() {
 #[test]
 fn a_shutdown_leaves_no_client_waiting() {
     let node = Node::new();
-    node.engine.set_vbucket(3, VbucketState::Pending).unwrap();
+    node.engine
+        .core
+        .set_vbucket(3, VbucketState::Pending)
+        .unwrap();
     let waits = node.host.call(CLIENT, || node.engine.get(CLIENT, b"k", 3));
     assert!(matches!(waits, Err(Error::WouldBlock)));
     node.engine.shutdown();

@@ -117,7 +117,7 @@ fn locks_are_for_active_vbuckets_and_never_wait_for_one() {
         VbucketState::Pending,
         VbucketState::Dead,
     ] {
-        node.engine.set_vbucket(0, state).unwrap();
+        node.engine.core.set_vbucket(0, state).unwrap();
         let locked = node
             .host
             .call(CLIENT, || node.engine.get_locked(CLIENT, b"k", 0, 0));

@@ -13,6 +13,7 @@ use crate::store::Store;
 use crate::types::{StoreOp, VbucketId, VbucketState};
 use store::TestStore;
 
+mod arrivals;
 mod clock;
 mod delayed_flush;
 mod eviction;
@@ -24,6 +25,7 @@ mod ids;
 mod lifecycle;
 mod locks;
 mod memory;
+mod noted;
 mod ops;
 mod review;
 mod rewarm;
@@ -93,6 +95,7 @@ impl Node {
 
     fn activate(&self, vbucket: u16) {
         self.engine
+            .core
             .set_vbucket(vbucket, VbucketState::Active)
             .unwrap();
     }
@@ -177,9 +180,15 @@ impl Node {
     }
 
     fn start(&self) -> Outcome {
-        self.host
-            .call(OPERATOR, || Ok(self.engine.start_update()))
-            .unwrap()
+        let call = || self.engine.start_update(OPERATOR);
+        self.host.finish(OPERATOR, call).unwrap()
+    }
+
+    /// START from a client that does not wait for the answer.
+    fn begin_start(&self) {
+        let other = Cookie::new(0x2001);
+        let begun = self.host.call(other, || self.engine.start_update(other));
+        assert_eq!(begun, Err(Error::WouldBlock));
     }
 
     /// COMPLETE, or the second call of one that was begun.

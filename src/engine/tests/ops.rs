@@ -301,6 +301,7 @@ fn a_flush_empties_the_active_vbuckets_and_the_store() {
     node.set(0, "k", "v");
     node.set(1, "k", "v");
     node.engine
+        .core
         .set_vbucket(1, crate::types::VbucketState::Replica)
         .unwrap();
     node.write();
@@ -350,6 +351,7 @@ fn a_delayed_flush_comes_when_it_is_due_and_takes_what_is_there_then() {
 fn operations_on_a_vbucket_that_is_not_served_are_refused() {
     let node = Node::new();
     node.engine
+        .core
         .set_vbucket(1, crate::types::VbucketState::Replica)
         .unwrap();
     for vbucket in [1, 2, 1_023, 1_024, u16::MAX] {

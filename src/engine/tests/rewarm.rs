@@ -86,7 +86,7 @@ fn it_ends_at_the_low_water_mark() {
 fn it_ends_when_the_vbucket_goes() {
     let node = in_window("", KEYS);
     revert_and_hold(&node);
-    node.engine.set_vbucket(0, VbucketState::Dead).unwrap();
+    node.engine.core.set_vbucket(0, VbucketState::Dead).unwrap();
     node.engine.core.delete_vbucket(0).unwrap();
     node.activate(0);
     node.store.hold_scan(None);

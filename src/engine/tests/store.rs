@@ -157,6 +157,10 @@ impl Store for TestStore {
         self.faults.vbuckets()
     }
 
+    fn is_new(&self) -> bool {
+        self.faults.is_new()
+    }
+
     fn window(&self) -> Result<WindowRecord, StoreError> {
         self.faults.window()
     }

@@ -262,9 +262,15 @@ fn commands_in_the_wrong_state_are_refused_in_words_and_change_nothing() {
 fn start_without_an_active_vbucket_is_refused() {
     let node = Node::with("vb0=false");
     assert!(refusal(&node.start()).contains("SET_VBUCKET"));
-    node.engine.set_vbucket(0, VbucketState::Replica).unwrap();
+    node.engine
+        .core
+        .set_vbucket(0, VbucketState::Replica)
+        .unwrap();
     assert!(node.start().is_err());
-    node.engine.set_vbucket(0, VbucketState::Pending).unwrap();
+    node.engine
+        .core
+        .set_vbucket(0, VbucketState::Pending)
+        .unwrap();
     assert_eq!(node.start(), Ok(()));
 }
 
@@ -361,7 +367,10 @@ fn a_replica_is_left_alone_and_decided_once_it_is_active() {
     node.start().unwrap();
     node.set(0, "k", "inside");
     node.set(1, "k", "inside");
-    node.engine.set_vbucket(1, VbucketState::Replica).unwrap();
+    node.engine
+        .core
+        .set_vbucket(1, VbucketState::Replica)
+        .unwrap();
     assert_eq!(node.complete(), Ok(()));
     node.write();
     assert_eq!(node.stored(0, "k").as_deref(), Some("inside"));

@@ -34,7 +34,8 @@ fn a_client_that_leaves_at_any_instant_of_a_command_stops_nothing() {
             node.store.hold_commits(false);
             node.host.wait(OPERATOR);
             leave("answered");
-            assert_eq!(node.host.notifications(OPERATOR), 1);
+            // One for START.
+            assert_eq!(node.host.notifications(OPERATOR), 2);
             node.host
                 .until("it is over", || node.state() == UpdateState::None);
             let expected = if completes { "inside" } else { "before" };

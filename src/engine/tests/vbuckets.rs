@@ -11,7 +11,10 @@ use crate::types::{StoreOp, VbucketState};
 #[test]
 fn clients_wait_for_a_pending_vbucket_and_go_on_when_it_is_active() {
     let node = Node::new();
-    node.engine.set_vbucket(3, VbucketState::Pending).unwrap();
+    node.engine
+        .core
+        .set_vbucket(3, VbucketState::Pending)
+        .unwrap();
     let cookies: Vec<Cookie> = (1..=20).map(Cookie::new).collect();
     for &cookie in &cookies {
         let waits = node.host.call(cookie, || node.engine.get(cookie, b"k", 3));
@@ -34,7 +37,10 @@ fn clients_wait_for_a_pending_vbucket_and_go_on_when_it_is_active() {
 #[test]
 fn a_client_that_hangs_up_waits_for_a_pending_vbucket_no_longer() {
     let node = Node::new();
-    node.engine.set_vbucket(3, VbucketState::Pending).unwrap();
+    node.engine
+        .core
+        .set_vbucket(3, VbucketState::Pending)
+        .unwrap();
     let (gone, other) = (Cookie::new(1), Cookie::new(2));
     for cookie in [gone, other] {
         let waits = node.host.call(cookie, || node.engine.get(cookie, b"k", 3));
@@ -58,11 +64,14 @@ fn a_client_that_hangs_up_waits_for_a_pending_vbucket_no_longer() {
 fn clients_of_a_pending_vbucket_that_dies_are_sent_elsewhere() {
     let node = Node::new();
     for state in [VbucketState::Dead, VbucketState::Replica] {
-        node.engine.set_vbucket(3, VbucketState::Pending).unwrap();
+        node.engine
+            .core
+            .set_vbucket(3, VbucketState::Pending)
+            .unwrap();
         let item = node.item("k", "v", 0);
         let store = || node.engine.store(CLIENT, &item, StoreOp::Set, 3);
         assert_eq!(node.host.call(CLIENT, store), Err(Error::WouldBlock));
-        node.engine.set_vbucket(3, state).unwrap();
+        node.engine.core.set_vbucket(3, state).unwrap();
         node.host.wait(CLIENT);
         assert_eq!(node.host.call(CLIENT, store), Err(Error::NotMyVbucket));
     }
@@ -84,13 +93,13 @@ fn only_a_dead_vbucket_outside_of_a_window_is_deleted() {
         Err(VbucketError::Missing)
     );
     assert_eq!(
-        node.engine.set_vbucket(1_024, VbucketState::Active),
+        node.engine.core.set_vbucket(1_024, VbucketState::Active),
         Err(VbucketError::OutOfRange)
     );
     node.set(2, "k", "before");
     node.start().unwrap();
     node.set(2, "k", "inside");
-    node.engine.set_vbucket(2, VbucketState::Dead).unwrap();
+    node.engine.core.set_vbucket(2, VbucketState::Dead).unwrap();
     assert_eq!(
         node.engine.core.delete_vbucket(2),
         Err(VbucketError::InWindow)
@@ -98,7 +107,7 @@ fn only_a_dead_vbucket_outside_of_a_window_is_deleted() {
     node.activate(2);
     assert_eq!(node.get(2, "k").as_deref(), Some("inside"));
     assert_eq!(node.revert(), Ok(()));
-    node.engine.set_vbucket(2, VbucketState::Dead).unwrap();
+    node.engine.core.set_vbucket(2, VbucketState::Dead).unwrap();
     assert_eq!(node.engine.core.delete_vbucket(2), Ok(()));
     assert_eq!(node.engine.vbucket_state(2), None);
     assert!(matches!(node.item_of(2, "k"), Err(Error::NotMyVbucket)));
@@ -106,6 +115,7 @@ fn only_a_dead_vbucket_outside_of_a_window_is_deleted() {
 
 fn delete(node: &Node, vbucket: u16) {
     node.engine
+        .core
         .set_vbucket(vbucket, VbucketState::Dead)
         .unwrap();
     assert_eq!(node.engine.core.delete_vbucket(vbucket), Ok(()));
@@ -113,9 +123,15 @@ fn delete(node: &Node, vbucket: u16) {
 
 /// Deletes a vbucket and makes it again with one other key.
 fn replace(engine: &crate::engine::Engine, vbucket: u16) {
-    engine.set_vbucket(vbucket, VbucketState::Dead).unwrap();
+    engine
+        .core
+        .set_vbucket(vbucket, VbucketState::Dead)
+        .unwrap();
     assert_eq!(engine.core.delete_vbucket(vbucket), Ok(()));
-    engine.set_vbucket(vbucket, VbucketState::Active).unwrap();
+    engine
+        .core
+        .set_vbucket(vbucket, VbucketState::Active)
+        .unwrap();
     let item = engine.allocate(b"new", 1, 0, 0).unwrap();
     item.fill(b"n");
     engine.store(CLIENT, &item, StoreOp::Set, vbucket).unwrap();
@@ -227,7 +243,7 @@ fn a_vbucket_deleted_before_its_first_commit_leaves_nothing_behind() {
     node.set(1, "old", "o");
     let engine = Arc::clone(&node.engine);
     node.store.at_next_batch(move || {
-        engine.set_vbucket(1, VbucketState::Dead).unwrap();
+        engine.core.set_vbucket(1, VbucketState::Dead).unwrap();
         assert_eq!(engine.core.delete_vbucket(1), Ok(()));
     });
     node.engine.set_persistence(true);
@@ -247,8 +263,14 @@ fn a_vbucket_deleted_before_its_first_commit_leaves_nothing_behind() {
 fn states_survive_a_restart_and_a_deletion_does_too() {
     let node = Node::with_vbuckets(4);
     node.set(1, "k", "v");
-    node.engine.set_vbucket(1, VbucketState::Replica).unwrap();
-    node.engine.set_vbucket(2, VbucketState::Pending).unwrap();
+    node.engine
+        .core
+        .set_vbucket(1, VbucketState::Replica)
+        .unwrap();
+    node.engine
+        .core
+        .set_vbucket(2, VbucketState::Pending)
+        .unwrap();
     delete(&node, 3);
     let node = node.restart();
     let states: Vec<_> = (0..4).map(|id| node.engine.vbucket_state(id)).collect();
@@ -270,7 +292,7 @@ fn a_deletion_is_answered_when_it_is_durable() {
     node.activate(1);
     node.set(1, "k", "v");
     node.write();
-    node.engine.set_vbucket(1, VbucketState::Dead).unwrap();
+    node.engine.core.set_vbucket(1, VbucketState::Dead).unwrap();
     node.write();
     node.store.hold_commits(true);
     let delete = || node.engine.delete_vbucket(CLIENT, 1);
@@ -294,6 +316,7 @@ fn a_deletion_that_the_store_cannot_note_says_so_and_one_without_persistence_doe
     node.write();
     for vbucket in [1, 2] {
         node.engine
+            .core
             .set_vbucket(vbucket, VbucketState::Dead)
             .unwrap();
     }
@@ -318,7 +341,10 @@ fn a_replica_that_never_learned_an_id_begins_with_one_when_it_becomes_active() {
         let vbucket = node.engine.vbucket(4).unwrap();
         vbucket.with_log(crate::checkpoint::Log::open_id).get()
     };
-    node.engine.set_vbucket(4, VbucketState::Replica).unwrap();
+    node.engine
+        .core
+        .set_vbucket(4, VbucketState::Replica)
+        .unwrap();
     assert_eq!(open_id(), 0);
     node.activate(4);
     assert_eq!(open_id(), 1);

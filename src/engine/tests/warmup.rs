@@ -108,7 +108,7 @@ fn a_vbucket_keeps_loading_whatever_state_it_is_given() {
         VbucketState::Replica,
         VbucketState::Pending,
     ] {
-        node.engine.set_vbucket(1, state).unwrap();
+        node.engine.core.set_vbucket(1, state).unwrap();
         assert_eq!(node.engine.vbucket_state(1), Some(state));
     }
     check_waits(&node, 1);
@@ -125,7 +125,7 @@ fn a_vbucket_deleted_while_it_is_loading_never_gets_its_old_keys() {
     for again in [false, true] {
         let node = warming(filled(), 1);
         check_waits(&node, 1);
-        node.engine.set_vbucket(1, VbucketState::Dead).unwrap();
+        node.engine.core.set_vbucket(1, VbucketState::Dead).unwrap();
         node.engine.core.delete_vbucket(1).unwrap();
         node.host.wait(CLIENT);
         if again {

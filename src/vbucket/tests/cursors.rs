@@ -6,7 +6,7 @@ use super::{Node, hash, put, put_until, remove};
 use crate::checkpoint::{Begin, Log};
 use crate::settings::Family;
 use crate::types::{Seqno, VbucketState};
-use crate::vbucket::{Found, Vbucket};
+use crate::vbucket::{Arrival, Found, Vbucket};
 use crate::worker::Wake;
 
 fn fill(vbucket: &Vbucket, keys: std::ops::Range<u32>) {
@@ -90,7 +90,7 @@ fn a_cursor_goes_with_its_vbucket_and_the_slowest_when_it_is_dropped() {
     assert_eq!(read(vbucket, b"slow", begun.at), None);
     assert_eq!(vbucket.cursor_remaining(b"slow", begun.at), None);
     assert_eq!(node.shared.metrics.cursors_dropped.get(), 1);
-    vbucket.set_state(VbucketState::Dead);
+    vbucket.set_state(VbucketState::Dead, Arrival::Alone);
     drop(node.map.delete(vbucket));
     assert_eq!(read(vbucket, b"fast", upto), None);
     assert_eq!(vbucket.register_cursor(b"fast", Begin::Open), None);

@@ -1,20 +1,30 @@
-//! Every interleaving of a few short programs: two operators, a client, a delayed flush and the
-//! flusher on two keys.
+//! Every interleaving of a few short programs: operators, a master, a client, a delayed flush, the
+//! flusher and the housekeeper on three keys.
 //!
 //! A step is what happens under one hold of the locks (of one stripe and one log, or of all logs),
 //! so no schedule of real threads does anything that some schedule here does not do. The model is
 //! told the same steps, and after each of them the invariants of online-update.md are checked.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{NOW, Node, put, remove, value};
+use super::{NOW, Node, hash, item, put, remove, revert_all, value, with_others};
 use crate::checkpoint::Change;
-use crate::types::{CheckpointId, Seqno};
+use crate::types::{CheckpointId, Seqno, VbucketId, VbucketState};
+use crate::vbucket::update::begin_revert_in_steps;
 use crate::vbucket::{
-    Reader, Vbucket, begin_complete, begin_revert, complete_failed, completed, open_windows,
+    Arrival, Reader, Vbucket, Walk, begin_complete, begin_revert, complete_failed, completed,
+    open_windows,
 };
 
-const KEYS: [&[u8]; 2] = [b"a", b"b"];
+/// Vbuckets of the node: two that its operators command, and one whose window a master opens and
+/// ends.
+const VBUCKETS: usize = 3;
+const REPLICA: usize = 2;
+
+/// The last of them is the replica's.
+const KEYS: [&[u8]; 3] = [b"a", b"b", b"c"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
@@ -36,24 +46,39 @@ enum Step {
     Revert,
     TakeBack(usize),
     Reverted,
+    /// The same for the replica's window.
+    MasterStarts,
+    MasterReverts,
+    MasterReverted,
     Put(usize),
     Remove(usize),
     Read(usize),
     /// A `flush_all` of the first vbucket that is due at once, and who carries it out.
     Delay,
     Due,
+    FlushAll(usize),
     /// The flusher takes the right to commit and reads.
     Collect,
     /// It commits and moves the cursors.
     Flush,
+    /// An operator's commands on a vbucket; those that are refused end the program.
+    Retire(usize),
+    Delete(usize),
+    Create(usize),
+    Promote(usize),
+    /// The housekeeper finds flushed keys in a vbucket, and takes them out.
+    LookForFlushed(usize),
+    Sweep(usize),
 }
 
 use Step::{
-    Before, Bury, Collect, Commit, Complete, Completed, Delay, Due, Fail, Flush, Forget, Put, Read,
-    Remove, Reopen, Revert, Reverted, Start, TakeBack,
+    Before, Bury, Collect, Commit, Complete, Completed, Create, Delay, Delete, Due, Fail, Flush,
+    FlushAll, Forget, LookForFlushed, MasterReverted, MasterReverts, MasterStarts, Promote, Put,
+    Read, Remove, Reopen, Retire, Revert, Reverted, Start, Sweep, TakeBack,
 };
 
-type State = [Option<u64>; 2];
+type State = [Option<u64>; KEYS.len()];
+type Place = [u16; KEYS.len()];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -68,55 +93,94 @@ struct Model {
     state: State,
     /// Whether a flush of the first vbucket waits.
     waits: bool,
-    phase: Phase,
+    phase: [Phase; VBUCKETS],
     /// Every state that the store may have, by vbucket.
-    history: [Vec<State>; 2],
-    barrier: Option<[usize; 2]>,
-    accepted: [usize; 2],
+    history: [Vec<State>; VBUCKETS],
+    barrier: [Option<usize>; VBUCKETS],
+    accepted: [usize; VBUCKETS],
+}
+
+/// A COMPLETE or REVERT that is not through; the gate refuses every command.
+struct Job<'a> {
+    vbuckets: Vec<&'a Vbucket>,
+    completes: bool,
+    /// Vbuckets that came meanwhile.
+    joined: Vec<&'a Vbucket>,
 }
 
 struct World<'a> {
-    node: &'a Node,
+    node: &'a Arc<Node>,
     /// Which vbucket a key is in.
-    place: [u16; 2],
+    place: Place,
     model: Model,
     next: u64,
     /// Which program has the right to commit.
     right: Option<usize>,
-    /// A COMPLETE or REVERT is not through, and the gate refuses every command.
-    running: bool,
+    job: Option<Job<'a>>,
     collected: Vec<(Reader<'a>, Vec<Change>, Option<CheckpointId>)>,
     windows: Vec<Vec<Change>>,
+    /// Of which vbucket of that id the store has rows.
+    stored: [u64; VBUCKETS],
+    sweeps: bool,
 }
 
 impl<'a> World<'a> {
-    fn new(node: &'a Node, place: [u16; 2], on_disk: bool) -> Self {
+    fn new(node: &'a Arc<Node>, place: Place, on_disk: bool) -> Self {
+        let empty = || vec![State::default()];
         let mut world = Self {
             node,
             place,
             model: Model {
-                state: [None; 2],
+                state: State::default(),
                 waits: false,
-                phase: Phase::None,
-                history: [vec![[None; 2]], vec![[None; 2]]],
-                barrier: None,
-                accepted: [0; 2],
+                phase: [Phase::None; VBUCKETS],
+                history: [empty(), empty(), empty()],
+                barrier: [None; VBUCKETS],
+                accepted: [0; VBUCKETS],
             },
             next: 0,
             right: None,
-            running: false,
+            job: None,
             collected: Vec::new(),
             windows: Vec::new(),
+            stored: [0, 1, 2].map(|id| node.vbucket(id).incarnation()),
+            sweeps: false,
         };
+        world
+            .vbucket(REPLICA)
+            .set_state(VbucketState::Replica, Arrival::Alone)
+            .unwrap();
         world.run(2, Put(0));
+        world.run(2, Put(2));
         if on_disk {
             node.flush();
         }
+        world.run(2, MasterStarts);
+        world.run(2, Put(2));
         world
     }
 
-    fn all(&self) -> Vec<&'a Vbucket> {
-        self.node.vbuckets()
+    fn vbucket(&self, vbucket: usize) -> &'a Vbucket {
+        self.node.vbucket(u16::try_from(vbucket).unwrap())
+    }
+
+    fn exists(&self, vbucket: usize) -> bool {
+        let id = u16::try_from(vbucket).ok().and_then(VbucketId::new);
+        id.is_some_and(|id| self.node.map.get(id).is_some())
+    }
+
+    /// Those that an operator's commands act on, and that are in that phase.
+    fn commanded(&self, phase: Phase) -> Vec<&'a Vbucket> {
+        let wanted = |vbucket: &&Vbucket| {
+            vbucket.takes_commands() && self.model.phase[vbucket.id().index()] == phase
+        };
+        self.node.map.iter().filter(wanted).collect()
+    }
+
+    fn job(&self) -> Vec<&'a Vbucket> {
+        self.job
+            .as_ref()
+            .map_or_else(Vec::new, |job| job.vbuckets.clone())
     }
 
     /// Whether a program can take its next step now.
@@ -133,22 +197,86 @@ impl<'a> World<'a> {
         self.model.history[vbucket].push(self.model.state);
     }
 
-    /// All keys of the first vbucket go at once.
-    fn flushed(&mut self) {
-        for key in (0..KEYS.len()).filter(|&key| self.place[key] == 0) {
-            self.model.state[key] = None;
-        }
-        self.model.history[0].push(self.model.state);
+    /// All keys of a vbucket go at once.
+    fn flushed(&mut self, vbucket: usize) {
+        self.keys_of(vbucket)
+            .for_each(|key| self.model.state[key] = None);
+        self.model.history[vbucket].push(self.model.state);
     }
 
-    fn lengths(&self) -> [usize; 2] {
-        [0, 1].map(|vbucket| self.model.history[vbucket].len())
+    fn length(&self, vbucket: usize) -> usize {
+        self.model.history[vbucket].len()
+    }
+
+    fn keys_of(&self, vbucket: usize) -> impl Iterator<Item = usize> + use<> {
+        let place = self.place;
+        (0..KEYS.len()).filter(move |&key| usize::from(place[key]) == vbucket)
+    }
+
+    fn is_active(&self, key: usize) -> bool {
+        let id = VbucketId::new(self.place[key]).unwrap();
+        let vbucket = self.node.map.get(id);
+        vbucket.is_some_and(|vbucket| vbucket.state() == Some(VbucketState::Active))
     }
 
     /// Takes a step. False when it was refused.
     fn run(&mut self, program: usize, step: Step) -> bool {
         match step {
-            Put(key) => {
+            Put(_) | Remove(_) | FlushAll(_) | Delay | Due => self.write(step),
+            Read(key) => assert_eq!(self.read(key), self.model.state[key]),
+            Start | Complete | Revert => return self.command(step),
+            MasterStarts | MasterReverts | MasterReverted => self.master(step),
+            Collect => {
+                self.right = Some(program);
+                self.collect();
+            }
+            Flush => {
+                self.clear_stored();
+                for (reader, changes, closed) in std::mem::take(&mut self.collected) {
+                    if reader.incarnation() == reader.vbucket().incarnation() {
+                        self.node.write(reader.vbucket(), &changes);
+                    }
+                    reader.committed(closed, &changes);
+                }
+                self.right = None;
+            }
+            TakeBack(vbucket) => {
+                let vbucket = Some(vbucket).filter(|&vbucket| self.exists(vbucket));
+                if let Some(vbucket) = vbucket.map(|vbucket| self.vbucket(vbucket)) {
+                    vbucket.revert_some(Seqno::ZERO, &mut Vec::new(), &mut Vec::new());
+                }
+            }
+            Reverted => {
+                for vbucket in self.job() {
+                    drop(vbucket.reverted());
+                    self.model.phase[vbucket.id().index()] = Phase::None;
+                }
+                self.job = None;
+            }
+            Retire(_) | Delete(_) | Create(_) | Promote(_) => return self.arrange(step),
+            LookForFlushed(vbucket) => {
+                self.sweeps = self.exists(vbucket) && self.vbucket(vbucket).begin_sweep();
+            }
+            Sweep(vbucket) => {
+                let mut walk = Walk::default();
+                let goes_on = self.sweeps && self.exists(vbucket);
+                while goes_on && self.vbucket(vbucket).sweep_part(&mut walk).is_some() {}
+            }
+            _ => self.complete(program, step),
+        }
+        true
+    }
+
+    /// What a client does, or a master.
+    fn write(&mut self, step: Step) {
+        match step {
+            Put(key) if usize::from(self.place[key]) == REPLICA => {
+                self.next += 1;
+                let item = item(KEYS[key], self.next.to_string().as_bytes(), 0);
+                self.vbucket(REPLICA).replicate(&item).unwrap();
+                self.changed(key, Some(self.next));
+            }
+            Put(key) if self.is_active(key) => {
                 self.next += 1;
                 let text = self.next.to_string();
                 put(
@@ -158,108 +286,215 @@ impl<'a> World<'a> {
                 );
                 self.changed(key, Some(self.next));
             }
-            Remove(key) => {
+            Remove(key) if self.is_active(key) => {
                 let removed = remove(self.node.vbucket(self.place[key]), KEYS[key]).is_ok();
                 assert_eq!(removed, self.model.state[key].is_some());
                 if removed {
                     self.changed(key, None);
                 }
             }
-            Read(key) => assert_eq!(self.read(key), self.model.state[key]),
             Delay => {
-                self.node
-                    .vbucket(0)
-                    .delay_flush(self.node.host.unix(), None);
+                self.vbucket(0).delay_flush(self.node.host.unix(), None);
                 self.model.waits = true;
             }
             Due => {
-                let carried_out = self.node.vbucket(0).flush_if_due();
+                let carried_out = self.vbucket(0).flush_if_due();
                 assert_eq!(carried_out, std::mem::take(&mut self.model.waits));
                 if carried_out {
-                    self.flushed();
+                    self.flushed(0);
                 }
             }
-            Start | Complete | Revert => return self.command(step),
-            Collect => {
-                self.right = Some(program);
-                self.collect();
+            FlushAll(vbucket) if self.exists(vbucket) => {
+                self.vbucket(vbucket).flush_all();
+                self.flushed(vbucket);
             }
-            Flush => {
-                for (reader, changes, closed) in std::mem::take(&mut self.collected) {
-                    self.node.write(reader.vbucket(), &changes);
-                    reader.committed(closed, &changes);
-                }
-                self.right = None;
-            }
-            TakeBack(vbucket) => {
-                let vbucket = self.node.vbucket(u16::try_from(vbucket).unwrap());
-                vbucket.revert_some(Seqno::ZERO, &mut Vec::new(), &mut Vec::new());
-            }
-            Reverted => {
-                self.all()
-                    .iter()
-                    .for_each(|vbucket| drop(vbucket.reverted()));
-                self.node.shared.switch.turn_off();
-                self.model.phase = Phase::None;
-                self.running = false;
-            }
-            _ => self.complete(program, step),
+            // The client is sent elsewhere.
+            _ => {}
         }
-        true
     }
 
     fn command(&mut self, step: Step) -> bool {
-        if self.running {
+        if self.job.is_some() {
             return false;
         }
-        let all = self.all();
-        let (wanted, done) = match step {
-            Start => (Phase::None, open_windows(&all, NOW)),
-            Complete => (Phase::Open, begin_complete(&all, NOW)),
-            _ => (Phase::Open, begin_revert(&all, NOW)),
+        let vbuckets = match step {
+            Start if !self.commanded(Phase::Open).is_empty() => Vec::new(),
+            Start => self.commanded(Phase::None),
+            _ => self.commanded(Phase::Open),
         };
-        assert_eq!(
-            done,
-            self.model.phase == wanted,
-            "{step:?} in {:?}",
-            self.model.phase
-        );
-        if !done {
-            return false;
-        }
-        self.running = step != Start;
-        let lengths = self.lengths();
-        match step {
-            Start => {
-                self.model.phase = Phase::Open;
-                self.model.barrier = Some(lengths);
-            }
-            Complete => {
-                self.model.phase = Phase::Completing;
-                self.model.accepted = lengths;
-            }
-            _ => {
-                self.model.phase = Phase::Reverting;
-                // It came in the window, at the latest now.
-                self.model.waits = false;
-                let barrier = self.model.barrier.take().unwrap();
-                for (vbucket, barrier) in barrier.into_iter().enumerate() {
-                    let history = &mut self.model.history[vbucket];
-                    history.truncate(barrier);
-                    let at_start = *history.last().unwrap();
-                    for (key, before) in at_start.into_iter().enumerate() {
-                        if usize::from(self.place[key]) == vbucket {
-                            self.model.state[key] = before;
-                        }
-                    }
+        let done = match step {
+            _ if vbuckets.is_empty() => return false,
+            Start => open_windows(&vbuckets, NOW),
+            Complete => begin_complete(&vbuckets, NOW),
+            _ => self.begin_revert(&vbuckets),
+        };
+        assert!(done, "{step:?} in {:?}", self.model.phase);
+        for vbucket in &vbuckets {
+            let index = vbucket.id().index();
+            match step {
+                Start => self.opened(index),
+                Complete => {
+                    self.model.phase[index] = Phase::Completing;
+                    self.model.accepted[index] = self.length(index);
                 }
+                _ => self.taken_back(index),
             }
+        }
+        if step != Start {
+            self.job = Some(Job {
+                vbuckets,
+                completes: step == Complete,
+                joined: Vec::new(),
+            });
         }
         true
     }
 
+    /// While the vbuckets are being marked no reader sees any of it.
+    fn begin_revert(&self, vbuckets: &[&Vbucket]) -> bool {
+        let seen = || -> Vec<_> {
+            let keys = (0..KEYS.len()).filter(|&key| {
+                let ids = vbuckets.iter().map(|vbucket| vbucket.id().get());
+                ids.into_iter().any(|id| id == self.place[key])
+            });
+            keys.map(|key| self.glance(key)).collect()
+        };
+        let before = seen();
+        begin_revert_in_steps(vbuckets, NOW, &mut || assert_eq!(seen(), before))
+    }
+
+    /// What a reader makes of a key that it has found: which version, whether it is to be taken
+    /// back, and whether it was flushed.
+    fn glance(&self, key: usize) -> Option<(Seqno, bool, bool)> {
+        let vbucket = self.node.vbucket(self.place[key]);
+        let mut stripe = vbucket.table.lock(hash(KEYS[key]));
+        let slot = stripe.find(hash(KEYS[key]), KEYS[key])?;
+        let seqno = slot.seqno();
+        Some((seqno, vbucket.is_reverting(seqno), seqno < vbucket.floor()))
+    }
+
+    fn master(&mut self, step: Step) {
+        let vbucket = self.vbucket(REPLICA);
+        match step {
+            MasterStarts => {
+                assert!(open_windows(&[vbucket], NOW));
+                self.opened(REPLICA);
+            }
+            MasterReverts => {
+                assert!(begin_revert(&[vbucket], NOW));
+                self.taken_back(REPLICA);
+            }
+            _ => {
+                drop(vbucket.reverted());
+                self.model.phase[REPLICA] = Phase::None;
+            }
+        }
+    }
+
+    fn opened(&mut self, vbucket: usize) {
+        self.model.phase[vbucket] = Phase::Open;
+        self.model.barrier[vbucket] = Some(self.length(vbucket));
+    }
+
+    fn taken_back(&mut self, vbucket: usize) {
+        // What waited came in the window, at the latest now.
+        self.model.waits &= vbucket != 0;
+        self.model.phase[vbucket] = Phase::Reverting;
+        let barrier = self.model.barrier[vbucket].take().unwrap();
+        self.model.history[vbucket].truncate(barrier);
+        let at_start = *self.model.history[vbucket].last().unwrap();
+        for key in self.keys_of(vbucket) {
+            self.model.state[key] = at_start[key];
+        }
+    }
+
+    /// SET_VBUCKET and DEL_VBUCKET.
+    fn arrange(&mut self, step: Step) -> bool {
+        let completes = self.job.as_ref().is_some_and(|job| job.completes);
+        let open = self.job.is_none() && !self.commanded(Phase::Open).is_empty();
+        let arrival = if completes || open {
+            Arrival::Joins(NOW)
+        } else {
+            Arrival::Alone
+        };
+        let (Retire(index) | Delete(index) | Create(index) | Promote(index)) = step else {
+            unreachable!("{step:?}");
+        };
+        match step {
+            Retire(_) => {
+                let opened = self
+                    .vbucket(index)
+                    .set_state(VbucketState::Dead, Arrival::Alone);
+                assert_eq!(opened, Some(false));
+                return true;
+            }
+            Delete(_) => {
+                if self.vbucket(index).window_phase().is_some() {
+                    return false;
+                }
+                drop(self.node.map.delete(self.vbucket(index)));
+                self.keys_of(index)
+                    .for_each(|key| self.model.state[key] = None);
+                self.model.history[index] = vec![self.model.state];
+                return true;
+            }
+            _ => {}
+        }
+        // A client writes as soon as it can.
+        let node = Arc::clone(self.node);
+        let key = self.keys_of(index).next();
+        let written = Arc::new(AtomicBool::new(false));
+        let (wrote, number) = (Arc::clone(&written), self.next + 1);
+        let client = move || {
+            let id = VbucketId::new(u16::try_from(index).unwrap()).unwrap();
+            let Some((vbucket, key)) = node.map.get(id).zip(key) else {
+                return;
+            };
+            let active = vbucket.state() == Some(VbucketState::Active);
+            if active && !wrote.swap(true, Ordering::SeqCst) {
+                put(vbucket, KEYS[key], number.to_string().as_bytes());
+            }
+        };
+        let opened = with_others(client, || match step {
+            Create(_) => {
+                let vbucket = self.node.create_as(u16::try_from(index).unwrap(), arrival);
+                vbucket.window_phase().is_some()
+            }
+            _ => self
+                .vbucket(index)
+                .set_state(VbucketState::Active, arrival)
+                .unwrap(),
+        });
+        if opened {
+            self.opened(index);
+            if let Some(job) = self.job.as_mut() {
+                job.joined
+                    .push(self.node.vbucket(u16::try_from(index).unwrap()));
+            }
+        }
+        if let Some(key) = key.filter(|_| written.load(Ordering::SeqCst)) {
+            self.next += 1;
+            self.changed(key, Some(self.next));
+        }
+        true
+    }
+
+    /// The flusher begins a batch: rows of vbuckets that are gone go.
+    fn clear_stored(&mut self) {
+        for index in 0..VBUCKETS {
+            let now = self
+                .exists(index)
+                .then(|| self.vbucket(index).incarnation());
+            if now != Some(self.stored[index]) {
+                let gone = |at: u16| usize::from(at) == index;
+                self.node.disk.lock().retain(|(at, _), _| !gone(*at));
+                self.stored[index] = now.unwrap_or(0);
+            }
+        }
+    }
+
     fn collect(&mut self) {
-        for vbucket in self.all() {
+        for vbucket in self.node.vbuckets() {
             let mut reader = vbucket.reader();
             let (mut changes, mut closed) = (Vec::new(), None);
             while let Some(end) = reader.read(7, &mut changes) {
@@ -273,10 +508,11 @@ impl<'a> World<'a> {
     }
 
     fn complete(&mut self, program: usize, step: Step) {
-        let all = self.all();
+        let all = self.job();
         match step {
             Before => {
                 self.right = Some(program);
+                self.clear_stored();
                 self.node.flush();
             }
             Commit | Fail => {
@@ -289,46 +525,58 @@ impl<'a> World<'a> {
                     }
                     if step == Commit {
                         self.node.write(vbucket, &changes);
+                        let index = vbucket.id().index();
+                        self.model.barrier[index] = None;
+                        let accepted = self.model.accepted[index];
+                        self.model.history[index].drain(..accepted - 1);
                     }
                     self.windows.push(changes);
                 }
                 if step == Fail {
                     self.right = None;
-                } else {
-                    self.model.barrier = None;
-                    for vbucket in 0..2 {
-                        let accepted = self.model.accepted[vbucket];
-                        self.model.history[vbucket].drain(..accepted - 1);
-                    }
                 }
             }
             Completed => {
                 completed(&all);
-                self.model.phase = Phase::None;
+                for vbucket in &all {
+                    self.model.phase[vbucket.id().index()] = Phase::None;
+                }
             }
-            Forget(vbucket) => {
-                all[vbucket].forget_deletions(&self.windows[vbucket]);
-                if vbucket + 1 == all.len() {
-                    (self.right, self.running) = (None, false);
+            Forget(nth) => {
+                if let (Some(vbucket), Some(changes)) = (all.get(nth), self.windows.get(nth)) {
+                    vbucket.forget_deletions(changes);
+                }
+                if nth == 1 {
+                    for vbucket in self.job.take().unwrap().joined {
+                        vbucket.dissolve_window();
+                        self.model.phase[vbucket.id().index()] = Phase::None;
+                        self.model.barrier[vbucket.id().index()] = None;
+                    }
+                    self.right = None;
                 }
             }
             Reopen => {
                 complete_failed(&all);
-                self.model.phase = Phase::Open;
-            }
-            Bury(vbucket) => {
-                let mut after = Some(Seqno::ZERO);
-                while let Some(from) = after {
-                    after = all[vbucket].bury_duplicates(from, &mut Vec::new());
+                for vbucket in &all {
+                    self.model.phase[vbucket.id().index()] = Phase::Open;
                 }
-                self.running = vbucket + 1 < all.len();
+            }
+            Bury(nth) => {
+                let mut after = all.get(nth).map(|_| Seqno::ZERO);
+                while let Some(from) = after {
+                    after = all[nth].bury_duplicates(from, &mut Vec::new());
+                }
+                if nth == 1 {
+                    self.job = None;
+                }
             }
             _ => unreachable!("{step:?}"),
         }
     }
 
     fn read(&self, key: usize) -> Option<u64> {
-        let value = value(self.node, self.node.vbucket(self.place[key]), KEYS[key])?;
+        let id = VbucketId::new(self.place[key]).unwrap();
+        let value = value(self.node, self.node.map.get(id)?, KEYS[key])?;
         String::from_utf8(value).unwrap().parse().ok()
     }
 
@@ -337,15 +585,20 @@ impl<'a> World<'a> {
     fn check_store(&self) {
         let disk = self.node.disk.lock();
         for (vbucket, history) in self.model.history.iter().enumerate() {
-            let barrier = self.model.barrier.map_or(history.len(), |all| all[vbucket]);
+            let known = self
+                .exists(vbucket)
+                .then(|| self.vbucket(vbucket).incarnation());
+            if known != Some(self.stored[vbucket]) {
+                // The flusher's turn is still to come.
+                continue;
+            }
+            let barrier = self.model.barrier[vbucket].unwrap_or(history.len());
             let fits = |state: &State| {
-                (0..KEYS.len())
-                    .filter(|&key| usize::from(self.place[key]) == vbucket)
-                    .all(|key| {
-                        let at = (self.place[key], KEYS[key].to_vec());
-                        let text = disk.get(&at).map(|row| String::from_utf8_lossy(&row.value));
-                        text.map(|text| text.parse().unwrap()) == state[key]
-                    })
+                self.keys_of(vbucket).all(|key| {
+                    let at = (self.place[key], KEYS[key].to_vec());
+                    let text = disk.get(&at).map(|row| String::from_utf8_lossy(&row.value));
+                    text.map(|text| text.parse().unwrap()) == state[key]
+                })
             };
             assert!(
                 history[..barrier].iter().any(fits),
@@ -354,21 +607,38 @@ impl<'a> World<'a> {
         }
     }
 
+    /// The number of keys is right, also while keys are being taken back.
+    fn check_items(&self) {
+        for vbucket in self.node.map.iter() {
+            let index = vbucket.id().index();
+            if self.model.phase[index] == Phase::Reverting {
+                let keys = self.keys_of(index);
+                let items = keys.filter(|&key| self.model.state[key].is_some()).count();
+                assert_eq!(vbucket.items(), items, "vbucket {index}");
+            }
+        }
+    }
+
     /// At the end nothing is lost, in memory and, once it is written, in the store.
     fn check_end(&mut self) {
-        if self.model.phase == Phase::Open {
-            assert!(self.run(0, Revert) && self.run(0, TakeBack(0)) && self.run(0, TakeBack(1)));
-            self.run(0, Reverted);
+        for index in 0..VBUCKETS {
+            if self.model.phase[index] == Phase::Open {
+                let vbucket = self.vbucket(index);
+                assert!(begin_revert(&[vbucket], NOW));
+                self.taken_back(index);
+                revert_all(&[vbucket]);
+            }
         }
         for key in 0..KEYS.len() {
             assert_eq!(self.read(key), self.model.state[key], "at the end");
         }
+        self.clear_stored();
         self.node.flush();
         for history in &mut self.model.history {
             history.drain(..history.len() - 1);
         }
         self.check_store();
-        let items: usize = self.all().iter().map(|vbucket| vbucket.items()).sum();
+        let items: usize = self.node.map.iter().map(Vbucket::items).sum();
         assert_eq!(items, self.model.state.iter().flatten().count());
         assert_eq!(self.node.shared.metrics.defects.get(), 0);
     }
@@ -381,8 +651,8 @@ struct Choice {
 }
 
 /// Runs the programs once: by `choices`, behind them by the first program that can go on.
-fn execute(programs: &[&[Step]], place: [u16; 2], on_disk: bool, choices: &mut Vec<Choice>) {
-    let node = Node::new(2, false);
+fn execute(programs: &[&[Step]], place: Place, on_disk: bool, choices: &mut Vec<Choice>) {
+    let node = Arc::new(Node::new(3, false));
     let mut world = World::new(&node, place, on_disk);
     let mut left: Vec<&[Step]> = programs.to_vec();
     let mut trace = Trace(Vec::new());
@@ -412,6 +682,7 @@ fn execute(programs: &[&[Step]], place: [u16; 2], on_disk: bool, choices: &mut V
             left[program] = &[];
         }
         world.check_store();
+        world.check_items();
     }
     world.check_end();
 }
@@ -429,7 +700,7 @@ impl Drop for Trace {
 }
 
 /// Runs every schedule. Returns how many there were.
-fn explore(programs: &[&[Step]], place: [u16; 2], on_disk: bool) -> usize {
+fn explore(programs: &[&[Step]], place: Place, on_disk: bool) -> usize {
     let mut choices: Vec<Choice> = Vec::new();
     for count in 1.. {
         execute(programs, place, on_disk, &mut choices);
@@ -472,7 +743,7 @@ const CLIENTS: [&[Step]; 5] = [
 #[expect(clippy::print_stdout, reason = "how much was looked at")]
 fn every_interleaving_of_two_operators_a_client_and_the_flusher() {
     let mut counts = BTreeMap::new();
-    for place in [[0, 0], [0, 1]] {
+    for place in [[0, 0, 2], [0, 1, 2]] {
         for on_disk in [false, true] {
             for client in CLIENTS {
                 for (name, programs) in [
@@ -496,4 +767,54 @@ fn every_interleaving_of_two_operators_a_client_and_the_flusher() {
     let sum: usize = counts.values().sum();
     println!("{sum} schedules: {counts:#?}");
     assert!(sum > 100_000, "too few: {counts:?}");
+}
+
+const REPLICA_REVERTS: &[Step] = &[MasterReverts, TakeBack(2), MasterReverted];
+const FLUSHES_ALL: &[Step] = &[Put(1), FlushAll(1), FlushAll(0)];
+const REPLACES: &[Step] = &[Retire(1), Delete(1), Create(1), Put(1)];
+const PROMOTES: &[Step] = &[Retire(1), Promote(1), Put(1)];
+const SWEEPS: &[Step] = &[LookForFlushed(1), Sweep(1)];
+
+#[test]
+#[expect(clippy::print_stdout, reason = "how much was looked at")]
+fn every_interleaving_with_a_master_and_with_vbuckets_that_come_and_go() {
+    let mut counts = BTreeMap::new();
+    for (name, programs) in [
+        (
+            "REVERT, client, a replica's REVERT",
+            [REVERTS, CLIENTS[0], REPLICA_REVERTS],
+        ),
+        (
+            "REVERT, flush_all, a replica's REVERT",
+            [REVERTS, FLUSHES_ALL, REPLICA_REVERTS],
+        ),
+        ("REVERT, deletion, flusher", [REVERTS, REPLACES, FLUSHES]),
+        (
+            "COMPLETE, deletion, flusher",
+            [COMPLETES, REPLACES, FLUSHES],
+        ),
+        (
+            "failing COMPLETE, deletion, flusher",
+            [FAILS, REPLACES, FLUSHES],
+        ),
+        ("REVERT, promotion, flusher", [REVERTS, PROMOTES, FLUSHES]),
+        (
+            "COMPLETE, promotion, flusher",
+            [COMPLETES, PROMOTES, FLUSHES],
+        ),
+        (
+            "failing COMPLETE, promotion, flusher",
+            [FAILS, PROMOTES, FLUSHES],
+        ),
+        (
+            "flush_all, deletion, sweep",
+            [FLUSHES_ALL, REPLACES, SWEEPS],
+        ),
+        ("REVERT, flush_all, sweep", [REVERTS, FLUSHES_ALL, SWEEPS]),
+    ] {
+        *counts.entry(name).or_insert(0) += explore(&programs, [0, 1, 2], true);
+    }
+    let sum: usize = counts.values().sum();
+    println!("{sum} schedules: {counts:#?}");
+    assert!(sum > 40_000, "too few: {counts:?}");
 }

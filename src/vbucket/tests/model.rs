@@ -428,7 +428,6 @@ impl<'a> World<'a> {
         }
         while !self.revert_some() {}
         self.vbucket.reverted();
-        self.node.shared.switch.turn_off();
         self.held = None;
         assert_eq!(self.node.reverted(), self.counters);
         assert_eq!(self.vbucket.items(), self.state.len());

@@ -8,7 +8,7 @@ use std::thread;
 
 use parking_lot::Mutex;
 
-use super::{NOW, Node, hash, put, remove};
+use super::{NOW, Node, hash, put, remove, revert_all};
 use crate::error::Error;
 use crate::item::Item;
 use crate::vbucket::{Found, Vbucket, begin_complete, begin_revert, complete_failed, open_windows};
@@ -40,9 +40,11 @@ fn wait_until(mut is_so: impl FnMut() -> bool) {
     panic!("waited too long");
 }
 
+/// The window overwrites the key or flushes it.
 fn is_window_value(found: &Found) -> bool {
     match found {
         Found::Hit(item) => item.value().starts_with(b"inside"),
+        Found::Miss => true,
         _ => false,
     }
 }
@@ -50,53 +52,73 @@ fn is_window_value(found: &Found) -> bool {
 #[test]
 fn readers_see_a_revert_of_many_vbuckets_at_one_instant() {
     for round in 0..150 {
-        let node = Node::new(VBUCKETS, round % 2 == 0);
-        let all = node.vbuckets();
-        for vbucket in &all {
-            put(vbucket, KEY, b"before");
-        }
-        node.flush();
-        assert!(open_windows(&all, NOW));
-        for vbucket in &all {
-            put(vbucket, KEY, b"inside");
-        }
-        let (ready, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
-        let read = |backwards: bool, mutating: bool| {
-            let mut seen = Vec::new();
-            let mut last = false;
-            while !last {
-                last = stop.load(Ordering::SeqCst);
-                for index in 0..all.len() {
-                    let index = if backwards {
-                        all.len() - 1 - index
-                    } else {
-                        index
-                    };
-                    seen.push(if mutating {
-                        decide(all[index])
-                    } else {
-                        look(all[index])
-                    });
-                }
-                if seen.len() == all.len() {
-                    ready.fetch_add(1, Ordering::SeqCst);
-                }
-            }
-            let first = seen.iter().position(|inside| !inside).unwrap();
-            let again = seen[first..].iter().any(|inside| *inside);
-            assert!(!again, "a window value after the revert was seen");
-            assert!(first >= all.len(), "reverted before the command");
-        };
-        thread::scope(|scope| {
-            scope.spawn(|| read(false, false));
-            scope.spawn(|| read(true, false));
-            scope.spawn(|| read(true, true));
-            wait_until(|| ready.load(Ordering::SeqCst) == 3);
-            assert!(begin_revert(&all, NOW));
-            node.revert_all(&all);
-            stop.store(true, Ordering::SeqCst);
-        });
+        readers_see_one_instant(round, VBUCKETS);
     }
+}
+
+/// As the window of a replica, which its master ends, beside those of the node's operator.
+#[test]
+fn a_revert_that_runs_already_leaves_the_next_one_its_instant() {
+    for round in 0..150 {
+        readers_see_one_instant(round, VBUCKETS + 1);
+    }
+}
+
+/// Reverts the first vbuckets at once, while the windows of the others are being reverted already.
+fn readers_see_one_instant(round: u16, count: u16) {
+    let node = Node::new(count, round.is_multiple_of(2));
+    let every = node.vbuckets();
+    let (all, others) = every.split_at(usize::from(VBUCKETS));
+    assert!(open_windows(others, NOW));
+    assert_eq!(begin_revert(others, NOW), count > VBUCKETS);
+    for vbucket in all {
+        put(vbucket, KEY, b"before");
+    }
+    node.flush();
+    assert!(open_windows(all, NOW));
+    for vbucket in all {
+        if round % 4 < 2 {
+            put(vbucket, KEY, b"inside");
+        } else {
+            vbucket.flush_all();
+        }
+    }
+    let (ready, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let read = |backwards: bool, mutating: bool| {
+        let mut seen = Vec::new();
+        let mut last = false;
+        while !last {
+            last = stop.load(Ordering::SeqCst);
+            for index in 0..all.len() {
+                let index = if backwards {
+                    all.len() - 1 - index
+                } else {
+                    index
+                };
+                seen.push(if mutating {
+                    decide(all[index])
+                } else {
+                    look(all[index])
+                });
+            }
+            if seen.len() == all.len() {
+                ready.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+        let first = seen.iter().position(|inside| !inside).unwrap();
+        let again = seen[first..].iter().any(|inside| *inside);
+        assert!(!again, "a window value after the revert was seen");
+        assert!(first >= all.len(), "reverted before the command");
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| read(false, false));
+        scope.spawn(|| read(true, false));
+        scope.spawn(|| read(true, true));
+        wait_until(|| ready.load(Ordering::SeqCst) == 3);
+        assert!(begin_revert(all, NOW));
+        revert_all(all);
+        stop.store(true, Ordering::SeqCst);
+    });
 }
 
 fn look(vbucket: &Vbucket) -> bool {
@@ -107,7 +129,7 @@ fn look(vbucket: &Vbucket) -> bool {
 fn decide(vbucket: &Vbucket) -> bool {
     let mut inside = false;
     let result = vbucket.mutate(hash(KEY), KEY, &mut |present| {
-        inside = present.is_some_and(|item: &Item| item.value().starts_with(b"inside"));
+        inside = present.is_none_or(|item: &Item| item.value().starts_with(b"inside"));
         Err(Error::Exists)
     });
     assert_eq!(result, Err(Error::Exists));
@@ -151,7 +173,7 @@ fn what_a_revert_leaves_is_a_prefix_of_the_writes_over_all_vbuckets() {
             start.clone().any(|length| found == prefix(length)),
             "{start:?}: {found:?}"
         );
-        node.revert_all(&all);
+        revert_all(&all);
         let found: Vec<usize> = all.iter().map(|vbucket| number(&node, vbucket)).collect();
         assert!(
             start.clone().any(|length| found == prefix(length)),
@@ -349,7 +371,7 @@ fn every_thread_finds_its_own_writes_as_the_windows_left_them() {
             if round % 3 != 1 {
                 let ends = around(&workers, || assert!(begin_revert(&all, NOW)));
                 cuts = Some(Cuts { starts, ends });
-                node.revert_all(&all);
+                revert_all(&all);
             }
             progress(&workers, 5);
             stop.store(true, Ordering::SeqCst);
@@ -411,7 +433,7 @@ fn counting_keys_while_flushes_come_and_go_leaves_the_count_exact() {
             remove(vbucket, b"0").unwrap();
             if reverted {
                 assert!(begin_revert(&[vbucket], NOW));
-                node.revert_all(&[vbucket]);
+                revert_all(&[vbucket]);
                 assert_eq!(vbucket.items(), 64);
             }
         }

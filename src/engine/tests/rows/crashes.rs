@@ -46,7 +46,7 @@ fn a3_a_revert_while_the_flusher_is_busy_or_patient_loses_nothing() {
             node.host
                 .until("the flusher commits", || node.store.held() > 0);
         }
-        node.start().unwrap();
+        node.begin_start();
         for key in 0..2_000 {
             node.set(0, &key.to_string(), "inside");
         }
@@ -101,7 +101,7 @@ fn a6_a_vbucket_is_not_reset_inside_its_window() {
     node.set(1, "k", "before");
     node.start().unwrap();
     node.set(1, "k", "inside");
-    node.engine.set_vbucket(1, VbucketState::Dead).unwrap();
+    node.engine.core.set_vbucket(1, VbucketState::Dead).unwrap();
     assert_eq!(
         node.engine.core.delete_vbucket(1),
         Err(VbucketError::InWindow)
@@ -109,7 +109,7 @@ fn a6_a_vbucket_is_not_reset_inside_its_window() {
     node.activate(1);
     assert_eq!(node.get(1, "k").as_deref(), Some("inside"));
     assert_eq!(node.revert(), Ok(()));
-    node.engine.set_vbucket(1, VbucketState::Dead).unwrap();
+    node.engine.core.set_vbucket(1, VbucketState::Dead).unwrap();
     assert_eq!(node.engine.core.delete_vbucket(1), Ok(()));
     node.activate(1);
     assert!(node.engine.vbucket(1).unwrap().window_phase().is_none());

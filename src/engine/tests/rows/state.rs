@@ -28,7 +28,7 @@ fn e2_a_vbucket_that_was_dead_meanwhile_can_be_decided() {
         node.write();
         node.start().unwrap();
         node.set(1, "k", "inside");
-        node.engine.set_vbucket(1, VbucketState::Dead).unwrap();
+        node.engine.core.set_vbucket(1, VbucketState::Dead).unwrap();
         assert_eq!(node.complete(), Ok(()));
         node.activate(1);
         assert_eq!(node.state(), UpdateState::Open);
@@ -48,7 +48,7 @@ fn e3_a_vbucket_that_was_dead_at_start_joins() {
     for completes in [false, true] {
         let node = Node::with_vbuckets(2);
         node.set(1, "k", "before");
-        node.engine.set_vbucket(1, VbucketState::Dead).unwrap();
+        node.engine.core.set_vbucket(1, VbucketState::Dead).unwrap();
         node.start().unwrap();
         node.activate(1);
         node.set(1, "k", "inside");
@@ -87,7 +87,10 @@ fn e4_a_refusal_is_of_the_whole_and_says_why() {
 fn e5_a_command_takes_all_vbuckets_or_none() {
     let node = Node::with_vbuckets(3);
     node.start().unwrap();
-    node.engine.set_vbucket(2, VbucketState::Replica).unwrap();
+    node.engine
+        .core
+        .set_vbucket(2, VbucketState::Replica)
+        .unwrap();
     assert_eq!(node.complete(), Ok(()));
     // One that still has its window: START opens none on the others.
     node.activate(2);

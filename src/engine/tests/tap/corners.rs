@@ -184,7 +184,10 @@ fn a_batch_that_is_being_read_ends_where_a_backfill_begins() {
 #[test]
 fn a_window_that_a_master_opens_while_complete_writes_is_lost_by_a_crash() {
     let node = Node::with("max_txn_size=1;chk_max_items=100");
-    node.engine.set_vbucket(1, VbucketState::Replica).unwrap();
+    node.engine
+        .core
+        .set_vbucket(1, VbucketState::Replica)
+        .unwrap();
     node.write();
     node.engine.set_persistence(false);
     for key in 0..300 {

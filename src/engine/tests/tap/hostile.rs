@@ -90,7 +90,7 @@ fn play(seed: u64) {
             2 => {
                 let state = [VbucketState::Replica, VbucketState::Active];
                 let state = state[usize::from(random.below(2) == 0)];
-                node.engine.set_vbucket(0, state).unwrap();
+                node.engine.core.set_vbucket(0, state).unwrap();
             }
             3 if step % 7 == 0 => node = node.crash_after_a_write(),
             _ => {}
@@ -98,7 +98,7 @@ fn play(seed: u64) {
     }
     let states = [VbucketState::Dead, VbucketState::Active];
     for state in states {
-        node.engine.set_vbucket(0, state).unwrap();
+        node.engine.core.set_vbucket(0, state).unwrap();
     }
     if phase(&node).is_some() {
         node.decide(seed.is_multiple_of(2)).unwrap();

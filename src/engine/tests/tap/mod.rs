@@ -82,7 +82,7 @@ pub(super) fn cookie() -> Cookie {
 /// A node whose vbucket 0 has a state that is not active.
 pub(super) fn node_in(state: VbucketState, config: &str) -> Node {
     let node = Node::with(&format!("vb0=false;{config}"));
-    node.engine.set_vbucket(0, state).unwrap();
+    node.engine.core.set_vbucket(0, state).unwrap();
     node
 }
 

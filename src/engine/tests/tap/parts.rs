@@ -235,7 +235,7 @@ fn chains_with_parts_agree_whatever_happens() {
             if !chain.links[0].closed {
                 chain.links[0].disconnect(a, Some(b));
             }
-            b.engine.set_vbucket(0, VbucketState::Active).unwrap();
+            b.engine.core.set_vbucket(0, VbucketState::Active).unwrap();
             b.set(0, "k1", "promoted");
             b.decide(chain.random.below(2) == 0).unwrap();
             chain.settle(1);

@@ -35,7 +35,10 @@ fn a_dump_is_the_state_and_then_the_end() {
     (0..3).for_each(|vbucket| {
         node.set(vbucket, "k", "v");
     });
-    node.engine.set_vbucket(1, VbucketState::Replica).unwrap();
+    node.engine
+        .core
+        .set_vbucket(1, VbucketState::Replica)
+        .unwrap();
     let mut link = Link::connect(&node, "dump", DUMP, &[]).unwrap();
     assert!(!has_cursor(&node, "dump"));
     link.run(&node, None);
@@ -213,8 +216,9 @@ fn numbers_begin_where_they_are_configured_to_and_skip_zero() {
 #[test]
 fn without_acknowledgements_there_are_no_flags_and_no_numbers() {
     let node = Node::new();
+    node.store.hold_commits(true);
     node.set(0, "a", "1");
-    node.start().unwrap();
+    node.begin_start();
     let mut link = Link::connect(&node, "n", BACKFILL | CHECKPOINTS, &ALL).unwrap();
     link.run(&node, None);
     let texts = link.texts();
@@ -382,7 +386,11 @@ fn a_lost_cursor_means_the_whole_state_again() {
 #[test]
 fn a_reset_of_the_chain_gives_every_replica_the_whole_state() {
     let (node, other) = (Node::with_vbuckets(2), replica());
-    other.engine.set_vbucket(1, VbucketState::Replica).unwrap();
+    other
+        .engine
+        .core
+        .set_vbucket(1, VbucketState::Replica)
+        .unwrap();
     node.set(0, "a", "1");
     node.set(1, "b", "1");
     let mut link = Link::connect(&node, "replica", BACKFILL | ACK | CHECKPOINTS, &ALL).unwrap();
@@ -446,11 +454,15 @@ fn a_backfill_queues_no_more_than_its_bound_and_goes_on() {
 #[test]
 fn a_vbucket_that_is_deleted_while_it_is_streamed_ends_there_only() {
     let (node, other) = (Node::with_vbuckets(2), replica());
-    other.engine.set_vbucket(1, VbucketState::Replica).unwrap();
+    other
+        .engine
+        .core
+        .set_vbucket(1, VbucketState::Replica)
+        .unwrap();
     let mut link = Link::connect(&node, "n", BACKFILL | ACK, &ALL).unwrap();
     link.settle(&node, &other);
     node.set(1, "k", "v");
-    node.engine.set_vbucket(1, VbucketState::Dead).unwrap();
+    node.engine.core.set_vbucket(1, VbucketState::Dead).unwrap();
     node.engine.core.delete_vbucket(1).unwrap();
     node.set(0, "a", "1");
     link.settle(&node, &other);

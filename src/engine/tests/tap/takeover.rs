@@ -104,7 +104,7 @@ fn a_takeover_of_what_is_deleted_ends() {
     let mut link = take(&old);
     link.answers = false;
     link.pump(&old, Some(&new));
-    old.engine.set_vbucket(0, VbucketState::Dead).unwrap();
+    old.engine.core.set_vbucket(0, VbucketState::Dead).unwrap();
     old.engine.core.delete_vbucket(0).unwrap();
     link.answer_late(&old);
     link.pump(&old, Some(&new));
@@ -335,10 +335,10 @@ fn what_may_have_been_taken_over_can_be_deleted_or_taken_back_with_its_window() 
         new.complete().unwrap();
         if deletes {
             // That it is dead may be said again: engine-replicate does.
-            old.engine.set_vbucket(0, VbucketState::Dead).unwrap();
+            old.engine.core.set_vbucket(0, VbucketState::Dead).unwrap();
             assert_eq!(old.engine.core.delete_vbucket(0), Ok(()));
             let old = old.crash_after_a_write();
-            assert!(super::contents(&old).is_empty());
+            assert_eq!(old.engine.vbucket_state(0), None);
             assert_eq!(old.last_outcome(), "reverted");
         } else {
             new.set(0, "k", "after");

@@ -601,7 +601,11 @@ fn a_promoted_replica_takes_the_ordinary_commands() {
         assert_eq!(replica.get(0, "gone").is_some(), !completes);
         assert_eq!(replica.get(0, "new").is_some(), completes);
         // The other one becomes its replica, whatever it thinks of the window.
-        master.engine.set_vbucket(0, VbucketState::Replica).unwrap();
+        master
+            .engine
+            .core
+            .set_vbucket(0, VbucketState::Replica)
+            .unwrap();
         let mut back = Link::backfill(&replica);
         back.settle(&replica, &master);
         assert_same(&replica, &master);

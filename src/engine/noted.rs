@@ -1,0 +1,163 @@
+//! Who waits until the store has noted something: that a vbucket has another state or is gone, or
+//! that an online update is open.
+//!
+//! What is asked for takes effect at once; only its answer waits. A thread of its own writes it,
+//! because a COMPLETE may have the right to commit for long, and nothing else is to wait for that.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+
+use super::Core;
+use super::answers::Answers;
+use super::replica::Reverted;
+use super::update::StartNumber;
+use super::vbuckets::{Outcome, VbucketError};
+use crate::flusher::Round;
+use crate::host::{BlockedCookie, Cookie, LogLevel};
+use crate::types::VbucketId;
+use crate::worker::{Signal, Wake};
+
+/// One of them.
+#[derive(Debug)]
+pub(super) enum Waiter {
+    /// A client of START.
+    Start(BlockedCookie, StartNumber),
+    /// A client of SET_VBUCKET or DEL_VBUCKET.
+    Vbucket(BlockedCookie, VbucketId),
+    /// A stream that has made a vbucket active here.
+    Taken(BlockedCookie, u16),
+    /// A stream whose client is to have the vbucket, which is dead here.
+    HandOver(Cookie, VbucketId),
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Noted {
+    // Guards who waits. Lock order: last.
+    waiting: Mutex<Vec<Waiter>>,
+    signal: Arc<Signal>,
+    /// The thread has died: nobody is to wait for it any more.
+    dead: AtomicBool,
+    /// Results of SET_VBUCKET and DEL_VBUCKET.
+    pub(super) vbuckets: Answers<Outcome>,
+}
+
+impl Noted {
+    /// Wakes the thread.
+    pub(super) fn signal(&self) -> &Arc<Signal> {
+        &self.signal
+    }
+
+    /// Whether the thread has died.
+    pub(super) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Acquire)
+    }
+}
+
+impl Core {
+    /// Whether an answer has to wait for the store: there is one, and it is written at present.
+    pub(super) fn is_noted(&self) -> bool {
+        self.persister.keeps_values() && !self.persister.is_stopped()
+    }
+
+    /// The same, and somebody who writes it.
+    pub(super) fn waits_for_notes(&self) -> bool {
+        self.is_noted() && !self.noted.is_dead()
+    }
+
+    /// Lets somebody go on when the store has noted what has been asked for by now.
+    pub(super) fn when_noted(&self, waits: Waiter) {
+        self.noted.waiting.lock().push(waits);
+        self.noted.signal.wake();
+    }
+
+    /// Has the store note what those wait for who wait now, and lets them go on.
+    fn note(&self) {
+        let waiting = self.noted.waiting.lock();
+        if waiting.is_empty() {
+            return;
+        }
+        // They are taken out when they have their answers: should this thread die, they get one.
+        let count = waiting.len();
+        drop(waiting);
+        let result = self.persister.round_synced();
+        if result.as_ref().is_ok_and(|round| *round == Round::More) {
+            // What they asked for is written; what there is besides is the flusher's.
+            self.changed_at_once();
+        }
+        let error = result.err().map(|error| error.to_string());
+        let waiting: Vec<Waiter> = self.noted.waiting.lock().drain(..count).collect();
+        for waits in waiting {
+            self.let_go_on(waits, error.as_deref());
+        }
+        self.house.wake();
+    }
+
+    fn let_go_on(&self, waits: Waiter, error: Option<&str>) {
+        match waits {
+            Waiter::Start(cookie, number) => self.answer_start(cookie, number, error),
+            Waiter::Vbucket(cookie, id) => {
+                let outcome = error.map_or(Ok(()), |error| {
+                    let text = format!(
+                        "vbucket {id} was set or deleted, but the store has it as it was before: \
+                         {error}"
+                    );
+                    self.host.log(LogLevel::Warning, &text);
+                    Err(VbucketError::Unwritten)
+                });
+                self.noted.vbuckets.put(cookie.cookie(), outcome);
+                self.host.notify(cookie);
+            }
+            Waiter::Taken(cookie, id) => {
+                if let Some(error) = error {
+                    let text = format!(
+                        "vbucket {id} was taken over from another node, but the store cannot note \
+                         that it is active here: {error}"
+                    );
+                    self.host.log(LogLevel::Warning, &text);
+                }
+                let answers = &self.replication.reverted;
+                answers.put(cookie.cookie(), Reverted::Done);
+                self.host.notify(cookie);
+            }
+            // A node that cannot write is one to take vbuckets from: it goes on all the same.
+            Waiter::HandOver(cookie, id) => {
+                let stopped = self
+                    .persister
+                    .is_stopped()
+                    .then_some("persistence is stopped");
+                if let Some(cause) = error.or(stopped) {
+                    let text = format!(
+                        "vbucket {id} goes to another node, but the store still has it as active \
+                         here ({cause}): before a restart make sure that the store can be \
+                         written, or make it dead after it"
+                    );
+                    self.host.log(LogLevel::Warning, &text);
+                }
+                self.streams.noted_dead(cookie, id);
+            }
+        }
+    }
+
+    /// The thread has died: those who wait are told, and nobody waits for it from now on.
+    pub(super) fn noted_died(&self, cause: &str) {
+        self.noted.dead.store(true, Ordering::Release);
+        let waiting = std::mem::take(&mut *self.noted.waiting.lock());
+        for waits in waiting {
+            self.let_go_on(waits, Some(cause));
+        }
+    }
+}
+
+/// The thread. Who waits when it is to stop still gets an answer.
+pub(super) fn run(core: &Core, signal: &Signal) {
+    loop {
+        let wake = signal.wait(None);
+        core.note();
+        if wake == Wake::Stop {
+            return;
+        }
+    }
+}

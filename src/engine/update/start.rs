@@ -1,0 +1,126 @@
+//! START, whose windows open at once and whose answer waits until the store has noted it; and what
+//! becomes of who waits when a thread dies.
+
+use super::{
+    Core, DEAD, IS_OPEN, NO_IDS, NO_VBUCKET, Outcome, RUNNING, UpdateError, replica::Reverted,
+};
+use crate::engine::noted::Waiter;
+use crate::error::{Error, Result};
+use crate::host::{BlockedCookie, Cookie, LogLevel};
+use crate::store::WindowRecord;
+use crate::vbucket::{Vbucket, open_windows};
+
+/// Tells one START from another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::engine) struct StartNumber(u64);
+
+impl Core {
+    /// START: the first call opens the windows and, if the store is to note that, returns
+    /// `WouldBlock`; the second one, after the notification, returns how it went.
+    pub(super) fn start_update(&self, cookie: Cookie) -> Result<Outcome> {
+        if let Some(outcome) = self.updates.starts.take(cookie) {
+            return Ok(outcome);
+        }
+        let number = match self.open_update() {
+            Ok(number) => number,
+            Err(error) => return Ok(Err(error)),
+        };
+        // What lies before the barrier does not wait for its age.
+        if !self.is_noted() {
+            self.changed_at_once();
+            return Ok(Ok(()));
+        }
+        self.changed();
+        self.when_noted(Waiter::Start(self.updates.starts.expect(cookie), number));
+        Err(Error::WouldBlock)
+    }
+
+    fn open_update(&self) -> std::result::Result<StartNumber, UpdateError> {
+        let mut gate = self.updates.gate.lock();
+        if gate.dead || self.noted.is_dead() || self.persister.is_dead() {
+            return Err(UpdateError::Failed(DEAD.to_owned()));
+        }
+        if gate.running.is_some() {
+            return Err(UpdateError::Unsupported(RUNNING));
+        }
+        let vbuckets = self.commanded();
+        if vbuckets.is_empty() {
+            return Err(UpdateError::Unsupported(NO_VBUCKET));
+        }
+        if !open_windows(&vbuckets, self.host.monotonic()) {
+            let open = |vbucket: &&Vbucket| vbucket.window_phase().is_some();
+            return Err(if vbuckets.iter().any(open) {
+                UpdateError::Unsupported(IS_OPEN)
+            } else {
+                UpdateError::Failed(NO_IDS.to_owned())
+            });
+        }
+        self.persister.want_window(WindowRecord::Open);
+        gate.started.0 += 1;
+        Ok(gate.started)
+    }
+
+    /// The store has noted a START, or cannot.
+    pub(in crate::engine) fn answer_start(
+        &self,
+        cookie: BlockedCookie,
+        number: StartNumber,
+        error: Option<&str>,
+    ) {
+        let outcome = error.map_or(Ok(()), |cause| Err(self.start_failed(number, cause)));
+        self.updates.starts.put(cookie.cookie(), outcome);
+        self.host.notify(cookie);
+    }
+
+    /// A window that a crash would not tell of is not to stay open: what was written in it becomes
+    /// ordinary changes, unless a COMPLETE or REVERT of meanwhile decides.
+    fn start_failed(&self, number: StartNumber, cause: &str) -> UpdateError {
+        let closed = {
+            let gate = self.updates.gate.lock();
+            let ours = gate.started == number && gate.running.is_none();
+            let windows: Vec<&Vbucket> = if ours { self.open() } else { Vec::new() };
+            for vbucket in windows.iter().filter(|vbucket| vbucket.has_own_window()) {
+                vbucket.dissolve_window();
+            }
+            if !windows.is_empty() {
+                let record = self.record_now(gate.last);
+                self.persister.want_window(record);
+            }
+            !windows.is_empty()
+        };
+        let now = if closed {
+            "no online update is open, and what was written since is kept: remove the cause and \
+             send START again"
+        } else {
+            "but a COMPLETE or REVERT has been sent since, which has an answer of its own"
+        };
+        let text = format!("START could not be recorded in the store: {cause}; {now}");
+        self.host.log(LogLevel::Warning, &text);
+        // The marks leave, and the cursors go on.
+        self.changed();
+        UpdateError::Failed(text)
+    }
+
+    /// The thread of COMPLETE and REVERT has died: who waits for it is told, and nothing is begun
+    /// any more.
+    pub(in crate::engine) fn updates_died(&self) {
+        let (owed, replicas) = {
+            let mut gate = self.updates.gate.lock();
+            gate.dead = true;
+            gate.queued = None;
+            (gate.owed.take(), std::mem::take(&mut gate.replicas))
+        };
+        if let Some(cookie) = owed {
+            let outcome = Err(UpdateError::Failed(DEAD.to_owned()));
+            self.updates.results.put(cookie.cookie(), outcome);
+            self.host.notify(cookie);
+        }
+        for (cookie, _) in replicas.into_iter().filter_map(|revert| revert.waits) {
+            // The message comes again, and finds that it cannot be done.
+            self.replication
+                .reverted
+                .put(cookie.cookie(), Reverted::GoOn);
+            self.host.notify(cookie);
+        }
+    }
+}
