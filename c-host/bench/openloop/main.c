@@ -244,5 +244,6 @@ int main(int argc, char **argv) {
         samples_write(file, samples);
         must_close(file, options.samples);
     }
+    samples_free(samples);
     return EXIT_SUCCESS;
 }
