@@ -89,7 +89,7 @@ struct Queue {
     /// Oldest first; they go after the fetches.
     jobs: VecDeque<Job>,
     /// Who waits for what. A version under way stays here until it is in place.
-    waiting: HashMap<Version, Vec<BlockedCookie>>,
+    waiting: HashMap<Version, HashMap<Cookie, BlockedCookie>>,
     served: Served,
     /// Clients whose last fetch failed, and what it was for.
     failed: HashMap<Cookie, Version>,
@@ -152,12 +152,14 @@ impl Fetcher {
         if let Some(full) = served.filter(|full| full.meta() == item.meta()) {
             return Ok(full);
         }
-        let cookie = BlockedCookie::new(cookie);
         if let Some(waiting) = queue.waiting.get_mut(&version) {
-            waiting.push(cookie);
+            // A host may repeat a call before it is notified: a client waits once.
+            let blocked = || BlockedCookie::new(cookie);
+            waiting.entry(cookie).or_insert_with(blocked);
             return Err(Error::WouldBlock);
         }
-        queue.waiting.insert(version.clone(), vec![cookie]);
+        let waiting = HashMap::from([(cookie, BlockedCookie::new(cookie))]);
+        queue.waiting.insert(version.clone(), waiting);
         queue.wanted.push_back(Wanted {
             version,
             item,
@@ -302,12 +304,12 @@ impl Fetcher {
             let mut queue = self.queue.lock();
             let waiting = queue.waiting.remove(version).unwrap_or_default();
             if !found {
-                let failed = waiting.iter().map(|it| (it.cookie(), version.clone()));
+                let failed = waiting.keys().map(|cookie| (*cookie, version.clone()));
                 queue.failed.extend(failed);
             }
             waiting
         };
-        for cookie in waiting {
+        for cookie in waiting.into_values() {
             self.shared.host.notify(cookie);
         }
     }

@@ -1,6 +1,8 @@
 //! Clients that wait for a pending vbucket, or for one whose keys are not loaded yet. They wait
-//! until its state changes or they are, however long.
+//! until its state changes or they are, however long. A client waits once, however often its host
+//! repeats the call: a connection with a stream is woken for that, too.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -23,7 +25,7 @@ struct Client {
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     // Guards the clients. Lock order: last.
-    clients: Mutex<Vec<Client>>,
+    clients: Mutex<HashMap<Cookie, Client>>,
 }
 
 impl Waiting {
@@ -32,29 +34,38 @@ impl Waiting {
         self.clients.lock().len()
     }
 
-    fn add(&self, client: Client) -> usize {
+    /// Adds a client; returns how many there are then, or `None` if it waits already.
+    fn add(&self, cookie: Cookie, vbucket: VbucketId, since: Duration) -> Option<usize> {
         let mut clients = self.clients.lock();
-        clients.push(client);
-        clients.len()
+        if let Some(client) = clients.get_mut(&cookie) {
+            client.vbucket = vbucket;
+            return None;
+        }
+        let client = Client {
+            vbucket,
+            since,
+            cookie: BlockedCookie::new(cookie),
+        };
+        clients.insert(cookie, client);
+        Some(clients.len())
     }
 
     fn take(&self, is_wanted: impl Fn(&Client) -> bool) -> Vec<Client> {
         let mut clients = self.clients.lock();
-        clients.extract_if(.., |client| is_wanted(client)).collect()
+        let taken = clients.extract_if(|_, client| is_wanted(client));
+        taken.map(|(_, client)| client).collect()
     }
 }
 
 impl Core {
     /// Parks a client until the vbucket's state changes or its keys are loaded.
     pub(super) fn wait_for(&self, vbucket: &Vbucket, cookie: Cookie) -> Error {
-        let count = self.waiting.add(Client {
-            vbucket: vbucket.id(),
-            since: self.host.monotonic(),
-            cookie: BlockedCookie::new(cookie),
-        });
-        let metrics = &self.shared.metrics;
-        metrics.pending_ops_total.add(1);
-        metrics.pending_ops_max.raise(count as u64);
+        let now = self.host.monotonic();
+        if let Some(count) = self.waiting.add(cookie, vbucket.id(), now) {
+            let metrics = &self.shared.metrics;
+            metrics.pending_ops_total.add(1);
+            metrics.pending_ops_max.raise(count as u64);
+        }
         if vbucket.is_poisoned() || vbucket.access() != Access::Waits {
             // It changed meanwhile, and the one who changed it may not have seen this client.
             self.resume_waiting(vbucket.id());
@@ -64,11 +75,8 @@ impl Core {
 
     /// The same for a TAP peer, which writes in any state.
     pub(super) fn wait_until_loaded(&self, vbucket: &Vbucket, cookie: Cookie) -> Error {
-        self.waiting.add(Client {
-            vbucket: vbucket.id(),
-            since: self.host.monotonic(),
-            cookie: BlockedCookie::new(cookie),
-        });
+        self.waiting
+            .add(cookie, vbucket.id(), self.host.monotonic());
         if !vbucket.is_loading() || vbucket.is_poisoned() {
             self.resume_waiting(vbucket.id());
         }

@@ -2,7 +2,8 @@
 //!
 //! A lock belongs to a version: taking it makes a new version, whose CAS is the key to the lock,
 //! and whatever replaces that version ends it, a REVERT among them. It lasts by a clock that is not
-//! set back.
+//! set back. It belongs to the active vbucket: all of them end when that becomes something else,
+//! because the master that it follows then knows nothing of them.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -32,6 +33,11 @@ impl Locks {
             locks.retain(|_, until| *until > now);
         }
         locks.insert(key.into(), until);
+    }
+
+    /// Takes all of them out; the slots that say otherwise are put right when they are met.
+    pub(super) fn end_all(&self) -> HashMap<Box<[u8]>, Duration> {
+        std::mem::take(&mut *self.0.lock())
     }
 
     fn until(&self, key: &[u8]) -> Duration {

@@ -43,7 +43,12 @@ impl Vbucket {
         if state != VbucketState::Dead {
             self.given.store(false, Ordering::Release);
         }
-        Some(self.arrive(&mut ordered, state, arrival))
+        let opened = self.arrive(&mut ordered, state, arrival);
+        // With the log locked no change takes another one.
+        let locks = (state != VbucketState::Active).then(|| self.locks.end_all());
+        drop(ordered);
+        drop(locks);
+        Some(opened)
     }
 
     /// The state comes last: who finds the vbucket writable finds its window open. Returns whether

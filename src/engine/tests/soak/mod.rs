@@ -206,7 +206,8 @@ impl Soak {
         let engine = &self.node.engine;
         if self.active & bit != 0 && self.active.count_ones() > 1 {
             let state = [VbucketState::Replica, VbucketState::Dead][self.dice.throw(2)];
-            engine.core.set_vbucket(vbucket, state).unwrap();
+            let leave = || (true, engine.core.set_vbucket(vbucket, state).is_ok());
+            assert!(self.events.during(What::Left, bit, leave));
             self.active &= !bit;
             if state == VbucketState::Dead && self.windows & bit != 0 {
                 assert_eq!(

@@ -95,6 +95,8 @@ pub(super) enum What {
     Revert,
     /// `flush_all`.
     Flush,
+    /// The vbucket is not active any more.
+    Left,
 }
 
 /// An event, and the set of vbuckets, a bit each.
@@ -214,6 +216,12 @@ impl World {
                         // A lock is of a version, and that one was replaced.
                         row.lock = 0;
                     }
+                }
+            }
+            What::Left => {
+                let at_start = self.window.as_mut().map(|window| &mut window.at_start);
+                for row in at_start.into_iter().chain([&mut self.row]).flatten() {
+                    row.lock = 0;
                 }
             }
             // No version takes this one's place: it may come back locked.
