@@ -1206,6 +1206,13 @@
 #define CHECKPOINT_ENGINE_KEY_TAP_IDLE_TIMEOUT "tap_idle_timeout"
 
 /*
+ * Most TAP streams at a time; another TAP_CONNECT is refused. Their cursors may take a
+ * sixteenth of `max_size` besides.
+ * Takes a number from 1 to 100000 (streams); default: 512.
+ */
+#define CHECKPOINT_ENGINE_KEY_TAP_STREAMS_MAX "tap_streams_max"
+
+/*
  * A TAP backfill pauses while more items than this are queued.
  * Takes a number from 1 to 10000000 (items); default: 5000.
  */

@@ -213,6 +213,9 @@ keys! {
     tap_noop_interval: u32 = "200", Legal::Range(0, 86_400), "s";
     /// If given, NOOPs are sent every third of it, and `tap_noop_interval` has no effect.
     tap_idle_timeout: Option<u32> = "", Legal::Range(0, 86_400), "s";
+    /// Most TAP streams at a time; another TAP_CONNECT is refused. Their cursors may take a
+    /// sixteenth of `max_size` besides.
+    tap_streams_max: usize = "512", Legal::Range(1, 100_000), "streams";
     /// A TAP backfill pauses while more items than this are queued.
     tap_backlog_limit: usize = "5000", Legal::Range(1, 10_000_000), "items";
     /// Disk reads that one TAP producer may have under way.

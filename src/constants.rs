@@ -790,6 +790,10 @@ pub const CHECKPOINT_ENGINE_KEY_TAP_NOOP_INTERVAL: &CStr = c"tap_noop_interval";
 /// If given, NOOPs are sent every third of it, and `tap_noop_interval` has no effect.
 /// Takes a number from 0 to 86400 (s); default: none.
 pub const CHECKPOINT_ENGINE_KEY_TAP_IDLE_TIMEOUT: &CStr = c"tap_idle_timeout";
+/// Most TAP streams at a time; another TAP_CONNECT is refused. Their cursors may take a
+/// sixteenth of `max_size` besides.
+/// Takes a number from 1 to 100000 (streams); default: 512.
+pub const CHECKPOINT_ENGINE_KEY_TAP_STREAMS_MAX: &CStr = c"tap_streams_max";
 /// A TAP backfill pauses while more items than this are queued.
 /// Takes a number from 1 to 10000000 (items); default: 5000.
 pub const CHECKPOINT_ENGINE_KEY_TAP_BACKLOG_LIMIT: &CStr = c"tap_backlog_limit";

@@ -436,6 +436,8 @@ unsafe extern "C" fn get_tap_iterator(
         let engine = instance.engine().ok()?;
         match engine.tap_connect(cookie_of(cookie), name, flags, data) {
             Ok(()) => Some(tap_iterator),
+            // The engine has said why.
+            Err(Error::Temporary) => None,
             Err(error) => {
                 instance.warn(&format!("refused a TAP stream: {error}"));
                 None

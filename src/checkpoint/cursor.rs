@@ -4,6 +4,8 @@
 //! whoever it is; what was read is behind a cursor only when the cursor is moved there, so a reader
 //! that fails half way reads again. What lies ahead is counted from the entries.
 
+use std::sync::Arc;
+
 use super::{Checkpoint, Entry, Kind, Log, Op};
 use crate::item::Item;
 use crate::types::{CheckpointId, Seqno, UnixTime};
@@ -73,13 +75,6 @@ pub(crate) struct Begun {
     /// Whether that is what was wanted. If not, it begins as with [`Begin::Open`], and has to be
     /// given the state before that checkpoint first.
     pub(crate) found: bool,
-}
-
-/// The position of one stream: it needs everything behind it.
-#[derive(Debug)]
-pub(super) struct Cursor {
-    name: Box<[u8]>,
-    at: Seqno,
 }
 
 impl Log {
@@ -205,12 +200,7 @@ impl Log {
     /// Nobody needs anything up to here.
     pub(super) fn needed(&self) -> Seqno {
         let settled = self.settled();
-        let slowest = self.slowest().map(|cursor| cursor.at);
-        settled.min(slowest.unwrap_or(settled))
-    }
-
-    fn slowest(&self) -> Option<&Cursor> {
-        self.cursors.iter().min_by_key(|cursor| cursor.at)
+        settled.min(self.cursors.slowest().unwrap_or(settled))
     }
 
     /// Number of named cursors.
@@ -220,8 +210,7 @@ impl Log {
 
     /// Position of a named cursor; none when it was dropped: its stream has to begin anew.
     pub(crate) fn cursor(&self, name: &[u8]) -> Option<Seqno> {
-        let cursor = self.cursors.iter().find(|cursor| *cursor.name == *name);
-        cursor.map(|cursor| cursor.at)
+        self.cursors.get(name)
     }
 
     /// Whether a place lies in a window that was reverted.
@@ -231,8 +220,9 @@ impl Log {
     }
 
     /// Makes a cursor, or moves the one of that name.
-    pub(crate) fn register(&mut self, name: &[u8], from: Begin) -> Begun {
-        let present = self.cursor(name);
+    pub(crate) fn register(&mut self, name: impl Into<Arc<[u8]>>, from: Begin) -> Begun {
+        let name = name.into();
+        let present = self.cursor(&name);
         let found = match from {
             Begin::Resume => present,
             Begin::Checkpoint(id) => {
@@ -247,9 +237,7 @@ impl Log {
             Begin::Open => Some(self.base().before()),
         };
         let at = found.unwrap_or(self.base().before());
-        self.cursors.retain(|cursor| *cursor.name != *name);
-        let name = name.into();
-        self.cursors.push(Cursor { name, at });
+        self.cursors.put(name, at);
         let next = self.ahead(at).next().unwrap_or(&self.open);
         Begun {
             at,
@@ -268,17 +256,15 @@ impl Log {
     /// Moves a cursor forward to what its stream was given for good, and returns the checkpoints
     /// that nobody needs any more.
     pub(crate) fn move_cursor(&mut self, name: &[u8], to: Seqno) -> Vec<Checkpoint> {
-        let last = self.last;
-        let mut cursors = self.cursors.iter_mut();
-        if let Some(cursor) = cursors.find(|cursor| *cursor.name == *name) {
-            cursor.at = cursor.at.max(to.min(last));
-        }
+        self.cursors.advance(name, to.min(self.last));
         self.free()
     }
 
     /// Drops a cursor, and returns the checkpoints that nobody needs any more.
     pub(crate) fn drop_cursor(&mut self, name: &[u8]) -> Vec<Checkpoint> {
-        self.cursors.retain(|cursor| *cursor.name != *name);
+        if self.cursors.remove(name) {
+            self.turns += 1;
+        }
         self.free()
     }
 
@@ -293,8 +279,8 @@ impl Log {
     }
 
     /// Drops the cursor that is furthest behind. Returns its name and what nobody needs any more.
-    pub(crate) fn drop_slowest(&mut self) -> Option<(Box<[u8]>, Vec<Checkpoint>)> {
-        let name = self.slowest()?.name.clone();
+    pub(crate) fn drop_slowest(&mut self) -> Option<(Arc<[u8]>, Vec<Checkpoint>)> {
+        let name = self.cursors.at(self.cursors.slowest()?)?;
         let free = self.drop_cursor(&name);
         Some((name, free))
     }

@@ -51,12 +51,14 @@ impl Log {
     /// From now on the log gives ids: its vbucket becomes active.
     pub(super) fn lead(&mut self) {
         self.numbering = Numbering::Own;
+        self.turns += 1;
     }
 
     /// A master sends the whole state: no checkpoint before it counts any more, and who reads the
     /// log has to be given the whole state as well.
     pub(crate) fn begin_backfill(&mut self, now: u32) {
         self.cursors.clear();
+        self.turns += 1;
         self.numbering = Numbering::Unknown;
         self.rotate(now);
         self.name_anew(CheckpointId::new(0));
@@ -81,7 +83,7 @@ impl Log {
             if self.window.is_none() {
                 self.rotate(now);
             }
-            self.numbering = Numbering::Own;
+            self.lead();
         }
     }
 
@@ -109,6 +111,7 @@ impl Log {
     pub(crate) fn follow_checkpoint(&mut self, id: CheckpointId, now: u32) {
         let present = (self.numbering != Numbering::Unknown).then_some(self.open.id);
         self.numbering = Numbering::Master;
+        self.turns += 1;
         if self.is_open_window() {
             self.next_id = self.next_id.max(id.next());
         } else if present != Some(id) {
@@ -130,7 +133,8 @@ impl Log {
         self.window_id().filter(|_| undecided && at >= start)
     }
 
-    fn is_open_window(&self) -> bool {
+    /// Whether there is an open window.
+    pub(crate) fn is_open_window(&self) -> bool {
         self.window
             .is_some_and(|window| window.phase == Phase::Open)
     }

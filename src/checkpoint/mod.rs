@@ -24,6 +24,7 @@ use crate::item::Item;
 use crate::types::{CheckpointId, Seqno, UnixTime};
 
 mod cursor;
+mod cursors;
 mod due;
 mod entry;
 mod follow;
@@ -34,8 +35,8 @@ mod tests;
 mod touched;
 mod window;
 
-use cursor::Cursor;
 pub(crate) use cursor::{Begin, Begun, Change, ReadEnd, View};
+use cursors::Cursors;
 pub(crate) use entry::{Entry, Op, PreImage};
 pub(crate) use follow::Fit;
 use follow::{Followed, Numbering};
@@ -133,12 +134,15 @@ pub(crate) struct Log {
     marks: u64,
     /// Entries so far that gave a key an item.
     stored: u64,
+    /// Events besides entries that may be news for a stream: a cursor that was dropped, a commit of
+    /// COMPLETE, whose ids the checkpoints have.
+    turns: u64,
     /// The persistence cursor: everything up to here is durable, or reverted and skipped.
     persisted: Seqno,
     /// The latest closed checkpoint that is durable.
     persisted_id: CheckpointId,
     /// The other cursors.
-    cursors: Vec<Cursor>,
+    cursors: Cursors,
     /// Position of the latest `flush_all`: keys whose latest entry is before it are gone.
     floor: Seqno,
     window: Option<Window>,
@@ -163,7 +167,8 @@ impl Log {
             stored: 0,
             persisted: Seqno::ZERO,
             persisted_id: CheckpointId::new(id.get().saturating_sub(1)),
-            cursors: Vec::new(),
+            cursors: Cursors::default(),
+            turns: 0,
             floor: Seqno::ZERO,
             window: None,
             numbering: Numbering::Own,
@@ -189,6 +194,11 @@ impl Log {
     /// Position of the latest `flush_all`, or zero.
     pub(crate) fn floor(&self) -> Seqno {
         self.floor
+    }
+
+    /// A number that another one follows whenever there may be news for a stream.
+    pub(crate) fn version(&self) -> u64 {
+        self.last.get().wrapping_add(self.turns)
     }
 
     /// Id of the open checkpoint.

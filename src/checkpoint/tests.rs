@@ -624,7 +624,7 @@ fn a_stream_that_begins_in_a_window_begins_with_its_start() {
     set(&mut log, 1, 1, None);
     open(&mut log);
     set(&mut log, 2, 1, None);
-    let at = log.register(b"s", Begin::Open).at;
+    let at = log.register(&b"s"[..], Begin::Open).at;
     let mut expected = vec![
         (Op::CheckpointStart, None),
         (Op::UpdateStart, None),
@@ -649,7 +649,7 @@ fn a_stream_that_begins_in_a_window_begins_with_its_start() {
 #[test]
 fn a_stream_is_given_a_reverted_window_whole_and_the_store_nothing_of_it() {
     let mut log = log();
-    let at = log.register(b"s", Begin::Oldest).at;
+    let at = log.register(&b"s"[..], Begin::Oldest).at;
     open(&mut log);
     set(&mut log, 1, 1, None);
     assert!(log.begin_revert(0, 0));
@@ -675,7 +675,7 @@ fn a_cursor_goes_forward_only_and_not_beyond_the_log() {
     let mut log = log();
     let at = set(&mut log, 1, 1, None);
     let last = set(&mut log, 2, 1, None);
-    log.register(b"s", Begin::Open);
+    log.register(&b"s"[..], Begin::Open);
     drop(log.move_cursor(b"s", at));
     drop(log.move_cursor(b"s", Seqno::ZERO));
     assert_eq!(log.cursor(b"s"), Some(at));

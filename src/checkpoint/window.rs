@@ -224,6 +224,7 @@ impl Log {
             return Vec::new();
         };
         self.window = None;
+        self.turns += 1;
         let window = self.closed.iter_mut().find(|c| c.kind == Kind::Completing);
         let id = window.map(|checkpoint| {
             checkpoint.kind = Kind::Normal;
@@ -264,6 +265,7 @@ impl Log {
             merged.entries.append(checkpoint.entries);
         }
         merged.kind = Kind::Window;
+        self.turns += 1;
         self.open = merged;
         if let Some(window) = self.window.as_mut() {
             window.phase = Phase::Open;

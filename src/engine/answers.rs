@@ -28,6 +28,11 @@ impl<T> Answers<T> {
         BlockedCookie::new(cookie)
     }
 
+    /// Whether it waits still: a host may repeat a call, and what it asks for is done once.
+    pub(super) fn is_under_way(&self, cookie: Cookie) -> bool {
+        matches!(self.0.lock().get(&cookie), Some(None))
+    }
+
     /// Keeps a result for a client that has not gone; to be called before it is notified.
     pub(super) fn put(&self, cookie: Cookie, result: T) {
         if let Some(place) = self.0.lock().get_mut(&cookie) {

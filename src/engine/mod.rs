@@ -38,6 +38,7 @@ mod lacking;
 mod lifecycle;
 mod noted;
 mod ops;
+mod provoked;
 mod replica;
 mod streams;
 mod tap;

@@ -15,7 +15,8 @@ use super::replica::Reverted;
 use super::update::StartNumber;
 use super::vbuckets::{Outcome, VbucketError};
 use crate::flusher::Round;
-use crate::host::{BlockedCookie, Cookie, LogLevel};
+use crate::host::{BlockedCookie, LogLevel};
+use crate::tap::StreamId;
 use crate::types::VbucketId;
 use crate::worker::{Signal, Wake};
 
@@ -29,7 +30,7 @@ pub(super) enum Waiter {
     /// A stream that has made a vbucket active here.
     Taken(BlockedCookie, u16),
     /// A stream whose client is to have the vbucket, which is dead here.
-    HandOver(Cookie, VbucketId),
+    HandOver(StreamId, VbucketId),
 }
 
 /// All of them.
@@ -123,7 +124,7 @@ impl Core {
                 self.host.notify(cookie);
             }
             // A node that cannot write is one to take vbuckets from: it goes on all the same.
-            Waiter::HandOver(cookie, id) => {
+            Waiter::HandOver(stream, id) => {
                 let stopped = self
                     .persister
                     .is_stopped()
@@ -136,7 +137,7 @@ impl Core {
                     );
                     self.host.log(LogLevel::Warning, &text);
                 }
-                self.streams.noted_dead(cookie, id);
+                self.streams.noted_dead(stream, id);
             }
         }
     }

@@ -13,6 +13,7 @@ use super::answers::Answers;
 use super::fence::{Fence, Inside};
 use super::lacking::Lacking;
 use super::noted::Waiter;
+use super::provoked::Provoked;
 use super::vbuckets::VbucketError;
 use super::{Core, Engine};
 use crate::checkpoint::{Fit, Op, Phase};
@@ -24,7 +25,6 @@ use crate::constants::{
 use crate::error::{Error, Result};
 use crate::host::{Cookie, LogLevel};
 use crate::item::{Item, Meta};
-use crate::store::WindowRecord;
 use crate::tap::{FLAG_ACK, FLAG_NO_VALUE, FLUSH_ONE_VBUCKET, code};
 use crate::types::{CheckpointId, VbucketId, VbucketState};
 use crate::vbucket::Vbucket;
@@ -117,6 +117,7 @@ pub(super) struct Replication {
     // Guards the peers. Lock order: last.
     consumers: Mutex<HashMap<Cookie, Consumer>>,
     fence: Fence,
+    provoked: Provoked,
     /// For peers whose message waited for a revert.
     pub(super) reverted: Answers<Reverted>,
     /// What masters have and this node can never keep.
@@ -142,7 +143,15 @@ impl Core {
         work(consumer)
     }
 
+    /// Logs what a peer can do as often as it likes.
+    pub(super) fn warn_of_peer(&self, text: impl FnOnce() -> String) {
+        self.replication.provoked.warn(&*self.host, text);
+    }
+
     fn receive(&self, cookie: Cookie, message: &TapMessage<'_>) -> Result<()> {
+        if self.replication.reverted.is_under_way(cookie) {
+            return Err(Error::WouldBlock);
+        }
         let _inside = self.enter(cookie, message)?;
         match message.event {
             TapEvent::Mutation => self.receive_mutation(cookie, message),
@@ -180,11 +189,12 @@ impl Core {
             .as_ref()
             .is_err_and(|error| *error == Error::Disconnect)
         {
-            let text = format!(
-                "TAP: vbucket {vbucket}: closed a stream that another one has come after; one \
-                 vbucket can follow one master only"
-            );
-            self.host.log(LogLevel::Warning, &text);
+            self.warn_of_peer(|| {
+                format!(
+                    "TAP: vbucket {vbucket}: closed a stream that another one has come after; one \
+                     vbucket can follow one master only"
+                )
+            });
         }
         inside.map(Some)
     }
@@ -351,8 +361,7 @@ impl Core {
 
     fn warn_opaque(&self, message: &TapMessage<'_>, what: &str) {
         let bytes = message.specific.escape_ascii();
-        let text = format!("TAP: ignored an opaque message with {what}: {bytes}");
-        self.host.log(LogLevel::Warning, &text);
+        self.warn_of_peer(|| format!("TAP: ignored an opaque message with {what}: {bytes}"));
     }
 
     /// A window's id, ahead of the mark that it belongs to.
@@ -441,6 +450,9 @@ impl Core {
         if self.replication.reverted.take(cookie) == Some(Reverted::Done) {
             return Ok(());
         }
+        if vbucket.state() == Some(VbucketState::Active) {
+            return Err(self.refuse_mark(vbucket, mark));
+        }
         if !matches!(vbucket.window_phase(), None | Some(Phase::Open)) {
             // An operator's command ends it just now.
             return Err(Error::Temporary);
@@ -449,30 +461,37 @@ impl Core {
         match (vbucket.fit_mark(mark, id), mark) {
             (Fit::Known, _) => Ok(()),
             (Fit::LostWindow, _) => Err(self.revert_lost(cookie, vbucket)?),
-            (Fit::Fits, Op::UpdateStart) => {
-                let gate = self.updates.gate();
-                vbucket.follow_start(id, self.host.monotonic());
-                self.persister.want_window(WindowRecord::Open);
-                drop(gate);
-                self.changed_at_once();
-                Ok(())
+            (Fit::Fits, Op::UpdateRevert) => {
+                Err(self.revert_replica(cookie, vbucket, Reverted::Done)?)
             }
-            (Fit::Fits, Op::UpdateEnd) => {
-                self.complete_replica(vbucket);
-                Ok(())
-            }
-            (Fit::Fits, _) => Err(self.revert_replica(cookie, vbucket, Reverted::Done)?),
+            (Fit::Fits, _) if self.follow_mark(vbucket, mark, id) => Ok(()),
+            (Fit::Fits, _) => Err(self.refuse_mark(vbucket, mark)),
             (Fit::Misfit, _) => {
-                let id = id.map_or_else(|| "none".to_owned(), |id| id.to_string());
-                let text = format!(
-                    "TAP: vbucket {}: the mark {mark:?} (window {id}) belongs to no window that \
-                     is open here; the sender has to begin with the whole state",
-                    vbucket.id()
-                );
-                self.host.log(LogLevel::Warning, &text);
+                self.warn_of_peer(|| {
+                    let id = id.map_or_else(|| "none".to_owned(), |id| id.to_string());
+                    format!(
+                        "TAP: vbucket {}: the mark {mark:?} (window {id}) belongs to no window \
+                         that is open here; the sender has to begin with the whole state",
+                        vbucket.id()
+                    )
+                });
                 Err(Error::Invalid)
             }
         }
+    }
+
+    /// A mark on an active vbucket: nobody but its operator begins or ends a window there. The
+    /// sender is told, and its stream goes on.
+    fn refuse_mark(&self, vbucket: &Vbucket, mark: Op) -> Error {
+        self.warn_of_peer(|| {
+            format!(
+                "TAP: vbucket {}: refused the mark {mark:?} of a peer: the vbucket is active here, \
+                 and its windows are its operator's; if it is to follow that peer, make it a \
+                 replica",
+                vbucket.id()
+            )
+        });
+        Error::Unsupported
     }
 
     /// The master has lost a window that is open here: it goes first, and then the message.

@@ -2,20 +2,20 @@
 
 use super::noted::Waiter;
 use super::{Core, Engine};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::host::{Cookie, LogLevel};
-use crate::tap::{Message, Request, Streams, Turn};
+use crate::tap::{Message, Refused, Request, StreamId, Streams, Turn};
 use crate::types::{VbucketId, VbucketState};
 use crate::vbucket::Vbucket;
 
 impl Core {
     /// Takeover: the client is to serve the vbucket as soon as a restart of this node would not.
-    fn hand_over(&self, cookie: Cookie, id: VbucketId) {
+    fn hand_over(&self, stream: StreamId, id: VbucketId) {
         if self.vbuckets.get(id).is_some() {
             // An existing vbucket can always become dead.
             let _ = self.set_vbucket(id.get(), VbucketState::Dead);
         }
-        self.when_noted(Waiter::HandOver(cookie, id));
+        self.when_noted(Waiter::HandOver(stream, id));
     }
 
     /// The client said that it has all of it: a window went with it, and what is left of that here
@@ -37,7 +37,7 @@ impl Engine {
     ///
     /// # Errors
     /// `Invalid` for data that is not what the flags say; `Unsupported` when the connection has a
-    /// stream already.
+    /// stream already; `Temporary` when there are too many, which was logged.
     pub(crate) fn tap_connect(
         &self,
         cookie: Cookie,
@@ -46,7 +46,22 @@ impl Engine {
         data: &[u8],
     ) -> Result<()> {
         let request = Request::parse(flags, data)?;
-        self.core.streams.connect(cookie, name, request)
+        let refused = match self.core.streams.connect(cookie, name, request) {
+            Ok(()) => return Ok(()),
+            Err(Refused::HasOne) => return Err(Error::Unsupported),
+            Err(Refused::TooMany(most)) => {
+                format!("tap_streams_max allows {most}; end one or raise it")
+            }
+            Err(Refused::Memory(bytes, most)) => format!(
+                "the cursors of all streams would take {bytes} bytes of the {most} that max_size \
+                 leaves them; end one, list fewer vbuckets or raise it"
+            ),
+        };
+        self.core.warn_of_peer(|| {
+            let name = name.escape_ascii();
+            format!("TAP: refused the stream \"{name}\": {refused}")
+        });
+        Err(Error::Temporary)
     }
 
     /// The next step of a connection's stream.
@@ -54,7 +69,13 @@ impl Engine {
         loop {
             match self.core.streams.next(cookie) {
                 Turn::Message(message) => return message,
-                Turn::HandOver(vbucket) => self.core.hand_over(cookie, vbucket),
+                Turn::HandOver(stream, vbucket) => self.core.hand_over(stream, vbucket),
+                Turn::Forestalled(vbucket) => self.core.warn_of_peer(|| {
+                    format!(
+                        "TAP: a takeover of vbucket {vbucket} was ended: another node is taking it \
+                         over, or has done so; make the vbucket active here first if that is wrong"
+                    )
+                }),
                 Turn::HandedOver(vbucket) => self.core.handed_over(vbucket),
             }
         }

@@ -12,12 +12,12 @@ use parking_lot::{Mutex, MutexGuard};
 use super::answers::Answers;
 use super::replica;
 use super::{Core, Engine};
-use crate::checkpoint::{Checkpoint, Phase, WindowReport};
+use crate::checkpoint::{Checkpoint, Op, Phase, WindowReport};
 use crate::error::{Error, Result};
 use crate::host::{BlockedCookie, Cookie, LogLevel};
 use crate::item::Item;
 use crate::store::WindowRecord;
-use crate::types::{Seqno, VbucketId, VbucketState};
+use crate::types::{CheckpointId, Seqno, VbucketId, VbucketState};
 use crate::vbucket::{RevertStep, Vbucket, begin_complete, begin_revert, complete_failed};
 use crate::worker::{Signal, Wake};
 
@@ -226,6 +226,9 @@ impl Core {
         if let Some(outcome) = self.updates.results.take(cookie) {
             return Ok(outcome);
         }
+        if self.updates.results.is_under_way(cookie) {
+            return Err(Error::WouldBlock);
+        }
         let mut gate = self.updates.gate.lock();
         if gate.dead {
             return Ok(Err(UpdateError::Failed(DEAD.to_owned())));
@@ -407,7 +410,9 @@ impl Core {
         let mut gate = self.updates.gate.lock();
         // While a COMPLETE that failed is being undone a key may stand in the window twice.
         let busy = gate.dead || gate.ending.contains(&vbucket.id());
-        if busy || !begin_revert(&[vbucket], self.host.monotonic()) {
+        // The window of an active one is its operator's.
+        let active = vbucket.state() == Some(VbucketState::Active);
+        if busy || active || !begin_revert(&[vbucket], self.host.monotonic()) {
             return false;
         }
         gate.replicas.push_back(ReplicaRevert {
@@ -428,15 +433,30 @@ impl Core {
         }
     }
 
-    /// The window of a replica stays: the flusher writes it in one batch.
-    pub(super) fn complete_replica(&self, vbucket: &Vbucket) {
+    /// START or COMPLETE came from the master: its window begins, or stays, and the flusher then
+    /// writes it in one batch. False if the vbucket has become active meanwhile.
+    pub(super) fn follow_mark(
+        &self,
+        vbucket: &Vbucket,
+        mark: Op,
+        id: Option<CheckpointId>,
+    ) -> bool {
         let mut gate = self.updates.gate.lock();
-        vbucket.follow_complete();
-        gate.last = WindowRecord::Completed;
-        let record = self.record_now(WindowRecord::Completed);
+        if vbucket.state() == Some(VbucketState::Active) {
+            return false;
+        }
+        let record = if mark == Op::UpdateStart {
+            vbucket.follow_start(id, self.host.monotonic());
+            WindowRecord::Open
+        } else {
+            vbucket.follow_complete();
+            gate.last = WindowRecord::Completed;
+            self.record_now(WindowRecord::Completed)
+        };
         self.persister.want_window(record);
         drop(gate);
         self.changed_at_once();
+        true
     }
 
     fn run_replica_revert(&self, id: VbucketId) {

@@ -153,6 +153,9 @@ impl Engine {
         if let Some(outcome) = self.core.noted.vbuckets.take(cookie) {
             return Ok(outcome);
         }
+        if self.core.noted.vbuckets.is_under_way(cookie) {
+            return Err(Error::WouldBlock);
+        }
         let outcome = self.core.set_vbucket(id, state);
         self.core.answer_when_noted(cookie, id, outcome)
     }
@@ -170,6 +173,9 @@ impl Engine {
     pub(crate) fn delete_vbucket(&self, cookie: Cookie, id: u16) -> Result<Outcome> {
         if let Some(outcome) = self.core.noted.vbuckets.take(cookie) {
             return Ok(outcome);
+        }
+        if self.core.noted.vbuckets.is_under_way(cookie) {
+            return Err(Error::WouldBlock);
         }
         let outcome = self.core.delete_vbucket(id);
         self.core.answer_when_noted(cookie, id, outcome)

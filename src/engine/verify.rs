@@ -108,6 +108,9 @@ impl Engine {
         if let Some(result) = self.core.verified.take(cookie) {
             return result;
         }
+        if self.core.verified.is_under_way(cookie) {
+            return Err(Error::WouldBlock);
+        }
         let vbucket = self.core.serving(cookie, vbucket)?;
         let found = vbucket.get(self.hash(key), key).item();
         let item = found.ok_or(Error::NotFound)?;

@@ -1,6 +1,8 @@
 //! Names whose clients are away: their cursors stay for `tap_keepalive` seconds, those of
 //! registered clients until they are deregistered.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -14,8 +16,8 @@ const NAMES_MAX: usize = 1024;
 /// A name whose cursors wait for their client.
 #[derive(Debug)]
 pub(super) struct Away {
-    pub(super) name: Box<[u8]>,
-    pub(super) vbuckets: Vec<VbucketId>,
+    pub(super) name: Arc<[u8]>,
+    pub(super) vbuckets: Box<[VbucketId]>,
     /// By the monotonic clock; none for registered clients.
     pub(super) until: Option<Duration>,
     /// Figures of the stream when its connection ended.
@@ -26,7 +28,7 @@ pub(super) struct Away {
 #[derive(Debug, Default)]
 pub(super) struct Absent {
     // Guards the names. Lock order: last.
-    names: Mutex<Vec<Away>>,
+    names: Mutex<HashMap<Arc<[u8]>, Away>>,
 }
 
 impl Absent {
@@ -36,33 +38,49 @@ impl Absent {
         if names.len() >= NAMES_MAX {
             return Err(away);
         }
-        names.push(away);
+        names.insert(Arc::clone(&away.name), away);
         Ok(())
     }
 
     /// Takes a name out.
     pub(super) fn take(&self, name: &[u8]) -> Option<Away> {
-        let mut names = self.names.lock();
-        let at = names.iter().position(|away| *away.name == *name)?;
-        Some(names.swap_remove(at))
+        self.names.lock().remove(name)
     }
 
     /// Takes out those whose time is over.
     pub(super) fn expire(&self, now: Duration) -> Vec<Away> {
-        let is_over = |away: &mut Away| away.until.is_some_and(|until| now >= until);
-        self.names.lock().extract_if(.., is_over).collect()
+        let mut names = self.names.lock();
+        let is_over = |_: &Arc<[u8]>, away: &mut Away| away.until.is_some_and(|until| now >= until);
+        names.extract_if(is_over).map(|(_, away)| away).collect()
+    }
+
+    /// Takes the one out whose time is over first.
+    pub(super) fn take_soonest(&self) -> Option<Away> {
+        let mut names = self.names.lock();
+        let ends = names.values().filter(|away| away.until.is_some());
+        let name = Arc::clone(&ends.min_by_key(|away| away.until)?.name);
+        names.remove(&name)
     }
 
     /// When the next one's time is over.
     pub(super) fn due(&self) -> Option<Duration> {
         let names = self.names.lock();
-        names.iter().filter_map(|away| away.until).min()
+        names.values().filter_map(|away| away.until).min()
     }
 
-    /// Figures of all, with the vbuckets in which their cursors stand.
-    pub(super) fn reports(&self) -> Vec<(Report, Vec<VbucketId>)> {
+    /// Cursors that all of them have.
+    pub(super) fn cursors(&self) -> usize {
         let names = self.names.lock();
-        let report = |away: &Away| ((*away.report).clone(), away.vbuckets.clone());
-        names.iter().map(report).collect()
+        names.values().map(|away| away.vbuckets.len()).sum()
+    }
+
+    /// Name, figures, and the vbuckets in which the cursors stand, of each.
+    pub(super) fn reports(&self) -> Vec<(Arc<[u8]>, Report, Box<[VbucketId]>)> {
+        let names = self.names.lock();
+        let report = |away: &Away| {
+            let (name, vbuckets) = (Arc::clone(&away.name), away.vbuckets.clone());
+            (name, (*away.report).clone(), vbuckets)
+        };
+        names.values().map(report).collect()
     }
 }

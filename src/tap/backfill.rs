@@ -156,6 +156,7 @@ impl Streams {
                 part.queue.push_back(item);
             }
             part.filled = done;
+            producer.stir(filler.part);
         }
         drop(producer);
         self.changed();

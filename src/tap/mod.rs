@@ -10,19 +10,28 @@
 //! was sent of the vbucket. A change that the client refused is sent again before anything that
 //! follows it, a mark above all.
 //!
-//! Modules: [`connect`] reads a request, [`part`] is one vbucket of a stream, [`control`] what it
-//! says besides changes, [`producer`] a stream, [`streams`] all of them with the thread that wakes
-//! them, [`away`] those whose clients are away, [`backfill`] another thread, [`laps`] when a
-//! takeover ends, [`weighed`] a queue, [`pace`] the configuration, [`report`] what is told of a
-//! stream.
+//! Modules: [`connect`] reads a request, [`begin`] begins a stream, [`part`] is one vbucket of a
+//! stream, [`control`] what it says besides changes, [`producer`] a stream, [`watches`] what it
+//! knows of its parts, [`answer`] what its client says, [`streams`] all of them with the thread
+//! that wakes them, [`away`] those whose clients are away, [`backfill`] another thread, [`laps`]
+//! when a takeover ends, [`claims`] which one of two does, [`backlog`] what is still to be sent,
+//! [`weighed`] a queue, [`pace`] the configuration, [`report`] what is told of a stream.
+//!
+//! Cost: a stream looks at a vbucket when that has news, which it sees without a lock, and only the
+//! streams for which there are some are woken. What streams keep in memory is bounded: there are
+//! `tap_streams_max` of them, and their cursors take a share of the quota.
 //!
 //! Locks, in order: the right to begin a stream, the map of streams, one stream, then those of
 //! `vbucket`. The host is called with none held.
 
 use crate::item::Item;
 
+mod answer;
 mod away;
 mod backfill;
+mod backlog;
+mod begin;
+mod claims;
 mod connect;
 mod control;
 mod laps;
@@ -31,12 +40,14 @@ mod part;
 mod producer;
 mod report;
 mod streams;
+mod watches;
 mod weighed;
 
 pub(crate) use backfill::run as fill;
+pub(crate) use begin::Refused;
 pub(crate) use connect::Request;
 pub(crate) use report::Report;
-pub(crate) use streams::{Streams, Turn, run};
+pub(crate) use streams::{StreamId, Streams, Turn, run};
 
 /// Prefix of a stream's name in statistics.
 pub(crate) const NAME_PREFIX: &str = "eq_tapq:";

@@ -3,6 +3,7 @@
 //! No lock, clock or I/O of its own; the stream that it belongs to is locked.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::control::{Control, checkpoint, controls, mark, opaque};
 use super::laps::Laps;
@@ -123,7 +124,7 @@ pub(super) struct Part {
     pub(super) round: u64,
     controls: VecDeque<Control>,
     /// The announcement that was sent last, until its mark is.
-    announced: Option<Control>,
+    announced: Option<Box<Control>>,
     sealed: bool,
     /// The change that the client refused last.
     refused: Option<Seqno>,
@@ -133,6 +134,8 @@ pub(super) struct Part {
     laps: Laps,
     /// Messages that are not acknowledged.
     pub(super) in_flight: usize,
+    /// What has just been acknowledged, until the cursor is moved there.
+    pub(super) acked: Option<Seqno>,
 }
 
 impl Part {
@@ -156,6 +159,7 @@ impl Part {
             spares: false,
             laps: Laps::default(),
             in_flight: 0,
+            acked: None,
         }
     }
 
@@ -163,7 +167,7 @@ impl Part {
     /// the state before it if it cannot. Returns whether a backfill has to fill the queue.
     pub(super) fn begin(
         vbucket: &Vbucket,
-        name: &[u8],
+        name: &Arc<[u8]>,
         request: &Request,
         backfills: bool,
     ) -> Option<(Self, bool)> {
@@ -179,7 +183,7 @@ impl Part {
             None if known => Begin::Resume,
             None => Begin::Checkpoint(CheckpointId::new(1)),
         };
-        let Begun { at, found, .. } = vbucket.register_cursor(name, from)?;
+        let Begun { at, found, .. } = vbucket.register_cursor(Arc::clone(name), from)?;
         let mut part = Self::new(id, at);
         if found {
             if let Some(window) = vbucket.with_log(|log| log.window_begun_before(at)) {
@@ -278,6 +282,7 @@ impl Part {
                 return Next::Lost;
             }
             let Some(change) = self.changes.pop_front() else {
+                self.let_go();
                 return Next::Nothing;
             };
             if !change.op.is_mutation() {
@@ -298,6 +303,15 @@ impl Part {
         }
     }
 
+    /// A part at rest keeps no room for what it may have to send some day.
+    fn let_go(&mut self) {
+        self.changes = VecDeque::new();
+        self.queue.clear();
+        if self.controls.is_empty() {
+            self.controls = VecDeque::new();
+        }
+    }
+
     /// Whether a change of before the next control message is to be sent again.
     fn is_behind_a_refused_change(&self) -> bool {
         let upto = self.controls.front().and_then(|control| control.upto);
@@ -309,10 +323,10 @@ impl Part {
         self.sealed = !self.controls.front().is_some_and(|next| next.at_once);
         let announcement = self.announced.take().filter(|_| control.at_once);
         let again = match announcement {
-            Some(announcement) => Again::Mark(Box::new([announcement, control.clone()])),
+            Some(announcement) => Again::Mark(Box::new([*announcement, control.clone()])),
             None if self.sealed => Again::Control(control.clone()),
             None => {
-                self.announced = Some(control.clone());
+                self.announced = Some(Box::new(control.clone()));
                 Again::Announcement(control.clone())
             }
         };
@@ -506,11 +520,13 @@ impl Part {
         }
     }
 
-    /// Changes that are still to be sent.
-    pub(super) fn backlog(&self, vbucket: Option<&Vbucket>, name: &[u8]) -> usize {
+    /// Changes that are still to be sent and are not in the log alone, and the place in the log
+    /// behind which the others are; none if it does not follow the log.
+    pub(super) fn backlog(&self) -> (usize, Option<Seqno>) {
         let read = self.changes.iter().filter(|change| change.op.is_change());
-        let ahead = vbucket.and_then(|vbucket| vbucket.cursor_remaining(name, self.read_to));
-        read.count() + self.queue.len() + ahead.unwrap_or(0)
+        let follows = self.stage != Stage::Ended;
+        let behind = follows.then_some(self.read_to);
+        (read.count() + self.queue.len(), behind)
     }
 }
 

@@ -3,24 +3,18 @@
 //! No lock, clock or I/O of its own; the time is given.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::answer::{Acked, Answer, is_after};
 use super::pace::Pace;
 use super::part::{Again, Draft, Next, Part, Stage};
+use super::watches::Watches;
 use super::weighed::{Weighed, Weight};
 use super::{Event, FLAG_ACK, Message, Report, Request, Specific, code};
 use crate::item::Item;
 use crate::types::{Seqno, VbucketId, VbucketState};
-use crate::vbucket::VbucketMap;
-
-/// What an acknowledgement did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Acked {
-    /// The stream goes on.
-    GoesOn,
-    /// The client refused something for good: the stream ends.
-    Ends,
-}
+use crate::vbucket::{Vbucket, VbucketMap};
 
 /// What a stream wants besides sending.
 #[derive(Debug)]
@@ -74,9 +68,10 @@ const NO_PART: usize = usize::MAX;
 )]
 #[derive(Debug)]
 pub(super) struct Producer {
-    pub(super) name: Box<[u8]>,
+    pub(super) name: Arc<[u8]>,
     pub(super) request: Request,
     pub(super) parts: Vec<Part>,
+    watches: Watches,
     turn: usize,
     hellos: VecDeque<Hello>,
     seqno: u32,
@@ -105,7 +100,7 @@ pub(super) struct Producer {
 }
 
 impl Producer {
-    pub(super) fn new(name: Box<[u8]>, request: Request, pace: Pace, now: Duration) -> Self {
+    pub(super) fn new(name: Arc<[u8]>, request: Request, pace: Pace, now: Duration) -> Self {
         let mut hellos = VecDeque::new();
         let hello = |code| Hello { code, vbucket: 0 };
         hellos.extend(request.acks.then(|| hello(code::ENABLE_NACK)));
@@ -114,6 +109,7 @@ impl Producer {
             name,
             request,
             parts: Vec::new(),
+            watches: Watches::default(),
             turn: 0,
             hellos,
             seqno: pace.first_seqno.wrapping_sub(1),
@@ -137,6 +133,23 @@ impl Producer {
             reconnects: 0,
             pace,
         }
+    }
+
+    /// Adds a part.
+    pub(super) fn add(&mut self, part: Part) {
+        self.parts.push(part);
+        self.watches.add();
+    }
+
+    /// Has a part looked at: something has happened to it besides what its log says.
+    pub(super) fn stir(&mut self, index: usize) {
+        self.watches.stir(index);
+    }
+
+    /// Whether a part is to be looked at.
+    fn is_due(&self, index: usize, vbuckets: &VbucketMap, now: Duration) -> bool {
+        let version = self.parts.get(index).map(|part| version_of(part, vbuckets));
+        version.is_some_and(|version| self.watches.is_due(index, version, now))
     }
 
     /// The next number; a message about no change takes two, as in ep-engine.
@@ -177,10 +190,15 @@ impl Producer {
         if self.request.acks && self.is_window_full() {
             return self.pause();
         }
+        self.watches.end_rests(now);
         for _ in 0..self.parts.len() {
             let index = self.turn % self.parts.len().max(1);
-            if let Some(step) = self.step_of(index, vbuckets) {
-                return step;
+            if self.is_due(index, vbuckets, now) {
+                let seen = self.parts.get(index).map(|part| version_of(part, vbuckets));
+                if let Some(step) = self.step_of(index, vbuckets) {
+                    return step;
+                }
+                self.watches.has_nothing(index, seen.unwrap_or_default());
             }
             self.turn = index + 1;
         }
@@ -238,30 +256,34 @@ impl Producer {
 
     /// The store knows that a vbucket is dead here: its client may have it.
     pub(super) fn noted_dead(&mut self, vbucket: VbucketId) {
-        let parts = self.parts.iter_mut();
-        for part in parts.filter(|part| part.id == vbucket && part.stage == Stage::Dying) {
-            part.stage = Stage::Drain;
+        for (index, part) in self.parts.iter_mut().enumerate() {
+            if part.id == vbucket && part.stage == Stage::Dying {
+                part.stage = Stage::Drain;
+                self.watches.stir(index);
+            }
         }
     }
 
     /// Nothing more is to be said of a vbucket.
     pub(super) fn leave(&mut self, vbucket: VbucketId) {
-        let parts = self.parts.iter_mut();
-        for part in parts.filter(|part| part.id == vbucket) {
-            part.end();
+        for (index, part) in self.parts.iter_mut().enumerate() {
+            if part.id == vbucket {
+                part.end();
+                self.watches.stir(index);
+            }
         }
     }
 
     /// Nothing can be sent now.
     fn at_rest(&mut self) -> Step {
-        let ended = self.parts.iter().all(|part| part.stage == Stage::Ended);
+        let ended = || self.parts.iter().all(|part| part.stage == Stage::Ended);
         let ends = self.request.dump || self.request.hands_over();
-        if ended && ends && self.unacked.is_empty() {
+        if ends && self.unacked.is_empty() && ended() {
             self.closing = true;
             return Step::Message(Message::bare(Event::Disconnect));
         }
-        let drained = self.parts.iter().all(Part::is_drained);
-        if self.request.closed_only && drained && !self.told_open {
+        let drained = || self.parts.iter().all(Part::is_drained);
+        if self.request.closed_only && !self.told_open && drained() {
             self.told_open = true;
             return Step::Message(self.hello(&Hello {
                 code: code::OPEN_CHECKPOINT,
@@ -338,7 +360,7 @@ impl Producer {
     fn acknowledge(&mut self, seqno: u32, vbuckets: &VbucketMap, now: Duration) {
         self.heard = now;
         self.acked = seqno;
-        let mut moved: Vec<(usize, Seqno)> = Vec::new();
+        let mut moved = Vec::new();
         while let Some(sent) = self
             .unacked
             .pop_front_if(|sent| !is_after(sent.seqno, seqno))
@@ -347,20 +369,20 @@ impl Producer {
                 continue;
             };
             part.in_flight -= 1;
-            let Some(reached) = sent.upto else {
-                continue;
-            };
-            match moved.iter_mut().find(|(index, _)| *index == sent.part) {
-                Some((_, upto)) => *upto = reached,
-                None => moved.push((sent.part, reached)),
+            let known = part.acked.is_some();
+            part.acked = sent.upto.or(part.acked);
+            if part.acked.is_some() && !known {
+                moved.push(sent.part);
             }
+            self.stir(sent.part);
         }
-        for (index, upto) in moved {
+        for index in moved {
             let part = self.parts.get_mut(index);
             if let Some((part, vbucket)) = part.and_then(|part| {
                 let vbucket = vbuckets.get(part.id)?;
                 Some((part, vbucket))
-            }) {
+            }) && let Some(upto) = part.acked.take()
+            {
                 part.move_cursor(vbucket, &self.name, upto);
             }
         }
@@ -388,14 +410,15 @@ impl Producer {
                 self.nacks += 1;
                 self.backoffs += 1;
                 self.acknowledge(seqno.wrapping_sub(1), vbuckets, now);
-                self.send_again(seqno, vbuckets);
-                // Nobody serves a vbucket that is being handed over.
-                let hurries = self.parts.iter().any(Part::is_handed_over);
-                let pause = if hurries { HURRIED } else { Duration::MAX };
-                self.suspended = Some(now + self.pace.backoff.min(pause));
+                self.send_again(seqno, vbuckets, now);
                 Acked::GoesOn
             }
-            Answer::Never => {
+            Answer::Unfit if self.goes_on_without(seqno) => {
+                self.nacks += 1;
+                self.acknowledge(seqno, vbuckets, now);
+                Acked::GoesOn
+            }
+            Answer::Unfit | Answer::Never => {
                 self.nacks += 1;
                 // The next stream of that name is to begin with the state of that vbucket.
                 let refused = self.unacked.iter().find(|sent| sent.seqno == seqno);
@@ -409,12 +432,35 @@ impl Producer {
         }
     }
 
+    /// Whether the client may do without a message: a mark on a vbucket that is active there. (Who
+    /// takes a vbucket over has to know its window.)
+    fn goes_on_without(&self, seqno: u32) -> bool {
+        let mut unacked = self.unacked.iter();
+        let sent = unacked.find(|sent| sent.seqno == seqno);
+        let is_mark = sent.is_some_and(|sent| matches!(sent.again, Again::Mark(_)));
+        is_mark && !self.request.takeover
+    }
+
     /// Has a message, and what followed it of the same vbucket, sent again.
-    fn send_again(&mut self, seqno: u32, vbuckets: &VbucketMap) {
+    fn send_again(&mut self, seqno: u32, vbuckets: &VbucketMap, now: Duration) {
+        // Nobody serves a vbucket that is being handed over.
+        let hurries = self.parts.iter().any(Part::is_handed_over);
+        let pause = if hurries { HURRIED } else { Duration::MAX };
+        let until = now + self.pace.backoff.min(pause);
         let Some(refused) = self.unacked.iter().find(|sent| sent.seqno == seqno) else {
+            self.suspended = Some(until);
             return;
         };
         let index = refused.part;
+        // A client that takes no change is short of memory. What is about the whole vbucket waits
+        // for something there, and the others go on.
+        let change = matches!(refused.again, Again::Change(_) | Again::Item(_));
+        if change || index == NO_PART {
+            self.suspended = Some(until);
+        } else {
+            self.watches.rest(index, until);
+        }
+        self.stir(index);
         let is_back = |sent: &Sent| sent.part == index && !is_after(seqno, sent.seqno);
         let back = self.unacked.extract(is_back);
         self.resent += back.len() as u64;
@@ -429,12 +475,13 @@ impl Producer {
 
     /// What was sent of a part is not to be sent again: it begins anew.
     pub(super) fn forget_sent(&mut self, index: usize) {
+        self.stir(index);
         self.unacked.extract(|sent| sent.part == index);
     }
 
     /// Whether the host is to be told that there may be something to send. Also looks at what time
     /// brings: signs of life, the end of a pause, a client that no longer answers.
-    pub(super) fn is_to_be_woken(&mut self, now: Duration) -> bool {
+    pub(super) fn is_to_be_woken(&mut self, vbuckets: &VbucketMap, now: Duration) -> bool {
         if let Some(period) = self.pace.noop
             && now.saturating_sub(self.last_noop) >= period
         {
@@ -445,15 +492,28 @@ impl Producer {
         if self.request.acks && !self.unacked.is_empty() && silent && self.is_window_full() {
             self.closing = true;
         }
+        self.paused && (self.closing || self.noop_due || self.has_news(vbuckets, now))
+    }
+
+    /// Whether it would send something now, or at least look for it.
+    fn has_news(&mut self, vbuckets: &VbucketMap, now: Duration) -> bool {
         let suspended = self.suspended.is_some_and(|until| now < until);
-        self.paused && (self.closing || self.noop_due || !suspended)
+        if suspended || self.request.acks && self.is_window_full() {
+            return false;
+        }
+        self.watches.end_rests(now);
+        let mut parts = 0..self.parts.len();
+        !self.hellos.is_empty() || parts.any(|index| self.is_due(index, vbuckets, now))
     }
 
     /// When it is to be looked at again at the latest.
     pub(super) fn due(&self) -> Option<Duration> {
         let noop = self.pace.noop.map(|period| self.last_noop + period);
         let grace = (!self.unacked.is_empty()).then(|| self.heard + self.pace.grace);
-        [noop, grace, self.suspended].into_iter().flatten().min()
+        [noop, grace, self.suspended, self.watches.first_rest()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Its vbuckets.
@@ -477,20 +537,11 @@ impl Producer {
         self.queued() >= self.pace.backlog || bytes >= self.pace.bytes
     }
 
-    /// Its figures.
-    pub(super) fn report(&self, vbuckets: &VbucketMap, now: Duration) -> Report {
-        let backlogs = self.parts.iter();
-        let backlogs = backlogs.map(|part| part.backlog(vbuckets.get(part.id), &self.name));
-        let backlog = backlogs.sum();
-        Report {
-            backlog,
-            idle: backlog == 0 && self.unacked.is_empty(),
-            ..self.own_figures(now)
-        }
-    }
-
-    /// Those for which no log has to be looked into.
-    pub(super) fn own_figures(&self, now: Duration) -> Report {
+    /// Its figures, but for what is in the logs: the backlog is what has been read of them.
+    pub(super) fn figures(&self, now: Duration) -> Report {
+        let backlog = self.parts.iter().map(|part| part.backlog().0).sum();
+        let rests = self.watches.first_rest().is_some_and(|until| now < until);
+        let suspended = self.suspended.is_some_and(|until| now < until);
         let waiting = || self.parts.iter().map(Part::waiting);
         Report {
             name: String::from_utf8_lossy(&self.name).into_owned(),
@@ -499,13 +550,13 @@ impl Producer {
             created: self.created.as_secs(),
             connected: !self.closing,
             acks: self.request.acks,
-            backlog: 0,
+            backlog,
             queued: self.queued(),
             sent: self.sent,
             paused: self.paused,
-            suspended: self.suspended.is_some_and(|until| now < until),
+            suspended: suspended || rests,
             filling: self.parts.iter().any(Part::is_filling),
-            idle: false,
+            idle: self.unacked.is_empty(),
             seqno: self.seqno,
             acked: self.acked,
             unacked: self.unacked.len(),
@@ -528,18 +579,7 @@ impl Producer {
     }
 }
 
-/// What a client says to a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
-    /// It and all before it are in place.
-    Taken,
-    /// It is to be sent again later; all before it are in place.
-    NotNow,
-    /// It will never be taken.
-    Never,
-}
-
-/// Whether one number comes after the other; they wrap.
-fn is_after(one: u32, other: u32) -> bool {
-    one.wrapping_sub(other).cast_signed() > 0
+/// What the vbucket of a part says of itself; 0 if there is none.
+fn version_of(part: &Part, vbuckets: &VbucketMap) -> u64 {
+    vbuckets.get(part.id).map_or(0, Vbucket::version)
 }

@@ -1,32 +1,36 @@
 //! All streams of the engine, and the thread `ce-tap` that wakes them.
 //!
 //! A stream that has nothing to send pauses. Whoever changes a log calls [`Streams::changed`],
-//! which costs one load while no stream is paused; the thread then has the hosts of paused streams
-//! ask again. A pause is noted before the logs are looked at for the last time, and a log changes
-//! under its lock, so no change is missed.
+//! which costs one load while there is no stream; the thread then has the hosts of those paused
+//! streams ask again for which there is news. A pause is noted before the versions of the logs are
+//! looked at for the last time, and a version changes before the pauses are looked at, so no change
+//! is missed.
 //!
 //! A connection's object is reserved while its stream lives, and released once by the thread.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 
+use super::answer::{Acked, Answer};
 use super::away::{Absent, Away};
 use super::backfill::Fillers;
+use super::backlog::Backlogs;
+use super::claims::Claims;
 use super::pace::Pace;
 use super::part::{Part, Stage};
-use super::producer::{Acked, Answer, Producer, Step};
-use super::{Event, Message, Report, Request};
+use super::producer::{Producer, Step};
+use super::{Event, Message, Report};
 use crate::checkpoint::Begin;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::host::{Cookie, LogLevel};
 use crate::pager::Evictor;
 use crate::store::Store;
-use crate::types::{Seqno, VbucketId, VbucketState};
+use crate::types::{Seqno, VbucketId};
 use crate::vbucket::{Shared, Vbucket, VbucketMap};
 use crate::worker::{Signal, Wake};
 
@@ -47,16 +51,21 @@ pub(crate) struct Totals {
     pub(crate) read: AtomicU64,
 }
 
+/// Tells a stream from all others there ever were, also those of the same connection or name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct StreamId(pub(super) u64);
+
 /// A stream and the connection that it belongs to.
 #[derive(Debug)]
 pub(super) struct Live {
+    pub(super) id: StreamId,
     pub(super) cookie: Cookie,
     // Guards the stream. Lock order: before those of vbuckets; streams one at a time.
     pub(super) producer: Mutex<Producer>,
     /// The connection has gone.
     pub(super) gone: AtomicBool,
     /// Another connection goes on with this stream's cursors.
-    replaced: AtomicBool,
+    pub(super) replaced: AtomicBool,
 }
 
 /// All streams.
@@ -65,18 +74,24 @@ pub(crate) struct Streams {
     pub(super) shared: Arc<Shared>,
     pub(super) pace: Pace,
     // Guards that a name has one stream. Lock order: first; held while a stream begins.
-    beginning: Mutex<()>,
+    pub(super) beginning: Mutex<()>,
     // Guards the map. Lock order: before a stream; held for a lookup only.
-    live: RwLock<HashMap<Cookie, Arc<Live>>>,
-    absent: Absent,
+    pub(super) live: RwLock<HashMap<Cookie, Arc<Live>>>,
+    pub(super) absent: Absent,
     // Guards the connections that have gone, for the thread to release. Lock order: last.
     gone: Mutex<Vec<Cookie>>,
+    /// Most streams there may be.
+    pub(super) streams_max: usize,
+    pub(super) claims: Claims,
+    /// Streams that there are, or are about to be.
+    pub(super) count: AtomicUsize,
     /// Streams that are, or are about to be, paused.
     waiting: AtomicUsize,
+    pub(super) ids: AtomicU64,
     anonymous: AtomicU64,
     pub(super) fillers: Fillers,
     pub(super) totals: Totals,
-    signal: Arc<Signal>,
+    pub(super) signal: Arc<Signal>,
 }
 
 /// What a host is to do next, or the engine before that.
@@ -84,10 +99,12 @@ pub(crate) struct Streams {
 pub(crate) enum Turn {
     /// For the host.
     Message(Message),
-    /// Make the vbucket dead, then ask again.
-    HandOver(VbucketId),
+    /// Make the vbucket dead for that stream, then ask again.
+    HandOver(StreamId, VbucketId),
     /// The vbucket is the client's now; then ask again.
     HandedOver(VbucketId),
+    /// Another stream gives the vbucket away, or did: this one does not. Say so, then ask again.
+    Forestalled(VbucketId),
 }
 
 impl Streams {
@@ -106,7 +123,11 @@ impl Streams {
             live: RwLock::default(),
             absent: Absent::default(),
             gone: Mutex::default(),
+            streams_max: config.tap_streams_max,
+            claims: Claims::default(),
+            count: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
+            ids: AtomicU64::new(0),
             anonymous: AtomicU64::new(0),
             fillers: Fillers::new(Arc::clone(store), Arc::clone(evictor)),
             totals: Totals::default(),
@@ -126,12 +147,18 @@ impl Streams {
 
     /// A log has changed. Cheap; any lock may be held.
     pub(crate) fn changed(&self) {
+        // A stream is counted before it has a cursor, which it gets with the log locked.
+        if self.count.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        // Between what was written in the log's version and the look at who is paused.
+        fence(Ordering::SeqCst);
         if self.waiting.load(Ordering::SeqCst) != 0 {
             self.signal.wake();
         }
     }
 
-    fn now(&self) -> Duration {
+    pub(super) fn now(&self) -> Duration {
         self.shared.host.monotonic()
     }
 
@@ -144,115 +171,8 @@ impl Streams {
         self.live.read().contains_key(&cookie)
     }
 
-    /// Begins a stream on a connection.
-    ///
-    /// # Errors
-    /// `Unsupported` when the connection has one already.
-    pub(crate) fn connect(&self, cookie: Cookie, name: &[u8], request: Request) -> Result<()> {
-        if self.has(cookie) {
-            return Err(Error::Unsupported);
-        }
-        self.shared.host.reserve(cookie);
-        let beginning = self.beginning.lock();
-        let name: Box<[u8]> = if name.is_empty() {
-            format!("anon_{}", self.number()).into_bytes().into()
-        } else {
-            name.into()
-        };
-        // Also a name of the engine's own: a client may have called itself that.
-        let (inherited, reconnects) = self.take_over_name(&name);
-        let now = self.now();
-        let mut producer = Producer::new(name, request, self.pace, now);
-        producer.reconnects = reconnects;
-        let mut fills = Vec::new();
-        for vbucket in self.wanted(&producer.request) {
-            fills.extend(self.begin_part(&mut producer, vbucket));
-        }
-        // Nobody would move the cursors of the others.
-        let left = |id: &VbucketId| producer.parts.iter().all(|part| part.id != *id);
-        let left: Vec<VbucketId> = inherited.into_iter().filter(left).collect();
-        self.drop_cursors(&producer.name, &left);
-        let live = Arc::new(Live {
-            cookie,
-            producer: Mutex::new(producer),
-            gone: AtomicBool::new(false),
-            replaced: AtomicBool::new(false),
-        });
-        self.live.write().insert(cookie, Arc::clone(&live));
-        drop(beginning);
-        for index in fills {
-            self.fillers.add(&live, index);
-        }
-        // Its signs of life are to come in time.
-        self.signal.wake();
-        Ok(())
-    }
-
-    /// Which vbuckets a stream is of.
-    fn wanted(&self, request: &Request) -> Vec<&Vbucket> {
-        let serves = |vbucket: &&Vbucket| match vbucket.state() {
-            Some(VbucketState::Active) => true,
-            Some(VbucketState::Replica | VbucketState::Pending) => !request.dump,
-            Some(VbucketState::Dead) | None => false,
-        };
-        match &request.vbuckets {
-            Some(list) => {
-                let found = list.iter().filter_map(|&id| self.vbuckets.get(id));
-                found.filter(|vb| !request.dump || serves(vb)).collect()
-            }
-            None => self.vbuckets.iter().filter(serves).collect(),
-        }
-    }
-
-    /// Adds a part; returns its index if it has to be filled.
-    fn begin_part(&self, producer: &mut Producer, vbucket: &Vbucket) -> Option<usize> {
-        let request = &producer.request;
-        let index = producer.parts.len();
-        if request.dump {
-            let mut part = Part::new(vbucket.id(), Seqno::ZERO);
-            part.fill(Seqno::new(u64::MAX), false);
-            producer.parts.push(part);
-            return Some(index);
-        }
-        let wall = self.shared.host.unix_nanos() / 1_000_000_000;
-        let needed = request.since.is_none_or(|since| since < wall);
-        let backfills = needed && !request.registered;
-        let (mut part, fills) = Part::begin(vbucket, &producer.name, request, backfills)?;
-        if request.hands_over() {
-            part.set_state(VbucketState::Pending);
-        }
-        producer.parts.push(part);
-        fills.then_some(index)
-    }
-
-    /// A connection of that name, if there is one, ends. Its cursors are the next one's if they
-    /// would have outlived it: what it was sent of late may have been lost with it. Returns their
-    /// vbuckets, and how often the name has come again by then.
-    fn take_over_name(&self, name: &[u8]) -> (Vec<VbucketId>, u64) {
-        let mut inherited = Vec::new();
-        let mut reconnects = 0;
-        let lives: Vec<Arc<Live>> = self.live.read().values().cloned().collect();
-        for live in lives {
-            let mut producer = live.producer.lock();
-            if *producer.name == *name {
-                producer.closing = true;
-                live.replaced.store(true, Ordering::Release);
-                reconnects = producer.reconnects + 1;
-                if self.keeps(&producer) {
-                    drop_unfinished(&producer, &self.vbuckets);
-                    inherited.extend(producer.vbuckets());
-                } else {
-                    let vbuckets: Vec<VbucketId> = producer.vbuckets().collect();
-                    self.drop_cursors(name, &vbuckets);
-                }
-            }
-        }
-        if let Some(away) = self.absent.take(name) {
-            inherited.extend(away.vbuckets);
-            reconnects = away.report.reconnects + 1;
-        }
-        self.signal.wake();
-        (inherited, reconnects)
+    pub(super) fn lives(&self) -> Vec<Arc<Live>> {
+        self.live.read().values().cloned().collect()
     }
 
     /// The next step of a connection's stream. Host threads.
@@ -278,8 +198,20 @@ impl Streams {
             }
             let turn = match step {
                 Step::Message(message) => Turn::Message(message),
-                Step::HandOver(vbucket) => Turn::HandOver(vbucket),
-                Step::HandedOver(vbucket) => Turn::HandedOver(vbucket),
+                Step::HandOver(id) => {
+                    let given = self.vbuckets.get(id).is_some_and(Vbucket::is_given);
+                    if self.claims.take(id, live.id, given) {
+                        Turn::HandOver(live.id, id)
+                    } else {
+                        producer.leave(id);
+                        self.drop_cursors(&producer.name, std::iter::once(id));
+                        Turn::Forestalled(id)
+                    }
+                }
+                Step::HandedOver(id) => {
+                    self.claims.done(id, live.id);
+                    Turn::HandedOver(id)
+                }
                 Step::Backfill(index) => {
                     self.begin_anew(&mut producer, index);
                     drop(producer);
@@ -318,7 +250,7 @@ impl Streams {
             part.wait();
             return;
         }
-        match vbucket.and_then(|vbucket| vbucket.register_cursor(&name, Begin::Open)) {
+        match vbucket.and_then(|vbucket| vbucket.register_cursor(Arc::clone(&name), Begin::Open)) {
             // Those get no backfill, and know it.
             Some(begun) if registered => *part = Part::new(part.id, begun.at),
             Some(begun) => part.fill(begun.at, true),
@@ -332,11 +264,7 @@ impl Streams {
     /// `Disconnect` when there is no such stream, or it ends.
     pub(crate) fn answered(&self, cookie: Cookie, seqno: u32, status: u16) -> Result<()> {
         let live = self.find(cookie).ok_or(Error::Disconnect)?;
-        let answer = match status {
-            0x00 => Answer::Taken,
-            0x85 | 0x86 => Answer::NotNow,
-            _ => Answer::Never,
-        };
+        let answer = Answer::of(status);
         let (acked, name) = {
             let mut producer = live.producer.lock();
             let acked = producer.answered(seqno, answer, &self.vbuckets, self.now());
@@ -366,6 +294,8 @@ impl Streams {
         };
         live.gone.store(true, Ordering::Release);
         self.end(&live);
+        self.claims.release(live.id);
+        self.count.fetch_sub(1, Ordering::SeqCst);
         self.gone.lock().push(cookie);
         self.signal.wake();
     }
@@ -384,10 +314,13 @@ impl Streams {
         let keeps = self.shared.settings.tap_keepalive.get();
         let now = self.now();
         let away = Away {
-            name: producer.name.clone(),
+            name: Arc::clone(&producer.name),
             vbuckets: producer.vbuckets().collect(),
             until: (!request.registered).then(|| now + Duration::from_secs(keeps)),
-            report: Box::new(producer.own_figures(now)),
+            report: Box::new(Report {
+                backlog: 0,
+                ..producer.figures(now)
+            }),
         };
         let kept = if self.keeps(&producer) {
             self.absent.keep(away)
@@ -396,45 +329,48 @@ impl Streams {
         };
         match kept {
             Ok(()) => drop_unfinished(&producer, &self.vbuckets),
-            Err(away) => self.drop_cursors(&away.name, &away.vbuckets),
+            Err(away) => self.drop_cursors_of(&away),
         }
     }
 
     /// Whether a stream's cursors outlive its connection.
-    fn keeps(&self, producer: &Producer) -> bool {
+    pub(super) fn keeps(&self, producer: &Producer) -> bool {
         let request = &producer.request;
         let keeps = self.shared.settings.tap_keepalive.get() > 0;
         let keeps = request.registered || keeps && !request.dump && !request.takeover;
         keeps && !producer.name.starts_with(b"anon_")
     }
 
-    fn drop_cursors(&self, name: &[u8], vbuckets: &[VbucketId]) {
-        for vbucket in vbuckets.iter().filter_map(|&id| self.vbuckets.get(id)) {
+    pub(super) fn drop_cursors(&self, name: &[u8], vbuckets: impl Iterator<Item = VbucketId>) {
+        for vbucket in vbuckets.filter_map(|id| self.vbuckets.get(id)) {
             vbucket.drop_cursor(name);
         }
     }
 
+    pub(super) fn drop_cursors_of(&self, away: &Away) {
+        self.drop_cursors(&away.name, away.vbuckets.iter().copied());
+    }
+
     /// Ends a client's stream and forgets its cursors (DEREGISTER_TAP_CLIENT).
     pub(crate) fn deregister(&self, name: &[u8]) {
-        let lives: Vec<Arc<Live>> = self.live.read().values().cloned().collect();
+        let lives = self.lives();
         for live in lives {
             let mut producer = live.producer.lock();
             if *producer.name == *name {
                 producer.request.registered = false;
                 producer.closing = true;
-                let vbuckets: Vec<VbucketId> = producer.vbuckets().collect();
-                self.drop_cursors(name, &vbuckets);
+                self.drop_cursors(name, producer.vbuckets());
             }
         }
         if let Some(away) = self.absent.take(name) {
-            self.drop_cursors(&away.name, &away.vbuckets);
+            self.drop_cursors_of(&away);
         }
         self.signal.wake();
     }
 
     /// Has every replica begin with the whole state (RESET_REPLICATION_CHAIN).
     pub(crate) fn reset_chain(&self) {
-        let lives: Vec<Arc<Live>> = self.live.read().values().cloned().collect();
+        let lives = self.lives();
         for live in lives {
             let mut producer = live.producer.lock();
             let request = &producer.request;
@@ -454,19 +390,19 @@ impl Streams {
     /// Another node decides about the window of a vbucket: no replica is to hear what becomes of it
     /// here.
     pub(crate) fn leave(&self, vbucket: VbucketId) {
-        let lives: Vec<Arc<Live>> = self.live.read().values().cloned().collect();
+        let lives = self.lives();
         for live in lives {
             let mut producer = live.producer.lock();
             producer.leave(vbucket);
-            self.drop_cursors(&producer.name, &[vbucket]);
+            self.drop_cursors(&producer.name, std::iter::once(vbucket));
         }
     }
 
     /// The store knows that a vbucket which a stream hands over is dead here.
-    pub(crate) fn noted_dead(&self, cookie: Cookie, vbucket: VbucketId) {
-        if let Some(live) = self.find(cookie) {
+    pub(crate) fn noted_dead(&self, stream: StreamId, vbucket: VbucketId) {
+        for live in self.lives().iter().filter(|live| live.id == stream) {
             live.producer.lock().noted_dead(vbucket);
-            self.changed();
+            self.signal.wake();
         }
     }
 
@@ -487,35 +423,35 @@ impl Streams {
 
     /// Figures of every stream, by name; also of those whose clients are away.
     pub(crate) fn reports(&self) -> Vec<Report> {
-        let lives: Vec<Arc<Live>> = self.live.read().values().cloned().collect();
+        let lives = self.lives();
         let now = self.now();
+        let mut backlogs = Backlogs::new();
         // The name of one that was replaced is another one's.
-        let lives = lives
-            .iter()
-            .filter(|live| !live.replaced.load(Ordering::Acquire));
-        let report = |live: &Arc<Live>| live.producer.lock().report(&self.vbuckets, now);
-        let mut reports: Vec<Report> = lives.map(report).collect();
-        for (mut report, vbuckets) in self.absent.reports() {
-            let ahead = |id: &VbucketId| {
-                let vbucket = self.vbuckets.get(*id)?;
-                vbucket.cursor_remaining(report.name.as_bytes(), Seqno::ZERO)
-            };
-            report.backlog = vbuckets.iter().filter_map(ahead).sum();
-            reports.push(report);
+        let replaced = |live: &&Arc<Live>| live.replaced.load(Ordering::Acquire);
+        for live in lives.iter().filter(|live| !replaced(live)) {
+            let producer = live.producer.lock();
+            let places = producer
+                .parts
+                .iter()
+                .filter_map(|part| Some((part.id, part.backlog().1?)));
+            backlogs.add(Arc::clone(&producer.name), producer.figures(now), places);
         }
-        reports.sort_by(|one, other| one.name.cmp(&other.name));
-        reports
+        for (name, report, vbuckets) in self.absent.reports() {
+            let places = vbuckets.iter().map(|id| (*id, Seqno::ZERO));
+            backlogs.add(name, report, places);
+        }
+        backlogs.count(&self.vbuckets)
     }
 
     /// Wakes who is to be woken; returns when the next look is due.
     fn look(&self) -> Option<Duration> {
-        let lives: Vec<Arc<Live>> = self.live.read().values().cloned().collect();
+        let lives = self.lives();
         let now = self.now();
         let mut due: Option<Duration> = None;
         for live in &lives {
             let (wake, at) = {
                 let mut producer = live.producer.lock();
-                (producer.is_to_be_woken(now), producer.due())
+                (producer.is_to_be_woken(&self.vbuckets, now), producer.due())
             };
             due = [due, at].into_iter().flatten().min();
             // This thread is the one that releases it, so it is still there.
@@ -524,7 +460,7 @@ impl Streams {
             }
         }
         for away in self.absent.expire(now) {
-            self.drop_cursors(&away.name, &away.vbuckets);
+            self.drop_cursors_of(&away);
         }
         let next = [due, self.absent.due()].into_iter().flatten().min();
         let next = next.map(|next| next.saturating_sub(now).min(LOOK));
@@ -540,7 +476,7 @@ impl Streams {
 }
 
 /// A state that the client has in part only is nothing to go on from.
-fn drop_unfinished(producer: &Producer, vbuckets: &VbucketMap) {
+pub(super) fn drop_unfinished(producer: &Producer, vbuckets: &VbucketMap) {
     let unfinished = producer.parts.iter().filter(|part| !part.is_whole());
     for vbucket in unfinished.filter_map(|part| vbuckets.get(part.id)) {
         vbucket.drop_cursor(&producer.name);

@@ -3,6 +3,8 @@
 //!
 //! Threads: any. What is freed is dropped with no lock held, and by a background thread.
 
+use std::sync::Arc;
+
 use super::{Shared, Vbucket};
 use crate::checkpoint::{Ageing, Checkpoint, Limits, Log};
 
@@ -61,7 +63,7 @@ impl Vbucket {
 
     /// Drops the cursor of the stream that is furthest behind, which then has to begin anew.
     /// Returns its name; `None` when there is no cursor.
-    pub(crate) fn drop_slowest_cursor(&self) -> Option<Box<[u8]>> {
+    pub(crate) fn drop_slowest_cursor(&self) -> Option<Arc<[u8]>> {
         let (name, free) = self.log().log.drop_slowest()?;
         self.release(free);
         self.shared.metrics.cursors_dropped.add(1);

@@ -7,14 +7,22 @@
 //!
 //! Threads: any. Nothing here waits for the disk or calls the host.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use super::Vbucket;
 use crate::checkpoint::{Begin, Begun, Change, ReadEnd, View};
 use crate::types::Seqno;
 
 impl Vbucket {
+    /// A number that changes before anybody is told of news in the log for a stream.
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
     /// Makes a stream's cursor, or moves the one of that name; `None` when the vbucket does not
     /// exist.
-    pub(crate) fn register_cursor(&self, name: &[u8], from: Begin) -> Option<Begun> {
+    pub(crate) fn register_cursor(&self, name: impl Into<Arc<[u8]>>, from: Begin) -> Option<Begun> {
         let (begun, free) = {
             let mut ordered = self.log();
             self.state()?;
@@ -39,14 +47,8 @@ impl Vbucket {
         Some(ordered.log.read(View::Stream, after, limit, out))
     }
 
-    /// Changes that a stream is still to be given behind `after`; `None` when the cursor is lost.
-    pub(crate) fn cursor_remaining(&self, name: &[u8], after: Seqno) -> Option<usize> {
-        let ordered = self.log();
-        let after = ordered.log.cursor(name)?.max(after);
-        Some(ordered.log.remaining(after))
-    }
-
-    /// The same, or `most` if there are more.
+    /// Changes that a stream is still to be given behind `after`, or about `most` if there are
+    /// more; `None` when the cursor is lost.
     pub(crate) fn cursor_remaining_to(
         &self,
         name: &[u8],

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use crate::checkpoint::{Entry, Log, Op, PreImage, Prior};
 use crate::error::{Error, Result};
@@ -32,6 +32,7 @@ use crate::worker::Signal;
 mod checkpoints;
 mod cursor;
 mod flush;
+mod guard;
 mod load;
 mod locks;
 mod map;
@@ -45,6 +46,7 @@ mod tests;
 mod trash;
 mod update;
 
+use guard::LogGuard;
 pub(crate) use load::Access;
 pub(crate) use locks::LockRule;
 use locks::Locks;
@@ -165,6 +167,8 @@ pub(crate) struct Vbucket {
     // Guards the log and, with it, the decision of every mutation. Second in the lock order, after
     // one stripe; several logs at a time only in ascending order of id, with no stripe held.
     ordered: Mutex<Ordered>,
+    /// Of the log, for those who look without its lock; see [`Vbucket::version`].
+    version: AtomicU64,
     /// The latest flush, for readers without the log's lock; written with it held.
     floor: AtomicU64,
     /// The same while a window is reverting.
@@ -215,6 +219,7 @@ impl Vbucket {
                 swept: Seqno::ZERO,
                 flush_at: None,
             }),
+            version: AtomicU64::new(0),
             floor: AtomicU64::new(0),
             revert_floor: AtomicU64::new(0),
             revert_low: AtomicU64::new(0),
@@ -236,10 +241,10 @@ impl Vbucket {
         self.poisoned.load(Ordering::Acquire)
     }
 
-    fn log(&self) -> MutexGuard<'_, Ordered> {
+    fn log(&self) -> LogGuard<'_> {
         #[cfg(test)]
         tests::before_a_log();
-        self.ordered.lock()
+        LogGuard::new(self.ordered.lock(), &self.version)
     }
 
     fn floor(&self) -> Seqno {

@@ -50,11 +50,12 @@ impl Vbucket {
         }
     }
 
-    /// A master is about to send the whole state: what is here goes. False while there is a window.
+    /// A master is about to send the whole state: what is here goes. False while there is a window,
+    /// and when it is active.
     pub(crate) fn begin_backfill(&self) -> bool {
         let now = self.shared.seconds();
         let mut ordered = self.log();
-        if ordered.log.window().is_some() {
+        if ordered.log.window().is_some() || self.state() == Some(VbucketState::Active) {
             return false;
         }
         ordered.log.begin_backfill(now);
@@ -78,10 +79,13 @@ impl Vbucket {
         self.log().log.is_receiving()
     }
 
-    /// Follows the master into a checkpoint if that fits.
+    /// Follows the master into a checkpoint if that fits. One that is active follows nobody.
     pub(crate) fn follow_checkpoint(&self, id: CheckpointId) -> Fit {
         let now = self.shared.seconds();
         let mut ordered = self.log();
+        if self.state() == Some(VbucketState::Active) {
+            return Fit::Known;
+        }
         let fit = ordered.log.fit_checkpoint(id);
         if fit == Fit::Fits {
             ordered.log.follow_checkpoint(id, now);
@@ -89,9 +93,11 @@ impl Vbucket {
         fit
     }
 
-    /// Whether it has an open window that no master opened.
+    /// Whether it has an open window that is its operator's: one that no master opened, or that
+    /// came with a replica which is active now.
     pub(crate) fn has_own_window(&self) -> bool {
-        self.log().log.has_own_window()
+        let active = self.state() == Some(VbucketState::Active);
+        self.with_log(|log| log.has_own_window() || active && log.is_open_window())
     }
 
     /// Whether its window, if there is one, has no change.

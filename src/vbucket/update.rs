@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
-use super::{Garbage, Ordered, Vbucket, floors};
+use super::{Garbage, LogGuard, Ordered, Vbucket, floors};
 use crate::checkpoint::{Change, Checkpoint, Log, Phase, Touched, WindowReport};
 use crate::item::Item;
 use crate::types::Seqno;
@@ -51,8 +51,7 @@ fn at_one_instant(
     at_end: impl FnOnce(),
 ) -> bool {
     debug_assert!(vbuckets.is_sorted_by_key(|vbucket| vbucket.id));
-    let mut locked: Vec<MutexGuard<'_, Ordered>> =
-        vbuckets.iter().map(|vbucket| vbucket.log()).collect();
+    let mut locked: Vec<LogGuard<'_>> = vbuckets.iter().map(|vbucket| vbucket.log()).collect();
     if !locked.iter().all(|ordered| test(&ordered.log)) {
         return false;
     }

@@ -73,6 +73,30 @@ fn a_newer_write_supersedes_a_fetch_and_is_never_overwritten() {
     }
 }
 
+/// What a host repeats before the notification is done once, and answered once.
+#[test]
+fn a_call_that_comes_again_before_its_notification_waits_once() {
+    let node = evicted("v");
+    node.store.hold_reads(true);
+    for _ in 0..10 {
+        let get = node.host.call(CLIENT, || node.engine.get(CLIENT, b"k", 0));
+        assert!(matches!(get, Err(Error::WouldBlock)));
+        let verify = || node.engine.verify(OTHER, b"k", 0);
+        assert_eq!(node.host.call(OTHER, verify), Err(Error::WouldBlock));
+    }
+    node.store.hold_reads(false);
+    assert_eq!(node.get(0, "k").as_deref(), Some("v"));
+    node.host.wait(OTHER);
+    let verify = |key: &'static str| {
+        node.host
+            .finish(OTHER, || node.engine.verify(OTHER, key.as_bytes(), 0))
+    };
+    assert!(verify("k").is_ok());
+    assert_eq!(node.host.notifications(OTHER), 1);
+    // No answer is left over for the next question.
+    assert_eq!(verify("nothing"), Err(Error::NotFound));
+}
+
 #[test]
 fn a_store_that_cannot_be_read_closes_the_connection_and_leaves_nobody_waiting() {
     let node = evicted("12");

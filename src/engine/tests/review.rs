@@ -43,7 +43,9 @@ fn follow(node: &Node, name: &[u8], barrier: Seqno) -> Vec<Step> {
         for change in &changes {
             assert_eq!(change.seqno, end.upto, "the cursor is behind what it gave");
             let ahead = end.upto.get().cast_signed() - barrier.get().cast_signed();
-            let left = vbucket.cursor_remaining(name, Seqno::ZERO).unwrap();
+            let left = vbucket
+                .cursor_remaining_to(name, Seqno::ZERO, usize::MAX)
+                .unwrap();
             steps.push((change.op, ahead, left));
         }
         if end.exhausted {
@@ -80,7 +82,7 @@ fn in_window(names: &[&[u8]]) -> (Node, Seqno) {
     node.set(0, "k", "before");
     node.write();
     for name in names {
-        vbucket(&node).register_cursor(name, Begin::Open).unwrap();
+        vbucket(&node).register_cursor(*name, Begin::Open).unwrap();
         follow(&node, name, Seqno::ZERO);
     }
     node.start().unwrap();
@@ -184,7 +186,7 @@ fn drain(log: &Log, view: View, limit: usize) -> (Vec<(Seqno, Op)>, Seqno) {
 fn review_3_one_function_drains_every_cursor() {
     let node = Node::new();
     vbucket(&node)
-        .register_cursor(b"keeps", Begin::Oldest)
+        .register_cursor(&b"keeps"[..], Begin::Oldest)
         .unwrap();
     for round in 0..2 {
         for key in 0..5 {

@@ -29,7 +29,7 @@ fn the_slowest_stream_is_dropped_where_most_is_held_until_the_rest_fits() {
     let node = Node::with_vbuckets(2);
     for id in 0..2 {
         let vbucket = node.engine.vbucket(id).unwrap();
-        vbucket.register_cursor(b"one", Begin::Open).unwrap();
+        vbucket.register_cursor(&b"one"[..], Begin::Open).unwrap();
         node.set(id, "k", &"v".repeat(1_000 * (2 - usize::from(id))));
     }
     node.start().unwrap();
@@ -47,7 +47,9 @@ fn the_slowest_stream_is_dropped_where_most_is_held_until_the_rest_fits() {
     node.engine.core.drop_slow_cursors();
     let lost = |id| {
         let vbucket = node.engine.vbucket(id).unwrap();
-        vbucket.cursor_remaining(b"one", Seqno::ZERO).is_none()
+        vbucket
+            .cursor_remaining_to(b"one", Seqno::ZERO, usize::MAX)
+            .is_none()
     };
     assert!(lost(0) && held(&node) < all);
     let text = "the stream one of vbucket 0 was too slow";

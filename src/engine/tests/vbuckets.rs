@@ -34,6 +34,29 @@ fn clients_wait_for_a_pending_vbucket_and_go_on_when_it_is_active() {
     node.set(3, "k", "v");
 }
 
+/// A connection with a stream is woken for that while its command waits, and the host then repeats
+/// the command.
+#[test]
+fn a_client_that_calls_again_waits_once() {
+    let node = Node::new();
+    node.engine
+        .core
+        .set_vbucket(3, VbucketState::Pending)
+        .unwrap();
+    let get = || node.engine.get(CLIENT, b"k", 3);
+    for _ in 0..1_000 {
+        let waits = node.host.call(CLIENT, get);
+        assert!(matches!(waits, Err(Error::WouldBlock)));
+    }
+    assert_eq!(node.engine.pending_ops(), 1);
+    let metrics = &node.engine.shared().metrics;
+    assert_eq!(metrics.pending_ops_total.get(), 1);
+    node.activate(3);
+    node.host.wait(CLIENT);
+    assert!(matches!(node.host.call(CLIENT, get), Err(Error::NotFound)));
+    assert_eq!(node.host.notifications(CLIENT), 1);
+}
+
 #[test]
 fn a_client_that_hangs_up_waits_for_a_pending_vbucket_no_longer() {
     let node = Node::new();

@@ -21,6 +21,9 @@ impl Core {
         if let Some(outcome) = self.updates.starts.take(cookie) {
             return Ok(outcome);
         }
+        if self.updates.starts.is_under_way(cookie) {
+            return Err(Error::WouldBlock);
+        }
         let number = match self.open_update() {
             Ok(number) => number,
             Err(error) => return Ok(Err(error)),

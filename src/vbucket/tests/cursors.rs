@@ -32,13 +32,16 @@ fn read(vbucket: &Vbucket, name: &[u8], mut after: Seqno) -> Option<(Seqno, usiz
 fn what_a_stream_has_not_acknowledged_stays_and_then_goes() {
     let node = Node::new(1, false);
     let vbucket = node.vbucket(0);
-    let begun = vbucket.register_cursor(b"s", Begin::Oldest).unwrap();
+    let begun = vbucket.register_cursor(&b"s"[..], Begin::Oldest).unwrap();
     fill(vbucket, 0..20);
     node.flush();
     assert!(vbucket.held_back() > 0);
     let (upto, count) = read(vbucket, b"s", begun.at).unwrap();
     assert_eq!(
-        (count, vbucket.cursor_remaining(b"s", begun.at)),
+        (
+            count,
+            vbucket.cursor_remaining_to(b"s", begun.at, usize::MAX)
+        ),
         (20, Some(20))
     );
     // It is given all of it again as long as it has acknowledged nothing.
@@ -51,7 +54,10 @@ fn what_a_stream_has_not_acknowledged_stays_and_then_goes() {
         (0, 1)
     );
     assert_eq!(
-        (removed.get(), vbucket.cursor_remaining(b"s", upto)),
+        (
+            removed.get(),
+            vbucket.cursor_remaining_to(b"s", upto, usize::MAX)
+        ),
         (8, Some(0))
     );
     fill(vbucket, 0..20);
@@ -68,11 +74,14 @@ fn what_a_stream_has_not_acknowledged_stays_and_then_goes() {
 fn a_key_that_is_written_again_is_given_again() {
     let node = Node::new(1, false);
     let vbucket = node.vbucket(0);
-    let begun = vbucket.register_cursor(b"s", Begin::Open).unwrap();
+    let begun = vbucket.register_cursor(&b"s"[..], Begin::Open).unwrap();
     fill(vbucket, 0..3);
     let (upto, count) = read(vbucket, b"s", begun.at).unwrap();
     fill(vbucket, 1..2);
-    assert_eq!((count, vbucket.cursor_remaining(b"s", upto)), (3, Some(1)));
+    assert_eq!(
+        (count, vbucket.cursor_remaining_to(b"s", upto, usize::MAX)),
+        (3, Some(1))
+    );
     assert_eq!(read(vbucket, b"s", upto).unwrap().1, 1);
     assert_eq!(read(vbucket, b"s", begun.at).unwrap().1, 3);
 }
@@ -81,19 +90,24 @@ fn a_key_that_is_written_again_is_given_again() {
 fn a_cursor_goes_with_its_vbucket_and_the_slowest_when_it_is_dropped() {
     let node = Node::new(1, false);
     let vbucket = node.vbucket(0);
-    let begun = vbucket.register_cursor(b"slow", Begin::Oldest).unwrap();
-    vbucket.register_cursor(b"fast", Begin::Open).unwrap();
+    let begun = vbucket
+        .register_cursor(&b"slow"[..], Begin::Oldest)
+        .unwrap();
+    vbucket.register_cursor(&b"fast"[..], Begin::Open).unwrap();
     fill(vbucket, 0..20);
     let (upto, _) = read(vbucket, b"fast", begun.at).unwrap();
     vbucket.move_cursor(b"fast", upto);
     assert_eq!(vbucket.drop_slowest_cursor().as_deref(), Some(&b"slow"[..]));
     assert_eq!(read(vbucket, b"slow", begun.at), None);
-    assert_eq!(vbucket.cursor_remaining(b"slow", begun.at), None);
+    assert_eq!(
+        vbucket.cursor_remaining_to(b"slow", begun.at, usize::MAX),
+        None
+    );
     assert_eq!(node.shared.metrics.cursors_dropped.get(), 1);
     vbucket.set_state(VbucketState::Dead, Arrival::Alone);
     drop(node.map.delete(vbucket));
     assert_eq!(read(vbucket, b"fast", upto), None);
-    assert_eq!(vbucket.register_cursor(b"fast", Begin::Open), None);
+    assert_eq!(vbucket.register_cursor(&b"fast"[..], Begin::Open), None);
     assert_eq!(node.shared.metrics.enqueued_by_deleted.get(), 20);
     assert!(vbucket.drop_slowest_cursor().is_none());
 }
@@ -149,7 +163,7 @@ fn what_a_stream_held_is_dropped_by_the_housekeeper() {
         let settings = &node.shared.settings;
         settings.set(Family::Flush, "chk_max_items", "500").unwrap();
         let vbucket = node.vbucket(0);
-        vbucket.register_cursor(b"s", Begin::Oldest).unwrap();
+        vbucket.register_cursor(&b"s"[..], Begin::Oldest).unwrap();
         fill(vbucket, 0..1_000);
         let Found::Hit(item) = vbucket.get(hash(&7_u32.to_be_bytes()), &7_u32.to_be_bytes()) else {
             panic!("no item")
@@ -161,7 +175,10 @@ fn what_a_stream_held_is_dropped_by_the_housekeeper() {
             0 => vbucket.move_cursor(b"s", upto),
             1 => vbucket.drop_cursor(b"s"),
             2 => assert!(vbucket.drop_slowest_cursor().is_some()),
-            _ => assert!(vbucket.begin_backfill()),
+            _ => {
+                let _ = vbucket.set_state(VbucketState::Replica, Arrival::Alone);
+                assert!(vbucket.begin_backfill());
+            }
         }
         assert_eq!(item.references(), held, "it was dropped by the caller");
         let house = node.shared.trash.house();

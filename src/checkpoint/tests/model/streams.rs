@@ -56,7 +56,7 @@ impl World {
     pub(super) fn register(&mut self, name: u8, from: Begin) {
         let cursor = self.log.cursor(&[name]);
         let ids: Vec<_> = self.log.all().map(|checkpoint| checkpoint.id).collect();
-        let begun = self.log.register(&[name], from);
+        let begun = self.log.register(&[name][..], from);
         let free = self.log.free();
         assert_eq!(self.log.cursor(&[name]), Some(begun.at));
         let barrier = self

@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::host::LogLevel;
 use crate::settings::Family;
 use crate::tap::{FLAG_ACK, FLAG_NO_VALUE, FLUSH_ONE_VBUCKET};
+use crate::types::StoreOp;
 use crate::types::VbucketState::{Active, Dead, Pending, Replica};
 
 fn set(key: &'static str, value: &'static str) -> TapMessage<'static> {
@@ -236,6 +237,41 @@ fn a_key_that_a_client_has_locked_is_not_overwritten() {
     assert_eq!(mutation(&node, peer, "k", "w"), Err(Error::Exists));
     assert_eq!(deletion(&node, peer, "k"), Err(Error::Exists));
     assert_eq!(value(&node, "k").as_deref(), Some("v"));
+}
+
+/// A lock means nothing on a vbucket that is not active, and ends when it stops being active: what
+/// a master says of the key is followed at once, whatever it is.
+#[test]
+fn a_lock_ends_when_its_vbucket_stops_being_active() {
+    for state in [Replica, Pending, Dead] {
+        for config in ["", "durability=none"] {
+            let node = Node::with(config);
+            let client = cookie();
+            let keys = ["set", "deleted", "inside", "free"];
+            for key in keys {
+                node.set(0, key, "before");
+                let lock = || node.engine.get_locked(client, key.as_bytes(), 30, 0);
+                node.host.finish(client, lock).unwrap();
+            }
+            node.engine.core.set_vbucket(0, state).unwrap();
+            let peer = cookie();
+            if state != Dead {
+                assert_eq!(mutation(&node, peer, "set", "after"), Ok(()), "{state:?}");
+                assert_eq!(deletion(&node, peer, "deleted"), Ok(()));
+                for (end, expected) in [(6, "before"), (5, "inside")] {
+                    opaque(&node, peer, 4).unwrap();
+                    mutation(&node, peer, "inside", "inside").unwrap();
+                    assert_eq!(opaque(&node, peer, end), Ok(()));
+                    assert_eq!(value(&node, "inside").as_deref(), Some(expected));
+                }
+            }
+            // Nor does it come back.
+            node.engine.core.set_vbucket(0, Active).unwrap();
+            for key in keys {
+                assert!(node.store(StoreOp::Set, 0, key, "free").is_ok(), "{key}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -514,11 +550,7 @@ fn what_streams_send_is_what_nodes_receive() {
     let (master, other) = (Node::new(), replica());
     let expiring = master.item("e", "with an end", 3000);
     let client = cookie();
-    let store = || {
-        master
-            .engine
-            .store(client, &expiring, crate::types::StoreOp::Set, 0)
-    };
+    let store = || master.engine.store(client, &expiring, StoreOp::Set, 0);
     master.host.finish(client, store).unwrap();
     master.set(0, "empty", "");
     let link = Link::replicate(&master, &other);

@@ -70,6 +70,11 @@ fn one_answer_for_several_changes_moves_the_cursor_behind_all_of_them() {
 fn a_mark_comes_again_while_a_window_is_being_ended() {
     let node = Node::new();
     node.set(0, "k", "before");
+    // One that is pending takes its operator's commands as well as a master's marks.
+    node.engine
+        .core
+        .set_vbucket(0, VbucketState::Pending)
+        .unwrap();
     node.start().unwrap();
     node.store.hold_commits(true);
     node.begin_complete();
@@ -267,7 +272,7 @@ fn a_stream_begins_with_the_first_part_of_a_checkpoint() {
     mutation(&node, peer, "a", "1").unwrap();
     node.write();
     let vbucket = node.engine.vbucket(0).unwrap();
-    vbucket.register_cursor(b"held", Begin::Open).unwrap();
+    vbucket.register_cursor(&b"held"[..], Begin::Open).unwrap();
     let end = vbucket.with_log(Log::next_seqno);
     mutation(&node, peer, "b", "1").unwrap();
     vbucket.move_cursor(b"held", Seqno::new(end.get() - 1));

@@ -20,6 +20,7 @@ mod consumer;
 mod corners;
 mod ends;
 mod hostile;
+mod many;
 mod mixed;
 mod parts;
 mod producer;
@@ -38,6 +39,9 @@ pub(super) const REGISTERED: u32 = 0x80;
 
 /// The answer to what is to come again later.
 pub(super) const NOT_NOW: u16 = 0x86;
+
+/// The answer to what does not fit the state of the vbucket.
+pub(super) const UNFIT: u16 = 0x83;
 
 /// A value that is worth evicting.
 pub(super) const LONG: &str = "a value that is so long that something is gained by its eviction, \
@@ -199,6 +203,7 @@ fn status(error: Error) -> u16 {
         Error::TooBig => 0x03,
         Error::Invalid => 0x04,
         Error::NotMyVbucket => 0x07,
+        Error::Unsupported => UNFIT,
         Error::Temporary => NOT_NOW,
         other => panic!("{other} is no answer to a TAP message"),
     }

@@ -78,7 +78,7 @@ fn who_began_behind_a_part_goes_on_with_higher_ids_when_it_is_promoted() {
     c.activate(0);
     assert!(open_id(&c) >= open_id(&b));
     let vbucket = c.engine.vbucket(0).unwrap();
-    vbucket.register_cursor(b"other", Begin::Open).unwrap();
+    vbucket.register_cursor(&b"other"[..], Begin::Open).unwrap();
     for round in 0..6 {
         c.set(0, &format!("n{round}"), "1");
         c.start().unwrap();

@@ -710,7 +710,7 @@ fn marks_in_every_state() {
     for (state, expected) in [
         (Replica, Ok(())),
         (Pending, Ok(())),
-        (Active, Ok(())),
+        (Active, Err(Error::Unsupported)),
         (Dead, Err(Error::Disconnect)),
     ] {
         let node = node_in(state, "");
@@ -727,4 +727,103 @@ fn marks_in_every_state() {
         ..message
     };
     assert_eq!(receive(&node, cookie(), &other), Err(Error::Disconnect));
+}
+
+/// "On an active one a mark does not fit: an error answer and a log line, nothing else, and the
+/// stream goes on."
+#[test]
+fn marks_on_an_active_vbucket_change_nothing() {
+    for operator in [false, true] {
+        let node = Node::new();
+        node.set(0, "k", "before");
+        if operator {
+            node.start().unwrap();
+            node.set(0, "k", "inside");
+        }
+        let before = phase(&node);
+        let peer = cookie();
+        for code in [4, 5, 6] {
+            for announced in [None, Some(1), Some(2)] {
+                if let Some(id) = announced {
+                    announce(&node, peer, code, id).unwrap();
+                }
+                assert_eq!(opaque(&node, peer, code), Err(Error::Unsupported));
+                assert_eq!(phase(&node), before);
+            }
+        }
+        assert!(
+            node.host
+                .has_logged(LogLevel::Warning, "refused the mark UpdateStart of a peer")
+        );
+        mutation(&node, peer, "k", "by the peer").unwrap();
+        assert_eq!(value(&node, "k").as_deref(), Some("by the peer"));
+        if operator {
+            node.revert().unwrap();
+            assert_eq!(value(&node, "k").as_deref(), Some("before"));
+        } else {
+            // Nothing is held back from the store, and START is free.
+            let node = node.crash_after_a_write();
+            assert_eq!(value(&node, "k").as_deref(), Some("by the peer"));
+            node.start().unwrap();
+        }
+    }
+}
+
+/// A promoted replica's window is its operator's: a master that comes back ends it by nothing.
+#[test]
+fn a_stale_master_does_not_end_the_window_of_a_promoted_replica() {
+    for operator_completes in [false, true] {
+        let (master, replica, mut link) = pair();
+        master.start().unwrap();
+        write_window(&master);
+        link.settle(&master, &replica);
+        replica
+            .engine
+            .core
+            .set_vbucket(0, VbucketState::Active)
+            .unwrap();
+        replica.set(0, "k", "promoted");
+        let peer = cookie();
+        opaque(&replica, peer, 0).unwrap();
+        assert_eq!(opaque(&replica, peer, 6), Err(Error::Unsupported));
+        // A backfill, a takeover and a checkpoint of another master wait or are ignored.
+        assert_eq!(opaque(&replica, peer, 1), Err(Error::Temporary));
+        let pending = bare(TapEvent::VbucketSet, &[0, 0, 0, 3]);
+        assert_eq!(receive(&replica, peer, &pending), Err(Error::Temporary));
+        checkpoint(&replica, peer, TapEvent::CheckpointStart, 77).unwrap();
+        assert_eq!(phase(&replica), Some(Phase::Open));
+        assert_eq!(value(&replica, "k").as_deref(), Some("promoted"));
+        replica.decide(operator_completes).unwrap();
+        let expected = if operator_completes {
+            "promoted"
+        } else {
+            "before"
+        };
+        assert_eq!(value(&replica, "k").as_deref(), Some(expected));
+    }
+}
+
+/// A source whose destination is active there goes on with its changes, at once and without
+/// sending the mark again.
+#[test]
+fn a_stream_to_an_active_vbucket_goes_on_without_the_marks() {
+    for completes in [false, true] {
+        let master = Node::new();
+        let other = Node::new();
+        master.set(0, "gone", "before");
+        let mut link = Link::connect(&master, "other", super::ACK, &[]).unwrap();
+        link.settle(&master, &other);
+        master.start().unwrap();
+        write_window(&master);
+        link.settle(&master, &other);
+        master.decide(completes).unwrap();
+        master.set(0, "later", "later");
+        link.settle(&master, &other);
+        assert!(!link.closed);
+        let end = if completes { "opaque 5" } else { "opaque 6" };
+        assert_eq!((link.count("opaque 4"), link.count(end)), (1, 1));
+        assert_eq!(phase(&other), None);
+        assert_eq!(value(&other, "k").as_deref(), Some("inside"));
+        assert_eq!(value(&other, "later").as_deref(), Some("later"));
+    }
 }

@@ -1,0 +1,77 @@
+//! Log lines that a peer can provoke as often as it likes: so many are written, and the others
+//! counted.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::host::{Host, LogLevel};
+
+/// Lines that are written in one period.
+const LINES_MAX: u32 = 20;
+/// The period.
+const PERIOD: Duration = Duration::from_secs(60);
+
+/// The present period.
+#[derive(Debug, Default)]
+struct Period {
+    since: Duration,
+    lines: u32,
+    left_out: u64,
+}
+
+/// Writes such lines.
+#[derive(Debug, Default)]
+pub(super) struct Provoked(
+    // Guards the period. Lock order: last.
+    Mutex<Period>,
+);
+
+impl Provoked {
+    /// Writes a warning, unless too many were written of late.
+    pub(super) fn warn(&self, host: &dyn Host, text: impl FnOnce() -> String) {
+        let now = host.monotonic();
+        let left_out = {
+            let mut period = self.0.lock();
+            let mut left_out = 0;
+            if now.saturating_sub(period.since) >= PERIOD {
+                left_out = period.left_out;
+                *period = Period {
+                    since: now,
+                    ..Period::default()
+                };
+            }
+            if period.lines >= LINES_MAX {
+                period.left_out += 1;
+                return;
+            }
+            period.lines += 1;
+            left_out
+        };
+        if left_out > 0 {
+            let text = format!("TAP: {left_out} more lines about what peers sent were left out");
+            host.log(LogLevel::Warning, &text);
+        }
+        host.log(LogLevel::Warning, &text());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::fake::FakeHost;
+
+    #[test]
+    fn what_is_too_much_is_counted() {
+        let (host, provoked) = (FakeHost::new(), Provoked::default());
+        for line in 0..LINES_MAX + 3 {
+            provoked.warn(&host, || format!("line {line}."));
+        }
+        assert!(host.has_logged(LogLevel::Warning, "line 19."));
+        assert!(!host.has_logged(LogLevel::Warning, "line 20."));
+        host.advance(PERIOD.as_secs());
+        provoked.warn(&host, || "again".to_owned());
+        assert!(host.has_logged(LogLevel::Warning, "TAP: 3 more lines"));
+        assert!(host.has_logged(LogLevel::Warning, "again"));
+    }
+}

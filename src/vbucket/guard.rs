@@ -1,0 +1,49 @@
+//! The right to work on a vbucket's log.
+//!
+//! Streams look at many logs that mostly have nothing for them. They look at a number instead,
+//! without the lock, which whoever changes the log leaves behind: nobody can forget to.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::MutexGuard;
+
+use super::Ordered;
+
+/// The log, locked. When it is let go, those who look without the lock see that it has changed.
+pub(super) struct LogGuard<'a> {
+    ordered: MutexGuard<'a, Ordered>,
+    version: &'a AtomicU64,
+}
+
+impl<'a> LogGuard<'a> {
+    pub(super) fn new(ordered: MutexGuard<'a, Ordered>, version: &'a AtomicU64) -> Self {
+        Self { ordered, version }
+    }
+}
+
+impl Deref for LogGuard<'_> {
+    type Target = Ordered;
+
+    fn deref(&self) -> &Ordered {
+        &self.ordered
+    }
+}
+
+impl DerefMut for LogGuard<'_> {
+    fn deref_mut(&mut self) -> &mut Ordered {
+        &mut self.ordered
+    }
+}
+
+impl Drop for LogGuard<'_> {
+    fn drop(&mut self) {
+        let Ordered {
+            log, incarnation, ..
+        } = &*self.ordered;
+        let version = log.version().wrapping_add(*incarnation);
+        if self.version.load(Ordering::Relaxed) != version {
+            self.version.store(version, Ordering::Release);
+        }
+    }
+}
