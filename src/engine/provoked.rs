@@ -10,7 +10,7 @@ use crate::host::{Host, LogLevel};
 /// Lines that are written in one period.
 const LINES_MAX: u32 = 20;
 /// The period.
-const PERIOD: Duration = Duration::from_secs(60);
+const PERIOD: Duration = Duration::from_mins(1);
 
 /// The present period.
 #[derive(Debug, Default)]

@@ -14,7 +14,7 @@ use crate::types::VbucketId;
 const NAMES_MAX: usize = 1024;
 
 /// A name whose cursors wait for their client.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Away {
     pub(super) name: Arc<[u8]>,
     pub(super) vbuckets: Box<[VbucketId]>,
@@ -74,13 +74,8 @@ impl Absent {
         names.values().map(|away| away.vbuckets.len()).sum()
     }
 
-    /// Name, figures, and the vbuckets in which the cursors stand, of each.
-    pub(super) fn reports(&self) -> Vec<(Arc<[u8]>, Report, Box<[VbucketId]>)> {
-        let names = self.names.lock();
-        let report = |away: &Away| {
-            let (name, vbuckets) = (Arc::clone(&away.name), away.vbuckets.clone());
-            (name, (*away.report).clone(), vbuckets)
-        };
-        names.values().map(report).collect()
+    /// All of them, for a report.
+    pub(super) fn all(&self) -> Vec<Away> {
+        self.names.lock().values().cloned().collect()
     }
 }

@@ -97,8 +97,8 @@ impl Streams {
             count += usize::from(!producer.closing);
             parts += producer.parts.len();
         }
-        if count >= self.streams_max {
-            return Err(Refused::TooMany(self.streams_max));
+        if count >= self.most {
+            return Err(Refused::TooMany(self.most));
         }
         parts += self.wanted(request).len();
         let most = self.shared.settings.max_size.get() / PARTS_SHARE;

@@ -81,7 +81,7 @@ pub(crate) struct Streams {
     // Guards the connections that have gone, for the thread to release. Lock order: last.
     gone: Mutex<Vec<Cookie>>,
     /// Most streams there may be.
-    pub(super) streams_max: usize,
+    pub(super) most: usize,
     pub(super) claims: Claims,
     /// Streams that there are, or are about to be.
     pub(super) count: AtomicUsize,
@@ -123,7 +123,7 @@ impl Streams {
             live: RwLock::default(),
             absent: Absent::default(),
             gone: Mutex::default(),
-            streams_max: config.tap_streams_max,
+            most: config.tap_streams_max,
             claims: Claims::default(),
             count: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
@@ -436,9 +436,9 @@ impl Streams {
                 .filter_map(|part| Some((part.id, part.backlog().1?)));
             backlogs.add(Arc::clone(&producer.name), producer.figures(now), places);
         }
-        for (name, report, vbuckets) in self.absent.reports() {
-            let places = vbuckets.iter().map(|id| (*id, Seqno::ZERO));
-            backlogs.add(name, report, places);
+        for away in self.absent.all() {
+            let places = away.vbuckets.iter().map(|id| (*id, Seqno::ZERO));
+            backlogs.add(away.name, *away.report, places);
         }
         backlogs.count(&self.vbuckets)
     }
