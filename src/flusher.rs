@@ -18,16 +18,18 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::checkpoint::{Change, Log};
+use crate::checkpoint::Log;
 use crate::config::Durability;
 use crate::store::{Batch, Store, StoreError, VbucketRecord, WindowRecord};
 use crate::types::{Seqno, UnixTime, VBUCKETS_MAX, VbucketId};
 use crate::vbucket::{Shared, Vbucket, VbucketMap, completed};
 
 mod batch;
+mod sorted;
 mod thread;
 
-use batch::{Part, Room, Rows, Written, fill, put_record, put_standing, read};
+use batch::{Part, Room, Tally, Written, fill, put_record, put_standing, read};
+use sorted::write_window;
 pub(crate) use thread::run;
 
 /// How often `durability=periodic` syncs.
@@ -196,6 +198,11 @@ impl Persister {
         self.dead.load(Ordering::Acquire)
     }
 
+    /// Whether a commit failed and may be found all the same when the process ends now.
+    pub(crate) fn is_undecided(&self) -> bool {
+        self.store.is_undecided()
+    }
+
     /// What the flusher does. Whoever sees it paused sees no commit afterwards: one that has not
     /// begun by then finds persistence stopped.
     pub(crate) fn state(&self) -> FlusherState {
@@ -321,30 +328,35 @@ impl Persister {
         batch
     }
 
-    /// Commits a batch with so many changes, of which `rows` say what they do to the store.
+    /// Commits so many changes with `commit`, which says what they do to the store.
     fn finish(
         &self,
-        batch: Box<dyn Batch + '_>,
-        durability: Durability,
-        (count, rows): (usize, Rows),
-    ) -> Result<(), StoreError> {
+        count: impl FnOnce(Tally) -> u64,
+        commit: impl FnOnce(&mut Tally) -> Result<(), StoreError>,
+    ) -> Result<Tally, StoreError> {
         let metrics = &self.shared.metrics;
         let begun = self.shared.host.monotonic();
-        let result = batch.commit(durability);
-        if result.is_ok() {
-            let took = self.shared.host.monotonic().saturating_sub(begun);
-            metrics.commit_micros.note(took.as_micros());
-            metrics.timings.commit.record(took);
-            metrics.commits.add(1);
-            metrics.persisted.add(count as u64);
-            metrics.rows_deleted.add(rows.deleted);
-            metrics.writes.add(rows.put + rows.deleted);
-            metrics.written_bytes.add(rows.bytes);
-        } else {
-            metrics.commit_failures.add(1);
-            metrics.flush_failures.add(count as u64);
+        let mut written = Tally::default();
+        let result = commit(&mut written);
+        let count = count(written);
+        match result {
+            Ok(()) => {
+                let took = self.shared.host.monotonic().saturating_sub(begun);
+                metrics.commit_micros.note(took.as_micros());
+                metrics.timings.commit.record(took);
+                metrics.commits.add(1);
+                metrics.persisted.add(count);
+                metrics.rows_deleted.add(written.deleted);
+                metrics.writes.add(written.put + written.deleted);
+                metrics.written_bytes.add(written.bytes);
+                Ok(written)
+            }
+            Err(error) => {
+                metrics.commit_failures.add(1);
+                metrics.flush_failures.add(count);
+                Err(error)
+            }
         }
-        result
     }
 
     fn commit(
@@ -354,7 +366,7 @@ impl Persister {
         count: usize,
     ) -> Result<(), StoreError> {
         let mut batch = self.begin()?;
-        let mut rows = Rows::default();
+        let mut rows = Tally::default();
         let mut written = HashMap::new();
         for part in parts {
             let (id, incarnation) = (part.reader.vbucket().id(), part.reader.incarnation());
@@ -384,7 +396,13 @@ impl Persister {
         if batch.len() == 0 {
             return Ok(());
         }
-        self.finish(batch, self.durability, (count, rows))?;
+        self.finish(
+            |_| count as u64,
+            |written| {
+                *written = rows;
+                batch.commit(self.durability)
+            },
+        )?;
         progress.window = progress.wanted_window;
         self.learn(progress, news);
         Ok(())
@@ -452,45 +470,43 @@ impl Persister {
         window: WindowRecord,
     ) -> Result<(), StoreError> {
         let mut batch = self.begin()?;
-        let mut rows = Rows::default();
         let mut records = Vec::new();
-        let mut windows = Vec::new();
+        let completing = || vbuckets.iter().filter(|vbucket| vbucket.is_completing());
         for vbucket in vbuckets {
-            let changes = window_changes(vbucket);
-            fill(&mut *batch, vbucket.id(), &changes, &mut rows);
+            if vbucket.window_flush().is_some() {
+                batch.clear(vbucket.id());
+            }
             let id = vbucket.with_log(Log::window_id);
             if let Some(id) = id {
                 records.extend(put_record(&mut *batch, vbucket, id));
             }
-            windows.push(changes);
         }
         batch.set_window(window);
-        // Committed and durable, or neither: an error between the two could not be taken back.
-        let durability = match self.durability {
-            Durability::Periodic => Durability::Sync,
-            durability => durability,
-        };
-        let count = windows.iter().map(Vec::len).sum();
-        self.finish(batch, durability, (count, rows))?;
+        self.finish(
+            |written| written.put + written.deleted,
+            |written| {
+                batch.commit_with(&mut |rows| {
+                    completing().try_for_each(|vbucket| write_window(vbucket, rows, written))
+                })
+            },
+        )?;
         progress.window = window;
         progress.wanted_window = window;
         self.learn(progress, records);
+        // While the windows are still there to be read.
+        completing().for_each(|vbucket| forget_deletions(vbucket));
         completed(vbuckets);
-        for (vbucket, changes) in vbuckets.iter().zip(&windows) {
-            vbucket.forget_deletions(changes);
-        }
         Ok(())
     }
 }
 
-fn window_changes(vbucket: &Vbucket) -> Vec<Change> {
+/// Lets go of what the window deleted: the store has none of it.
+fn forget_deletions(vbucket: &Vbucket) {
     let mut changes = Vec::new();
-    if !vbucket.is_completing() {
-        return changes;
-    }
     let mut after = Some(Seqno::ZERO);
     while let Some(from) = after {
         after = vbucket.read_window(from, &mut changes);
+        vbucket.forget_deletions(&changes);
+        changes.clear();
     }
-    changes
 }

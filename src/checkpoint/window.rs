@@ -57,8 +57,8 @@ pub(crate) struct Window {
     pub(super) flushed: Seqno,
     /// When a delayed one was due at START; 0 none.
     pub(super) due: UnixTime,
-    /// Keys that COMPLETE has read.
-    read: usize,
+    /// Keys that COMPLETE has written.
+    done: usize,
 }
 
 impl Log {
@@ -98,7 +98,7 @@ impl Log {
             floor: self.floor,
             flushed: self.floor,
             due: self.open.due,
-            read: 0,
+            done: 0,
         });
     }
 
@@ -181,7 +181,7 @@ impl Log {
         if let Some(window) = self.window.as_mut() {
             window.phase = phase(end);
             window.flushed = self.floor;
-            window.read = 0;
+            window.done = 0;
         }
         true
     }
@@ -189,19 +189,28 @@ impl Log {
     /// The changes of the window that is completing or reverting, behind `after`; looks at `limit`
     /// entries at most. Returns the position to go on from, or `None` at the end.
     pub(crate) fn read_window(
-        &mut self,
+        &self,
         after: Seqno,
         limit: usize,
         out: &mut Vec<Change>,
     ) -> Option<Seqno> {
-        let window = self.window.as_mut()?;
+        let window = self.window.as_ref()?;
         let mut closed = self.closed.iter();
         let checkpoint = closed.find(|checkpoint| checkpoint.first > window.barrier)?;
-        let known = out.len();
-        let next = checkpoint.collect(Op::is_change, (after, LAST), limit, out);
-        let new = out.iter().skip(known);
-        window.read += new.filter(|change| change.op.is_mutation()).count();
-        next
+        checkpoint.collect(Op::is_change, (after, LAST), limit, out)
+    }
+
+    /// So many more keys of the completing window were written.
+    pub(crate) fn note_completed(&mut self, keys: usize) {
+        if let Some(window) = self.window.as_mut() {
+            window.done += keys;
+        }
+    }
+
+    /// Where the latest `flush_all` of the ending window stands, if there was one.
+    pub(crate) fn window_flush(&self) -> Option<Seqno> {
+        let window = self.window?;
+        (window.flushed > window.barrier).then_some(window.flushed)
     }
 
     /// The same for the open checkpoint.
@@ -392,7 +401,7 @@ impl Log {
             unsaved: checkpoint.touches.unsaved,
             done: match window.phase {
                 Phase::Open => 0,
-                Phase::Completing { .. } => window.read,
+                Phase::Completing { .. } => window.done,
                 Phase::Reverting { .. } => checkpoint.mutations - keys.sum(),
             },
         })

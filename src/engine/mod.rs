@@ -44,6 +44,7 @@ mod streams;
 mod tap;
 #[cfg(test)]
 mod tests;
+mod undecided;
 mod update;
 mod vbuckets;
 mod verify;

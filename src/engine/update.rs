@@ -280,10 +280,10 @@ impl Core {
             Kind::Revert => {
                 let start = self.host.monotonic();
                 left = self.revert_all(&vbuckets);
-                self.note_revert();
+                let outcome = self.note_revert();
                 let took = self.host.monotonic().saturating_sub(start);
                 self.shared.metrics.timings.revert.record(took);
-                (Ok(()), Some(WindowRecord::Reverted))
+                (outcome, Some(WindowRecord::Reverted))
             }
         };
         let owed = {
@@ -371,15 +371,6 @@ impl Core {
         self.persister.want_window(record);
         drop(gate);
         reverted
-    }
-
-    /// Has the store note a REVERT before its client is told.
-    fn note_revert(&self) {
-        if let Err(error) = self.persister.round() {
-            // The flusher tries again. Until it can, a crash would be told as "lost at restart".
-            let text = format!("cannot note the REVERT in the store yet: {error}");
-            self.host.log(LogLevel::Warning, &text);
-        }
     }
 
     /// Begins the revert of a window that a master opened here; whoever sent the message gets it

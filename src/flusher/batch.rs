@@ -62,13 +62,25 @@ impl Room {
     }
 }
 
-/// What a batch does to the store.
+/// What a commit does to the store.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Rows {
+pub(super) struct Tally {
     pub(super) put: u64,
     pub(super) deleted: u64,
     /// Of keys and values.
     pub(super) bytes: u64,
+}
+
+impl Tally {
+    /// Counts a row: a key-only item is a deletion.
+    pub(super) fn count(&mut self, item: &Item) {
+        self.bytes += (item.key().len() + item.value().len()) as u64;
+        if item.is_resident() {
+            self.put += 1;
+        } else {
+            self.deleted += 1;
+        }
+    }
 }
 
 /// Brings the store's record of one id up to date, behind the rows that the batch has for it:
@@ -132,7 +144,12 @@ pub(super) fn put_record(
 }
 
 /// Puts changes into a batch, in order, and counts the rows.
-pub(super) fn fill(batch: &mut dyn Batch, vbucket: VbucketId, changes: &[Change], rows: &mut Rows) {
+pub(super) fn fill(
+    batch: &mut dyn Batch,
+    vbucket: VbucketId,
+    changes: &[Change],
+    written: &mut Tally,
+) {
     // What a later flush in the same batch makes void need not be written.
     let flush = changes.iter().rposition(|change| change.op == Op::Flush);
     if flush.is_some() {
@@ -141,22 +158,17 @@ pub(super) fn fill(batch: &mut dyn Batch, vbucket: VbucketId, changes: &[Change]
     let first = flush.map_or(0, |index| index + 1);
     for change in changes.iter().skip(first) {
         let Some(item) = &change.item else { continue };
-        rows.bytes += (item.key().len() + item.value().len()) as u64;
+        written.count(item);
         match change.op {
-            Op::Set => {
-                batch.put(vbucket, item.key(), &record(item));
-                rows.put += 1;
-            }
-            Op::Delete => {
-                batch.delete(vbucket, item.key());
-                rows.deleted += 1;
-            }
+            Op::Set => batch.put(vbucket, item.key(), &record(item)),
+            Op::Delete => batch.delete(vbucket, item.key()),
             _ => {}
         }
     }
 }
 
-fn record(item: &Item) -> Record<'_> {
+/// What the store keeps of an item.
+pub(super) fn record(item: &Item) -> Record<'_> {
     Record {
         flags: item.flags(),
         expiry: item.expiry(),

@@ -90,6 +90,7 @@ pub(crate) fn examine(
 
 /// One table as its manifest names it.
 struct Table {
+    number: u64,
     path: PathBuf,
     name: String,
     sum: u128,
@@ -103,11 +104,23 @@ fn lost(error: io::Error, missing: Refusal) -> Refusal {
     }
 }
 
-fn examine_keyspace(keyspaces: &Path, name: &str, verify_bytes: u64) -> Result<(), Refusal> {
+/// Numbers of the tables of items that the manifest in force names.
+///
+/// # Errors
+/// When that cannot be found out.
+pub(crate) fn item_tables(folder: &Path) -> Result<Vec<u64>, Refusal> {
+    let tables = read_tables(&folder.join("keyspaces"), ITEMS_KEYSPACE)?;
+    Ok(tables.iter().map(|table| table.number).collect())
+}
+
+fn wrong(keyspace: &str, file: &str, what: &str) -> Refusal {
+    Refusal::damaged(format!("the file db/keyspaces/{keyspace}/{file} {what}"))
+}
+
+/// The tables that the manifest in force of a keyspace names.
+fn read_tables(keyspaces: &Path, name: &str) -> Result<Vec<Table>, Refusal> {
     let folder = keyspaces.join(name);
-    let wrong = |file: &str, what: &str| {
-        Refusal::damaged(format!("the file db/keyspaces/{name}/{file} {what}"))
-    };
+    let wrong = |file: &str, what: &str| wrong(name, file, what);
     let current = fs::read(folder.join("current"))
         .map_err(|error| lost(error, wrong("current", "is missing")))?;
     let Some((version, sum)) = parse_current(&current) else {
@@ -122,8 +135,13 @@ fn examine_keyspace(keyspaces: &Path, name: &str, verify_bytes: u64) -> Result<(
             "is damaged: its checksum does not match",
         ));
     }
-    let tables = parse_manifest(&manifest, &folder)
-        .ok_or_else(|| wrong(&manifest_name, "is not in the expected form"))?;
+    parse_manifest(&manifest, &folder)
+        .ok_or_else(|| wrong(&manifest_name, "is not in the expected form"))
+}
+
+fn examine_keyspace(keyspaces: &Path, name: &str, verify_bytes: u64) -> Result<(), Refusal> {
+    let tables = read_tables(keyspaces, name)?;
+    let wrong = |file: &str, what: &str| wrong(name, file, what);
     let mut bytes = 0;
     for table in &tables {
         bytes += fs::metadata(&table.path)
@@ -190,8 +208,10 @@ fn parse_tables(section: &[u8], folder: &Path) -> Option<Vec<Table>> {
                 section = rest;
                 let (id, entry) = entry.split_first_chunk::<8>()?;
                 let (sum, _) = entry.strip_prefix(&[0])?.split_first_chunk::<16>()?;
-                let name = format!("tables/{}", u64::from_le_bytes(*id));
+                let number = u64::from_le_bytes(*id);
+                let name = format!("tables/{number}");
                 tables.push(Table {
+                    number,
                     path: folder.join(&name),
                     name,
                     sum: u128::from_le_bytes(*sum),
@@ -223,4 +243,12 @@ fn read(folder: &Path, name: &str) -> Result<Vec<u8>, Refusal> {
             Refusal::damaged(format!("the file db/{name} is missing")),
         )
     })
+}
+
+/// Why the store at `path` is not opened.
+pub(crate) fn refused(path: &Path, refusal: Refusal) -> super::StoreError {
+    match refusal {
+        Refusal::Damaged(cause) => super::dir::damaged(path, &cause),
+        Refusal::Io(error) => super::dir::unusable(path, "read", &super::dir::explain(&error)),
+    }
 }

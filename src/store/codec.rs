@@ -52,6 +52,10 @@ pub(crate) const META_VBUCKET: u8 = b'v';
 /// First byte of the keys of generations in the meta keyspace.
 pub(crate) const META_GENERATION: u8 = b'g';
 
+/// Key of changes of the meta keyspace that wait in the keyspace of the items. Shorter than the key
+/// of any item, and before all of them.
+pub(crate) const ITEMS_PENDING: &[u8] = &[0];
+
 /// Why bytes do not decode, as the end of a sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Defect(pub(crate) &'static str);
@@ -329,6 +333,43 @@ pub(crate) fn parse_generation_value(bytes: &[u8]) -> Result<Generation, Defect>
             "the record of a generation has the wrong length or content",
         )),
     }
+}
+
+/// The record of changes that wait: keys and new values, or none to remove the key.
+pub(crate) fn pending_value<'a>(
+    changes: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
+) -> Vec<u8> {
+    let mut bytes = vec![RECORD_VERSION];
+    for (key, value) in changes {
+        bytes.push(u8::from(value.is_some()));
+        for part in [key, value.unwrap_or_default()] {
+            let size = u32::try_from(part.len()).unwrap_or(u32::MAX);
+            bytes.extend_from_slice(&size.to_be_bytes());
+            bytes.extend_from_slice(part);
+        }
+    }
+    bytes
+}
+
+/// Reads the record of changes that wait, and hands each to `visit`.
+pub(crate) fn parse_pending_value(
+    bytes: &[u8],
+    mut visit: impl FnMut(&[u8], Option<&[u8]>),
+) -> Result<(), Defect> {
+    const SHORT: Defect = Defect("the record of an update that was completed is too short");
+    let part = |bytes| -> Result<(&[u8], &[u8]), Defect> {
+        let (size, rest) = <[u8]>::split_first_chunk::<4>(bytes).ok_or(SHORT)?;
+        let size = usize::try_from(u32::from_be_bytes(*size)).map_err(|_| SHORT)?;
+        rest.split_at_checked(size).ok_or(SHORT)
+    };
+    let mut rest = record_body(bytes)?;
+    while let Some((&is_put, body)) = rest.split_first() {
+        let (key, body) = part(body)?;
+        let (value, body) = part(body)?;
+        visit(key, (is_put == 1).then_some(value));
+        rest = body;
+    }
+    Ok(())
 }
 
 /// The record of the format version. It has no version byte: it is one.

@@ -27,6 +27,7 @@ use ::fjall::{
 use parking_lot::Mutex;
 
 use super::StoreError;
+use super::check;
 use super::codec::{self, BatchMark, Defect, Generation, Seal};
 use super::dir;
 use super::journal::Contents;
@@ -82,6 +83,9 @@ pub(crate) struct Db {
     threads: Vec<u32>,
 }
 
+/// Takes the key of a row and its value, or `None` for a deletion.
+pub(crate) type TakeRow<'a> = dyn FnMut(Slice, Option<Slice>) -> ::fjall::Result<()> + 'a;
+
 /// What a batch is going to change.
 #[derive(Default)]
 pub(crate) struct Changes {
@@ -99,6 +103,13 @@ impl Changes {
         self.meta.push((Slice::from(key), Some(Slice::from(value))));
     }
 
+    /// The generation that it begins or cleans last for a vbucket.
+    pub(crate) fn generation(&self, vbucket: VbucketId) -> Option<Generation> {
+        let mut own = self.generations.iter();
+        let found = own.rfind(|(id, _)| *id == vbucket);
+        found.map(|(_, generation)| *generation)
+    }
+
     /// Removes one.
     pub(crate) fn remove_meta(&mut self, key: &[u8]) {
         self.meta.push((Slice::from(key), None));
@@ -114,7 +125,7 @@ impl Db {
         seal: Seal,
     ) -> Result<(Self, BatchMark), StoreError> {
         let db = Self::start(folder, options, seal, true)
-            .map_err(|cause| dir::unusable(path, "create files in", &cause.words))?;
+            .map_err(|cause| dir::unusable(path, "create files in", &cause.explained()))?;
         let mut changes = Changes::default();
         changes.put_meta(
             codec::META_FORMAT,
@@ -134,7 +145,7 @@ impl Db {
             )),
             Err(cause) => {
                 db.close();
-                Err(dir::unusable(path, "create files in", &cause.words))
+                Err(dir::unusable(path, "create files in", &cause.explained()))
             }
         }
     }
@@ -299,6 +310,64 @@ impl Db {
         batch.commit()
     }
 
+    /// Writes rows into tables of items, past the journal and the memtables: `fill` is given what
+    /// takes them, in ascending order of their keys. When this returns all of them are there, and
+    /// on the disk; after an error see [`Db::may_hold_more`].
+    pub(crate) fn ingest<E: From<::fjall::Error>>(
+        &self,
+        fill: &mut dyn FnMut(&mut TakeRow<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut ingestion = self.items.start_ingestion()?;
+        fill(&mut |key, value| match value {
+            Some(value) => ingestion.write(key, value),
+            None => ingestion.write_tombstone(key),
+        })?;
+        Ok(ingestion.finish()?)
+    }
+
+    /// Whether tables of items may be in force in `folder` of which this open database knows
+    /// nothing: it was told that they could not be put in force.
+    pub(crate) fn may_hold_more(&self, folder: &Path) -> bool {
+        let Ok(found) = check::item_tables(folder) else {
+            return true;
+        };
+        // Read behind the file: what merging takes away meanwhile makes this answer yes, no more.
+        let version = self.items.tree.current_version();
+        let is_known = |number| version.iter_tables().any(|table| table.id() == number);
+        found.iter().any(|number| !is_known(*number))
+    }
+
+    /// Changes of the meta keyspace that came with ingested rows and wait to be made.
+    pub(crate) fn pending(&self) -> Result<Option<Changes>, Cause> {
+        let Some(bytes) = guarded(|| self.items.get(codec::ITEMS_PENDING))? else {
+            return Ok(None);
+        };
+        let mut changes = Changes::default();
+        codec::parse_pending_value(&bytes, |key, value| match value {
+            Some(value) => changes.put_meta(key, value),
+            None => changes.remove_meta(key),
+        })?;
+        changes
+            .items
+            .push((Slice::from(codec::ITEMS_PENDING), None));
+        Ok(Some(changes))
+    }
+
+    /// Makes the changes that wait, if there are any, behind the batch `last`.
+    pub(crate) fn make_pending(&self, last: BatchMark) -> Result<BatchMark, Cause> {
+        let Some(changes) = self.pending()? else {
+            return Ok(last);
+        };
+        let number = last.number + 1;
+        let mark = BatchMark { number, ..last };
+        // The tables came into force when the folder named them; a crash may have come before that
+        // was on the disk.
+        guarded(|| Ok(std::fs::File::open(self.items.path())?.sync_all()?))?;
+        guarded(|| self.commit(changes, mark, PersistMode::SyncData))?;
+        let synced = number;
+        Ok(BatchMark { number, synced })
+    }
+
     /// Hands full memtables to the thread of fjall. Both keyspaces go together, because a journal
     /// file is removed only when everything in it has reached tables, and in this order, on which
     /// `read_marks` relies. Returns whether there were any.
@@ -367,6 +436,8 @@ fn keyspace_options() -> KeyspaceCreateOptions {
 pub(crate) struct Cause {
     /// In words, as the middle of a sentence.
     pub(crate) words: String,
+    /// What the system said, if it was the system.
+    error: Option<String>,
     /// The files are not as they were written.
     pub(crate) is_damage: bool,
     /// The database was open already: its thread may have begun to tidy up.
@@ -391,17 +462,44 @@ impl Cause {
             Error::Locked => ("another process has its database open".to_owned(), false),
             other => (format!("the database library says {other:?}"), true),
         };
+        let error = match error {
+            Error::Io(error) | Error::Storage(LsmError::Io(error)) => Some(dir::explain(error)),
+            _ => None,
+        };
         Self {
             words,
+            error,
             is_damage,
             is_late: false,
         }
     }
 
+    /// With what to do about it.
+    pub(crate) fn explained(&self) -> String {
+        let other = || {
+            let cure = if self.is_damage {
+                "check the disk and restore a backup"
+            } else {
+                "see what the log says before this, and remove the cause"
+            };
+            format!("{}; {cure}", self.words)
+        };
+        self.error.clone().unwrap_or_else(other)
+    }
+
+    /// Something that stands before every write.
+    pub(crate) fn other(words: &str) -> Self {
+        Self {
+            is_damage: false,
+            ..Self::damage(words)
+        }
+    }
+
     /// Files that are not as they were written.
-    fn damage(words: &str) -> Self {
+    pub(crate) fn damage(words: &str) -> Self {
         Self {
             words: words.to_owned(),
+            error: None,
             is_damage: true,
             is_late: false,
         }

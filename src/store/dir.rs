@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::StoreError;
 use super::codec::{FORMAT_VERSION, SEALED_VERSION, Seal};
+use super::database::Cause;
 use super::journal::Closed;
 
 /// Says what the directory is: see [`Marker`].
@@ -114,7 +115,7 @@ impl Home {
         self.marker = Marker::Creating;
         match fs::remove_dir_all(self.database()) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(unusable(&self.path, "clear", &error.to_string()))
+                Err(unusable(&self.path, "clear", &explain(&error)))
             }
             _ => Ok(()),
         }
@@ -132,7 +133,7 @@ impl Home {
     /// Leaves this process's id in the lock file, for the message that another one prints.
     pub(crate) fn sign(&mut self) -> Result<(), StoreError> {
         self.note(&format!("process {}", std::process::id()))
-            .map_err(|error| unusable(&self.path, "write to", &error.to_string()))
+            .map_err(|error| unusable(&self.path, "write to", &explain(&error)))
     }
 
     /// Leaves instead how the store was left. When that fails it looks as after a crash, no worse.
@@ -146,16 +147,17 @@ impl Home {
     }
 
     /// The error for a database that could not be opened.
-    pub(crate) fn refuse(&mut self, cause: &str, is_damage: bool, is_late: bool) -> StoreError {
-        if !is_damage {
-            return unusable(&self.path, "open files in", cause);
+    pub(crate) fn refuse(&mut self, cause: &Cause, is_late: bool) -> StoreError {
+        if !cause.is_damage {
+            return unusable(&self.path, "open files in", &cause.explained());
         }
+        let words = &cause.words;
         // What was found late may not be found again: the next start has to know. Were it not
         // for that, nothing would have been changed.
-        if is_late && self.note(&format!("damaged {cause}")).is_err() {
-            return unusable(&self.path, "write to", cause);
+        if is_late && self.note(&format!("damaged {words}")).is_err() {
+            return unusable(&self.path, "write to", words);
         }
-        damaged(&self.path, cause)
+        damaged(&self.path, words)
     }
 
     fn note(&mut self, text: &str) -> io::Result<()> {
@@ -178,7 +180,7 @@ impl Home {
             fs::rename(&next, self.path.join(MARKER))?;
             File::open(&self.path)?.sync_all()
         })()
-        .map_err(|error| unusable(&self.path, "write to", &error.to_string()))
+        .map_err(|error| unusable(&self.path, "write to", &explain(&error)))
     }
 }
 
@@ -194,10 +196,42 @@ pub(crate) fn damaged(path: &Path, cause: &str) -> StoreError {
 /// A failure of the system that has nothing to do with the contents.
 pub(crate) fn unusable(path: &Path, verb: &str, cause: &str) -> StoreError {
     StoreError::new(format!(
-        "cannot {verb} the store directory {}: {cause}; check the path, its owner and the space \
-         left on its disk",
+        "cannot {verb} the store directory {}: {cause}",
         path.display()
     ))
+}
+
+/// What the system said, and what to do about it.
+pub(crate) fn explain(error: &io::Error) -> String {
+    format!("{error}; {}", cure(error))
+}
+
+/// What to do about an error of the system.
+fn cure(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EMFILE) => {
+            "this process has too many files open: raise its limit (ulimit -n, LimitNOFILE)"
+        }
+        Some(libc::ENFILE) => "the system has too many files open: raise fs.file-max",
+        Some(libc::EACCES | libc::EPERM) => {
+            "give the user of this process the right to read and write it and what is in it"
+        }
+        Some(libc::ENOSPC) => "make space on its disk",
+        Some(libc::EDQUOT) => "raise the disk quota of the user of this process, or make space",
+        Some(libc::EFBIG) => "raise the limit of file sizes of this process (ulimit -f)",
+        Some(libc::EROFS) => {
+            "its file system is read-only: mount it for writing, or give another path"
+        }
+        Some(libc::ENOTDIR) => "a part of the path is a file: correct the path",
+        Some(libc::ENOENT) => "create what is missing, or correct the path",
+        Some(libc::ELOOP | libc::ENAMETOOLONG) => "correct the path",
+        Some(libc::ENOMEM) => "the system is short of memory: free some",
+        Some(libc::ENOLCK | libc::ENOSYS | libc::EOPNOTSUPP) => {
+            "its file system lacks what a store needs: use a local one"
+        }
+        Some(libc::EIO) => "its disk fails: see the system's log, and restore a backup if need be",
+        _ => "check the path, its owner and its disk",
+    }
 }
 
 fn create_directory(path: &Path) -> Result<(), StoreError> {
@@ -208,21 +242,29 @@ fn create_directory(path: &Path) -> Result<(), StoreError> {
             path.display()
         ))),
         Err(error) if error.kind() == ErrorKind::NotFound => DirBuilder::new()
-            .recursive(true)
             .mode(0o700)
             .create(path)
-            .map_err(|error| unusable(path, "create", &error.to_string())),
-        Err(error) => Err(unusable(path, "open", &error.to_string())),
+            .map_err(|error| match (error.kind(), path.parent()) {
+                // A file system that is not mounted: what is below it would fill another disk.
+                (ErrorKind::NotFound, Some(parent)) => StoreError::new(format!(
+                    "cannot create the store directory {}: {} does not exist; create that \
+                     directory, mount its file system, or correct the path",
+                    path.display(),
+                    parent.display()
+                )),
+                _ => unusable(path, "create", &explain(&error)),
+            }),
+        Err(error) => Err(unusable(path, "open", &explain(&error))),
     }
 }
 
 /// Refuses a directory that holds files of others and no marker of ours.
 fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
-    let entries = fs::read_dir(path).map_err(|error| unusable(path, "read", &error.to_string()))?;
+    let entries = fs::read_dir(path).map_err(|error| unusable(path, "read", &explain(&error)))?;
     let mut ours = false;
     let mut foreign = None;
     for entry in entries {
-        let entry = entry.map_err(|error| unusable(path, "read", &error.to_string()))?;
+        let entry = entry.map_err(|error| unusable(path, "read", &explain(&error)))?;
         let name = entry.file_name();
         if name == OsStr::new(MARKER) {
             ours = true;
@@ -256,7 +298,7 @@ fn read_marker(path: &Path) -> Result<Marker, StoreError> {
         Err(error) if error.kind() == ErrorKind::InvalidData => {
             return Err(damaged(path, "its STORE file holds no text"));
         }
-        Err(error) => return Err(unusable(path, "read", &error.to_string())),
+        Err(error) => return Err(unusable(path, "read", &explain(&error))),
     }
     let mut lines = text.lines();
     let title = lines.next();
@@ -310,10 +352,10 @@ fn take_lock(path: &Path) -> Result<File, StoreError> {
         .truncate(false)
         .mode(0o600)
         .open(path.join(LOCK))
-        .map_err(|error| unusable(path, "lock", &error.to_string()))?;
+        .map_err(|error| unusable(path, "lock", &explain(&error)))?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
-        Err(TryLockError::Error(error)) => Err(unusable(path, "lock", &error.to_string())),
+        Err(TryLockError::Error(error)) => Err(unusable(path, "lock", &explain(&error))),
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
             let holder = match (&mut lock).take(NOTE_BYTES_MAX).read_to_string(&mut holder) {

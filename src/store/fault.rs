@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{Batch, Record, Store, StoreError, VbucketRecord, WindowRecord};
+use super::{Batch, Fill, Record, Rows, Store, StoreError, VbucketRecord, WindowRecord};
 use crate::config::Durability;
 use crate::types::VbucketId;
 
@@ -126,6 +126,7 @@ struct Shared {
     until_failure: Option<u64>,
     commits_fail: bool,
     reads_fail: bool,
+    undecided: bool,
 }
 
 impl Shared {
@@ -192,6 +193,11 @@ impl FaultStore {
     /// Lets every read fail, or none.
     pub(crate) fn fail_reads(&self, fail: bool) {
         self.shared.lock().reads_fail = fail;
+    }
+
+    /// Leaves a failed commit undecided, or decides it.
+    pub(crate) fn set_undecided(&self, undecided: bool) {
+        self.shared.lock().undecided = undecided;
     }
 
     /// Number of commits that succeeded.
@@ -312,6 +318,10 @@ impl Store for FaultStore {
         Ok(())
     }
 
+    fn is_undecided(&self) -> bool {
+        self.shared.lock().undecided
+    }
+
     fn keeps_values(&self) -> bool {
         true
     }
@@ -358,5 +368,44 @@ impl Batch for FaultBatch<'_> {
             return Ok(());
         }
         self.store.shared.lock().commit(self.changes, durability)
+    }
+
+    fn commit_with(mut self: Box<Self>, fill: &mut Fill<'_>) -> Result<(), StoreError> {
+        fill(&mut FaultRows(&mut self.changes))?;
+        self.store
+            .shared
+            .lock()
+            .commit(self.changes, Durability::Sync)
+    }
+}
+
+/// Takes rows and checks their order.
+struct FaultRows<'a>(&'a mut Vec<Change>);
+
+impl FaultRows<'_> {
+    fn expect(&self, vbucket: VbucketId, key: &[u8]) {
+        if let Some(Change::Put(last, before, _) | Change::Delete(last, before)) = self.0.last() {
+            assert!((*last, &before[..]) < (vbucket, key), "rows out of order");
+        }
+    }
+}
+
+impl Rows for FaultRows<'_> {
+    fn put(
+        &mut self,
+        vbucket: VbucketId,
+        key: &[u8],
+        record: &Record<'_>,
+    ) -> Result<(), StoreError> {
+        self.expect(vbucket, key);
+        let record = OwnedRecord::new(record);
+        self.0.push(Change::Put(vbucket, key.to_vec(), record));
+        Ok(())
+    }
+
+    fn delete(&mut self, vbucket: VbucketId, key: &[u8]) -> Result<(), StoreError> {
+        self.expect(vbucket, key);
+        self.0.push(Change::Delete(vbucket, key.to_vec()));
+        Ok(())
     }
 }

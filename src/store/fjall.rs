@@ -18,27 +18,27 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use ::fjall::{PersistMode, Slice};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
-use super::check::{self, Refusal};
+use super::check;
 use super::codec::{self, BatchMark, Defect, Generation, Seal};
 pub(crate) use super::database::Options;
-use super::database::{Changes, Db, guarded};
+use super::database::{Cause, Changes, Db, guarded};
 use super::dir::{self, Home};
 use super::journal::{self, Closed};
-use super::{Batch, Record, Store, StoreError, VbucketRecord, WindowRecord, upgrade};
+use super::{Batch, Fill, Record, Store, StoreError, VbucketRecord, WindowRecord, upgrade};
 use crate::config::Durability;
 use crate::types::{VBUCKETS_MAX, VbucketId};
 
 /// Size from which a memtable is written out as a table when no change is waiting: the memory that
 /// it takes is then better used for items.
-const SETTLE_BYTES: u64 = 1 << 20;
+pub(super) const SETTLE_BYTES: u64 = 1 << 20;
 /// Keys that one call of [`Store::purge`] deletes.
 const PURGE_KEYS_MAX: usize = 10_000;
 
 /// State of the writing side.
 #[derive(Debug, Default)]
-struct Writer {
+pub(super) struct Writer {
     /// Number of the last batch that was committed, and of the last that was synced.
-    last: BatchMark,
+    pub(super) last: BatchMark,
 }
 
 /// Receives the records of one kind from the meta keyspace.
@@ -46,16 +46,20 @@ type MetaVisitor<'a> = dyn FnMut(VbucketId, &[u8]) -> Result<(), Defect> + 'a;
 
 /// A store in a directory.
 pub(crate) struct FjallStore {
-    home: Home,
-    path: PathBuf,
-    options: Options,
+    pub(super) home: Home,
+    pub(super) path: PathBuf,
+    pub(super) options: Options,
     /// Guards the order of commits. Lock order: before `db`.
-    writer: Mutex<Writer>,
+    pub(super) writer: Mutex<Writer>,
     /// Guards the database against being reopened under a reader. Lock order: after `writer`.
     /// `None` while it is being reopened and after that failed.
-    db: RwLock<Option<Db>>,
+    pub(super) db: RwLock<Option<Db>>,
     /// A write failed: reopen before the next one.
-    failed: AtomicBool,
+    pub(super) failed: AtomicBool,
+    /// A load failed, and whether it did is to be seen when the database is open again.
+    pub(super) undecided: AtomicBool,
+    /// It had not failed.
+    contradicted: AtomicBool,
     /// Which rows count, by vbucket id: [`codec::Generation`], packed.
     generations: Box<[AtomicU64]>,
     /// Memtables were handed over for good measure and are to be let go of.
@@ -80,19 +84,26 @@ impl FjallStore {
     pub(crate) fn open(path: &Path, options: Options) -> Result<Self, StoreError> {
         // The process may change its working directory before the store is reopened.
         let path = std::path::absolute(path)
-            .map_err(|error| dir::unusable(path, "find", &error.to_string()))?;
+            .map_err(|error| dir::unusable(path, "find", &dir::explain(&error)))?;
         let mut home = Home::enter(&path)?;
         let (db, last) = if let Some(version) = home.version() {
             let seal = home.seal();
             let verify_bytes = options.verify_bytes;
             let contents = check::examine(&home.database(), verify_bytes, None, seal.as_ref())
                 .and_then(|contents| contents.expect_end(home.closed()))
-                .map_err(|refusal| refused(&path, refusal))?;
+                .map_err(|refusal| check::refused(&path, refusal))?;
             home.sign()?;
             let format = (version, seal.unwrap_or_else(Seal::random));
             let (db, last) = Db::open(&home.database(), options, &contents, format)
-                .map_err(|cause| home.refuse(&cause.words, cause.is_damage, cause.is_late))?;
-            upgrade::upgrade(&mut home, db, last)?
+                .map_err(|cause| home.refuse(&cause, cause.is_late))?;
+            let (db, last) = upgrade::upgrade(&mut home, db, last)?;
+            match db.make_pending(last) {
+                Ok(last) => (db, last),
+                Err(cause) => {
+                    db.close();
+                    return Err(home.refuse(&cause, true));
+                }
+            }
         } else {
             home.begin_create()?;
             home.sign()?;
@@ -108,20 +119,39 @@ impl FjallStore {
             writer: Mutex::new(Writer { last }),
             db: RwLock::new(Some(db)),
             failed: AtomicBool::new(false),
+            undecided: AtomicBool::new(false),
+            contradicted: AtomicBool::new(false),
             generations: (0..VBUCKETS_MAX).map(|_| AtomicU64::new(0)).collect(),
             settling: AtomicBool::new(false),
             purge_from: Mutex::default(),
         };
         store.read_generations()?;
+        store.let_go_of_the_journal();
         Ok(store)
     }
 
     /// Opens the database again after a failed write.
     fn reopen(&self) -> Result<(), StoreError> {
         let mut writer = self.writer.lock();
-        let mut slot = self.db.write();
         if !self.failed.load(Ordering::Acquire) {
             return Ok(());
+        }
+        let found_load = self.reopen_locked(&mut writer)?;
+        if self.undecided.swap(false, Ordering::AcqRel) && found_load {
+            // Its caller was told otherwise, and goes by that since.
+            self.contradicted.store(true, Ordering::Release);
+            self.failed.store(true, Ordering::Release);
+            *self.db.write() = None;
+            return Err(self.contradiction());
+        }
+        Ok(())
+    }
+
+    /// The same. Returns whether a load that had failed is there all the same.
+    pub(super) fn reopen_locked(&self, writer: &mut Writer) -> Result<bool, StoreError> {
+        let mut slot = self.db.write();
+        if self.contradicted.load(Ordering::Acquire) {
+            return Err(self.contradiction());
         }
         if let Some(db) = slot.take() {
             db.close();
@@ -130,26 +160,47 @@ impl FjallStore {
         let seal = self.home.seal();
         // What failed may lie in the journal all the same. Its caller was told otherwise.
         let contents = check::examine(&folder, 0, Some(writer.last.number), seal.as_ref())
-            .map_err(|refusal| refused(&self.path, refusal))?;
+            .map_err(|refusal| check::refused(&self.path, refusal))?;
         let format = (codec::FORMAT_VERSION, seal.unwrap_or_else(Seal::random));
         let (db, last) = Db::open(&folder, self.options, &contents, format)
-            .map_err(|cause| self.unreadable(&cause.words))?;
-        writer.last = last;
+            .map_err(|cause| self.unreadable(&cause))?;
+        let pending = db.pending();
+        let found_load = matches!(pending, Ok(Some(_)));
+        let made = pending.and_then(|_| {
+            // Not before it is known that nobody was told otherwise.
+            if self.undecided.load(Ordering::Acquire) {
+                return Ok(last);
+            }
+            db.make_pending(last)
+        });
+        match made {
+            Ok(last) => writer.last = last,
+            Err(cause) => {
+                db.close();
+                return Err(self.unreadable(&cause));
+            }
+        }
         *slot = Some(db);
         drop(slot);
         self.read_generations()?;
         self.failed.store(false, Ordering::Release);
-        Ok(())
+        Ok(found_load)
     }
 
     /// Runs `read` on the open database.
-    fn with_db<T>(&self, read: impl FnOnce(&Db) -> ::fjall::Result<T>) -> Result<T, StoreError> {
+    pub(super) fn with_db<T>(
+        &self,
+        read: impl FnOnce(&Db) -> ::fjall::Result<T>,
+    ) -> Result<T, StoreError> {
         let slot = self.db.read();
         let db = self.opened(&slot)?;
-        guarded(|| read(db)).map_err(|cause| self.unreadable(&cause.words))
+        guarded(|| read(db)).map_err(|cause| self.unreadable(&cause))
     }
 
-    fn opened<'a>(&self, slot: &'a RwLockReadGuard<'_, Option<Db>>) -> Result<&'a Db, StoreError> {
+    pub(super) fn opened<'a>(
+        &self,
+        slot: &'a RwLockReadGuard<'_, Option<Db>>,
+    ) -> Result<&'a Db, StoreError> {
         slot.as_ref().ok_or_else(|| {
             StoreError::new(format!(
                 "the store at {} could not be reopened after an error; see the log",
@@ -158,27 +209,32 @@ impl FjallStore {
         })
     }
 
-    fn unreadable(&self, cause: &str) -> StoreError {
+    fn unreadable(&self, cause: &Cause) -> StoreError {
         StoreError::new(format!(
-            "cannot read the store at {}: {cause}; check the disk and restore a backup",
-            self.path.display()
+            "cannot read the store at {}: {}",
+            self.path.display(),
+            cause.explained()
         ))
     }
 
-    fn unwritable(&self, cause: &str) -> StoreError {
+    pub(super) fn unwritable(&self, cause: &Cause) -> StoreError {
         self.failed.store(true, Ordering::Release);
         StoreError::new(format!(
-            "cannot write to the store at {}: {cause}; check the disk and the space left on it; \
-             the write will be tried again",
-            self.path.display()
+            "cannot write to the store at {}: {}; the write will be tried again",
+            self.path.display(),
+            cause.explained()
         ))
     }
 
     fn defect(&self, defect: Defect) -> StoreError {
-        self.unreadable(defect.0)
+        self.unreadable(&Cause::damage(defect.0))
     }
 
-    fn commit(&self, changes: Changes, durability: Durability) -> Result<(), StoreError> {
+    pub(super) fn commit(
+        &self,
+        changes: Changes,
+        durability: Durability,
+    ) -> Result<(), StoreError> {
         let mut writer = self.writer.lock();
         let slot = self.db.read();
         let db = self.opened(&slot)?;
@@ -191,7 +247,7 @@ impl FjallStore {
             Durability::Periodic | Durability::None => PersistMode::Buffer,
         };
         if self.failed.load(Ordering::Acquire) {
-            return Err(self.unwritable("an earlier write failed"));
+            return Err(self.unwritable(&Cause::other("an earlier write failed")));
         }
         let mut changes = changes;
         let generations = std::mem::take(&mut changes.generations);
@@ -199,7 +255,7 @@ impl FjallStore {
             db.make_room()?;
             db.commit(changes, mark, mode)
         })
-        .map_err(|cause| self.unwritable(&cause.words))?;
+        .map_err(|cause| self.unwritable(&cause))?;
         for (vbucket, generation) in generations {
             self.set_generation(vbucket, generation);
         }
@@ -214,7 +270,7 @@ impl FjallStore {
         Ok(())
     }
 
-    fn generation(&self, vbucket: VbucketId) -> Generation {
+    pub(super) fn generation(&self, vbucket: VbucketId) -> Generation {
         let packed = self.generations.get(vbucket.index());
         let packed = packed.map_or(0, |packed| packed.load(Ordering::Acquire));
         let current = u32::try_from(packed >> 1).unwrap_or(u32::MAX);
@@ -224,7 +280,7 @@ impl FjallStore {
         }
     }
 
-    fn set_generation(&self, vbucket: VbucketId, generation: Generation) {
+    pub(super) fn set_generation(&self, vbucket: VbucketId, generation: Generation) {
         if let Some(packed) = self.generations.get(vbucket.index()) {
             let new = u64::from(generation.current) << 1 | u64::from(generation.has_old);
             packed.store(new, Ordering::Release);
@@ -243,7 +299,7 @@ impl FjallStore {
         let iter = self.with_db(|db| Ok(db.meta.prefix([kind])))?;
         for entry in iter {
             let (key, value) =
-                guarded(|| entry.into_inner()).map_err(|cause| self.unreadable(&cause.words))?;
+                guarded(|| entry.into_inner()).map_err(|cause| self.unreadable(&cause))?;
             codec::parse_meta_key(&key)
                 .and_then(|vbucket| visit(vbucket, &value))
                 .map_err(|defect| self.defect(defect))?;
@@ -276,7 +332,7 @@ impl FjallStore {
         let mut start = Some(first);
         while let Some(from) = start.take() {
             for entry in self.with_db(|db| Ok(db.items.range(from..)))? {
-                let key = guarded(|| entry.key()).map_err(|cause| self.unreadable(&cause.words))?;
+                let key = guarded(|| entry.key()).map_err(|cause| self.unreadable(&cause))?;
                 let (id, generation, _) =
                     codec::parse_item_key(&key).map_err(|defect| self.defect(defect))?;
                 if id != vbucket {
@@ -336,7 +392,7 @@ impl Store for FjallStore {
         let prefix = codec::item_prefix(vbucket, self.generation(vbucket).current);
         for entry in self.with_db(|db| Ok(db.items.prefix(prefix)))? {
             let (key, value) =
-                guarded(|| entry.into_inner()).map_err(|cause| self.unreadable(&cause.words))?;
+                guarded(|| entry.into_inner()).map_err(|cause| self.unreadable(&cause))?;
             let (_, _, key) = codec::parse_item_key(&key).map_err(|defect| self.defect(defect))?;
             let record = codec::parse_item_value(&value).map_err(|defect| self.defect(defect))?;
             if !visit(key, record) {
@@ -393,6 +449,10 @@ impl Store for FjallStore {
     }
 
     fn settle(&self) -> bool {
+        // Whoever evicts is not to wait for a load.
+        if self.writer.is_locked() {
+            return true;
+        }
         let settled = self.with_db(|db| {
             if db.database.outstanding_flushes() > 0 {
                 return Ok(true);
@@ -419,11 +479,15 @@ impl Store for FjallStore {
             let slot = self.db.read();
             let db = self.opened(&slot)?;
             guarded(|| db.database.persist(PersistMode::SyncData))
-                .map_err(|cause| self.unwritable(&cause.words))?;
+                .map_err(|cause| self.unwritable(&cause))?;
         }
         let mut writer = self.writer.lock();
         writer.last.synced = writer.last.synced.max(number);
         Ok(())
+    }
+
+    fn is_undecided(&self) -> bool {
+        self.undecided.load(Ordering::Acquire) || self.contradicted.load(Ordering::Acquire)
     }
 
     fn keeps_values(&self) -> bool {
@@ -463,16 +527,10 @@ struct FjallBatch<'a> {
 
 impl FjallBatch<'_> {
     fn generation(&self, vbucket: VbucketId) -> u32 {
-        let own = self
-            .changes
-            .generations
-            .iter()
-            .rfind(|(id, _)| *id == vbucket);
-        own.map_or_else(
-            || self.store.generation(vbucket),
-            |(_, generation)| *generation,
-        )
-        .current
+        self.changes
+            .generation(vbucket)
+            .unwrap_or_else(|| self.store.generation(vbucket))
+            .current
     }
 }
 
@@ -529,12 +587,8 @@ impl Batch for FjallBatch<'_> {
         }
         self.store.commit(self.changes, durability)
     }
-}
 
-/// Why the store at `path` is not opened.
-fn refused(path: &Path, refusal: Refusal) -> StoreError {
-    match refusal {
-        Refusal::Damaged(cause) => dir::damaged(path, &cause),
-        Refusal::Io(error) => dir::unusable(path, "read", &error.to_string()),
+    fn commit_with(self: Box<Self>, fill: &mut Fill<'_>) -> Result<(), StoreError> {
+        self.store.load(&self.changes, fill)
     }
 }

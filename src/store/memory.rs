@@ -1,7 +1,7 @@
 //! The store of a node that keeps nothing on disk: commits succeed and go nowhere, nothing is ever
 //! found. It lets the rest of the engine be the same with and without persistence.
 
-use super::{Batch, Record, Store, StoreError, VbucketRecord, WindowRecord};
+use super::{Batch, Fill, Record, Store, StoreError, VbucketRecord, WindowRecord};
 use crate::config::Durability;
 use crate::types::VbucketId;
 
@@ -96,6 +96,10 @@ impl Batch for MemoryBatch {
     }
 
     fn commit(self: Box<Self>, _durability: Durability) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn commit_with(self: Box<Self>, _fill: &mut Fill<'_>) -> Result<(), StoreError> {
         Ok(())
     }
 }

@@ -19,7 +19,9 @@ mod dir;
 pub(crate) mod fault;
 pub(crate) mod fjall;
 mod journal;
+mod load;
 pub(crate) mod memory;
+mod settle;
 #[cfg(test)]
 mod tests;
 mod upgrade;
@@ -89,7 +91,37 @@ pub(crate) trait Batch {
     /// was reopened, at the next [`Store::batch`] or when it is dropped: then all of it may be
     /// found.)
     fn commit(self: Box<Self>, durability: Durability) -> Result<(), StoreError>;
+    /// Makes it durable, and synced, together with rows that `fill` writes, behind its own changes.
+    /// However many they are, they take no more memory than some. A store that keeps nothing does
+    /// not ask for them.
+    ///
+    /// # Errors
+    /// Nothing of either is visible or durable then, unless the store is undecided
+    /// ([`Store::is_undecided`]).
+    fn commit_with(self: Box<Self>, fill: &mut Fill<'_>) -> Result<(), StoreError>;
 }
+
+/// Takes rows in ascending order of vbucket and key, one of each key.
+pub(crate) trait Rows {
+    /// Writes a key.
+    ///
+    /// # Errors
+    /// When the store cannot be written; the commit fails then.
+    fn put(
+        &mut self,
+        vbucket: VbucketId,
+        key: &[u8],
+        record: &Record<'_>,
+    ) -> Result<(), StoreError>;
+    /// Removes a key; absent keys are fine.
+    ///
+    /// # Errors
+    /// As above.
+    fn delete(&mut self, vbucket: VbucketId, key: &[u8]) -> Result<(), StoreError>;
+}
+
+/// Writes all rows of a commit.
+pub(crate) type Fill<'a> = dyn FnMut(&mut dyn Rows) -> Result<(), StoreError> + 'a;
 
 /// A database of one node.
 pub(crate) trait Store: Send + Sync {
@@ -153,6 +185,11 @@ pub(crate) trait Store: Send + Sync {
     /// # Errors
     /// When the store cannot be written. It reopens itself at the next [`Store::batch`].
     fn sync(&self) -> Result<(), StoreError>;
+
+    /// Whether a commit failed and may be found all the same when the process ends now.
+    fn is_undecided(&self) -> bool {
+        false
+    }
 
     /// Whether a value that was committed can be read back: false for the memory-only store, whose
     /// commits go nowhere.

@@ -14,6 +14,7 @@ use proptest::prelude::{
 };
 use tempfile::TempDir;
 
+mod load;
 mod torn;
 mod upgrade;
 
@@ -23,6 +24,7 @@ use super::fjall::{FjallStore, Options};
 use super::journal;
 use super::memory::MemoryStore;
 use super::{Record, Store, StoreError, VbucketRecord, WindowRecord};
+use super::{database, dir};
 use crate::config::Durability;
 use crate::types::{CheckpointId, VbucketId, VbucketState};
 
@@ -487,7 +489,7 @@ fn the_fault_store_fails_when_told_to_and_remembers() {
 #[test]
 fn a_reopened_store_holds_what_was_committed() {
     let folder = TempDir::new().unwrap();
-    let path = folder.path().join("deep").join("store");
+    let path = folder.path().join("store");
     let state = VbucketRecord {
         state: VbucketState::Replica,
         checkpoint: CheckpointId::new(9),
@@ -596,11 +598,83 @@ fn a_path_that_cannot_be_a_directory_is_refused() {
         message.contains("cannot open the store directory"),
         "{message}"
     );
+    let missing = folder.path().join("no").join("such").join("store");
+    let message = refusal(&missing);
+    assert!(message.contains("such does not exist; create"), "{message}");
+    assert!(!folder.path().join("no").exists());
     let message = refusal(Path::new("/proc/checkpoint-engine"));
     assert!(
         message.contains("cannot create the store directory"),
         "{message}"
     );
+}
+
+#[test]
+fn every_error_of_the_system_has_its_own_cure() {
+    let cures = [
+        (libc::EMFILE, "ulimit -n"),
+        (libc::ENFILE, "fs.file-max"),
+        (libc::EACCES, "the right to read and write"),
+        (libc::EPERM, "the right to read and write"),
+        (libc::ENOSPC, "make space"),
+        (libc::EDQUOT, "disk quota"),
+        (libc::EFBIG, "ulimit -f"),
+        (libc::EROFS, "read-only"),
+        (libc::ENOTDIR, "a part of the path is a file"),
+        (libc::ENOENT, "create what is missing"),
+        (libc::ENOMEM, "short of memory"),
+        (libc::EIO, "its disk fails"),
+    ];
+    for (code, cure) in cures {
+        let error = std::io::Error::from_raw_os_error(code);
+        for text in [
+            dir::explain(&error),
+            database::guarded(|| Err::<(), _>(std::io::Error::from_raw_os_error(code).into()))
+                .err()
+                .unwrap()
+                .explained(),
+        ] {
+            assert!(
+                text.contains(cure) && text.contains(&error.to_string()),
+                "{text}"
+            );
+            assert!(code == libc::EIO || !text.contains("backup"), "{text}");
+        }
+    }
+}
+
+/// What runs out here is not what the store is to blame for.
+fn child_descriptors(folder: &Path, say: &dyn Fn(&str)) {
+    drop(open(folder));
+    let mut held = Vec::new();
+    while let Ok(file) = fs::File::open("/dev/null") {
+        held.push(file);
+    }
+    // So many are left as are not enough.
+    for left in 0..12 {
+        match FjallStore::open(folder, small()) {
+            Ok(_) => assert!(left > 3, "{left}"),
+            Err(error) => {
+                let text = error.to_string();
+                assert!(text.contains("ulimit -n"), "{left}: {text}");
+                assert!(
+                    !text.contains("damaged") && !text.contains("backup"),
+                    "{text}"
+                );
+            }
+        }
+        held.pop();
+    }
+    drop(held);
+    drop(open(folder));
+    say("done");
+}
+
+#[test]
+fn a_start_without_descriptors_is_refused_for_that_and_the_next_one_succeeds() {
+    let folder = TempDir::new().unwrap();
+    let mut helper = Helper::start("descriptors", folder.path());
+    assert_eq!(helper.hear().unwrap(), "done");
 }
 
 #[test]
@@ -1020,6 +1094,9 @@ fn child() {
             std::thread::sleep(Duration::from_mins(10));
         }
         "commit" => child_commit(folder, &say),
+        "descriptors" => child_descriptors(folder, &say),
+        "memory" => load::child_memory(folder, &say),
+        "load" => load::child(folder, &say),
         "limit" => child_limit(folder, &say),
         "threads" => child_threads(folder, &say),
         other => panic!("{other}"),

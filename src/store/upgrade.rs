@@ -26,9 +26,9 @@ pub(crate) fn upgrade(
         return Ok((db, last));
     }
     let seal = db.seal;
-    let next = home.declare(seal).and_then(|()| {
-        convert(&db, last).map_err(|cause| home.refuse(&cause.words, cause.is_damage, true))
-    });
+    let next = home
+        .declare(seal)
+        .and_then(|()| convert(&db, last).map_err(|cause| home.refuse(&cause, true)));
     match next {
         Ok(mark) => {
             db.format = codec::FORMAT_VERSION;

@@ -195,6 +195,16 @@ impl Vbucket {
         self.log().log.read_window(after, STEP_KEYS, out)
     }
 
+    /// So many more keys of the completing window were written.
+    pub(crate) fn note_completed(&self, keys: usize) {
+        self.log().log.note_completed(keys);
+    }
+
+    /// Where the latest `flush_all` of the ending window stands, if there was one.
+    pub(crate) fn window_flush(&self) -> Option<Seqno> {
+        self.log().log.window_flush()
+    }
+
     /// Reads some of the keys that the window touched; see [`Log::read_touched`].
     pub(crate) fn read_touched(&self, after: Seqno, out: &mut Vec<Touched>) -> Option<Seqno> {
         self.log().log.read_touched(after, STEP_KEYS, out)

@@ -7,7 +7,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::config::Durability;
 use crate::store::fault::FaultStore;
-use crate::store::{Batch, Record, Store, StoreError, VbucketRecord, WindowRecord};
+use crate::store::{Batch, Fill, Record, Rows, Store, StoreError, VbucketRecord, WindowRecord};
 use crate::types::VbucketId;
 
 type Act = Box<dyn FnOnce() + Send>;
@@ -180,6 +180,10 @@ impl Store for TestStore {
         self.faults.sync()
     }
 
+    fn is_undecided(&self) -> bool {
+        self.faults.is_undecided()
+    }
+
     fn keeps_values(&self) -> bool {
         true
     }
@@ -228,5 +232,38 @@ impl Batch for TestBatch<'_> {
             self.store.wait(|gates| gates.hold_commits);
         }
         self.batch.commit(durability)
+    }
+
+    fn commit_with(self: Box<Self>, fill: &mut Fill<'_>) -> Result<(), StoreError> {
+        let store = self.store;
+        self.batch.commit_with(&mut |rows| {
+            fill(&mut TestRows { store, rows })?;
+            store.wait(|gates| gates.hold_commits);
+            Ok(())
+        })
+    }
+}
+
+struct TestRows<'a, 'b> {
+    store: &'a TestStore,
+    rows: &'b mut dyn Rows,
+}
+
+impl Rows for TestRows<'_, '_> {
+    fn put(
+        &mut self,
+        vbucket: VbucketId,
+        key: &[u8],
+        record: &Record<'_>,
+    ) -> Result<(), StoreError> {
+        let act = self.store.shared.gates.lock().at_put.take();
+        if let Some(act) = act {
+            act();
+        }
+        self.rows.put(vbucket, key, record)
+    }
+
+    fn delete(&mut self, vbucket: VbucketId, key: &[u8]) -> Result<(), StoreError> {
+        self.rows.delete(vbucket, key)
     }
 }

@@ -120,6 +120,32 @@ fn complete_that_cannot_commit_leaves_the_window_open_with_all_that_was_written(
     assert_eq!((node.get(0, "l"), node.last_outcome()), (None, "completed"));
 }
 
+/// Nobody knows whether a COMPLETE that failed did: a crash may bring it back, and so REVERT must
+/// not say that it will not.
+#[test]
+fn revert_does_not_succeed_while_a_failed_complete_is_undecided() {
+    let node = Node::new();
+    node.set(0, "k", "before");
+    node.start().unwrap();
+    node.set(0, "k", "inside");
+    node.write();
+    node.store.faults().fail_commits(true);
+    node.store.faults().set_undecided(true);
+    assert!(node.complete().is_err());
+    let outcome = node.revert();
+    let Err(UpdateError::Failed(text)) = &outcome else {
+        panic!("{outcome:?}")
+    };
+    assert!(text.contains("may bring the update back"), "{text}");
+    assert_eq!(node.get(0, "k").as_deref(), Some("before"));
+    assert_eq!(node.state(), UpdateState::None);
+    node.store.faults().fail_commits(false);
+    node.store.faults().set_undecided(false);
+    assert_eq!(node.start(), Ok(()));
+    assert_eq!(node.revert(), Ok(()));
+    assert_eq!(node.crash().get(0, "k").as_deref(), Some("before"));
+}
+
 #[test]
 fn revert_after_a_failed_complete_takes_everything_back() {
     let node = Node::new();

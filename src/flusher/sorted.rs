@@ -1,0 +1,196 @@
+//! The rows of a completing window in the order of their keys.
+//!
+//! A window's log is in the order of time. Rows are sorted up to [`SORT_ROWS`] at a time: of a
+//! window with more, the lowest keys first, in several passes over its log. So what this takes is
+//! bounded, whatever the window holds.
+
+use std::cmp::Ordering;
+
+use super::batch::{Tally, record};
+use crate::checkpoint::{Change, Op};
+use crate::item::Item;
+use crate::store::{Rows, StoreError};
+use crate::types::Seqno;
+use crate::vbucket::Vbucket;
+
+/// Rows that are sorted at once: 16 MiB.
+const SORT_ROWS: usize = 1 << 19;
+/// Rows after which a report is brought up to date.
+const REPORT_ROWS: usize = 4_096;
+
+/// One row, with the beginning of its key beside it: most comparisons need no more.
+struct Row {
+    prefix: [u64; 2],
+    seqno: Seqno,
+    item: Item,
+}
+
+const _: () = assert!(size_of::<Row>() == 32);
+
+impl Row {
+    fn new(item: Item, seqno: Seqno) -> Self {
+        let mut prefix = [0; 16];
+        for (to, from) in prefix.iter_mut().zip(item.key()) {
+            *to = *from;
+        }
+        let [high, low] = [&prefix[..8], &prefix[8..]];
+        let number = |half: &[u8]| half.try_into().map_or(0, u64::from_be_bytes);
+        Self {
+            prefix: [number(high), number(low)],
+            seqno,
+            item,
+        }
+    }
+
+    fn compare_keys(&self, other: &Self) -> Ordering {
+        let by_prefix = self.prefix.cmp(&other.prefix);
+        by_prefix.then_with(|| self.item.key().cmp(other.item.key()))
+    }
+}
+
+/// Sorts, and leaves the latest row of each key.
+fn sort(rows: &mut Vec<Row>) {
+    rows.sort_unstable_by(|left, right| {
+        let by_key = left.compare_keys(right);
+        by_key.then_with(|| right.seqno.cmp(&left.seqno))
+    });
+    rows.dedup_by(|later, kept| later.compare_keys(kept) == Ordering::Equal);
+}
+
+/// Hands the rows of a vbucket's completing window to `out`, and counts them.
+pub(super) fn write_window(
+    vbucket: &Vbucket,
+    out: &mut dyn Rows,
+    written: &mut Tally,
+) -> Result<(), StoreError> {
+    let mut rows = Vec::new();
+    let mut after = None;
+    loop {
+        let more = gather(vbucket, after.as_ref(), SORT_ROWS, &mut rows);
+        for rows in rows.chunks(REPORT_ROWS) {
+            for row in rows {
+                written.count(&row.item);
+                if row.item.is_resident() {
+                    out.put(vbucket.id(), row.item.key(), &record(&row.item))?;
+                } else {
+                    out.delete(vbucket.id(), row.item.key())?;
+                }
+            }
+            vbucket.note_completed(rows.len());
+        }
+        after = rows.pop().filter(|_| more);
+        if after.is_none() {
+            return Ok(());
+        }
+        rows.clear();
+    }
+}
+
+/// Collects the lowest keys above that of `after`, sorted, `most` at most. Returns whether there
+/// are more.
+fn gather(vbucket: &Vbucket, after: Option<&Row>, most: usize, rows: &mut Vec<Row>) -> bool {
+    // What a flush in the window made void need not be written.
+    let flushed = vbucket.window_flush().unwrap_or_default();
+    let mut highest: Option<Row> = None;
+    let mut changes: Vec<Change> = Vec::new();
+    let mut position = Some(Seqno::ZERO);
+    while let Some(from) = position {
+        position = vbucket.read_window(from, &mut changes);
+        for change in changes.drain(..) {
+            let Some(item) = change.item.filter(|_| change.seqno > flushed) else {
+                continue;
+            };
+            debug_assert_eq!(item.is_resident(), change.op == Op::Set);
+            let row = Row::new(item, change.seqno);
+            let above = |other: &Row| row.compare_keys(other) == Ordering::Greater;
+            if after.is_some_and(|after| !above(after)) || highest.as_ref().is_some_and(above) {
+                continue;
+            }
+            rows.push(row);
+            if rows.len() == most {
+                sort(rows);
+                rows.truncate(most / 2);
+                let copy = |row: &Row| Row::new(row.item.clone(), row.seqno);
+                highest = rows.last().map(copy);
+            }
+        }
+    }
+    sort(rows);
+    highest.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::host::fake::FakeHost;
+    use crate::item::Meta;
+    use crate::metrics::Metrics;
+    use crate::settings::Settings;
+    use crate::types::{CheckpointId, VbucketId, VbucketState};
+    use crate::vbucket::{
+        ReadersSwitch, Shared, Trash, VbucketMap, Verdict, begin_complete, open_windows,
+    };
+    use crate::worker::Signal;
+
+    #[test]
+    fn every_row_of_a_window_comes_once_in_order_however_few_are_sorted_at_once() {
+        let map = VbucketMap::new(Arc::new(Shared {
+            host: Arc::new(FakeHost::new()),
+            metrics: Metrics::default(),
+            switch: ReadersSwitch::default(),
+            settings: Settings::new(&Config::default()),
+            flush: Signal::new(),
+            lease: u64::MAX,
+            keep_pre_images: false,
+            trash: Trash::new(Signal::new()),
+        }));
+        let id = VbucketId::new(0).unwrap();
+        map.create(id, VbucketState::Active, CheckpointId::new(1), 0);
+        let vbucket = map.get(id).unwrap();
+        assert!(open_windows(&[vbucket], Duration::ZERO));
+        let mut expected = Vec::new();
+        for number in 0..1_000_u32 {
+            // Keys that differ behind what is compared first, and shorter ones.
+            let hash = number.wrapping_mul(0x9e37_79b9);
+            let mut key = b"a long beginning".to_vec();
+            key.extend(hash.to_be_bytes());
+            key.truncate(if number % 3 == 0 { 20 } else { 4 });
+            if number % 3 != 0 {
+                key = hash.to_be_bytes().to_vec();
+            }
+            let meta = Meta {
+                hash,
+                flags: 0,
+                expiry: 0,
+                cas: 0,
+            };
+            let item = Item::with_value(&key, &[b"v"], meta).unwrap();
+            for _ in 0..=number % 2 {
+                let put = &mut |_: Option<&Item>| Ok(Verdict::Put(item.clone()));
+                vbucket.mutate(hash, item.key(), put).unwrap();
+            }
+            expected.push(key);
+        }
+        assert!(begin_complete(&[vbucket], Duration::ZERO));
+        expected.sort();
+        for most in [2, 7, 100, 999, 1_000, 1_001, 5_000] {
+            let mut found = Vec::new();
+            let mut after: Option<Row> = None;
+            loop {
+                let mut rows = Vec::new();
+                let more = gather(vbucket, after.as_ref(), most, &mut rows);
+                assert!(rows.len() <= most);
+                found.extend(rows.iter().map(|row| row.item.key().to_vec()));
+                after = rows.pop();
+                if !more {
+                    break;
+                }
+            }
+            assert!(found == expected, "{most}: {}", found.len());
+        }
+    }
+}
