@@ -8,8 +8,9 @@
 //!
 //! Where no store has any value, the same walk takes whole keys: of those that were written longest
 //! ago the ones that were not read since it came by last. That is close to "the least recently
-//! used" and needs no list of them. There the marks lie just below the quota, so that a cache is as
-//! large as it may be.
+//! used" and needs no list of them. (Of a few hundred keys exactly the oldest goes.) There the marks
+//! lie just below the quota, so that a cache is as large as it may be, and below a small quota
+//! there are none: each write takes out what it needs room for.
 //!
 //! What clients have only announced counts nowhere here: see [`crate::announced`].
 //!
@@ -52,6 +53,8 @@ const WRITE_KEYS: usize = 512;
 const KEYS_HIGH: u64 = 64;
 const KEYS_LOW: u64 = 32;
 const KEYS_SLACK: u64 = 8;
+/// Below this the first two shares would be a few keys.
+const KEYS_QUOTA_SMALL: u64 = 16 << 20;
 
 /// Where eviction begins and stops, and where writes are refused.
 #[derive(Clone, Copy, Debug)]
@@ -114,11 +117,13 @@ impl Evictor {
         let quota = settings.max_size.get();
         if !self.can_evict_values() {
             let quota = quota.max(QUOTA_BYTES_MIN);
-            return Marks {
-                low: quota - quota / KEYS_LOW,
-                high: quota - quota / KEYS_HIGH,
-                limit: quota.saturating_add(quota / KEYS_SLACK),
+            let limit = quota.saturating_add(quota / KEYS_SLACK);
+            let (low, high) = if quota < KEYS_QUOTA_SMALL {
+                (quota, limit)
+            } else {
+                (quota - quota / KEYS_LOW, quota - quota / KEYS_HIGH)
             };
+            return Marks { low, high, limit };
         }
         #[expect(
             clippy::cast_precision_loss,
@@ -252,7 +257,7 @@ impl Evictor {
                 let (part, counter) = if self.can_evict_values() {
                     (vbucket.evict_part(&mut hand.walk)?, &metrics.value_ejects)
                 } else {
-                    (vbucket.evict_keys_part(&mut hand.walk)?, &metrics.evictions)
+                    (evict_keys(vbucket, &mut hand.walk)?, &metrics.evictions)
                 };
                 counter.add(part.taken as u64);
                 Some(part)
@@ -269,6 +274,15 @@ impl Evictor {
             part: Swept::default(),
             lap: Some(std::mem::take(&mut hand.lap)),
         }
+    }
+}
+
+/// Takes keys out: `walk` is where the last step ended. `None` when it is through the vbucket.
+fn evict_keys(vbucket: &Vbucket, walk: &mut Walk) -> Option<Swept> {
+    if vbucket.is_small() && !walk.is_in_parts() {
+        vbucket.evict_oldest_key(walk)
+    } else {
+        vbucket.evict_keys_part(walk)
     }
 }
 

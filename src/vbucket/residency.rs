@@ -33,6 +33,15 @@ pub(crate) struct Walk {
     part: usize,
     /// Keys with higher numbers were written lately, as of the beginning of the walk.
     old: Seqno,
+    /// In a small table: the number of the last key that was looked at.
+    from: Seqno,
+}
+
+impl Walk {
+    /// Whether it goes through the table as it lies.
+    pub(crate) fn is_in_parts(&self) -> bool {
+        (self.stripe, self.part) != (0, 0)
+    }
 }
 
 /// What one step of a walk found.
@@ -62,6 +71,9 @@ impl Swept {
 
 /// Values up to this length stay where room is wanted: the key-only form would not be smaller.
 const SMALL_VALUE_BYTES: usize = 8;
+/// Up to so many keys eviction looks at all of them for each that it takes, and so takes them in
+/// their order.
+const SMALL_TABLE_KEYS: u64 = 512;
 
 impl Vbucket {
     /// Puts a fetched value in place, if the key still is the version that was fetched and has no
@@ -126,10 +138,8 @@ impl Vbucket {
         let mut swept = Swept::default();
         let mut garbage = Vec::new();
         let mut entries = Vec::new();
-        if *walk == Walk::default() {
-            let lately = self.table.slots() / 2;
-            let last = self.with_log(|log| log.next_seqno().get() - 1);
-            walk.old = Seqno::new(last.saturating_sub(lately));
+        if !walk.is_in_parts() {
+            walk.old = self.not_lately();
         }
         let old = walk.old;
         self.step(walk, |stripe, part| {
@@ -155,6 +165,74 @@ impl Vbucket {
             stripe.sweep(part, keep, &mut garbage)
         })?;
         Some(swept)
+    }
+
+    /// Whether so few keys are in it that a walk may take them in their order.
+    pub(crate) fn is_small(&self) -> bool {
+        self.table.slots() <= SMALL_TABLE_KEYS
+    }
+
+    /// The same where the table is small: the keys in the order in which they were written, up to
+    /// the first that goes. `None` when the walk is through.
+    pub(crate) fn evict_oldest_key(&self, walk: &mut Walk) -> Option<Swept> {
+        if walk.from == Seqno::ZERO {
+            walk.old = self.not_lately();
+        }
+        let mut keys = Vec::new();
+        for stripe in self.table.stripes() {
+            let stripe = stripe.lock();
+            let mut part = 0;
+            let look = &mut |slot: &Slot| {
+                let is_next = slot.seqno() > walk.from && slot.seqno() <= walk.old;
+                if is_next && !slot.is_deleted() {
+                    keys.push((slot.seqno(), slot.item().clone()));
+                }
+            };
+            while stripe.visit(part, look) {
+                part += 1;
+            }
+        }
+        keys.sort_unstable_by_key(|(seqno, _)| *seqno);
+        let mut swept = Swept::default();
+        for (seqno, item) in &keys {
+            walk.from = *seqno;
+            self.evict_key(item, &mut swept);
+            if swept.taken > 0 {
+                break;
+            }
+        }
+        (!keys.is_empty()).then_some(swept)
+    }
+
+    /// The half of the keys that was written last lies behind this number.
+    fn not_lately(&self) -> Seqno {
+        let last = self.with_log(|log| log.next_seqno().get() - 1);
+        Seqno::new(last.saturating_sub(self.table.slots() / 2))
+    }
+
+    /// Takes a version out of memory altogether, unless it was read or belongs to a window.
+    fn evict_key(&self, item: &Item, swept: &mut Swept) {
+        let mut garbage = Garbage::default();
+        let (hash, key) = (item.hash(), item.key());
+        let mut stripe = self.table.lock(hash);
+        let same = |slot: &&mut Slot| !slot.is_deleted() && slot.item().is(item);
+        let Some(slot) = stripe.find(hash, key).filter(same) else {
+            return;
+        };
+        if slot.take_recent() {
+            swept.spared += 1;
+            return;
+        }
+        let seqno = slot.seqno();
+        let mut ordered = self.log();
+        let window = ordered.log.window();
+        if window.is_some_and(|window| seqno > window.barrier) {
+            swept.dirty += 1;
+            return;
+        }
+        swept.taken += 1;
+        garbage.entry = ordered.log.forget(seqno);
+        garbage.slot = stripe.remove(hash, key);
     }
 
     /// One step of the expiry pager, likewise: logs the deletion of keys that have expired.

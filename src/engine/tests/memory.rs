@@ -104,6 +104,35 @@ fn overwriting_one_key_evicts_no_other() {
     );
 }
 
+/// What the hosts' own engine does, and their suite asks for.
+#[test]
+#[cfg_attr(miri, ignore = "starts a process")]
+fn of_a_few_keys_exactly_the_oldest_goes_for_each_that_needs_its_room() {
+    alone(
+        "engine::tests::memory::of_a_few_keys_exactly_the_oldest_goes_for_each_that_needs_its_room",
+        || {
+            let (host, engine) = start("");
+            let value = vec![b'v'; 4096];
+            set(&engine, "hot", &value).unwrap();
+            set_quota(&engine, used_bytes() + (1 << 20));
+            let evictions = || engine.shared().metrics.evictions.get();
+            let mut last = 0;
+            while evictions() < 2 {
+                assert!(get(&engine, "hot").is_some());
+                let before = evictions();
+                set(&engine, &last.to_string(), &value).unwrap();
+                assert!(evictions() <= before + 1, "more went than a key needs");
+                last += 1;
+            }
+            assert!(get(&engine, "hot").is_some());
+            assert_eq!(present(&engine, 0..2), 0, "a younger key went");
+            assert_eq!(present(&engine, 2..last), last as usize - 2);
+            engine.shutdown();
+            host.check();
+        },
+    );
+}
+
 /// Nothing needs to have been stored under the quota that it has to go for.
 #[test]
 #[cfg_attr(miri, ignore = "starts a process")]
