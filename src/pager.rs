@@ -8,9 +8,9 @@
 //!
 //! Where no store has any value, the same walk takes whole keys: of those that were written longest
 //! ago the ones that were not read since it came by last. That is close to "the least recently
-//! used" and needs no list of them. (Of a few hundred keys exactly the oldest goes.) There the marks
-//! lie just below the quota, so that a cache is as large as it may be, and below a small quota
-//! there are none: each write takes out what it needs room for.
+//! used" and needs no list of them. (Of a few hundred keys exactly the oldest goes.) There the
+//! marks lie just below the quota, so that a cache is as large as it may be; below a small quota
+//! there are none, and each write takes out what it needs room for.
 //!
 //! What clients have only announced counts nowhere here: see [`crate::announced`].
 //!

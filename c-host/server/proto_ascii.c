@@ -290,7 +290,8 @@ static enum outcome flush_all(struct conn *c, const struct line *line) {
 
 static enum outcome verbosity(struct conn *c, const struct line *line) {
     ch_host *host = c->worker->server->host;
-    size_t count = ascii_take_noreply(c, line, 2);
+    /* Real hosts answer "verbosity noreply"; memccapable does not want them to. */
+    size_t count = ascii_take_noreply(c, line, 1);
     uint64_t level = 0;
 
     if (count < 2 || count > 3 || !ascii_number(&line->words[1], UINT64_MAX, &level)) {
@@ -349,13 +350,13 @@ static enum outcome dispatch(struct conn *c, const struct line *line) {
     if (ascii_word_is(command, "flush_all")) {
         return flush_all(c, line);
     }
-    if (ascii_word_is(command, "version")) {
+    if (ascii_word_is(command, "version") && line->count == 1) {
         return ascii_finish(c, line, "VERSION " SERVER_VERSION "\r\n");
     }
     if (ascii_word_is(command, "verbosity")) {
         return verbosity(c, line);
     }
-    if (ascii_word_is(command, "quit")) {
+    if (ascii_word_is(command, "quit") && line->count == 1) {
         c->close_after_write = true;
         return ascii_finish(c, line, "");
     }

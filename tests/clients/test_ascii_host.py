@@ -191,6 +191,8 @@ class Arguments(HostTest):
         self.says("decr w 1 word", "1")
         self.says("verbosity 0 word", "OK")
         self.says("flush_all 100000 word", "OK")
+        self.says("version word", "ERROR")
+        self.says("quit word", "ERROR")
         self.says("delete w word",
                   "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]")
         self.says("delete w 0", "DELETED")
@@ -200,7 +202,6 @@ class Arguments(HostTest):
         self.says("incr noreply 1", "2")
         self.says("touch noreply 0", "TOUCHED")
         self.says("delete noreply", "DELETED")
-        self.says("verbosity noreply", "ERROR")
         self.says("incr noreply", "ERROR")
 
     def test_blanks_around_words(self):

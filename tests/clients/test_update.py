@@ -173,7 +173,7 @@ class Revert(UpdateTest):
         for key in part[6]:
             self.status(link.set(key, b"cas", cas=link.get(key).cas), SUCCESS)
         for key in part[7]:
-            self.status(link.set(key, b"short", expiry=1), SUCCESS)
+            self.status(link.set(key, b"short", expiry=1000), SUCCESS)
         for key in new:
             self.status(link.set(key, b"new", opcode=wire.ADD), SUCCESS)
             self.status(link.set(key, b"newer"), SUCCESS)
