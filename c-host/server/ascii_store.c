@@ -60,7 +60,10 @@ static enum outcome refuse_for_good(struct conn *c, const struct line *line) {
     return ascii_finish(c, line, line->count < 5 ? "ERROR\r\n" : BAD_FORMAT);
 }
 
-/* Answers and drops the value; after a failed set no old value may survive. */
+/*
+ * Answers and drops the value; after a failed set no old value may survive, and it may have to wait
+ * for its deletion.
+ */
 static enum outcome allocate_failed(struct conn *c, const struct line *line,
                                     const struct storage *s, ENGINE_STORE_OPERATION operation,
                                     ENGINE_ERROR_CODE code) {
@@ -69,8 +72,11 @@ static enum outcome allocate_failed(struct conn *c, const struct line *line,
     if (code == ENGINE_DISCONNECT) {
         return OUTCOME_CLOSE;
     }
-    if (operation == OPERATION_SET) {
-        server->v1->remove(server->handle, c, s->key.text, s->key.length, 0, 0);
+    if (operation == OPERATION_SET &&
+        server->v1->remove(server->handle, c, s->key.text, s->key.length, 0, 0) ==
+            ENGINE_EWOULDBLOCK) {
+        conn_engine_blocked(c);
+        return OUTCOME_BLOCKED;
     }
     return refuse(c, line, s, code == ENGINE_E2BIG ? TOO_LARGE : NO_MEMORY);
 }
@@ -89,11 +95,10 @@ enum outcome ascii_store_begin(struct conn *c, const struct line *line,
     if (complaint != NULL) {
         return refuse(c, line, &s, complaint);
     }
-    if (s.nbytes > server->settings.item_bytes_max) {
-        return allocate_failed(c, line, &s, operation, ENGINE_E2BIG);
-    }
     ENGINE_ERROR_CODE code = conn_take_status(c);
-    if (code == ENGINE_SUCCESS) {
+    if (code == ENGINE_SUCCESS && s.nbytes > server->settings.item_bytes_max) {
+        code = ENGINE_E2BIG;
+    } else if (code == ENGINE_SUCCESS) {
         code = server->v1->allocate(server->handle, c, &it, s.key.text, s.key.length, s.nbytes,
                                     (int)s.flags, s.exptime);
     }

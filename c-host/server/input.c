@@ -74,16 +74,30 @@ static bool grow(struct conn *c, size_t size) {
     return true;
 }
 
+/*
+ * The buffer of a large packet is not kept for small ones: not by a client that has sent part of
+ * the next, and not as room for so many of them that it takes long to move them (conn_align_input).
+ */
+static void shrink(struct conn *c) {
+    struct input *in = &c->in;
+
+    move_to_front(in);
+    char *shrunk = realloc(in->bytes, READ_BUFFER_BYTES);
+    if (shrunk != NULL) {
+        atomic_fetch_sub(&c->worker->server->input_bytes, counted(in->size));
+        in->bytes = shrunk;
+        in->size = READ_BUFFER_BYTES;
+    }
+}
+
 bool conn_make_room(struct conn *c, size_t need) {
     struct input *in = &c->in;
     size_t available = in->end - in->start;
     /* In whole buffers, or a large packet would arrive byte by byte. */
     size_t size = (need + READ_BUFFER_BYTES - 1) / READ_BUFFER_BYTES * READ_BUFFER_BYTES;
 
-    if (in->bytes != NULL && available == 0 && in->size > READ_BUFFER_BYTES &&
-        size == READ_BUFFER_BYTES) {
-        /* The large buffer of one large packet is not kept. */
-        conn_forget_input(c);
+    if (in->size > READ_BUFFER_BYTES && size == READ_BUFFER_BYTES && available < size) {
+        shrink(c);
     }
     if (in->start > 0 && in->size - in->start < size) {
         move_to_front(in);

@@ -1,11 +1,16 @@
 //! Results of work that an engine thread did for a client: kept from the notification until the
 //! client calls again. A client that has gone meanwhile does not, and the next one may have its
 //! cookie: nothing is kept for that.
+//!
+//! A host may make a client call again too early: its connection carries a stream too, which was
+//! woken, or a notification came for a call whose answer the host did not heed. It waits on. One
+//! look under the lock says which of the three it is: the result may come at any moment.
 
 use std::collections::HashMap;
 
 use parking_lot::Mutex;
 
+use crate::error::{Error, Result};
 use crate::host::{BlockedCookie, Cookie};
 
 /// Results by client; none while it waits.
@@ -40,11 +45,17 @@ impl<T> Answers<T> {
         }
     }
 
-    /// The result for a client that calls again.
-    pub(super) fn take(&self, cookie: Cookie) -> Option<T> {
+    /// The result for a client that calls again; `None` for one that calls for the first time.
+    ///
+    /// # Errors
+    /// `WouldBlock` for one that calls too early: it is owed no further notification.
+    pub(super) fn take(&self, cookie: Cookie) -> Result<Option<T>> {
         let mut results = self.0.lock();
-        results.get(&cookie)?.as_ref()?;
-        results.remove(&cookie)?
+        match results.get(&cookie) {
+            Some(None) => Err(Error::WouldBlock),
+            Some(Some(_)) => Ok(results.remove(&cookie).flatten()),
+            None => Ok(None),
+        }
     }
 
     /// A client has gone.

@@ -269,7 +269,7 @@ impl Core {
     }
 
     fn receive_state(&self, cookie: Cookie, message: &TapMessage<'_>) -> Result<()> {
-        if self.replication.reverted.take(cookie) == Some(Reverted::Done) {
+        if self.replication.reverted.take(cookie)? == Some(Reverted::Done) {
             return Ok(());
         }
         let state = <[u8; 4]>::try_from(message.specific).map(u32::from_be_bytes);
@@ -447,7 +447,7 @@ impl Core {
         mark: Op,
         id: Option<CheckpointId>,
     ) -> Result<()> {
-        if self.replication.reverted.take(cookie) == Some(Reverted::Done) {
+        if self.replication.reverted.take(cookie)? == Some(Reverted::Done) {
             return Ok(());
         }
         if vbucket.state() == Some(VbucketState::Active) {

@@ -223,11 +223,8 @@ impl Core {
     /// COMPLETE or REVERT: the first call begins it and returns `WouldBlock`; the second one, after
     /// the notification, returns how it went.
     fn end_update(&self, kind: Kind, cookie: Cookie) -> Result<Outcome> {
-        if let Some(outcome) = self.updates.results.take(cookie) {
+        if let Some(outcome) = self.updates.results.take(cookie)? {
             return Ok(outcome);
-        }
-        if self.updates.results.is_under_way(cookie) {
-            return Err(Error::WouldBlock);
         }
         let mut gate = self.updates.gate.lock();
         if gate.dead {

@@ -150,11 +150,8 @@ impl Engine {
         id: u16,
         state: VbucketState,
     ) -> Result<Outcome> {
-        if let Some(outcome) = self.core.noted.vbuckets.take(cookie) {
+        if let Some(outcome) = self.core.noted.vbuckets.take(cookie)? {
             return Ok(outcome);
-        }
-        if self.core.noted.vbuckets.is_under_way(cookie) {
-            return Err(Error::WouldBlock);
         }
         let outcome = self.core.set_vbucket(id, state);
         self.core.answer_when_noted(cookie, id, outcome)
@@ -171,11 +168,8 @@ impl Engine {
     /// # Errors
     /// `WouldBlock`; in the outcome `Missing`, `NotDead`, `InWindow`, `Unwritten`.
     pub(crate) fn delete_vbucket(&self, cookie: Cookie, id: u16) -> Result<Outcome> {
-        if let Some(outcome) = self.core.noted.vbuckets.take(cookie) {
+        if let Some(outcome) = self.core.noted.vbuckets.take(cookie)? {
             return Ok(outcome);
-        }
-        if self.core.noted.vbuckets.is_under_way(cookie) {
-            return Err(Error::WouldBlock);
         }
         let outcome = self.core.delete_vbucket(id);
         self.core.answer_when_noted(cookie, id, outcome)

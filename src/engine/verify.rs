@@ -105,11 +105,8 @@ impl Engine {
     /// # Errors
     /// `NotFound`, `NotMyVbucket`, `WouldBlock`; `Temporary` when the store cannot be read.
     pub(crate) fn verify(&self, cookie: Cookie, key: &[u8], vbucket: u16) -> Result<Validity> {
-        if let Some(result) = self.core.verified.take(cookie) {
+        if let Some(result) = self.core.verified.take(cookie)? {
             return result;
-        }
-        if self.core.verified.is_under_way(cookie) {
-            return Err(Error::WouldBlock);
         }
         let vbucket = self.core.serving(cookie, vbucket)?;
         let found = vbucket.get(self.hash(key), key).item();

@@ -57,6 +57,18 @@ class Bounds(ServerTest):
         link.send(wire.request(KEPT, b"k", value=bytes(20 * MIB - 10)))
         self.status(link.receive(), wire.UNKNOWN_COMMAND)
 
+    def test_the_buffer_of_a_large_packet_is_not_kept_for_a_small_one(self):
+        whole = wire.request(KEPT, b"k", value=bytes(20 * MIB - 10))
+        links = [self.open() for _ in range(3)]
+        for link in links:
+            # The next packet is there in part.
+            link.send(whole + wire.request(wire.NOOP)[:10])
+            self.status(link.receive(), wire.UNKNOWN_COMMAND)
+        server.until(lambda: self.link.stats()["conn_input_bytes"] == "0", what="all is free")
+        for link in links:
+            link.send(wire.request(wire.NOOP)[10:])
+            self.assertEqual(link.receive().opcode, wire.NOOP)
+
     def test_a_change_whose_sender_awaits_no_answer_is_not_lost_silently(self):
         for n in range(1, 4):
             link = self.open()

@@ -405,6 +405,27 @@ class Leaving(UpdateTest):
         self.does(REVERT)
 
 
+class OfAStream(UpdateTest):
+    """Commands on a connection that carries a TAP stream, which is woken at any time."""
+
+    def answer(self, link):
+        """The next answer; events of the stream come between."""
+        while link.file.peek(1)[:1] == bytes([wire.REQUEST]):
+            link.receive_event()
+        return link.receive()
+
+    def test_every_command_has_its_own_answer(self):
+        link = self.open()
+        link.send(wire.tap_connect(b"watches", 0))
+        for n in range(20):
+            for command in (START, COMPLETE if n % 2 else REVERT):
+                self.link.set(self.key(), b"%d" % n)
+                link.send(request(command))
+                self.status(self.answer(link), SUCCESS)
+                expected = "open" if command == START else "none"
+                self.assertEqual(self.state()["state"], expected)
+
+
 class Vbuckets(UpdateTest):
     """Windows of many vbuckets and of those that change."""
 

@@ -18,11 +18,8 @@ impl Core {
     /// START: the first call opens the windows and, if the store is to note that, returns
     /// `WouldBlock`; the second one, after the notification, returns how it went.
     pub(super) fn start_update(&self, cookie: Cookie) -> Result<Outcome> {
-        if let Some(outcome) = self.updates.starts.take(cookie) {
+        if let Some(outcome) = self.updates.starts.take(cookie)? {
             return Ok(outcome);
-        }
-        if self.updates.starts.is_under_way(cookie) {
-            return Err(Error::WouldBlock);
         }
         let number = match self.open_update() {
             Ok(number) => number,
