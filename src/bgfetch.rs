@@ -5,9 +5,13 @@
 //! newer one: the table takes it only for the version it was read for. What has queued up is read
 //! in the order of the store, a batch at a time.
 //!
+//! A read that meets a defect is one that failed: its clients are told, and the thread goes on with
+//! the others.
+//!
 //! Threads: a small pool runs [`run`]. Host threads only queue.
 
 use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +28,10 @@ use crate::worker::{Signal, Wake};
 
 /// Values that a thread reads before it looks at the queue again.
 const BATCH_MAX: usize = 32;
+
+/// What the operator is told of a defect.
+const DEFECT: &str = "a value could not be read because of a defect (stderr says where): the \
+                      connections of those who wait for it are closed; please report this";
 
 /// Values kept for clients that have not come back for them.
 const SERVED_MAX: usize = 1024;
@@ -239,8 +247,15 @@ impl Fetcher {
         timings
             .fetch_wait
             .record(start.saturating_sub(wanted.since));
-        self.evictor.relieve();
-        let found = self.read(&wanted.version, &wanted.item);
+        let read = || {
+            self.evictor.relieve();
+            self.read(&wanted.version, &wanted.item)
+        };
+        let found = catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
+            self.shared.metrics.fetch_failures.add(1);
+            self.shared.host.log(LogLevel::Warning, DEFECT);
+            false
+        });
         let took = self.shared.host.monotonic().saturating_sub(start);
         timings.fetch_load.record(took);
         self.finish(&wanted.version, found);

@@ -3,6 +3,7 @@
 //! The first call has a thread of the fetch pool compare the two and returns `WouldBlock`; the
 //! second one, after the notification, returns what it found.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::{Core, Engine};
@@ -86,10 +87,12 @@ impl Core {
         cookie: BlockedCookie,
         store: &dyn Store,
     ) {
-        let result = match self.vbuckets.get(id) {
+        let compared = || match self.vbuckets.get(id) {
             Some(vbucket) => compare(vbucket, item, store),
             None => Ok(Validity::Deleted),
         };
+        // The client is told also if that meets a defect, which stderr tells of.
+        let result = catch_unwind(AssertUnwindSafe(compared)).unwrap_or(Err(Error::Temporary));
         if result.is_err() {
             let text = "cannot compare a key with the store, which cannot be read";
             self.host.log(LogLevel::Warning, text);

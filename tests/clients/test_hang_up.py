@@ -104,17 +104,17 @@ class Waiting(ServerTest):
     def test_a_refused_set_leaves_no_old_value(self):
         for opcode, after in ((wire.SET, None), (wire.REPLACE, b"old")):
             self.make("active")
-            self.status(self.link.set(b"k", b"old", vbucket=VBUCKET), wire.SUCCESS)
+            self.status(self.link.set(b"r", b"old", vbucket=VBUCKET), wire.SUCCESS)
             self.make("pending")
             link = self.open()
             link.send(wire.HEADER.pack(
-                0x80, opcode, 1, 8, 0, VBUCKET, 9 + 64 * 1024 * 1024, 0, 0) + bytes(8) + b"k")
+                0x80, opcode, 1, 8, 0, VBUCKET, 9 + 64 * 1024 * 1024, 0, 0) + bytes(8) + b"r")
             if after is None:
                 self.waiting(1)
                 self.make("active")
             self.status(link.receive(), wire.E2BIG)
             self.make("active")
-            self.holds_there(b"k", after)
+            self.holds_there(b"r", after)
             link.close()
 
     def holds_there(self, key, value):

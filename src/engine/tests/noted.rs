@@ -304,6 +304,35 @@ fn a_flusher_that_dies_is_seen() {
     assert_eq!(node.stored(0, "k").as_deref(), Some("v"));
 }
 
+/// Nobody waits for ever for a read that meets a defect, nor for those after it.
+#[test]
+fn who_waits_for_a_read_that_meets_a_defect_is_told() {
+    let node = Node::new();
+    for key in ["k", "l"] {
+        node.set(0, key, "v");
+    }
+    node.write();
+    for key in [b"k", b"l"] {
+        node.engine.evict(key, 0).unwrap();
+    }
+    let get = |key: &'static [u8]| node.engine.get(CLIENT, key, 0).map(|_| ());
+    for _ in 0..3 {
+        node.store.at_next_get(|| panic!("a defect for the test"));
+        let told = node.host.finish(CLIENT, || get(b"k"));
+        assert_eq!(told, Err(Error::Disconnect));
+        assert!(node.host.has_logged(LogLevel::Warning, "a defect"));
+    }
+    assert_eq!(node.host.finish(CLIENT, || get(b"l")), Ok(()));
+    assert_eq!(node.host.finish(CLIENT, || get(b"k")), Ok(()));
+    node.store.at_next_get(|| panic!("a defect for the test"));
+    let verify = || node.engine.verify(CLIENT, b"k", 0);
+    let told = node.host.finish(CLIENT, verify);
+    assert_eq!(told, Err(Error::Temporary));
+    let told = node.host.finish(CLIENT, verify);
+    assert_eq!(told, Ok(crate::engine::Validity::Valid));
+    assert_eq!(node.engine.shared().metrics.dead_threads.get(), "");
+}
+
 /// The number of keys is right at every moment at which nobody writes.
 #[test]
 fn the_number_of_keys_is_exact_while_a_revert_runs() {

@@ -25,6 +25,7 @@ struct Gates {
     syncs_fail: bool,
     at_batch: Option<Act>,
     at_put: Option<Act>,
+    at_get: Option<Act>,
 }
 
 #[derive(Default)]
@@ -102,6 +103,11 @@ impl TestStore {
         self.shared.gates.lock().at_put = Some(Box::new(act));
     }
 
+    /// Has `act` run when the next key is read.
+    pub(super) fn at_next_get(&self, act: impl FnOnce() + Send + 'static) {
+        self.shared.gates.lock().at_get = Some(Box::new(act));
+    }
+
     /// Whether what was to be done has been begun.
     pub(super) fn is_done(&self) -> bool {
         let gates = self.shared.gates.lock();
@@ -138,6 +144,10 @@ impl Store for TestStore {
     ) -> Result<bool, StoreError> {
         self.shared.gates.lock().reads += 1;
         self.wait(|gates| gates.hold_reads);
+        let act = self.shared.gates.lock().at_get.take();
+        if let Some(act) = act {
+            act();
+        }
         self.faults.get(vbucket, key, found)
     }
 
