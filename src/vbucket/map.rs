@@ -16,7 +16,8 @@ use crate::types::{CheckpointId, Seqno, VBUCKETS_MAX, VbucketId, VbucketState};
 
 /// All vbuckets.
 pub(crate) struct VbucketMap {
-    slots: Box<[OnceCell<Vbucket>]>,
+    /// Boxed, because few nodes use many ids.
+    slots: Box<[OnceCell<Box<Vbucket>>]>,
     shared: Arc<Shared>,
 }
 
@@ -31,7 +32,7 @@ impl VbucketMap {
 
     /// The vbucket with that id, if it exists.
     pub(crate) fn get(&self, id: VbucketId) -> Option<&Vbucket> {
-        let vbucket = self.slots.get(id.index())?.get()?;
+        let vbucket = &**self.slots.get(id.index())?.get()?;
         vbucket.state().map(|_| vbucket)
     }
 
@@ -39,7 +40,7 @@ impl VbucketMap {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Vbucket> {
         self.slots
             .iter()
-            .filter_map(OnceCell::get)
+            .filter_map(|slot| Some(&**slot.get()?))
             .filter(|vbucket| vbucket.state().is_some())
     }
 
@@ -64,7 +65,7 @@ impl VbucketMap {
         cas_base: u64,
     ) -> Option<&Vbucket> {
         let slot = self.slots.get(id.index())?;
-        let vbucket = slot.get_or_init(|| Vbucket::missing(id, Arc::clone(&self.shared)));
+        let vbucket = slot.get_or_init(|| Box::new(Vbucket::missing(id, Arc::clone(&self.shared))));
         {
             let mut ordered = vbucket.log();
             let log = Log::new(checkpoint, self.shared.lease, self.shared.seconds());
