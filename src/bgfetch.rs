@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::host::{BlockedCookie, Cookie, LogLevel};
 use crate::item::Item;
 use crate::pager::Evictor;
+use crate::served::Version;
 use crate::store::Store;
 use crate::types::VbucketId;
 use crate::vbucket::{Shared, VbucketMap};
@@ -33,19 +34,6 @@ const BATCH_MAX: usize = 32;
 const DEFECT: &str = "a value could not be read because of a defect (stderr says where): the \
                       connections of those who wait for it are closed; please report this";
 
-/// Values kept for clients that have not come back for them.
-const SERVED_MAX: usize = 1024;
-/// The share of the quota that they may take: one part in so many.
-const SERVED_SHARE: u64 = 64;
-
-/// A version of a key: the vbucket and the CAS say which. In the order of the store.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Version {
-    vbucket: VbucketId,
-    key: Box<[u8]>,
-    cas: u64,
-}
-
 /// A value to be fetched.
 #[derive(Debug)]
 struct Wanted {
@@ -55,38 +43,6 @@ struct Wanted {
     since: Duration,
 }
 
-/// Values that were brought in for clients which may be slower than eviction: without this, one
-/// that comes back late would have to wait again, for ever when memory is short.
-#[derive(Debug, Default)]
-struct Served {
-    items: HashMap<Version, Item>,
-    /// Oldest first; some were taken already.
-    order: VecDeque<Version>,
-    bytes: u64,
-}
-
-impl Served {
-    fn put(&mut self, version: &Version, item: Item, bytes_max: u64) {
-        self.bytes += item.memory_bytes() as u64;
-        if let Some(old) = self.items.insert(version.clone(), item) {
-            self.bytes -= old.memory_bytes() as u64;
-        }
-        self.order.push_back(version.clone());
-        while self.order.len() > SERVED_MAX || self.order.len() > 1 && self.bytes > bytes_max {
-            let Some(oldest) = self.order.pop_front() else {
-                return;
-            };
-            self.take(&oldest);
-        }
-    }
-
-    fn take(&mut self, version: &Version) -> Option<Item> {
-        let item = self.items.remove(version)?;
-        self.bytes -= item.memory_bytes() as u64;
-        Some(item)
-    }
-}
-
 /// Another read of the store. Whoever waits for it is notified by the job itself.
 pub(crate) type Job = Box<dyn FnOnce(&dyn Store) + Send>;
 
@@ -94,11 +50,10 @@ pub(crate) type Job = Box<dyn FnOnce(&dyn Store) + Send>;
 struct Queue {
     /// Oldest first.
     wanted: VecDeque<Wanted>,
-    /// Oldest first; they go after the fetches.
+    /// Oldest first; one goes with each batch of fetches.
     jobs: VecDeque<Job>,
     /// Who waits for what. A version under way stays here until it is in place.
     waiting: HashMap<Version, HashMap<Cookie, BlockedCookie>>,
-    served: Served,
     /// Clients whose last fetch failed, and what it was for.
     failed: HashMap<Cookie, Version>,
     /// Cookies to be notified for another reason than a fetch.
@@ -156,10 +111,12 @@ impl Fetcher {
         if failed.is_some_and(|failed| failed == version) {
             return Err(Error::Disconnect);
         }
-        let served = queue.served.take(&version);
+        drop(queue);
+        let served = self.evictor.served().take(&version);
         if let Some(full) = served.filter(|full| full.meta() == item.meta()) {
             return Ok(full);
         }
+        let mut queue = self.queue.lock();
         if let Some(waiting) = queue.waiting.get_mut(&version) {
             // A host may repeat a call before it is notified: a client waits once.
             let blocked = || BlockedCookie::new(cookie);
@@ -203,11 +160,8 @@ impl Fetcher {
                 // The other threads of the pool have their share.
                 let share = queue.wanted.len().div_ceil(2).min(BATCH_MAX);
                 let batch: Vec<_> = queue.wanted.drain(..share).collect();
-                let job = if batch.is_empty() {
-                    queue.jobs.pop_front()
-                } else {
-                    None
-                };
+                // Fetches may never end.
+                let job = queue.jobs.pop_front();
                 let resume = std::mem::take(&mut queue.resume);
                 let more = !queue.wanted.is_empty() || !queue.jobs.is_empty();
                 (batch, job, resume, more)
@@ -283,8 +237,8 @@ impl Fetcher {
                 }
                 let quota = self.shared.settings.max_size.get();
                 if quota != u64::MAX {
-                    let served = &mut self.queue.lock().served;
-                    served.put(version, item, quota / SERVED_SHARE);
+                    let now = self.shared.host.monotonic();
+                    self.evictor.served().put(version, item, quota, now);
                 }
                 return true;
             }
@@ -318,7 +272,10 @@ impl Fetcher {
         let waiting = {
             let mut queue = self.queue.lock();
             let waiting = queue.waiting.remove(version).unwrap_or_default();
-            if !found {
+            if found {
+                // Also for who waited in vain and has not come back yet.
+                queue.failed.retain(|_, failed| failed != version);
+            } else {
                 let failed = waiting.keys().map(|cookie| (*cookie, version.clone()));
                 queue.failed.extend(failed);
             }

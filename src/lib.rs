@@ -13,7 +13,7 @@
 //! | | `announced` | bytes that clients have only announced |
 //! | 2 | `settings`, `host`, `item`, `ffi` | settings, ports to the host, the item, the allocator |
 //! | 3 | `worker`, `checkpoint`, `store` | threads, the log of a vbucket, the database |
-//! | 4 | `vbucket` | hash table and log in agreement |
+//! | 4 | `vbucket`, `served` | hash table and log in agreement; values kept for slow clients |
 //! | 5 | `flusher`, `pager`, `warmup` | what moves data between memory and disk |
 //! | 6 | `bgfetch`, `rewarm`, | reads for waiting clients, and of what a revert left on disk; |
 //! | | `tap` | streams to replicas |
@@ -55,6 +55,7 @@ mod metrics;
 mod pager;
 mod report;
 mod rewarm;
+mod served;
 mod settings;
 mod store;
 mod tap;

@@ -14,7 +14,8 @@
 //!
 //! What clients have only announced counts nowhere here: see [`crate::announced`].
 //!
-//! Pre-images of an online update that are kept in memory go first.
+//! Pre-images of an online update that are kept in memory go first, and what was fetched for
+//! clients that do not come for it.
 //!
 //! When no value can go, the store is asked to give back what it holds of recent changes.
 //!
@@ -29,6 +30,7 @@ use parking_lot::Mutex;
 
 use crate::announced;
 use crate::ffi::alloc::used_bytes;
+use crate::served::Served;
 use crate::store::Store;
 use crate::types::{Seqno, VBUCKETS_MAX, VbucketId};
 use crate::vbucket::{Ejection, Shared, Swept, Vbucket, VbucketMap, Walk};
@@ -84,6 +86,7 @@ pub(crate) struct Evictor {
     hand: Mutex<Hand>,
     /// Nothing can be freed, now or once it is durable.
     exhausted: AtomicBool,
+    served: Served,
     signal: Arc<Signal>,
 }
 
@@ -103,6 +106,7 @@ impl Evictor {
             store,
             hand: Mutex::default(),
             exhausted: AtomicBool::new(false),
+            served: Served::default(),
             signal: Signal::new(),
         }
     }
@@ -110,6 +114,11 @@ impl Evictor {
     /// Wakes the pager.
     pub(crate) fn signal(&self) -> &Arc<Signal> {
         &self.signal
+    }
+
+    /// Values that fetchers keep for their clients.
+    pub(crate) fn served(&self) -> &Served {
+        &self.served
     }
 
     fn marks(&self) -> Marks {
@@ -316,6 +325,7 @@ pub(crate) fn run(evictor: &Evictor, signal: &Signal) {
         for vbucket in evictor.vbuckets.iter() {
             vbucket.close_for_memory();
         }
+        evictor.served.relieve(host.monotonic());
         evictor.evict_pre_images(signal);
         let mut began = host.monotonic();
         // A lap that only spared has cleared the way for the next one, once.

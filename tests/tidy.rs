@@ -29,6 +29,7 @@ const RANKS: &[(&str, usize)] = &[
     ("checkpoint", 3),
     ("store", 3),
     ("vbucket", 4),
+    ("served", 4),
     ("flusher", 5),
     ("persist", 5),
     ("pager", 5),

@@ -55,7 +55,7 @@ pub(crate) enum Begin {
     /// Where its cursor stands.
     Resume,
     /// With this checkpoint, from its start: a client that names it may have lost what it
-    /// acknowledged of it.
+    /// acknowledged of it. Not found if something from there on was taken out.
     Checkpoint(CheckpointId),
     /// With the oldest checkpoint in memory.
     #[cfg(test)]
@@ -115,7 +115,7 @@ impl Log {
             };
         }
         end.upto = readable;
-        end.due = Some(checkpoint.due);
+        end.due = Some(checkpoint.due.at);
         if checkpoint.last == Some(readable) {
             let next = ahead.next();
             let whole = next.is_none_or(|next| !next.continues);
@@ -203,6 +203,11 @@ impl Log {
         settled.min(self.cursors.slowest().unwrap_or(settled))
     }
 
+    /// Whether no stream will read that place again.
+    pub(super) fn have_passed(&self, seqno: Seqno) -> bool {
+        self.cursors.slowest().is_none_or(|at| at >= seqno)
+    }
+
     /// Number of named cursors.
     pub(crate) fn cursors(&self) -> usize {
         self.cursors.len()
@@ -228,8 +233,10 @@ impl Log {
             Begin::Checkpoint(id) => {
                 let parts = self.all().rev().skip_while(|part| part.id != id);
                 let begin = { parts }.find(|part| !part.continues);
+                let whole = |begin: &&Checkpoint| begin.first > self.forgotten;
                 begin
                     .filter(|begin| begin.id == id && begin.first <= self.base().first)
+                    .filter(whole)
                     .map(Checkpoint::before)
             }
             #[cfg(test)]

@@ -21,7 +21,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::item::Item;
-use crate::types::{CheckpointId, Seqno, UnixTime};
+use crate::types::{CheckpointId, Seqno};
 
 mod cursor;
 mod cursors;
@@ -37,6 +37,7 @@ mod window;
 
 pub(crate) use cursor::{Begin, Begun, Change, ReadEnd, View};
 use cursors::Cursors;
+pub(crate) use due::{Clocks, Due};
 pub(crate) use entry::{Entry, Op, PreImage};
 pub(crate) use follow::Fit;
 use follow::{Followed, Numbering};
@@ -89,8 +90,8 @@ pub(crate) struct Checkpoint {
     mutations: usize,
     /// Flushes.
     flushes: usize,
-    /// When a delayed `flush_all` is due as of its end, or as of now while it is open; 0 none.
-    due: UnixTime,
+    /// When a delayed `flush_all` is due as of its end, or as of now while it is open.
+    due: Due,
     /// What was done to the keys whose entries carry a pre-image.
     touches: Touches,
     entries: Segments,
@@ -149,6 +150,8 @@ pub(crate) struct Log {
     numbering: Numbering,
     /// Ids of checkpoints that began before this place say nothing any more.
     named_from: Seqno,
+    /// The last entry of a key that was taken out without a trace.
+    forgotten: Seqno,
     followed: Option<Followed>,
 }
 
@@ -173,6 +176,7 @@ impl Log {
             window: None,
             numbering: Numbering::Own,
             named_from: Seqno::ZERO,
+            forgotten: Seqno::ZERO,
             followed: None,
         };
         log.push_meta(Op::CheckpointStart);
@@ -272,14 +276,20 @@ impl Log {
     }
 
     /// Takes the entry of a key out that is being dropped altogether (the memory-only store's
-    /// eviction). Nothing is taken from a window.
+    /// eviction). Streams that have not passed it find a deletion in its place, because their
+    /// replicas may have an older version. Nothing is taken from a window.
     pub(crate) fn forget(&mut self, seqno: Seqno) -> Option<Entry> {
+        let passed = self.have_passed(seqno);
         let checkpoint = self.find_mut(seqno)?;
-        if checkpoint.kind == Kind::Normal {
-            checkpoint.remove(seqno)
-        } else {
-            None
+        if checkpoint.kind != Kind::Normal {
+            return None;
         }
+        if !passed {
+            return checkpoint.delete(seqno);
+        }
+        let entry = checkpoint.remove(seqno)?;
+        self.forgotten = self.forgotten.max(seqno);
+        Some(entry)
     }
 
     /// Logs a `flush_all`: every key whose latest entry is older is gone from now on. The last one
@@ -291,7 +301,7 @@ impl Log {
         }
         self.floor = self.push_meta(Op::Flush);
         self.open.flushes += 1;
-        self.open.due = 0;
+        self.open.due = Due::default();
         self.open.touches.flush();
         self.floor
     }
@@ -393,10 +403,22 @@ impl Checkpoint {
             bytes: 0,
             mutations: 0,
             flushes: 0,
-            due: 0,
+            due: Due::default(),
             touches: Touches::default(),
             entries: Segments::default(),
         }
+    }
+
+    /// Puts a deletion in the place of a mutation, which is returned.
+    fn delete(&mut self, seqno: Seqno) -> Option<Entry> {
+        let entry = self.entries.get_mut(seqno)?;
+        let item = entry.item.as_ref()?.key_only();
+        let bytes = item.memory_bytes();
+        let deletion = Entry::new(seqno, Op::Delete, Some(item));
+        let entry = std::mem::replace(entry, deletion);
+        self.bytes += bytes;
+        self.bytes -= entry.item.as_ref().map_or(0, Item::memory_bytes);
+        Some(entry)
     }
 
     fn remove(&mut self, seqno: Seqno) -> Option<Entry> {

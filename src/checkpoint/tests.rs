@@ -6,6 +6,7 @@ use proptest::strategy::{Just, Strategy};
 use proptest::test_runner::{Config, RngSeed};
 use proptest::{collection, prop_oneof, proptest};
 
+use super::due::Clocks;
 use super::segment::Segments;
 use super::{
     Ageing, Begin, Change, Checkpoint, Entry, Limits, Log, Op, Phase, PreImage, Prior, ReadEnd,
@@ -230,7 +231,7 @@ fn a_step_in_the_wrong_state_changes_nothing() {
     let mut log = log();
     set(&mut log, 1, 1, None);
     let none = trace(&log);
-    assert!(!log.begin_complete(0) && !log.begin_revert(0, 0));
+    assert!(!log.begin_complete(0) && !log.begin_revert(0, Clocks::default()));
     log.complete_failed();
     assert!(log.completed().is_empty() && log.reverted().is_empty());
     assert_eq!((trace(&log), log.window_report()), (none, None));
@@ -243,10 +244,10 @@ fn a_step_in_the_wrong_state_changes_nothing() {
         (trace(&log), log.window().unwrap().phase),
         (opened, Phase::Open)
     );
-    assert!(log.begin_revert(0, 0));
+    assert!(log.begin_revert(0, Clocks::default()));
     let reverting = trace(&log);
     assert!(!log.open_window(0, Duration::ZERO));
-    assert!(!log.begin_complete(0) && !log.begin_revert(0, 0));
+    assert!(!log.begin_complete(0) && !log.begin_revert(0, Clocks::default()));
     log.complete_failed();
     assert!(log.completed().is_empty());
     assert_eq!(trace(&log), reverting);
@@ -301,7 +302,7 @@ fn a_failed_complete_merges_what_came_later_into_the_window() {
     let old = pre_image(&mut log, third);
     assert!(matches!(old, Some(PreImage::Present { item, .. }) if item.cas() == 1));
     // The ids that were given meanwhile are not given again.
-    assert!(log.begin_revert(0, 0));
+    assert!(log.begin_revert(0, Clocks::default()));
     assert_eq!(log.open_id(), CheckpointId::new(6));
 }
 
@@ -363,7 +364,7 @@ fn a_flush_in_the_window_counts_no_longer_after_the_revert() {
     open(&mut log);
     let inside = log.flush();
     assert_eq!(log.floor(), inside);
-    assert!(log.begin_revert(0, 0));
+    assert!(log.begin_revert(0, Clocks::default()));
     assert_eq!(log.floor(), before);
     let (changes, end) = read_all(&log, Seqno::ZERO);
     let flushes = changes.iter().filter(|change| change.op == Op::Flush);
@@ -378,7 +379,7 @@ fn a_flush_behind_a_revert_stays() {
     let mut log = log();
     open(&mut log);
     log.flush();
-    assert!(log.begin_revert(0, 0));
+    assert!(log.begin_revert(0, Clocks::default()));
     let later = log.flush();
     drop(log.reverted());
     assert_eq!(log.floor(), later);
@@ -404,7 +405,7 @@ fn a_reverted_window_is_freed_when_it_is_through_and_not_before() {
     let mut log = log();
     open(&mut log);
     let at = set(&mut log, 1, 1, None);
-    assert!(log.begin_revert(0, 0));
+    assert!(log.begin_revert(0, Clocks::default()));
     let (changes, end) = read_all(&log, Seqno::ZERO);
     assert!(changes.is_empty() && end.upto == log.last);
     assert_eq!(log.advance(end.upto, end.closed).len(), 1);
@@ -597,7 +598,7 @@ fn what_was_logged_is_counted_whatever_became_of_it() {
     log.flush();
     open(&mut log);
     set(&mut log, 2, 1, None);
-    assert!(log.begin_revert(0, 0));
+    assert!(log.begin_revert(0, Clocks::default()));
     drop(log.reverted());
     let (_, end) = read_all(&log, Seqno::ZERO);
     drop(log.advance(end.upto, end.closed));
@@ -652,7 +653,7 @@ fn a_stream_is_given_a_reverted_window_whole_and_the_store_nothing_of_it() {
     let at = log.register(&b"s"[..], Begin::Oldest).at;
     open(&mut log);
     set(&mut log, 1, 1, None);
-    assert!(log.begin_revert(0, 0));
+    assert!(log.begin_revert(0, Clocks::default()));
     set(&mut log, 2, 1, None);
     let marks: Vec<Op> = stream(&log, at).iter().map(|(op, _)| *op).collect();
     let expected = [
@@ -688,7 +689,7 @@ fn ten_thousand_windows_leave_no_memory_behind() {
     let mut log = log();
     for _ in 0..10_000 {
         open(&mut log);
-        assert!(log.begin_revert(0, 0));
+        assert!(log.begin_revert(0, Clocks::default()));
         drop(log.reverted());
         let (_, end) = read_all(&log, log.persisted());
         drop(log.advance(end.upto, end.closed));

@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
-use super::{Change, Checkpoint, Kind, Log, Op, PreImage, Prior, WindowReport};
+use super::{Change, Checkpoint, Clocks, Due, Kind, Log, Op, PreImage, Prior, WindowReport};
 use crate::item::Item;
-use crate::types::{CheckpointId, Seqno, UnixTime};
+use crate::types::{CheckpointId, Seqno};
 
 /// Behind every position.
 const LAST: Seqno = Seqno::new(u64::MAX);
@@ -55,8 +55,8 @@ pub(crate) struct Window {
     pub(super) floor: Seqno,
     /// The latest one when the window's end was accepted.
     pub(super) flushed: Seqno,
-    /// When a delayed one was due at START; 0 none.
-    pub(super) due: UnixTime,
+    /// When a delayed one was due at START.
+    pub(super) due: Due,
     /// Keys that COMPLETE has written.
     done: usize,
 }
@@ -153,14 +153,14 @@ impl Log {
     }
 
     /// REVERT accepted: as above, and a `flush_all` of the window counts no longer, nor does a
-    /// delayed one that was told in it or came due in it. `unix` is the wall clock's time.
-    pub(crate) fn begin_revert(&mut self, now: u32, unix: UnixTime) -> bool {
+    /// delayed one that was told in it or came due in it, by what the `clocks` show.
+    pub(crate) fn begin_revert(&mut self, now: u32, clocks: Clocks) -> bool {
         let done = self.end_window(Op::UpdateRevert, Kind::Reverted, now, |end| {
             Phase::Reverting { end }
         });
         if let Some(window) = self.window.filter(|_| done) {
             self.floor = window.floor;
-            self.restore_due(window.due, unix);
+            self.restore_due(window.due, clocks);
         }
         done
     }

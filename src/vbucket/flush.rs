@@ -10,8 +10,19 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Ordered, Vbucket};
+use super::{Ordered, Shared, Vbucket};
+use crate::checkpoint::{Clocks, Due};
 use crate::types::{Seqno, UnixTime, VbucketState};
+
+impl Shared {
+    /// What the clocks show by which a delayed flush waits.
+    pub(super) fn clocks(&self) -> Clocks {
+        Clocks {
+            unix: self.unix_now(),
+            lasting: self.host.lasting(),
+        }
+    }
+}
 
 impl Vbucket {
     /// `flush_all`: every key is gone from now on, and a delayed flush is none any more. Takes no
@@ -20,16 +31,15 @@ impl Vbucket {
         let mut ordered = self.log();
         let floor = ordered.log.flush();
         self.set_floor(floor);
-        self.note_due(&mut ordered);
+        self.note_due(&ordered);
     }
 
     /// A `flush_all` that is due later, in Unix seconds; or, if the wall clock is set back, at
     /// `end` by the clock of [`Host::lasting`](crate::host::Host::lasting).
     pub(crate) fn delay_flush(&self, due: UnixTime, end: Option<Duration>) {
         let mut ordered = self.log();
-        ordered.log.delay_flush(due);
-        self.note_due(&mut ordered);
-        ordered.flush_at = end;
+        ordered.log.delay_flush(Due { at: due, end });
+        self.note_due(&ordered);
     }
 
     /// Whether a delayed flush waits.
@@ -42,18 +52,16 @@ impl Vbucket {
         if !self.awaits_flush() {
             return false;
         }
-        let (now, lasting) = (self.shared.unix_now(), self.shared.host.lasting());
+        let clocks = self.shared.clocks();
         let mut ordered = self.log();
         if self.state() != Some(VbucketState::Active) {
             return false;
         }
-        let has_waited = ordered.flush_at.is_some_and(|end| end <= lasting);
-        let now = if has_waited { UnixTime::MAX } else { now };
-        let Some(floor) = ordered.log.flush_if_due(now) else {
+        let Some(floor) = ordered.log.flush_if_due(clocks) else {
             return false;
         };
         self.set_floor(floor);
-        self.note_due(&mut ordered);
+        self.note_due(&ordered);
         true
     }
 
@@ -79,8 +87,7 @@ impl Vbucket {
     }
 
     /// To be called with the log locked, when what is due may have changed.
-    pub(super) fn note_due(&self, ordered: &mut Ordered) {
-        ordered.flush_at = None;
+    pub(super) fn note_due(&self, ordered: &Ordered) {
         self.flush_due.store(ordered.log.due(), Ordering::Release);
     }
 }

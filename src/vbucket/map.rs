@@ -76,11 +76,10 @@ impl VbucketMap {
                 incarnation: cas_base,
                 cas_base,
                 swept: Seqno::ZERO,
-                flush_at: None,
             };
             vbucket.floor.store(0, Ordering::Release);
             vbucket.revert_floor.store(0, Ordering::Release);
-            vbucket.note_due(&mut ordered);
+            vbucket.note_due(&ordered);
             // Nothing is left of what a defect had touched.
             vbucket.poisoned.store(false, Ordering::Release);
             vbucket.given.store(false, Ordering::Release);
@@ -106,10 +105,9 @@ impl VbucketMap {
                 incarnation: cas_base,
                 cas_base,
                 swept: Seqno::ZERO,
-                flush_at: None,
             };
             let old = std::mem::replace(&mut *ordered, empty);
-            vbucket.note_due(&mut ordered);
+            vbucket.note_due(&ordered);
             old
         };
         let stripes = vbucket

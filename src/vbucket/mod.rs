@@ -15,7 +15,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -145,9 +144,6 @@ struct Ordered {
     cas_base: u64,
     /// The flush whose slots have been swept.
     swept: Seqno,
-    /// When a delayed flush has waited for its time, by the clock of durations; none for one that
-    /// was told by the wall clock, or by an earlier process.
-    flush_at: Option<Duration>,
 }
 
 /// A vbucket. The object stays for good once made; deletion empties it.
@@ -217,7 +213,6 @@ impl Vbucket {
                 incarnation: 0,
                 cas_base: 0,
                 swept: Seqno::ZERO,
-                flush_at: None,
             }),
             version: AtomicU64::new(0),
             floor: AtomicU64::new(0),

@@ -61,7 +61,7 @@ impl Vbucket {
         ordered.log.begin_backfill(now);
         let floor = ordered.log.flush();
         self.set_floor(floor);
-        self.note_due(&mut ordered);
+        self.note_due(&ordered);
         let free = ordered.log.free();
         drop(ordered);
         self.release(free);

@@ -133,7 +133,8 @@ impl Vbucket {
         Some(swept)
     }
 
-    /// The same where no store has any value: keys go altogether, and their log entries with them.
+    /// The same where no store has any value: keys go altogether, and their log entries with them;
+    /// those that a stream has still to give become deletions.
     pub(crate) fn evict_keys_part(&self, walk: &mut Walk) -> Option<Swept> {
         let mut swept = Swept::default();
         let mut garbage = Vec::new();

@@ -111,7 +111,7 @@ pub(super) fn begin_revert_in_steps(
         return false;
     };
     // A delayed flush that was due by now came in the window.
-    let unix = first.shared.unix_now();
+    let clocks = first.shared.clocks();
     let switch = &first.shared.switch;
     let _order = switch.order.lock();
     let mark = switch.published.load(Ordering::Acquire) + 1;
@@ -119,7 +119,7 @@ pub(super) fn begin_revert_in_steps(
         vbuckets,
         is_open,
         |vbucket, ordered| {
-            ordered.log.begin_revert(seconds(now), unix);
+            ordered.log.begin_revert(seconds(now), clocks);
             vbucket.note_due(ordered);
             let log = &ordered.log;
             if let Some(window) = log.window()

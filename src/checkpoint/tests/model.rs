@@ -9,7 +9,9 @@ use proptest::test_runner::{Config, RngSeed};
 use proptest::{collection, prop_oneof, proptest};
 
 use super::{item_of, read_all};
-use crate::checkpoint::{Begin, Change, Kind, Limits, Log, Op, Phase, PreImage, Prior, View};
+use crate::checkpoint::{
+    Begin, Change, Clocks, Kind, Limits, Log, Op, Phase, PreImage, Prior, View,
+};
 use crate::item::Item;
 use crate::types::{CheckpointId, Seqno};
 
@@ -337,7 +339,7 @@ impl World {
             return;
         }
         let possible = self.phase() == Some(Phase::Open);
-        assert_eq!(self.log.begin_revert(self.now, 0), possible);
+        assert_eq!(self.log.begin_revert(self.now, Clocks::default()), possible);
         if let Some(Phase::Reverting { end }) = self.phase().filter(|_| possible) {
             self.state = self.held.as_ref().unwrap().at_start.clone();
             let barrier = self.barrier();

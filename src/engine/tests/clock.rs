@@ -116,3 +116,43 @@ fn durations_that_a_client_was_promised_go_on_when_the_clock_is_set_back() {
     node.host.advance(BACK);
     assert_eq!(node.get(0, "k"), None);
 }
+
+/// A flush that counts from when it was told comes after that time, also behind a REVERT.
+#[test]
+fn a_flush_that_a_revert_leaves_due_comes_after_its_time_although_the_clock_is_set_back() {
+    for told_in_window in [false, true] {
+        let node = Node::new();
+        node.set(0, "k", "v");
+        let flush = |when| {
+            let flush = || node.engine.flush(CLIENT, when);
+            node.host.call(CLIENT, flush).unwrap();
+        };
+        flush(10);
+        node.start().unwrap();
+        if told_in_window {
+            flush(100);
+        }
+        node.revert().unwrap();
+        node.host.set_back(BACK);
+        node.host.advance(9);
+        assert!(node.get(0, "k").is_some());
+        node.host.advance(1);
+        assert_eq!(node.get(0, "k"), None);
+    }
+}
+
+#[test]
+fn a_flush_that_came_in_a_window_does_not_come_again_although_the_clock_was_set_back() {
+    let node = Node::new();
+    node.set(0, "k", "v");
+    let flush = || node.engine.flush(CLIENT, 10);
+    node.host.call(CLIENT, flush).unwrap();
+    node.start().unwrap();
+    node.host.set_back(BACK);
+    node.host.advance(10);
+    assert_eq!(node.get(0, "k"), None, "it came");
+    node.revert().unwrap();
+    assert!(node.get(0, "k").is_some());
+    node.host.advance(BACK);
+    assert!(node.get(0, "k").is_some(), "it came again");
+}

@@ -1,7 +1,11 @@
 //! Values that have to be fetched from the store.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::{CLIENT, Node, text};
 use crate::config::Durability;
+use crate::engine::Validity;
 use crate::error::{Error, Result};
 use crate::host::{Cookie, LogLevel};
 use crate::settings::Family;
@@ -372,4 +376,80 @@ fn a_failure_that_a_newer_write_made_void_is_not_told_of_another_key() {
         (get(b"k"), get(b"other")),
         ("new".to_owned(), "v".to_owned())
     );
+}
+
+/// A client that is slow to come back may have been served by another one's read.
+#[test]
+fn a_failure_is_void_once_the_value_was_read() {
+    let node = evicted("a value that is worth evicting");
+    let get = || node.engine.get(OTHER, b"k", 0);
+    node.store.faults().fail_reads(true);
+    assert!(matches!(node.host.call(OTHER, get), Err(Error::WouldBlock)));
+    node.host.wait(OTHER);
+    node.store.faults().fail_reads(false);
+    assert!(node.get(0, "k").is_some());
+    assert!(node.host.finish(OTHER, get).is_ok());
+    assert_eq!(node.engine.evict(b"k", 0), Ok(Ejection::Ejected));
+    assert!(
+        node.host.finish(OTHER, get).is_ok(),
+        "it waited for none that failed"
+    );
+}
+
+#[test]
+fn a_value_that_was_brought_in_for_a_client_is_not_held_for_good() {
+    let node = Node::with("max_size=1t");
+    node.set(0, "k", "a value that is worth evicting");
+    node.write();
+    assert_eq!(node.engine.evict(b"k", 0), Ok(Ejection::Ejected));
+    let item = node.item_of(0, "k").unwrap();
+    assert_eq!(node.engine.evict(b"k", 0), Ok(Ejection::Ejected));
+    for mark in ["mem_low_wat", "mem_high_wat"] {
+        node.engine.set_parameter(Family::Flush, mark, "0").unwrap();
+    }
+    node.host.advance(2);
+    node.host.until("nobody else holds it", || {
+        node.engine.core.evictor.signal().wake();
+        item.references() == 1
+    });
+}
+
+/// Clients of which each asks for its next value before the one before it has been read.
+#[test]
+fn a_comparison_with_the_store_has_its_turn_among_fetches_without_end() {
+    const KEYS: usize = 1_000;
+    let node = Node::new();
+    for key in 0..KEYS {
+        node.set(0, &format!("k{key}"), "v");
+    }
+    node.set(0, "compared", "v");
+    node.write();
+    let next = AtomicUsize::new(0);
+    let (engine, host) = (Arc::downgrade(&node.engine), Arc::clone(&node.host));
+    let ask = Arc::new(move || {
+        let Some(engine) = engine.upgrade() else {
+            return;
+        };
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed) % KEYS;
+            let (key, cookie) = (format!("k{number}"), Cookie::new(0x10_000 + number));
+            let _ = engine.evict(key.as_bytes(), 0);
+            let get = || engine.get(cookie, key.as_bytes(), 0);
+            let waits = matches!(host.call(cookie, get), Err(Error::WouldBlock));
+            // Now and then for two, because some ask for what is being read already.
+            if waits && !number.is_multiple_of(8) {
+                return;
+            }
+        }
+    });
+    node.store.hold_reads(true);
+    node.store.at_each_read(Some(Arc::clone(&ask) as _));
+    (0..8).for_each(|_| ask());
+    let compare = || node.engine.verify(CLIENT, b"compared", 0);
+    let waits = node.host.call(CLIENT, compare);
+    assert_eq!(waits, Err(Error::WouldBlock));
+    node.store.hold_reads(false);
+    node.host.wait(CLIENT);
+    assert_eq!(node.host.call(CLIENT, compare), Ok(Validity::Valid));
+    node.store.at_each_read(None);
 }

@@ -257,6 +257,7 @@ impl Drop for Node {
         self.store.hold_commits(false);
         self.store.hold_reads(false);
         self.store.hold_scan(None);
+        self.store.at_each_read(None);
         self.engine.shutdown();
         if !std::thread::panicking() {
             self.host.check();

@@ -11,6 +11,7 @@ use crate::store::{Batch, Fill, Record, Rows, Store, StoreError, VbucketRecord, 
 use crate::types::VbucketId;
 
 type Act = Box<dyn FnOnce() + Send>;
+type Often = Arc<dyn Fn() + Send + Sync>;
 
 #[derive(Default)]
 struct Gates {
@@ -26,6 +27,7 @@ struct Gates {
     at_batch: Option<Act>,
     at_put: Option<Act>,
     at_get: Option<Act>,
+    each_read: Option<Often>,
 }
 
 #[derive(Default)]
@@ -108,6 +110,11 @@ impl TestStore {
         self.shared.gates.lock().at_get = Some(Box::new(act));
     }
 
+    /// Has `act` run when a single key is read, from now on.
+    pub(super) fn at_each_read(&self, act: Option<Often>) {
+        self.shared.gates.lock().each_read = act;
+    }
+
     /// Whether what was to be done has been begun.
     pub(super) fn is_done(&self) -> bool {
         let gates = self.shared.gates.lock();
@@ -142,7 +149,14 @@ impl Store for TestStore {
         key: &[u8],
         found: &mut dyn FnMut(Record<'_>),
     ) -> Result<bool, StoreError> {
-        self.shared.gates.lock().reads += 1;
+        let act = {
+            let mut gates = self.shared.gates.lock();
+            gates.reads += 1;
+            gates.each_read.clone()
+        };
+        if let Some(act) = act {
+            act();
+        }
         self.wait(|gates| gates.hold_reads);
         let act = self.shared.gates.lock().at_get.take();
         if let Some(act) = act {

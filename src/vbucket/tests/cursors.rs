@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Node, hash, put, put_until, remove};
-use crate::checkpoint::{Begin, Log};
+use super::{Node, evict_keys, hash, put, put_until, remove};
+use crate::checkpoint::{Begin, Log, Op};
 use crate::settings::Family;
-use crate::types::{Seqno, VbucketState};
+use crate::types::{CheckpointId, Seqno, VbucketState};
 use crate::vbucket::{Arrival, Found, Vbucket};
 use crate::worker::Wake;
 
@@ -186,4 +186,52 @@ fn what_a_stream_held_is_dropped_by_the_housekeeper() {
         assert!(node.shared.trash.empty());
         assert_eq!(item.references(), held - 1);
     }
+}
+
+/// A replica that has an older version would keep that for good.
+#[test]
+fn a_key_that_goes_before_its_stream_was_given_it_is_given_as_deleted() {
+    let node = Node::new(1, true);
+    let vbucket = node.vbucket(0);
+    let begun = vbucket.register_cursor(&b"s"[..], Begin::Open).unwrap();
+    put(vbucket, b"k", b"old");
+    let (upto, _) = read(vbucket, b"s", begun.at).unwrap();
+    vbucket.move_cursor(b"s", upto);
+    put(vbucket, b"k", b"new");
+    node.flush();
+    while vbucket.items() > 0 {
+        evict_keys(vbucket);
+    }
+    let mut changes = Vec::new();
+    vbucket.read_cursor(b"s", upto, 10, &mut changes).unwrap();
+    changes.retain(|change| change.op.is_mutation());
+    let given: Vec<_> = changes.iter().map(|change| change.op).collect();
+    assert_eq!(given, [Op::Delete]);
+    let item = changes[0].item.as_ref().unwrap();
+    assert_eq!((item.key(), item.is_resident()), (&b"k"[..], false));
+    // It goes with its checkpoint.
+    assert_eq!(vbucket.cursor_remaining_to(b"s", upto, 9), Some(1));
+    let (upto, _) = read(vbucket, b"s", upto).unwrap();
+    vbucket.move_cursor(b"s", upto);
+    assert!(vbucket.close_for_memory());
+    node.flush();
+    let (upto, _) = read(vbucket, b"s", upto).unwrap();
+    vbucket.move_cursor(b"s", upto);
+    let left = vbucket.with_log(|log| (log.checkpoints(), log.entries()));
+    assert_eq!(left, (1, 1));
+}
+
+/// What is missing in it, a replica that comes from before it would never learn of.
+#[test]
+fn a_stream_does_not_begin_with_a_checkpoint_of_which_a_key_went() {
+    let node = Node::new(1, true);
+    let vbucket = node.vbucket(0);
+    let first = Begin::Checkpoint(CheckpointId::new(1));
+    put(vbucket, b"k", b"v");
+    assert!(vbucket.register_cursor(&b"s"[..], first).unwrap().found);
+    vbucket.drop_cursor(b"s");
+    while vbucket.items() > 0 {
+        evict_keys(vbucket);
+    }
+    assert!(!vbucket.register_cursor(&b"s"[..], first).unwrap().found);
 }
