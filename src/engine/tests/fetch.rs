@@ -431,8 +431,12 @@ fn a_comparison_with_the_store_has_its_turn_among_fetches_without_end() {
             return;
         };
         loop {
-            let number = next.fetch_add(1, Ordering::Relaxed) % KEYS;
-            let (key, cookie) = (format!("k{number}"), Cookie::new(0x10_000 + number));
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            // A client of its own each time: one that waits already is not owed more.
+            let (key, cookie) = (
+                format!("k{}", number % KEYS),
+                Cookie::new(0x10_000 + number),
+            );
             let _ = engine.evict(key.as_bytes(), 0);
             let get = || engine.get(cookie, key.as_bytes(), 0);
             let waits = matches!(host.call(cookie, get), Err(Error::WouldBlock));
