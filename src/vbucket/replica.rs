@@ -142,7 +142,9 @@ impl Vbucket {
                     None if slot.is_deleted() || slot.seqno() < floor => None,
                     None => Some((slot.item(), slot.seqno())),
                 };
-                if let Some((item, _)) = was.filter(|(_, seqno)| *seqno <= at) {
+                if let Some((item, _)) = was.filter(|(_, seqno)| *seqno <= at)
+                    && !self.shared.is_expired(item)
+                {
                     out.push(item.clone());
                 }
             })

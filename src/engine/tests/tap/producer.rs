@@ -8,7 +8,7 @@ use super::{
 use crate::error::Error;
 use crate::host::LogLevel;
 use crate::tap::Event;
-use crate::types::VbucketState;
+use crate::types::{StoreOp, VbucketState};
 
 /// User data for a backfill of all there is.
 const ALL: [u8; 8] = [0; 8];
@@ -535,4 +535,21 @@ fn answers_that_make_no_sense_do_no_harm() {
         Some(Error::Invalid)
     );
     let _ = resume_data(0);
+}
+
+#[test]
+fn a_backfill_leaves_out_what_has_expired() {
+    let node = Node::new();
+    node.set(0, "stays", "v");
+    let item = node.item("ends", "v", 3);
+    let client = cookie();
+    let store = || node.engine.store(client, &item, StoreOp::Set, 0);
+    node.host.finish(client, store).unwrap();
+    forget(&node);
+    // Nobody asks for the key, so nothing has noticed its end.
+    node.host.advance(3);
+    let mut link = Link::backfill(&node);
+    link.run(&node, None);
+    assert_eq!(link.count("set stays v"), 1);
+    assert_eq!(link.count("set ends v"), 0);
 }
