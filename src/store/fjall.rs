@@ -429,7 +429,9 @@ impl Store for FjallStore {
             return Ok(false);
         };
         let start = Slice::from(codec::item_prefix(vbucket, 0).as_slice());
-        let first = from.take().filter(|from| *from > start).unwrap_or(start);
+        // A vbucket that was cleared meanwhile may come before the one of the last call.
+        let is_here = |key: &Slice| codec::parse_item_key(key).is_ok_and(|(id, ..)| id == vbucket);
+        let first = from.take().filter(is_here).unwrap_or(start);
         let mut changes = Changes::default();
         let next = self.old_rows(vbucket, generation.current, first, &mut changes)?;
         if next.is_none() {

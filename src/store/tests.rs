@@ -567,6 +567,26 @@ fn an_interrupted_purge_goes_on_after_the_next_open() {
 }
 
 #[test]
+fn a_vbucket_that_is_cleared_while_a_later_one_is_purged_is_purged_too() {
+    let folder = TempDir::new().unwrap();
+    let store = open(folder.path());
+    let mut batch = store.batch().unwrap();
+    for key in 0..25_000_u32 {
+        batch.put(vb(5), &key.to_be_bytes(), &record(b"v", 1));
+    }
+    batch.put(vb(2), b"key", &record(b"v", 1));
+    batch.commit(Durability::None).unwrap();
+    for cleared in [5, 2] {
+        let mut batch = store.batch().unwrap();
+        batch.clear(vb(cleared));
+        batch.commit(Durability::None).unwrap();
+        assert!(store.purge().unwrap());
+    }
+    while store.purge().unwrap() {}
+    assert_eq!(rows(&store), 0);
+}
+
+#[test]
 fn a_directory_with_other_files_is_refused_and_left_alone() {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("letter.txt"), "dear").unwrap();
