@@ -20,18 +20,19 @@ const KEYS_MAX: usize = 1_000;
 /// Keys that are logged each; behind them one in so many, so that the log stays readable.
 const LOGGED_EACH: u64 = 16;
 
-/// What is known of a missing value.
+/// What a master said last of a key, or what it had said before a window.
 #[derive(Clone, Copy, Debug)]
-struct Missing {
-    bytes: usize,
+struct Said {
+    /// The length of the value that is missing; none if it wrote or deleted the key since.
+    bytes: Option<usize>,
     /// Whose it is: not a later vbucket's of the same id.
     incarnation: u64,
     /// The vbucket's latest log entry before it.
     after: Seqno,
 }
 
-/// Keys of vbuckets.
-type Keys = BTreeMap<(VbucketId, Box<[u8]>), Missing>;
+/// Keys of vbuckets; of each what was said before the window, if there is one, and last.
+type Keys = BTreeMap<(VbucketId, Box<[u8]>), Vec<Said>>;
 
 /// The keys.
 #[derive(Debug, Default)]
@@ -42,39 +43,98 @@ pub(super) struct Lacking {
     count: AtomicUsize,
 }
 
+/// Whether that was said before the window with that barrier: its first two entries are the begin
+/// of its checkpoint and its mark.
+fn is_before(said: &Said, barrier: Seqno) -> bool {
+    said.after < barrier.next().next()
+}
+
+/// Adds what was said last. What was said before an open window stays for its REVERT.
+fn add(list: &mut Vec<Said>, said: Said, barrier: Option<Seqno>) {
+    list.retain(|old| barrier.is_some_and(|barrier| is_before(old, barrier)));
+    list.drain(..list.len().saturating_sub(1));
+    list.push(said);
+}
+
+/// Whether a value is missing, or would be after a REVERT.
+fn is_of_use(list: &[Said]) -> bool {
+    list.iter().any(|said| said.bytes.is_some())
+}
+
+/// Whether a value is missing now.
+fn lacks(list: &[Said]) -> bool {
+    list.last().is_some_and(|said| said.bytes.is_some())
+}
+
+fn barrier(vbucket: &Vbucket) -> Option<Seqno> {
+    vbucket.with_log(|log| log.window().map(|window| window.barrier))
+}
+
+fn last_entry(vbucket: &Vbucket) -> Seqno {
+    vbucket.with_log(|log| Seqno::new(log.next_seqno().get() - 1))
+}
+
 impl Lacking {
-    fn note(&self, vbucket: VbucketId, key: &[u8], missing: Missing) {
+    fn note(&self, vbucket: &Vbucket, key: &[u8], said: Said) {
+        let barrier = barrier(vbucket);
         let mut keys = self.keys.lock();
-        let key = (vbucket, key.into());
+        let key = (vbucket.id(), key.into());
+        if keys.len() >= KEYS_MAX && !keys.contains_key(&key) {
+            keys.retain(|_, list| lacks(list));
+        }
         if keys.len() < KEYS_MAX || keys.contains_key(&key) {
-            keys.insert(key, missing);
+            add(keys.entry(key).or_default(), said, barrier);
         }
         self.count.store(keys.len(), Ordering::Release);
     }
 
-    /// Keeps those for which `stays` is true.
-    fn retain(&self, stays: impl Fn(VbucketId, &[u8], &Missing) -> bool) {
-        if self.count.load(Ordering::Acquire) == 0 {
+    /// Whether there is nothing to be looked for.
+    fn is_empty(&self) -> bool {
+        self.count.load(Ordering::Acquire) == 0
+    }
+
+    /// A master wrote or deleted the keys for which `settles` is true.
+    fn settle(&self, vbucket: &Vbucket, settles: impl Fn(&[u8]) -> bool) {
+        if self.is_empty() {
             return;
         }
+        let said = Said {
+            bytes: None,
+            incarnation: vbucket.incarnation(),
+            after: last_entry(vbucket),
+        };
+        let barrier = barrier(vbucket);
         let mut keys = self.keys.lock();
-        keys.retain(|(vbucket, key), missing| stays(*vbucket, key, missing));
+        keys.retain(|(of, key), list| {
+            if *of == vbucket.id() && settles(key) {
+                add(list, said, barrier);
+            }
+            is_of_use(list)
+        });
         self.count.store(keys.len(), Ordering::Release);
     }
 
     /// A master wrote or deleted the key.
-    pub(super) fn settled(&self, vbucket: VbucketId, key: &[u8]) {
-        self.retain(|of, missing, _| of != vbucket || missing != key);
+    pub(super) fn settled(&self, vbucket: &Vbucket, key: &[u8]) {
+        self.settle(vbucket, |missing| missing == key);
     }
 
     /// A master deleted all keys of the vbucket.
-    pub(super) fn cleared(&self, vbucket: VbucketId) {
-        self.retain(|of, _, _| of != vbucket);
+    pub(super) fn cleared(&self, vbucket: &Vbucket) {
+        self.settle(vbucket, |_| true);
     }
 
     /// What came behind that place was taken back.
     pub(super) fn reverted(&self, vbucket: VbucketId, barrier: Seqno) {
-        self.retain(|of, _, missing| of != vbucket || missing.after < barrier);
+        if self.is_empty() {
+            return;
+        }
+        let mut keys = self.keys.lock();
+        keys.retain(|(of, _), list| {
+            list.retain(|said| *of != vbucket || is_before(said, barrier));
+            is_of_use(list)
+        });
+        self.count.store(keys.len(), Ordering::Release);
     }
 }
 
@@ -84,16 +144,14 @@ impl Core {
     /// # Errors
     /// Those of a deletion.
     pub(super) fn lack(&self, vbucket: &Vbucket, message: &TapMessage<'_>) -> Result<()> {
-        let after = vbucket.with_log(|log| Seqno::new(log.next_seqno().get() - 1));
+        let after = last_entry(vbucket);
         vbucket.replicate_deletion(self.hash(message.key), message.key)?;
-        let missing = Missing {
-            bytes: message.data.len(),
+        let said = Said {
+            bytes: Some(message.data.len()),
             incarnation: vbucket.incarnation(),
             after,
         };
-        self.replication
-            .lacking
-            .note(vbucket.id(), message.key, missing);
+        self.replication.lacking.note(vbucket, message.key, said);
         let metrics = &self.shared.metrics;
         metrics.tap_too_big.add(1);
         let count = metrics.tap_too_big.get();
@@ -118,17 +176,18 @@ impl Engine {
     /// the lengths of those. One that exists by now, or whose vbucket was deleted, is none.
     pub(crate) fn lacking(&self) -> Vec<(VbucketId, Box<[u8]>, usize)> {
         let core = &*self.core;
-        let lacks = |id: VbucketId, key: &[u8], missing: &Missing| {
+        let lacks = |id: VbucketId, key: &[u8], said: &Said| {
             let vbucket = core.vbuckets.get(id);
             vbucket.is_some_and(|vbucket| {
-                let same = vbucket.incarnation() == missing.incarnation;
+                let same = vbucket.incarnation() == said.incarnation;
                 same && matches!(vbucket.get(core.hash(key), key), Found::Miss)
             })
         };
         let keys = core.replication.lacking.keys.lock().clone();
-        let keys = keys.into_iter();
-        keys.filter(|((id, key), missing)| lacks(*id, key, missing))
-            .map(|((id, key), missing)| (id, key, missing.bytes))
-            .collect()
+        let last = |((id, key), list): ((_, Box<[u8]>), Vec<Said>)| {
+            let said = *list.last()?;
+            lacks(id, &key, &said).then_some((id, key, said.bytes?))
+        };
+        keys.into_iter().filter_map(last).collect()
     }
 }

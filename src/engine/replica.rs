@@ -158,7 +158,7 @@ impl Core {
             TapEvent::Deletion => {
                 let vbucket = self.receiving(cookie, message.vbucket)?;
                 vbucket.replicate_deletion(self.hash(message.key), message.key)?;
-                self.replication.lacking.settled(vbucket.id(), message.key);
+                self.replication.lacking.settled(vbucket, message.key);
                 Ok(())
             }
             TapEvent::Flush => self.receive_flush(cookie, message),
@@ -245,7 +245,7 @@ impl Core {
             .map_err(|_| Error::Temporary)?;
         let item = Item::with_value(message.key, &[message.data], meta).ok_or(Error::TooBig)?;
         vbucket.replicate(&item)?;
-        self.replication.lacking.settled(vbucket.id(), message.key);
+        self.replication.lacking.settled(vbucket, message.key);
         self.changed();
         Ok(())
     }
@@ -255,13 +255,13 @@ impl Core {
         if message.specific == FLUSH_ONE_VBUCKET {
             let vbucket = self.receiving(cookie, message.vbucket)?;
             vbucket.flush_all();
-            self.replication.lacking.cleared(vbucket.id());
+            self.replication.lacking.cleared(vbucket);
         } else {
             let dead = |vbucket: &&Vbucket| vbucket.state() == Some(VbucketState::Dead);
             let vbuckets = self.vbuckets.iter().filter(|vb| !dead(vb));
             for vbucket in vbuckets {
                 vbucket.flush_all();
-                self.replication.lacking.cleared(vbucket.id());
+                self.replication.lacking.cleared(vbucket);
             }
         }
         self.house.wake();
@@ -436,7 +436,7 @@ impl Core {
             // Another connection has opened one meanwhile.
             return Err(Error::Temporary);
         }
-        self.replication.lacking.cleared(vbucket.id());
+        self.replication.lacking.cleared(vbucket);
         self.house.wake();
         Ok(())
     }

@@ -396,6 +396,32 @@ fn a_revert_takes_a_value_back_that_could_not_be_kept() {
     assert_eq!(lacking(&node), []);
 }
 
+/// What was lacking before a window is so again when that was reverted.
+#[test]
+fn a_revert_leaves_what_was_lacking_before() {
+    let large = vec![b'v'; 21 << 20];
+    let too_big = TapMessage {
+        data: &large,
+        ..set("k", "")
+    };
+    let short = set("k", "short");
+    let flush = bare(TapEvent::Flush, &FLUSH_ONE_VBUCKET);
+    for inside in [too_big, short, flush] {
+        let node = replica();
+        let peer = cookie();
+        receive(&node, peer, &too_big).unwrap();
+        announce(&node, peer, 4, 7).unwrap();
+        opaque(&node, peer, 4).unwrap();
+        receive(&node, peer, &inside).unwrap();
+        let lacks = usize::from(inside.data.len() == large.len());
+        assert_eq!(lacking(&node).len(), lacks);
+        announce(&node, peer, 6, 7).unwrap();
+        opaque(&node, peer, 6).unwrap();
+        assert_eq!(value(&node, "k"), None);
+        assert_eq!(lacking(&node), [(b"k".to_vec(), large.len())]);
+    }
+}
+
 /// The CAS of a master stays, so that a client's still holds after a failover; one that would
 /// exhaust the numbers does not.
 #[test]
