@@ -54,10 +54,12 @@ impl Absent {
         names.extract_if(is_over).map(|(_, away)| away).collect()
     }
 
-    /// Takes the one out whose time is over first.
-    pub(super) fn take_soonest(&self) -> Option<Away> {
+    /// Takes the one out whose time is over first, but for that name.
+    pub(super) fn take_soonest(&self, besides: &[u8]) -> Option<Away> {
         let mut names = self.names.lock();
-        let ends = names.values().filter(|away| away.until.is_some());
+        let ends = names
+            .values()
+            .filter(|away| away.until.is_some() && *away.name != *besides);
         let name = Arc::clone(&ends.min_by_key(|away| away.until)?.name);
         names.remove(&name)
     }
@@ -68,10 +70,11 @@ impl Absent {
         names.values().filter_map(|away| away.until).min()
     }
 
-    /// Cursors that all of them have.
-    pub(super) fn cursors(&self) -> usize {
+    /// Cursors that all of them have, but for that name.
+    pub(super) fn cursors(&self, besides: &[u8]) -> usize {
         let names = self.names.lock();
-        names.values().map(|away| away.vbuckets.len()).sum()
+        let others = names.values().filter(|away| *away.name != *besides);
+        others.map(|away| away.vbuckets.len()).sum()
     }
 
     /// All of them, for a report.

@@ -87,7 +87,8 @@ impl Streams {
     /// Whether another stream may begin; one that takes the place of an earlier one always may.
     fn look_for_room(&self, name: &[u8], request: &Request) -> Result<(), Refused> {
         let lives = self.lives();
-        let mut parts = self.absent.cursors();
+        // Its own cursors of before are its own again, or go.
+        let mut parts = self.absent.cursors(name);
         let mut count = 0;
         for live in &lives {
             let producer = live.producer.lock();
@@ -104,7 +105,7 @@ impl Streams {
         let most = self.shared.settings.max_size.get() / PARTS_SHARE;
         while count > 0 && parts as u64 * PART_BYTES > most {
             // Those that wait for a client go first.
-            let Some(away) = self.absent.take_soonest() else {
+            let Some(away) = self.absent.take_soonest(name) else {
                 return Err(Refused::Memory(parts as u64 * PART_BYTES, most));
             };
             parts -= away.vbuckets.len();

@@ -5,6 +5,7 @@ use super::{
     ACK, BACKFILL, CHECKPOINTS, LIST, Link, Node, REGISTERED, TAKEOVER, cookie, list, opaque,
 };
 use crate::checkpoint::Log;
+use crate::engine::Family;
 use crate::error::Error;
 use crate::host::LogLevel;
 use crate::types::VbucketState;
@@ -177,6 +178,40 @@ fn cursors_take_a_share_of_the_quota() {
     assert_eq!(cursors(), 2);
     assert!(Link::connect(&node, "three", ACK, &[]).is_ok());
     assert_eq!(cursors(), 2);
+}
+
+/// A client that comes again takes the room of its own cursors: it needs no other.
+#[test]
+fn a_client_that_comes_again_keeps_its_place_within_the_quota() {
+    for flags in [ACK | REGISTERED, ACK] {
+        let node = Node::with("tap_keepalive=10");
+        for vbucket in 1..100 {
+            node.activate(vbucket);
+        }
+        // There is no room for writes in a quota in which there is none for many parts.
+        let quota = |bytes: u64| {
+            let engine = &node.engine;
+            let bytes = bytes.to_string();
+            engine
+                .set_parameter(Family::Flush, "max_size", &bytes)
+                .unwrap();
+        };
+        let mut one = Link::connect(&node, "one", flags, &[]).unwrap();
+        let _two = Link::connect(&node, "two", ACK, &[]).unwrap();
+        node.set(0, "known", "v");
+        one.run(&node, None);
+        let told = |link: &Link| link.texts().iter().any(|text| text.contains("known"));
+        assert!(told(&one));
+        one.disconnect(&node, None);
+        quota(1 << 20);
+        let again = Link::connect(&node, "one", flags, &[]);
+        let mut again = again.expect("its cursors are counted already");
+        quota(u64::MAX);
+        node.set(0, "other", "v");
+        again.run(&node, None);
+        assert!(again.texts().iter().any(|text| text.contains("other")));
+        assert!(!told(&again), "{flags}: it has lost its place");
+    }
 }
 
 /// A change wakes the streams of its vbucket, and nobody else.
