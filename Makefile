@@ -27,7 +27,8 @@ JOBS := $(shell nproc 2>/dev/null || echo 2)
 # Debian packages; a|b is met by either, and a is what gets installed.
 BUILD_PACKAGES := build-essential libevent-dev
 DEMO_PACKAGES := python3 python3-binary-memcached wamerican-huge
-TEST_PACKAGES := libclang-dev|clang libmemcached-tools python3-pylibmc python3-pymemcache valgrind faketime
+TEST_PACKAGES := libclang-dev|clang libmemcached-tools python3-pylibmc python3-pymemcache valgrind \
+	faketime
 RUST := 1.95
 
 .PHONY: help deps build-deps demo-deps rust build serve test soak lint demo install bench scale
