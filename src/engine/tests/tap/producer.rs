@@ -505,7 +505,7 @@ fn a_takeover_hands_over_what_is_written_until_its_end() {
     assert_eq!(old.engine.vbucket_state(1), Some(VbucketState::Active));
     assert_same(&old, &new);
     assert_eq!(
-        old.store(crate::types::StoreOp::Set, 0, "c", "1"),
+        old.store(StoreOp::Set, 0, "c", "1"),
         Err(Error::NotMyVbucket)
     );
     new.set(0, "c", "1");
