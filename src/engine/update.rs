@@ -24,7 +24,6 @@ use crate::worker::{Signal, Wake};
 mod start;
 
 pub(super) use start::StartNumber;
-use start::Started;
 
 /// Why a command was not carried out, in words for the operator; `Ok` is success.
 pub(crate) type Outcome = std::result::Result<(), UpdateError>;
@@ -115,9 +114,7 @@ struct Gate {
     ending: Vec<VbucketId>,
     owed: Option<BlockedCookie>,
     /// Which START was the last one.
-    starts: StartNumber,
-    /// The same, until a COMPLETE or REVERT is accepted.
-    started: Option<Started>,
+    started: StartNumber,
     /// A thread that it takes has died.
     dead: bool,
     /// The first of them runs.
@@ -148,8 +145,7 @@ impl Updates {
             queued: None,
             ending: Vec::new(),
             owed: None,
-            starts: StartNumber::default(),
-            started: None,
+            started: StartNumber::default(),
             dead: false,
             replicas: VecDeque::new(),
             joined: Vec::new(),
@@ -253,7 +249,6 @@ impl Core {
         }
         let vbuckets: Vec<_> = vbuckets.iter().map(|vbucket| vbucket.id()).collect();
         gate.running = Some(kind);
-        gate.started = None;
         gate.ending.clone_from(&vbuckets);
         gate.owed = Some(self.updates.results.expect(cookie));
         gate.queued = Some(Job { kind, vbuckets });
@@ -293,16 +288,15 @@ impl Core {
             gate.running = None;
             gate.ending.clear();
             for id in std::mem::take(&mut gate.joined) {
-                let vbucket = self.vbuckets.get(id).filter(|_| outcome.is_ok());
-                // It may be another one by now, and follow a master.
-                if let Some(vbucket) = vbucket.filter(|vb| vb.has_own_window()) {
+                if let Some(vbucket) = self.vbuckets.get(id).filter(|_| outcome.is_ok()) {
                     vbucket.dissolve_window();
                 }
             }
             gate.last = last.unwrap_or(gate.last);
-            // A master may have opened or ended one while the store was told of this end.
-            let record = self.record_now(gate.last);
-            self.persister.want_window(record);
+            if self.record_now(WindowRecord::None) == WindowRecord::Open {
+                // A master may have opened one while the store was told of this end.
+                self.persister.want_window(WindowRecord::Open);
+            }
             gate.owed.take()
         };
         // One that was taken over meanwhile.
