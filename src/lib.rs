@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | 0 | `types`, `constants` | ids and units; what the C header offers as constants |
 //! | 1 | `error`, `config`, `metrics`, | vocabulary; |
-//! | | `announced` | bytes that clients have only announced |
+//! | | `announced`, `leaving` | bytes that clients have only announced, or a REVERT drops |
 //! | 2 | `settings`, `host`, `item`, `ffi` | settings, ports to the host, the item, the allocator |
 //! | 3 | `worker`, `checkpoint`, `store` | threads, the log of a vbucket, the database |
 //! | 4 | `vbucket`, `served` | hash table and log in agreement; values kept for slow clients |
@@ -51,6 +51,7 @@ mod ffi;
 mod flusher;
 mod host;
 mod item;
+mod leaving;
 mod metrics;
 mod pager;
 mod report;

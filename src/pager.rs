@@ -12,7 +12,8 @@
 //! marks lie just below the quota, so that a cache is as large as it may be; below a small quota
 //! there are none, and each write takes out what it needs room for.
 //!
-//! What clients have only announced counts nowhere here: see [`crate::announced`].
+//! What clients have only announced counts nowhere here, nor what a REVERT is still to drop: see
+//! [`crate::announced`] and [`crate::leaving`].
 //!
 //! Pre-images of an online update that are kept in memory go first, and what was fetched for
 //! clients that do not come for it.
@@ -30,6 +31,7 @@ use parking_lot::Mutex;
 
 use crate::announced;
 use crate::ffi::alloc::used_bytes;
+use crate::leaving;
 use crate::served::Served;
 use crate::store::Store;
 use crate::types::{Seqno, VBUCKETS_MAX, VbucketId};
@@ -183,7 +185,7 @@ impl Evictor {
             if used() <= goal || looked.sum() >= WRITE_KEYS {
                 return;
             }
-            looked.add(self.advance(&mut hand).part);
+            looked.add(self.advance(&mut hand, goal).part);
         }
     }
 
@@ -254,11 +256,11 @@ impl Evictor {
 
     /// Looks at one part. Returns what the whole lap found when it ends here.
     fn step(&self) -> Option<Swept> {
-        self.advance(&mut self.hand.lock()).lap
+        self.advance(&mut self.hand.lock(), self.marks().low).lap
     }
 
-    /// The same with the hand.
-    fn advance(&self, hand: &mut Hand) -> Step {
+    /// The same with the hand. Keys go only while more than `goal` bytes are in use.
+    fn advance(&self, hand: &mut Hand, goal: u64) -> Step {
         let metrics = &self.shared.metrics;
         while usize::from(hand.vbucket) < VBUCKETS_MAX {
             let vbucket = VbucketId::new(hand.vbucket).and_then(|id| self.vbuckets.get(id));
@@ -266,7 +268,9 @@ impl Evictor {
                 let (part, counter) = if self.can_evict_values() {
                     (vbucket.evict_part(&mut hand.walk)?, &metrics.value_ejects)
                 } else {
-                    (evict_keys(vbucket, &mut hand.walk)?, &metrics.evictions)
+                    let needed = || used() > goal;
+                    let part = evict_keys(vbucket, &mut hand.walk, &needed)?;
+                    (part, &metrics.evictions)
                 };
                 counter.add(part.taken as u64);
                 Some(part)
@@ -287,11 +291,11 @@ impl Evictor {
 }
 
 /// Takes keys out: `walk` is where the last step ended. `None` when it is through the vbucket.
-fn evict_keys(vbucket: &Vbucket, walk: &mut Walk) -> Option<Swept> {
+fn evict_keys(vbucket: &Vbucket, walk: &mut Walk, needed: &dyn Fn() -> bool) -> Option<Swept> {
     if vbucket.is_small() && !walk.is_in_parts() {
-        vbucket.evict_oldest_key(walk)
+        vbucket.evict_oldest_key(walk, needed)
     } else {
-        vbucket.evict_keys_part(walk)
+        vbucket.evict_keys_part(walk, needed)
     }
 }
 
@@ -303,11 +307,12 @@ struct Step {
     lap: Option<Swept>,
 }
 
-/// Bytes that count in the quota: what is in use, but for what clients have only announced.
+/// Bytes that count in the quota: what is in use, but for what clients have only announced and what
+/// is being dropped.
 fn used() -> u64 {
     // In this order: what is stored between the two counts once at least.
-    let announced = announced::bytes();
-    used_bytes().saturating_sub(announced) as u64
+    let besides = announced::bytes() + leaving::bytes();
+    used_bytes().saturating_sub(besides) as u64
 }
 
 /// The pager's thread.

@@ -21,6 +21,7 @@ const RANKS: &[(&str, usize)] = &[
     ("config", 1),
     ("metrics", 1),
     ("announced", 1),
+    ("leaving", 1),
     ("host", 2),
     ("settings", 2),
     ("item", 2),

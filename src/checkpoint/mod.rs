@@ -421,6 +421,39 @@ impl Checkpoint {
         Some(entry)
     }
 
+    /// Keys and values of a checkpoint that was taken back: nothing else holds them.
+    pub(crate) fn reverted_bytes(&self) -> usize {
+        match self.kind {
+            Kind::Reverted => self.bytes,
+            _ => 0,
+        }
+    }
+
+    /// Takes the changes out. Its marks, which stand at its ends, stay for the streams.
+    fn strip(&mut self) -> Self {
+        let mut stripped = Self::new(self.id, self.first, self.created);
+        stripped.kind = self.kind;
+        std::mem::swap(&mut stripped.entries, &mut self.entries);
+        for counts in [
+            (&mut stripped.bytes, &mut self.bytes),
+            (&mut stripped.mutations, &mut self.mutations),
+            (&mut stripped.flushes, &mut self.flushes),
+        ] {
+            std::mem::swap(counts.0, counts.1);
+        }
+        let (first, last) = (self.first.get(), self.last.unwrap_or(self.first).get());
+        for seqno in [first, first + 1, last.saturating_sub(1), last] {
+            let seqno = Seqno::new(seqno);
+            let entry = stripped.entries.get(seqno);
+            if entry.is_some_and(|entry| !entry.op().is_change())
+                && let Some(mark) = stripped.entries.remove(seqno)
+            {
+                self.entries.push(mark);
+            }
+        }
+        stripped
+    }
+
     fn remove(&mut self, seqno: Seqno) -> Option<Entry> {
         let entry = self.entries.remove(seqno)?;
         self.mutations -= 1;

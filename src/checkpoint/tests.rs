@@ -413,8 +413,42 @@ fn a_reverted_window_is_freed_when_it_is_through_and_not_before() {
         log.take_pre_image(at).is_some(),
         "freed while keys were still to be taken back"
     );
-    assert_eq!(log.reverted().len(), 1);
+    // Its changes, and the checkpoint.
+    assert_eq!(log.reverted().len(), 2);
     assert_eq!((log.checkpoints(), log.unpersisted()), (1, 0));
+}
+
+/// Persistence may be stopped, and a stream may not come on.
+#[test]
+fn a_reverted_window_holds_nothing_whoever_has_still_to_pass_it() {
+    let mut log = log();
+    log.register(b"slow".as_slice(), Begin::Open);
+    open(&mut log);
+    let keys: u64 = 3_000;
+    let places: Vec<_> = (0..keys)
+        .map(|key| set(&mut log, key.to_le_bytes()[0], 1, None))
+        .collect();
+    assert!(log.begin_revert(0, Clocks::default()));
+    for at in places {
+        assert!(log.take_pre_image(at).is_some());
+    }
+    let free = log.reverted();
+    let changes: usize = free.iter().map(Checkpoint::changes).sum();
+    assert_eq!(changes as u64, keys);
+    drop(log.advance(log.last, None));
+    assert_eq!((log.held_back(), log.remaining(Seqno::ZERO)), (0, 0));
+    let (mut told, mut at) = (Vec::new(), Seqno::ZERO);
+    loop {
+        let end = log.read(View::Stream, at, 10_000, &mut told);
+        at = end.upto;
+        if end.consistent && end.exhausted {
+            break;
+        }
+    }
+    let told: Vec<_> = told.iter().map(|change| change.op).collect();
+    assert!(!told.iter().any(|op| op.is_change()), "{told:?}");
+    assert!(told.contains(&Op::UpdateStart) && told.contains(&Op::UpdateRevert));
+    assert_eq!(at, log.last);
 }
 
 #[test]

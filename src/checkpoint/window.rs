@@ -61,6 +61,14 @@ pub(crate) struct Window {
     done: usize,
 }
 
+impl Window {
+    /// Whether a version has to stay in memory where no store has any: what the window touched, and
+    /// while it is taken back what it has brought back as well, which is any.
+    pub(crate) fn keeps(&self, seqno: Seqno) -> bool {
+        seqno > self.barrier || matches!(self.phase, Phase::Reverting { .. })
+    }
+}
+
 impl Log {
     /// The window, if there is one.
     pub(crate) fn window(&self) -> Option<&Window> {
@@ -376,15 +384,18 @@ impl Log {
         seqnos.pop().filter(|_| !ended)
     }
 
-    /// Every key of a reverting window has been taken back. Returns what nobody needs any more.
+    /// Every key of a reverting window has been taken back. Returns what nobody needs any more: the
+    /// window's changes, whoever still has to pass its place, and checkpoints.
     pub(crate) fn reverted(&mut self) -> Vec<Checkpoint> {
-        if self
-            .window
-            .is_some_and(|window| matches!(window.phase, Phase::Reverting { .. }))
-        {
-            self.window = None;
-        }
-        self.advance(self.persisted, None)
+        let reverting = |window: &Window| matches!(window.phase, Phase::Reverting { .. });
+        let window = self.window.take_if(|window| reverting(window));
+        let taken = window.and_then(|window| {
+            let first = |c: &&mut Checkpoint| c.first > window.barrier;
+            self.closed.iter_mut().find(first).map(Checkpoint::strip)
+        });
+        let mut free = self.advance(self.persisted, None);
+        free.extend(taken);
+        free
     }
 
     /// Figures of the window.

@@ -12,13 +12,13 @@ use parking_lot::{Mutex, MutexGuard};
 use super::answers::Answers;
 use super::replica;
 use super::{Core, Engine};
-use crate::checkpoint::{Checkpoint, Op, Phase, WindowReport};
+use crate::checkpoint::{Op, Phase, WindowReport};
 use crate::error::{Error, Result};
 use crate::host::{BlockedCookie, Cookie, LogLevel};
 use crate::item::Item;
 use crate::store::WindowRecord;
 use crate::types::{CheckpointId, Seqno, VbucketId, VbucketState};
-use crate::vbucket::{RevertStep, Vbucket, begin_complete, begin_revert, complete_failed};
+use crate::vbucket::{self, RevertStep, Vbucket, begin_complete, begin_revert, complete_failed};
 use crate::worker::{Signal, Wake};
 
 mod start;
@@ -88,8 +88,8 @@ enum Kind {
 struct Reverted {
     /// Keys whose values are on disk only.
     cold: Vec<Item>,
-    /// What nobody needs any more.
-    free: Vec<Checkpoint>,
+    /// What nobody needs any more, once the window has ended.
+    free: Option<vbucket::Reverted>,
 }
 
 #[derive(Debug)]
@@ -357,11 +357,10 @@ impl Core {
             while let RevertStep::More(next) = vbucket.revert_some(after, &mut changes, &mut cold) {
                 after = next;
             }
-            let free = Vec::new();
-            reverted.push(Reverted { cold, free });
+            reverted.push(Reverted { cold, free: None });
         }
         for (vbucket, reverted) in vbuckets.iter().zip(&mut reverted) {
-            reverted.free = vbucket.reverted();
+            reverted.free = Some(vbucket.reverted());
         }
         let gate = self.updates.gate.lock();
         let record = self.record_now(WindowRecord::Reverted);

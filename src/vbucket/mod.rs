@@ -57,7 +57,7 @@ pub(crate) use table::{Figures, Shape};
 use table::{Floors, Slot, Stripe, Table};
 pub(crate) use trash::Trash;
 pub(crate) use update::{
-    ReadersSwitch, RevertStep, begin_complete, begin_revert, complete_failed, completed,
+    ReadersSwitch, RevertStep, Reverted, begin_complete, begin_revert, complete_failed, completed,
     open_windows,
 };
 

@@ -134,8 +134,14 @@ impl Vbucket {
     }
 
     /// The same where no store has any value: keys go altogether, and their log entries with them;
-    /// those that a stream has still to give become deletions.
-    pub(crate) fn evict_keys_part(&self, walk: &mut Walk) -> Option<Swept> {
+    /// those that a stream has still to give become deletions. `needed` says whether room is still
+    /// wanted; it is asked when what a window keeps is known, because the end of a REVERT makes
+    /// room and lets its keys go.
+    pub(crate) fn evict_keys_part(
+        &self,
+        walk: &mut Walk,
+        needed: &dyn Fn() -> bool,
+    ) -> Option<Swept> {
         let mut swept = Swept::default();
         let mut garbage = Vec::new();
         let mut entries = Vec::new();
@@ -146,12 +152,15 @@ impl Vbucket {
         self.step(walk, |stripe, part| {
             // A window that begins after this look has no key of this stripe: a change of one needs
             // the stripe's lock.
-            let window = self.with_log(|log| log.window().map(|window| window.barrier));
+            let window = self.with_log(|log| log.window().copied());
+            if !needed() {
+                return true;
+            }
             let keep = &mut |slot: &mut Slot| {
                 if slot.is_deleted() {
                     return true;
                 }
-                if window.is_some_and(|barrier| slot.seqno() > barrier) {
+                if window.is_some_and(|window| window.keeps(slot.seqno())) {
                     swept.dirty += 1;
                     return true;
                 }
@@ -175,7 +184,11 @@ impl Vbucket {
 
     /// The same where the table is small: the keys in the order in which they were written, up to
     /// the first that goes. `None` when the walk is through.
-    pub(crate) fn evict_oldest_key(&self, walk: &mut Walk) -> Option<Swept> {
+    pub(crate) fn evict_oldest_key(
+        &self,
+        walk: &mut Walk,
+        needed: &dyn Fn() -> bool,
+    ) -> Option<Swept> {
         if walk.from == Seqno::ZERO {
             walk.old = self.not_lately();
         }
@@ -196,8 +209,10 @@ impl Vbucket {
         keys.sort_unstable_by_key(|(seqno, _)| *seqno);
         let mut swept = Swept::default();
         for (seqno, item) in &keys {
+            if !self.evict_key(item, needed, &mut swept) {
+                break;
+            }
             walk.from = *seqno;
-            self.evict_key(item, &mut swept);
             if swept.taken > 0 {
                 break;
             }
@@ -212,28 +227,33 @@ impl Vbucket {
     }
 
     /// Takes a version out of memory altogether, unless it was read or belongs to a window.
-    fn evict_key(&self, item: &Item, swept: &mut Swept) {
+    /// False, and nothing is done, when room is not needed any more.
+    fn evict_key(&self, item: &Item, needed: &dyn Fn() -> bool, swept: &mut Swept) -> bool {
         let mut garbage = Garbage::default();
         let (hash, key) = (item.hash(), item.key());
         let mut stripe = self.table.lock(hash);
         let same = |slot: &&mut Slot| !slot.is_deleted() && slot.item().is(item);
         let Some(slot) = stripe.find(hash, key).filter(same) else {
-            return;
+            return true;
         };
         if slot.take_recent() {
             swept.spared += 1;
-            return;
+            return true;
         }
         let seqno = slot.seqno();
         let mut ordered = self.log();
         let window = ordered.log.window();
-        if window.is_some_and(|window| seqno > window.barrier) {
+        if window.is_some_and(|window| window.keeps(seqno)) {
             swept.dirty += 1;
-            return;
+            return true;
+        }
+        if !needed() {
+            return false;
         }
         swept.taken += 1;
         garbage.entry = ordered.log.forget(seqno);
         garbage.slot = stripe.remove(hash, key);
+        true
     }
 
     /// One step of the expiry pager, likewise: logs the deletion of keys that have expired.

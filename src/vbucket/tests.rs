@@ -523,7 +523,7 @@ fn a_fetched_value_of_before_a_touch_is_not_put_in_place() {
 /// A lap of eviction that takes whole keys. Returns how many went, were spared and have to stay.
 fn evict_keys(vbucket: &Vbucket) -> (usize, usize, usize) {
     let (mut walk, mut lap) = (Walk::default(), Swept::default());
-    while let Some(part) = vbucket.evict_keys_part(&mut walk) {
+    while let Some(part) = vbucket.evict_keys_part(&mut walk, &|| true) {
         lap.add(part);
     }
     (lap.taken, lap.spared, lap.dirty)

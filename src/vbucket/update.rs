@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use super::{Garbage, LogGuard, Ordered, Vbucket, floors};
 use crate::checkpoint::{Change, Checkpoint, Log, Phase, Touched, WindowReport};
 use crate::item::Item;
+use crate::leaving::Leaving;
 use crate::types::Seqno;
 
 /// Makes the revert of many vbuckets visible to readers at one instant. Reverts are numbered, and a
@@ -36,6 +37,13 @@ pub(crate) enum RevertStep {
     More(Seqno),
     /// Every key has been taken back.
     Done,
+}
+
+/// What a revert leaves to be dropped, and the note that it leaves; dropped in this order.
+#[derive(Debug)]
+pub(crate) struct Reverted {
+    checkpoints: Vec<Checkpoint>,
+    _leaving: Leaving,
 }
 
 /// Keys that a background step takes in one go.
@@ -261,17 +269,23 @@ impl Vbucket {
     }
 
     /// The background revert is through: the window ends. What is returned takes time to drop.
-    pub(crate) fn reverted(&self) -> Vec<Checkpoint> {
-        let free = {
+    pub(crate) fn reverted(&self) -> Reverted {
+        let reverted = {
             let mut ordered = self.log();
-            let free = ordered.log.reverted();
+            let checkpoints = ordered.log.reverted();
+            let bytes = checkpoints.iter().map(Checkpoint::reverted_bytes).sum();
+            // With the log locked: who finds no window there knows of them.
+            let leaving = Leaving::new(bytes);
             self.revert_mark.store(0, Ordering::Release);
             self.revert_high.store(0, Ordering::Release);
             self.revert_low.store(0, Ordering::Release);
-            free
+            Reverted {
+                checkpoints,
+                _leaving: leaving,
+            }
         };
-        self.note_released(&free);
-        free
+        self.note_released(&reverted.checkpoints);
+        reverted
     }
 
     /// After a failed COMPLETE: drops the window entries that a later entry of the same key made

@@ -2,6 +2,7 @@
 //! that look at how much stays have one of their own; the others look at what goes and stays.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::announced::{self, Refusal, announce};
 use crate::config::Config;
@@ -168,6 +169,51 @@ fn keys_from_before_a_quota_was_set_and_those_that_a_revert_brought_back_can_go(
             }
             assert_eq!(present(&engine, 0..200), 0, "some can never go");
             assert!(get(&engine, "1199").is_some());
+            engine.shutdown();
+            host.check();
+        },
+    );
+}
+
+/// The window filled the memory; what a REVERT is still to drop is no reason to evict what it has
+/// brought back.
+#[test]
+#[cfg_attr(miri, ignore = "starts a process")]
+fn a_revert_out_of_full_memory_brings_every_key_back_and_loses_none() {
+    alone(
+        "engine::tests::memory::a_revert_out_of_full_memory_brings_every_key_back_and_loses_none",
+        || {
+            let (host, engine) = start("");
+            let value = vec![b'w'; 10_000];
+            for key in 0..500 {
+                set(&engine, &key.to_string(), b"before").unwrap();
+            }
+            set_quota(&engine, used_bytes() + (32 << 20));
+            for round in 0..10 {
+                assert_eq!(engine.start_update(CLIENT), Ok(Ok(())));
+                for key in (0..500).map(|key| key.to_string()) {
+                    set(&engine, &key, b"inside").unwrap();
+                }
+                set(&engine, "busy", &value).unwrap();
+                let refused =
+                    (0..10_000).find(|n| set(&engine, &format!("big{n}"), &value).is_err());
+                assert!(refused > Some(2_000), "{refused:?}");
+                let ended = AtomicBool::new(false);
+                std::thread::scope(|scope| {
+                    // Each of these writes looks for room.
+                    scope.spawn(|| {
+                        while !ended.load(Ordering::Relaxed) {
+                            let _either = set(&engine, "busy", &value);
+                        }
+                    });
+                    let revert = || engine.revert_update(OPERATOR);
+                    assert_eq!(host.finish(OPERATOR, revert), Ok(Ok(())));
+                    set(&engine, "busy", &value).expect("there is room again");
+                    ended.store(true, Ordering::Relaxed);
+                });
+                assert_eq!(present(&engine, 0..500), 500, "round {round}");
+            }
+            assert_eq!(engine.shared().metrics.evictions.get(), 0);
             engine.shutdown();
             host.check();
         },
