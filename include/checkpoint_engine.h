@@ -226,6 +226,9 @@
 /* Statistic: commits. */
 #define CHECKPOINT_ENGINE_STAT_COMMIT_NUM "ep_commit_num"
 
+/* Statistic: times that the store gave space on the disk back that it no longer needed. */
+#define CHECKPOINT_ENGINE_STAT_STORE_TIDIED "ep_store_tidied"
+
 /* Statistic: duration of the latest commit, in milliseconds. */
 #define CHECKPOINT_ENGINE_STAT_COMMIT_TIME "ep_commit_time"
 

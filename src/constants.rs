@@ -141,6 +141,8 @@ pub const CHECKPOINT_ENGINE_STAT_QUEUE_AGE_CAP: &CStr = c"ep_queue_age_cap";
 pub const CHECKPOINT_ENGINE_STAT_MAX_TXN_SIZE: &CStr = c"ep_max_txn_size";
 /// Statistic: commits.
 pub const CHECKPOINT_ENGINE_STAT_COMMIT_NUM: &CStr = c"ep_commit_num";
+/// Statistic: times that the store gave space on the disk back that it no longer needed.
+pub const CHECKPOINT_ENGINE_STAT_STORE_TIDIED: &CStr = c"ep_store_tidied";
 /// Statistic: duration of the latest commit, in milliseconds.
 pub const CHECKPOINT_ENGINE_STAT_COMMIT_TIME: &CStr = c"ep_commit_time";
 /// Statistic: duration of all commits, in milliseconds.

@@ -8,8 +8,8 @@
 //! [`Shared::checkpoint_bytes_max`], and then goes on to the end of the checkpoint that it is in,
 //! which bounds it.
 //!
-//! Threads: one worker runs [`run`]; COMPLETE and REVERT call the other methods from theirs. All of
-//! them wait for the disk; host threads never come here.
+//! Threads: one worker runs [`run`], another one [`run_tidy`]; COMPLETE and REVERT call the other
+//! methods from theirs. All of them wait for the disk; host threads never come here.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,14 +23,17 @@ use crate::config::Durability;
 use crate::store::{Batch, Store, StoreError, VbucketRecord, WindowRecord};
 use crate::types::{Seqno, UnixTime, VBUCKETS_MAX, VbucketId};
 use crate::vbucket::{Shared, Vbucket, VbucketMap, completed};
+use crate::worker::Signal;
 
 mod batch;
 mod sorted;
 mod thread;
+mod tidy;
 
 use batch::{Part, Room, Tally, Written, fill, put_record, put_standing, read};
 use sorted::write_window;
 pub(crate) use thread::run;
+pub(crate) use tidy::run_tidy;
 
 /// How often `durability=periodic` syncs.
 const SYNC_PERIOD: Duration = Duration::from_secs(1);
@@ -119,6 +122,8 @@ pub(crate) struct Persister {
     pressed: AtomicBool,
     // Guards one word. Lock order: last.
     wanted_window: Mutex<Option<WindowRecord>>,
+    /// Wakes who tidies the store up.
+    tidy_signal: Arc<Signal>,
 }
 
 impl Persister {
@@ -148,6 +153,7 @@ impl Persister {
             woken: AtomicU64::new(0),
             pressed: AtomicBool::new(false),
             wanted_window: Mutex::new(None),
+            tidy_signal: Signal::new(),
         }
     }
 
@@ -165,6 +171,11 @@ impl Persister {
     /// Asks for a window record to be written with the next batch. Takes no time.
     pub(crate) fn want_window(&self, window: WindowRecord) {
         *self.wanted_window.lock() = Some(window);
+    }
+
+    /// Wakes the thread that runs [`run_tidy`]; every commit does.
+    pub(crate) fn tidy_signal(&self) -> &Arc<Signal> {
+        &self.tidy_signal
     }
 
     /// Has the next batch written without regard to its age; the caller wakes and hurries the
@@ -349,6 +360,7 @@ impl Persister {
                 metrics.rows_deleted.add(written.deleted);
                 metrics.writes.add(written.put + written.deleted);
                 metrics.written_bytes.add(written.bytes);
+                self.tidy_signal.wake();
                 Ok(written)
             }
             Err(error) => {

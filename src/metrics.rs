@@ -97,6 +97,8 @@ pub(crate) struct Metrics {
     pub(crate) rows_deleted: Counter,
     /// Commits.
     pub(crate) commits: Counter,
+    /// Times that the store gave space on the disk back.
+    pub(crate) tidied: Counter,
     /// How long one takes, in microseconds.
     pub(crate) commit_micros: Gauge,
     /// How long it takes until nothing is left to write, in microseconds.

@@ -1,10 +1,11 @@
 //! The engine: builds and owns everything else and offers one method per thing a host can ask.
 //!
 //! Threads: host threads call the operations; they wait for a stripe or a log at most, never for
-//! the disk. Background: `ce-flush`, `ce-fetch-N`, `ce-pager` (eviction), `ce-update` (COMPLETE and
-//! REVERT), `ce-note` (answers that wait for the store), `ce-rewarm` (what a REVERT left on disk),
-//! `ce-house` (timers), `ce-tap` and `ce-backfill` (streams to replicas); while keys are being
-//! loaded `ce-warmup` and `ce-scan`. All are joined by [`Engine::shutdown`].
+//! the disk. Background: `ce-flush`, `ce-tidy` (space on the disk), `ce-fetch-N`, `ce-pager`
+//! (eviction), `ce-update` (COMPLETE and REVERT), `ce-note` (answers that wait for the store),
+//! `ce-rewarm` (what a REVERT left on disk), `ce-house` (timers), `ce-tap` and `ce-backfill`
+//! (streams to replicas); while keys are being loaded `ce-warmup` and `ce-scan`. All are joined by
+//! [`Engine::shutdown`].
 //!
 //! Lock order, outermost first: the gate of online update (`update.rs`), the right to commit
 //! (`flusher.rs`), the place of eviction's walk (`pager.rs`), one TAP stream (`tap`), one stripe,

@@ -241,6 +241,7 @@ fn counters(engine: &Engine, sink: &mut dyn StatSink) {
     for (name, counter) in [
         ("ep_total_persisted", &metrics.persisted),
         ("ep_commit_num", &metrics.commits),
+        ("ep_store_tidied", &metrics.tidied),
         ("ep_item_commit_failed", &metrics.commit_failures),
         ("ep_flush_all", &metrics.flush_alls),
         ("ep_expired", &metrics.expired),

@@ -545,6 +545,7 @@ fn figures_of_the_flusher_have_their_names() {
         ("ep_too_old", &metrics.too_old),
         ("ep_total_del_items", &metrics.rows_deleted),
         ("ep_total_persisted", &metrics.persisted),
+        ("ep_store_tidied", &metrics.tidied),
         ("ep_diskqueue_drain", &metrics.persisted),
         ("ep_item_commit_failed", &metrics.commit_failures),
         ("ep_item_flush_failed", &metrics.flush_failures),

@@ -55,6 +55,12 @@ pub(crate) const META_GENERATION: u8 = b'g';
 /// Key of changes of the meta keyspace that wait in the keyspace of the items. Shorter than the key
 /// of any item, and before all of them.
 pub(crate) const ITEMS_PENDING: &[u8] = &[0];
+/// Key of a row that every load writes and nothing deletes, shorter and before too. fjall repeats
+/// of a journal what is newer than all rows in tables. So there has to be a row of the latest load,
+/// which is in no journal: if that only deletes, a merge may leave none of its rows.
+pub(crate) const ITEMS_LOADED: &[u8] = &[0, 0];
+/// What it holds.
+pub(crate) const LOADED_VALUE: &[u8] = &[1];
 
 /// Why bytes do not decode, as the end of a sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

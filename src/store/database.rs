@@ -41,6 +41,8 @@ const META: &str = "meta";
 const SEALED_MAX: usize = 2;
 /// Unmerged tables above which a commit waits.
 const UNMERGED_MAX: usize = 16;
+/// Memory for blocks while the store is read once, from the first to the last.
+const LOADING_CACHE_BYTES: u64 = 1 << 20;
 /// Name that fjall gives its thread.
 const WORKER_NAME: &str = "fjall:worker";
 
@@ -66,6 +68,16 @@ impl Default for Options {
             cache_bytes: 32 << 20,
             memtable_bytes: 64 << 20,
             verify_bytes: 1 << 30,
+        }
+    }
+}
+
+impl Options {
+    /// With next to no memory for blocks.
+    pub(crate) fn without_cache(self) -> Self {
+        Self {
+            cache_bytes: self.cache_bytes.min(LOADING_CACHE_BYTES),
+            ..self
         }
     }
 }
@@ -385,12 +397,39 @@ impl Db {
     /// reads a table several times faster than it repeats a journal.
     pub(crate) fn write_out(&self, memtable_bytes: u64) -> ::fjall::Result<()> {
         if self.rotate(memtable_bytes)? {
-            while self.database.outstanding_flushes() > 0 {
+            while self.is_writing_out() {
                 self.check_writable()?;
                 std::thread::sleep(Duration::from_millis(1));
             }
         }
         Ok(())
+    }
+
+    fn is_writing_out(&self) -> bool {
+        let mut keyspaces = [&self.items, &self.meta].into_iter();
+        keyspaces.any(|keyspace| keyspace.tree.sealed_memtable_count() > 0)
+            || self.database.outstanding_flushes() > 0
+    }
+
+    /// Waits until the thread of fjall merges nothing, for `time` at most. Returns whether it came.
+    pub(crate) fn rests(&self, time: Duration) -> bool {
+        const PAUSE: Duration = Duration::from_millis(1);
+        let mut left = time;
+        while self.database.active_compactions() > 0 {
+            left = left.saturating_sub(PAUSE);
+            if left.is_zero() {
+                return false;
+            }
+            std::thread::sleep(PAUSE);
+        }
+        true
+    }
+
+    /// Whether tables hold everything.
+    pub(crate) fn is_written_out(&self) -> bool {
+        let mut keyspaces = [&self.items, &self.meta].into_iter();
+        let is_empty = |keyspace: &Keyspace| keyspace.tree.active_memtable().size() == 0;
+        !self.is_writing_out() && keyspaces.all(is_empty)
     }
 
     /// Closes the database and waits until its thread is gone: the library that holds its code may

@@ -5,7 +5,7 @@
 //! memtables into tables and merges tables; it is gone when the store has been dropped.
 //!
 //! Limits: at most four memtables exist, of which two wait to be written out before a commit waits
-//! for them. A batch is held in memory whole.
+//! for them.
 //!
 //! Failures: after an I/O error fjall refuses every write until the database is opened again. The
 //! store does that at its next batch, and removes from the journal what the failed commit may have
@@ -13,18 +13,20 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use ::fjall::{PersistMode, Slice};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
+use super::batch::FjallBatch;
 use super::check;
 use super::codec::{self, BatchMark, Defect, Generation, Seal};
 pub(crate) use super::database::Options;
 use super::database::{Cause, Changes, Db, guarded};
 use super::dir::{self, Home};
 use super::journal::{self, Closed};
-use super::{Batch, Fill, Record, Store, StoreError, VbucketRecord, WindowRecord, upgrade};
+use super::tidy::Tidiness;
+use super::{Batch, Live, Record, Store, StoreError, Tidied, VbucketRecord, WindowRecord, upgrade};
 use crate::config::Durability;
 use crate::types::{VBUCKETS_MAX, VbucketId};
 
@@ -51,7 +53,11 @@ pub(crate) struct FjallStore {
     pub(super) options: Options,
     /// Guards the order of commits. Lock order: before `db`.
     pub(super) writer: Mutex<Writer>,
-    /// Guards the database against being reopened under a reader. Lock order: after `writer`.
+    /// Guards the tables against a second merge, and against being reopened in the middle of one.
+    /// Lock order: after `writer`, before `db`: whoever wants that for itself has this first, so
+    /// that no reader waits behind it for the end of a merge.
+    pub(super) merging: Mutex<()>,
+    /// Guards the database against being reopened under a reader. Lock order: after `merging`.
     /// `None` while it is being reopened and after that failed.
     pub(super) db: RwLock<Option<Db>>,
     /// A write failed: reopen before the next one.
@@ -66,6 +72,13 @@ pub(crate) struct FjallStore {
     settling: AtomicBool,
     /// Where the next purge goes on. Lock order: before `writer`.
     purge_from: Mutex<Option<Slice>>,
+    /// Guards what is known of the space that it takes. Lock order: before `writer`.
+    pub(super) tidiness: Mutex<Tidiness>,
+    /// Who reads row after row at present.
+    pub(super) readers: AtomicUsize,
+    /// Whether it is open with all of its cache. Not at first: warm-up would fill it with blocks
+    /// that nobody wants again.
+    pub(super) has_cache: AtomicBool,
 }
 
 impl fmt::Debug for FjallStore {
@@ -86,6 +99,7 @@ impl FjallStore {
         let path = std::path::absolute(path)
             .map_err(|error| dir::unusable(path, "find", &dir::explain(&error)))?;
         let mut home = Home::enter(&path)?;
+        let exists = home.version().is_some();
         let (db, last) = if let Some(version) = home.version() {
             let seal = home.seal();
             let verify_bytes = options.verify_bytes;
@@ -94,7 +108,7 @@ impl FjallStore {
                 .map_err(|refusal| check::refused(&path, refusal))?;
             home.sign()?;
             let format = (version, seal.unwrap_or_else(Seal::random));
-            let (db, last) = Db::open(&home.database(), options, &contents, format)
+            let (db, last) = Db::open(&home.database(), options.without_cache(), &contents, format)
                 .map_err(|cause| home.refuse(&cause, cause.is_late))?;
             let (db, last) = upgrade::upgrade(&mut home, db, last)?;
             match db.make_pending(last) {
@@ -117,6 +131,7 @@ impl FjallStore {
             path,
             options,
             writer: Mutex::new(Writer { last }),
+            merging: Mutex::new(()),
             db: RwLock::new(Some(db)),
             failed: AtomicBool::new(false),
             undecided: AtomicBool::new(false),
@@ -124,6 +139,9 @@ impl FjallStore {
             generations: (0..VBUCKETS_MAX).map(|_| AtomicU64::new(0)).collect(),
             settling: AtomicBool::new(false),
             purge_from: Mutex::default(),
+            tidiness: Mutex::new(Tidiness::new(exists)),
+            readers: AtomicUsize::new(0),
+            has_cache: AtomicBool::new(!exists),
         };
         store.read_generations()?;
         store.let_go_of_the_journal();
@@ -141,6 +159,7 @@ impl FjallStore {
             // Its caller was told otherwise, and goes by that since.
             self.contradicted.store(true, Ordering::Release);
             self.failed.store(true, Ordering::Release);
+            let _merging = self.merging.lock();
             *self.db.write() = None;
             return Err(self.contradiction());
         }
@@ -149,20 +168,40 @@ impl FjallStore {
 
     /// The same. Returns whether a load that had failed is there all the same.
     pub(super) fn reopen_locked(&self, writer: &mut Writer) -> Result<bool, StoreError> {
-        let mut slot = self.db.write();
-        if self.contradicted.load(Ordering::Acquire) {
-            return Err(self.contradiction());
-        }
-        if let Some(db) = slot.take() {
-            db.close();
-        }
+        let found_load = {
+            let _merging = self.merging.lock();
+            let mut slot = self.db.write();
+            if self.contradicted.load(Ordering::Acquire) {
+                return Err(self.contradiction());
+            }
+            if let Some(db) = slot.take() {
+                db.close();
+            }
+            self.open_again(writer, &mut slot)?
+        };
+        self.read_generations()?;
+        self.failed.store(false, Ordering::Release);
+        Ok(found_load)
+    }
+
+    /// Opens the database, which is closed. Returns the same.
+    pub(super) fn open_again(
+        &self,
+        writer: &mut Writer,
+        slot: &mut Option<Db>,
+    ) -> Result<bool, StoreError> {
         let folder = self.home.database();
         let seal = self.home.seal();
         // What failed may lie in the journal all the same. Its caller was told otherwise.
         let contents = check::examine(&folder, 0, Some(writer.last.number), seal.as_ref())
             .map_err(|refusal| check::refused(&self.path, refusal))?;
         let format = (codec::FORMAT_VERSION, seal.unwrap_or_else(Seal::random));
-        let (db, last) = Db::open(&folder, self.options, &contents, format)
+        let options = if self.has_cache.load(Ordering::Acquire) {
+            self.options
+        } else {
+            self.options.without_cache()
+        };
+        let (db, last) = Db::open(&folder, options, &contents, format)
             .map_err(|cause| self.unreadable(&cause))?;
         let pending = db.pending();
         let found_load = matches!(pending, Ok(Some(_)));
@@ -181,9 +220,6 @@ impl FjallStore {
             }
         }
         *slot = Some(db);
-        drop(slot);
-        self.read_generations()?;
-        self.failed.store(false, Ordering::Release);
         Ok(found_load)
     }
 
@@ -296,6 +332,7 @@ impl FjallStore {
 
     /// Reads every record of one kind from the meta keyspace.
     fn read_meta(&self, kind: u8, visit: &mut MetaVisitor<'_>) -> Result<(), StoreError> {
+        let _reading = self.reading();
         let iter = self.with_db(|db| Ok(db.meta.prefix([kind])))?;
         for entry in iter {
             let (key, value) =
@@ -307,14 +344,15 @@ impl FjallStore {
         Ok(())
     }
 
-    /// Rows in the items keyspace, void ones too.
+    /// Rows of vbuckets in the items keyspace, void ones too.
     #[cfg(test)]
     pub(crate) fn count_rows(&self) -> Result<usize, StoreError> {
-        self.with_db(|db| db.items.len())
+        // Shorter keys are not of any.
+        self.with_db(|db| Ok(db.items.range([0_u8; 4]..).count()))
     }
 
     /// The first vbucket that has rows of earlier generations.
-    fn to_purge(&self) -> Option<(VbucketId, Generation)> {
+    pub(super) fn to_purge(&self) -> Option<(VbucketId, Generation)> {
         let ids = (0..VBUCKETS_MAX).filter_map(|id| VbucketId::new(u16::try_from(id).ok()?));
         ids.map(|id| (id, self.generation(id)))
             .find(|(_, generation)| generation.has_old)
@@ -330,6 +368,7 @@ impl FjallStore {
         changes: &mut Changes,
     ) -> Result<Option<Slice>, StoreError> {
         let mut start = Some(first);
+        let _reading = self.reading();
         while let Some(from) = start.take() {
             for entry in self.with_db(|db| Ok(db.items.range(from..)))? {
                 let key = guarded(|| entry.key()).map_err(|cause| self.unreadable(&cause))?;
@@ -362,11 +401,7 @@ impl Store for FjallStore {
         if self.failed.load(Ordering::Acquire) {
             self.reopen()?;
         }
-        Ok(Box::new(FjallBatch {
-            store: self,
-            changes: Changes::default(),
-            buffer: Vec::new(),
-        }))
+        Ok(Box::new(FjallBatch::new(self)))
     }
 
     fn get(
@@ -390,6 +425,7 @@ impl Store for FjallStore {
         visit: &mut dyn FnMut(&[u8], Record<'_>) -> bool,
     ) -> Result<(), StoreError> {
         let prefix = codec::item_prefix(vbucket, self.generation(vbucket).current);
+        let _reading = self.reading();
         for entry in self.with_db(|db| Ok(db.items.prefix(prefix)))? {
             let (key, value) =
                 guarded(|| entry.into_inner()).map_err(|cause| self.unreadable(&cause))?;
@@ -474,6 +510,10 @@ impl Store for FjallStore {
         true
     }
 
+    fn tidy(&self, live: &dyn Fn() -> Live) -> Result<Tidied, StoreError> {
+        self.tidy_up(live)
+    }
+
     fn sync(&self) -> Result<(), StoreError> {
         // The number is read first: what is committed meanwhile may or may not be synced along.
         let number = self.writer.lock().last.number;
@@ -515,82 +555,5 @@ impl Drop for FjallStore {
         } else if let (true, Ok(bytes)) = (closed, journal::size(&self.home.database())) {
             self.home.sign_off(Closed { last, bytes });
         }
-    }
-}
-
-/// A batch under construction. It holds nothing of the database, so that the database can be
-/// reopened beside it.
-struct FjallBatch<'a> {
-    store: &'a FjallStore,
-    changes: Changes,
-    /// Where keys and records are put together; kept for its capacity.
-    buffer: Vec<u8>,
-}
-
-impl FjallBatch<'_> {
-    fn generation(&self, vbucket: VbucketId) -> u32 {
-        self.changes
-            .generation(vbucket)
-            .unwrap_or_else(|| self.store.generation(vbucket))
-            .current
-    }
-}
-
-impl Batch for FjallBatch<'_> {
-    fn put(&mut self, vbucket: VbucketId, key: &[u8], record: &Record<'_>) {
-        let generation = self.generation(vbucket);
-        codec::item_key(&mut self.buffer, vbucket, generation, key);
-        let key = Slice::from(self.buffer.as_slice());
-        codec::item_value(&mut self.buffer, record);
-        let value = Slice::from(self.buffer.as_slice());
-        self.changes.items.push((key, Some(value)));
-    }
-
-    fn delete(&mut self, vbucket: VbucketId, key: &[u8]) {
-        let generation = self.generation(vbucket);
-        codec::item_key(&mut self.buffer, vbucket, generation, key);
-        self.changes
-            .items
-            .push((Slice::from(self.buffer.as_slice()), None));
-    }
-
-    fn clear(&mut self, vbucket: VbucketId) {
-        let next = Generation {
-            current: (self.generation(vbucket) + 1) & codec::GENERATION_MAX,
-            has_old: true,
-        };
-        let key = codec::meta_key(codec::META_GENERATION, vbucket);
-        self.changes.put_meta(&key, &codec::generation_value(next));
-        self.changes.generations.push((vbucket, next));
-    }
-
-    fn set_vbucket(&mut self, vbucket: VbucketId, record: &VbucketRecord) {
-        let key = codec::meta_key(codec::META_VBUCKET, vbucket);
-        self.changes.put_meta(&key, &codec::vbucket_value(record));
-    }
-
-    fn remove_vbucket(&mut self, vbucket: VbucketId) {
-        self.changes
-            .remove_meta(&codec::meta_key(codec::META_VBUCKET, vbucket));
-    }
-
-    fn set_window(&mut self, window: WindowRecord) {
-        self.changes
-            .put_meta(codec::META_WINDOW, &codec::window_value(window));
-    }
-
-    fn len(&self) -> usize {
-        self.changes.items.len() + self.changes.meta.len()
-    }
-
-    fn commit(self: Box<Self>, durability: Durability) -> Result<(), StoreError> {
-        if self.len() == 0 {
-            return Ok(());
-        }
-        self.store.commit(self.changes, durability)
-    }
-
-    fn commit_with(self: Box<Self>, fill: &mut Fill<'_>) -> Result<(), StoreError> {
-        self.store.load(&self.changes, fill)
     }
 }

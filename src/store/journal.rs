@@ -163,6 +163,29 @@ pub(crate) fn size(folder: &Path) -> Result<u64, Refusal> {
     Ok(bytes)
 }
 
+/// Empties the journals of a database that is closed and has everything in tables. One file stays:
+/// fjall would number what it writes from 0 again if there was none.
+///
+/// # Errors
+/// When a file cannot be removed or cut off. What is left is right.
+pub(crate) fn empty(folder: &Path) -> io::Result<()> {
+    let mut paths = list(folder).map_err(|refusal| match refusal {
+        Refusal::Io(error) => error,
+        Refusal::Damaged(cause) => io::Error::other(cause),
+    })?;
+    let newest = paths.pop();
+    // The oldest go first, so that no batch is ever missing between two.
+    for path in paths {
+        std::fs::remove_file(path)?;
+    }
+    if let Some(path) = newest {
+        let file = File::options().write(true).open(path)?;
+        file.set_len(0)?;
+        file.sync_all()?;
+    }
+    File::open(folder)?.sync_all()
+}
+
 /// The journals in the order in which they were written.
 fn list(folder: &Path) -> Result<Vec<PathBuf>, Refusal> {
     let mut journals = Vec::new();

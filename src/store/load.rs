@@ -20,8 +20,8 @@ use super::{Fill, Record, Rows, StoreError};
 use crate::types::VbucketId;
 
 /// How often, and with which pause, a store is opened to see how a load ended.
-const ATTEMPTS: usize = 20;
-const PAUSE: Duration = Duration::from_millis(50);
+pub(super) const ATTEMPTS: usize = 20;
+pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
 /// Why rows were not written.
 enum Failure {
@@ -79,6 +79,8 @@ impl FjallStore {
                     Slice::from(codec::ITEMS_PENDING),
                     Some(Slice::from(pending.as_slice())),
                 )?;
+                let loaded = Slice::from(codec::LOADED_VALUE);
+                take(Slice::from(codec::ITEMS_LOADED), Some(loaded))?;
                 let mut rows = LoadRows {
                     store: self,
                     changes,

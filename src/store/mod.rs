@@ -11,6 +11,7 @@ use std::fmt;
 use crate::config::Durability;
 use crate::types::{CheckpointId, UnixTime, VbucketId, VbucketState};
 
+mod batch;
 mod check;
 pub(crate) mod codec;
 mod database;
@@ -24,6 +25,7 @@ pub(crate) mod memory;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod tidy;
 mod upgrade;
 
 /// What is kept of one key.
@@ -65,6 +67,26 @@ pub(crate) enum WindowRecord {
     Reverted,
     /// A node died in the last window.
     Lost,
+}
+
+/// What a node holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Live {
+    /// Keys.
+    pub(crate) rows: u64,
+    /// Bytes of keys and values.
+    pub(crate) bytes: u64,
+}
+
+/// What came of [`Store::tidy`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tidied {
+    /// There was nothing to give back.
+    Nothing,
+    /// Space was given back.
+    Done,
+    /// It is not the moment: try again after a while.
+    Later,
 }
 
 /// A set of changes that become durable together.
@@ -178,6 +200,17 @@ pub(crate) trait Store: Send + Sync {
     /// Gives memory back that held recent changes; for when no change is waiting. Returns whether
     /// it is to be called again after a while.
     fn settle(&self) -> bool;
+
+    /// Gives space on the disk back that nothing needs, if the store takes more than twice what
+    /// lives; for when little is written. Takes as long as rewriting the store. Asks `live` only if
+    /// it matters.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written; nothing is lost by that.
+    fn tidy(&self, live: &dyn Fn() -> Live) -> Result<Tidied, StoreError> {
+        let _ = live;
+        Ok(Tidied::Nothing)
+    }
 
     /// Forces everything that was committed onto the disk: the caller's timer calls it when it
     /// commits with [`Durability::Periodic`].

@@ -15,6 +15,7 @@ use proptest::prelude::{
 use tempfile::TempDir;
 
 mod load;
+mod tidy;
 mod torn;
 mod upgrade;
 
@@ -1117,6 +1118,7 @@ fn child() {
         "descriptors" => child_descriptors(folder, &say),
         "memory" => load::child_memory(folder, &say),
         "load" => load::child(folder, &say),
+        "tidy" => tidy::child(folder, &say),
         "limit" => child_limit(folder, &say),
         "threads" => child_threads(folder, &say),
         other => panic!("{other}"),

@@ -9,8 +9,9 @@
 //!
 //! Threads: background threads, but for [`Vbucket::eject`].
 
-use super::{Found, Garbage, PoisonOnPanic, Slot, Stripe, Vbucket};
+use super::{Found, Garbage, PoisonOnPanic, Slot, Stripe, Vbucket, floors};
 use crate::item::Item;
+use crate::store::Live;
 use crate::types::Seqno;
 
 /// What became of one value that an operator wants out of memory.
@@ -103,6 +104,27 @@ impl Vbucket {
     pub(crate) fn lacks_value(&self, item: &Item) -> bool {
         let now = self.get(item.hash(), item.key());
         matches!(now, Found::NotResident(now) if now.cas() == item.cas())
+    }
+
+    /// What it holds, as the store is to hold it: also what a flush in a window made void. For a
+    /// background thread.
+    pub(crate) fn live(&self) -> Live {
+        let mut live = Live::default();
+        let mut walk = Walk::default();
+        loop {
+            let step = self.step(&mut walk, |stripe, part| {
+                let floor = floors(&self.log().log).base;
+                stripe.visit(part, &mut |slot| {
+                    if !slot.is_deleted() && slot.seqno() >= floor {
+                        live.rows += 1;
+                        live.bytes += (slot.item().key().len() + slot.item().nbytes()) as u64;
+                    }
+                })
+            });
+            if step.is_none() {
+                return live;
+            }
+        }
     }
 
     /// One step of eviction: `walk` is where the last one ended. `None` at the end of the table.

@@ -16,6 +16,7 @@ use store::TestStore;
 mod arrivals;
 mod clock;
 mod delayed_flush;
+mod disk;
 mod early;
 mod eviction;
 mod fetch;
