@@ -92,8 +92,12 @@ impl Streams {
         let mut count = 0;
         for live in &lives {
             let producer = live.producer.lock();
-            if *producer.name == *name && !producer.closing {
-                return Ok(());
+            if *producer.name == *name {
+                if !producer.closing {
+                    return Ok(());
+                }
+                // What it has goes over, or goes.
+                continue;
             }
             count += usize::from(!producer.closing);
             parts += producer.parts.len();

@@ -1,6 +1,7 @@
 //! One vbucket of a stream: which message comes next.
 //!
-//! No lock, clock or I/O of its own; the stream that it belongs to is locked.
+//! No lock or I/O of its own, and of clocks the vbucket's only; the stream that it belongs to is
+//! locked.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -262,7 +263,7 @@ impl Part {
                 Stage::Given | Stage::Ended => return Next::Nothing,
                 Stage::Wait if vbucket.is_receiving() => return Next::Nothing,
                 Stage::Wait => return Next::Lost,
-                Stage::Fill => match self.next_of_backfill(request, waits) {
+                Stage::Fill => match self.next_of_backfill(vbucket, request, waits) {
                     Some(next) => return next,
                     None => continue,
                 },
@@ -296,7 +297,7 @@ impl Part {
                 self.controls.extend(controls(&change, request.checkpoints));
                 continue;
             }
-            return match self.draft(change, request) {
+            return match self.draft(change, vbucket, request) {
                 Some(draft) => Next::Send(Box::new(draft)),
                 None => Next::Lost,
             };
@@ -343,15 +344,23 @@ impl Part {
     }
 
     /// The next item of the backfill, or what follows on the last one; `None` to look again.
-    fn next_of_backfill(&mut self, request: &Request, waits: bool) -> Option<Next> {
+    fn next_of_backfill(
+        &mut self,
+        vbucket: &Vbucket,
+        request: &Request,
+        waits: bool,
+    ) -> Option<Next> {
         if let Some(item) = self.queue.pop_front() {
+            let Some((event, version, flags)) = version(&item, false, vbucket, request) else {
+                return Some(Next::Lost);
+            };
             return Some(Next::Send(Box::new(Draft {
-                event: Event::Mutation,
+                event,
                 specific: Specific::default(),
-                flags: value_flag(request),
+                flags,
                 ack: self.queue.is_empty(),
-                again: Again::Item(item.clone()),
-                item: Some(item),
+                again: Again::Item(item),
+                item: Some(version),
                 upto: None,
             })));
         }
@@ -370,20 +379,10 @@ impl Part {
         None
     }
 
-    fn draft(&mut self, change: Change, request: &Request) -> Option<Draft> {
-        let item = change.item.clone()?;
+    fn draft(&mut self, change: Change, vbucket: &Vbucket, request: &Request) -> Option<Draft> {
+        let item = change.item.as_ref()?;
         let next = self.changes.front();
-        let (event, item, flags) = if change.op == Op::Delete {
-            // The host would send the value of any other one. Peers expect no CAS.
-            let meta = Meta {
-                cas: 0,
-                ..item.meta()
-            };
-            let bare = Item::with_value(item.key(), &[], meta)?;
-            (Event::Deletion, bare, 0)
-        } else {
-            (Event::Mutation, item, value_flag(request))
-        };
+        let (event, item, flags) = version(item, change.op == Op::Delete, vbucket, request)?;
         if !item.is_resident() && flags == 0 {
             return None;
         }
@@ -528,6 +527,27 @@ impl Part {
         let behind = follows.then_some(self.read_to);
         (read.count() + self.queue.len(), behind)
     }
+}
+
+/// How a version of a key goes out: the event, its item, its flags. One that has expired by now is
+/// gone, whether or not anybody has noticed that here: nobody gets it any more. It is not left out,
+/// because the client may have an older one, and because an answer may be wanted to it.
+fn version(
+    item: &Item,
+    deleted: bool,
+    vbucket: &Vbucket,
+    request: &Request,
+) -> Option<(Event, Item, u16)> {
+    if !deleted && !vbucket.has_expired(item) {
+        return Some((Event::Mutation, item.clone(), value_flag(request)));
+    }
+    // The host would send the value of any other one. Peers expect no CAS.
+    let meta = Meta {
+        cas: 0,
+        ..item.meta()
+    };
+    let bare = Item::with_value(item.key(), &[], meta)?;
+    Some((Event::Deletion, bare, 0))
 }
 
 /// Whether a REVERT has taken the change back.

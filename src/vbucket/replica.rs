@@ -128,6 +128,11 @@ impl Vbucket {
         self.log().log.followed_to(Op::UpdateRevert);
     }
 
+    /// Whether nobody gets that version of a key any more.
+    pub(crate) fn has_expired(&self, item: &Item) -> bool {
+        self.shared.is_expired(item)
+    }
+
     /// Some of the keys as they were at `at`, for a stream that reads the log from there on: what
     /// has a later entry there is left out, and a key that an undecided window touched is given as
     /// it was before. Items may be key-only. `None` at the end.

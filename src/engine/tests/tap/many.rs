@@ -214,6 +214,24 @@ fn a_client_that_comes_again_keeps_its_place_within_the_quota() {
     }
 }
 
+/// The connection of a stream that has ended is there until its host closes it: who comes again
+/// under its name in between needs no room beside it.
+#[test]
+fn a_client_that_comes_again_at_once_needs_no_room_beside_its_ended_stream() {
+    // A sixteenth is 64 KiB: 204 parts.
+    let node = Node::with("max_size=1m");
+    for vbucket in 1..100 {
+        node.activate(vbucket);
+    }
+    let mut one = Link::connect(&node, "one", ACK, &[]).unwrap();
+    let _two = Link::connect(&node, "two", ACK, &[]).unwrap();
+    let hello = one.next(&node);
+    assert!(!one.answer(&node, hello.seqno, 0x04), "that ends it");
+    let again = Link::connect(&node, "one", ACK, &[]);
+    assert!(again.is_ok(), "{:?}", again.err());
+    one.disconnect(&node, None);
+}
+
 /// A change wakes the streams of its vbucket, and nobody else.
 #[test]
 fn a_stream_is_woken_for_its_own_vbuckets() {

@@ -2,8 +2,8 @@
 
 use super::{
     ACK, BACKFILL, CHECKPOINTS, DUMP, KEYS_ONLY, LIST, LONG, Link, NOT_NOW, Node, REGISTERED, Sent,
-    TAKEOVER, assert_same, contents_of, cookie, evict, forget, has_cursor, list, open_id, replica,
-    resume_data,
+    TAKEOVER, assert_same, contents_of, cookie, evict, forget, has_cursor, list, open_id, pair,
+    replica, resume_data, value,
 };
 use crate::error::Error;
 use crate::host::LogLevel;
@@ -552,4 +552,99 @@ fn a_backfill_leaves_out_what_has_expired() {
     link.run(&node, None);
     assert_eq!(link.count("set stays v"), 1);
     assert_eq!(link.count("set ends v"), 0);
+}
+
+/// Stores a key that expires in three seconds.
+fn set_ending(node: &Node, key: &str, value: &str) {
+    let item = node.item(key, value, 3);
+    let client = cookie();
+    let store = || node.engine.store(client, &item, StoreOp::Set, 0);
+    node.host.finish(client, store).unwrap();
+}
+
+/// What has expired as its turn comes, and nobody has noticed, goes out as a deletion.
+#[test]
+fn what_has_expired_is_sent_as_a_deletion() {
+    // In a stream of values, in one of keys, and in one without acknowledgements.
+    for flags in [ACK, ACK | KEYS_ONLY, CHECKPOINTS] {
+        let node = Node::new();
+        let mut link = Link::connect(&node, "log", flags, &[]).unwrap();
+        link.run(&node, None);
+        node.set(0, "stays", "v");
+        set_ending(&node, "ends", "v");
+        node.host.advance(3);
+        link.run(&node, None);
+        assert_eq!(link.count("delete ends"), 1, "{:?}", link.texts());
+        assert_eq!(link.count("set ends v") + link.count("key ends"), 0);
+    }
+}
+
+#[test]
+fn what_has_expired_in_a_window_comes_back_with_its_revert() {
+    let (master, replica, mut link) = pair();
+    master.start().unwrap();
+    link.settle(&master, &replica);
+    set_ending(&master, "k", "inside");
+    set_ending(&master, "new", "inside");
+    master.host.advance(3);
+    link.settle(&master, &replica);
+    assert_eq!(link.count("delete k") + link.count("delete new"), 2);
+    assert_eq!(value(&replica, "k"), None);
+    assert_same(&master, &replica);
+    master.revert().unwrap();
+    link.settle(&master, &replica);
+    assert_eq!(value(&replica, "k").as_deref(), Some("before"));
+    assert_same(&master, &replica);
+}
+
+#[test]
+fn what_was_refused_expires_before_it_comes_again() {
+    let (master, replica, mut link) = pair();
+    set_ending(&master, "k", "after");
+    link.refuse("set k after", NOT_NOW);
+    link.pump(&master, Some(&replica));
+    assert_eq!(value(&replica, "k").as_deref(), Some("before"));
+    master.host.advance(60);
+    link.settle(&master, &replica);
+    assert_eq!((link.count("set k after"), link.count("delete k")), (1, 1));
+    assert_same(&master, &replica);
+}
+
+/// The last items of a backfill expire as they wait for their turn: the stream still comes to its
+/// end, and what follows is sent.
+#[test]
+fn what_expires_in_the_queue_of_a_backfill_is_sent_as_a_deletion() {
+    for flags in [BACKFILL | ACK | CHECKPOINTS, DUMP | ACK] {
+        let node = Node::new();
+        for key in ["a", "b", "c", "d"] {
+            set_ending(&node, key, "v");
+        }
+        forget(&node);
+        let dumps = flags & DUMP != 0;
+        let data = if dumps {
+            Vec::new()
+        } else {
+            resume_data(1 << 40)
+        };
+        let mut link = Link::connect(&node, "replica", flags, &data).unwrap();
+        let queued = || node.engine.streams().reports()[0].queued;
+        node.host.until("all is queued", || queued() == 4);
+        let begin = |link: &Link, text: &str| {
+            let of = link.sent.iter().filter(|sent| sent.text.starts_with(text));
+            of.count()
+        };
+        while begin(&link, "set") == 0 {
+            assert!(link.step(&node, None));
+        }
+        node.host.advance(3);
+        link.run(&node, None);
+        let sent = (begin(&link, "set"), begin(&link, "delete"));
+        assert_eq!(sent, (1, 3), "{:?}", link.texts());
+        assert_eq!(link.closed, dumps);
+        if !dumps {
+            node.set(0, "after", "v");
+            link.run(&node, None);
+            assert_eq!(link.count("set after v"), 1);
+        }
+    }
 }
