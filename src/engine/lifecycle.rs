@@ -157,7 +157,7 @@ impl Core {
         match name {
             "update" => self.updates_died(),
             "flush" => self.persister.died(),
-            "note" => self.noted_died("the thread that writes it has died of a defect"),
+            "note" => self.noted_died(noted::DIED),
             _ => {}
         }
     }

@@ -20,6 +20,9 @@ use crate::tap::StreamId;
 use crate::types::VbucketId;
 use crate::worker::{Signal, Wake};
 
+/// Why nothing is noted any more.
+pub(super) const DIED: &str = "the thread that writes it has died of a defect";
+
 /// One of them.
 #[derive(Debug)]
 pub(super) enum Waiter {
@@ -63,15 +66,18 @@ impl Core {
         self.persister.keeps_values() && !self.persister.is_stopped()
     }
 
-    /// The same, and somebody who writes it.
-    pub(super) fn waits_for_notes(&self) -> bool {
-        self.is_noted() && !self.noted.is_dead()
-    }
-
-    /// Lets somebody go on when the store has noted what has been asked for by now.
-    pub(super) fn when_noted(&self, waits: Waiter) {
-        self.noted.waiting.lock().push(waits);
+    /// Lets somebody go on when the store has noted what has been asked for by now. False, and
+    /// there is nothing to wait for, when the thread has died.
+    pub(super) fn when_noted(&self, waits: Waiter) -> bool {
+        {
+            let mut waiting = self.noted.waiting.lock();
+            if self.noted.is_dead() {
+                return false;
+            }
+            waiting.push(waits);
+        }
         self.noted.signal.wake();
+        true
     }
 
     /// Has the store note what those wait for who wait now, and lets them go on.
@@ -123,29 +129,36 @@ impl Core {
                 answers.put(cookie.cookie(), Reverted::Done);
                 self.host.notify(cookie);
             }
-            // A node that cannot write is one to take vbuckets from: it goes on all the same.
-            Waiter::HandOver(stream, id) => {
-                let stopped = self
-                    .persister
-                    .is_stopped()
-                    .then_some("persistence is stopped");
-                if let Some(cause) = error.or(stopped) {
-                    let text = format!(
-                        "vbucket {id} goes to another node, but the store still has it as active \
-                         here ({cause}): before a restart make sure that the store can be \
-                         written, or make it dead after it"
-                    );
-                    self.host.log(LogLevel::Warning, &text);
-                }
-                self.streams.noted_dead(stream, id);
-            }
+            Waiter::HandOver(stream, id) => self.let_hand_over(stream, id, error),
         }
+    }
+
+    /// A stream's client is to have a vbucket that is dead here. A node that cannot write is one to
+    /// take vbuckets from: it goes on all the same.
+    pub(super) fn let_hand_over(&self, stream: StreamId, id: VbucketId, error: Option<&str>) {
+        let stopped = self
+            .persister
+            .is_stopped()
+            .then_some("persistence is stopped");
+        if let Some(cause) = error.or(stopped) {
+            let text = format!(
+                "vbucket {id} goes to another node, but the store still has it as active here \
+                 ({cause}): before a restart make sure that the store can be written, or make it \
+                 dead after it"
+            );
+            self.host.log(LogLevel::Warning, &text);
+        }
+        self.streams.noted_dead(stream, id);
     }
 
     /// The thread has died: those who wait are told, and nobody waits for it from now on.
     pub(super) fn noted_died(&self, cause: &str) {
-        self.noted.dead.store(true, Ordering::Release);
-        let waiting = std::mem::take(&mut *self.noted.waiting.lock());
+        let waiting = {
+            // Nobody comes behind those that are found here.
+            let mut waiting = self.noted.waiting.lock();
+            self.noted.dead.store(true, Ordering::Release);
+            std::mem::take(&mut *waiting)
+        };
         for waits in waiting {
             self.let_go_on(waits, Some(cause));
         }

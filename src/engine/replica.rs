@@ -294,12 +294,14 @@ impl Core {
         }
         match self.set_vbucket_as(message.vbucket, state, coming) {
             // The other node gave it up, and forgets it when it has the answer.
-            Ok(()) if state == VbucketState::Active && self.waits_for_notes() => {
-                self.when_noted(Waiter::Taken(
-                    self.replication.reverted.expect(cookie),
-                    message.vbucket,
-                ));
-                Err(Error::WouldBlock)
+            Ok(()) if state == VbucketState::Active && self.is_noted() => {
+                let answers = &self.replication.reverted;
+                let waits = Waiter::Taken(answers.expect(cookie), message.vbucket);
+                if self.when_noted(waits) {
+                    return Err(Error::WouldBlock);
+                }
+                answers.forget(cookie);
+                Ok(())
             }
             Ok(()) => Ok(()),
             Err(VbucketError::NoIds) => {

@@ -1,6 +1,6 @@
 //! The sending side of TAP for the host: streams, and what a takeover does to a vbucket.
 
-use super::noted::Waiter;
+use super::noted::{DIED, Waiter};
 use super::{Core, Engine};
 use crate::error::{Error, Result};
 use crate::host::{Cookie, LogLevel};
@@ -15,7 +15,9 @@ impl Core {
             // An existing vbucket can always become dead.
             let _ = self.set_vbucket(id.get(), VbucketState::Dead);
         }
-        self.when_noted(Waiter::HandOver(stream, id));
+        if !self.when_noted(Waiter::HandOver(stream, id)) {
+            self.let_hand_over(stream, id, Some(DIED));
+        }
     }
 
     /// The client said that it has all of it: a window went with it, and what is left of that here

@@ -24,6 +24,7 @@ use crate::worker::{Signal, Wake};
 mod start;
 
 pub(super) use start::StartNumber;
+use start::Started;
 
 /// Why a command was not carried out, in words for the operator; `Ok` is success.
 pub(crate) type Outcome = std::result::Result<(), UpdateError>;
@@ -114,7 +115,9 @@ struct Gate {
     ending: Vec<VbucketId>,
     owed: Option<BlockedCookie>,
     /// Which START was the last one.
-    started: StartNumber,
+    starts: StartNumber,
+    /// The same, until a COMPLETE or REVERT is accepted.
+    started: Option<Started>,
     /// A thread that it takes has died.
     dead: bool,
     /// The first of them runs.
@@ -145,7 +148,8 @@ impl Updates {
             queued: None,
             ending: Vec::new(),
             owed: None,
-            started: StartNumber::default(),
+            starts: StartNumber::default(),
+            started: None,
             dead: false,
             replicas: VecDeque::new(),
             joined: Vec::new(),
@@ -249,6 +253,7 @@ impl Core {
         }
         let vbuckets: Vec<_> = vbuckets.iter().map(|vbucket| vbucket.id()).collect();
         gate.running = Some(kind);
+        gate.started = None;
         gate.ending.clone_from(&vbuckets);
         gate.owed = Some(self.updates.results.expect(cookie));
         gate.queued = Some(Job { kind, vbuckets });
@@ -288,15 +293,16 @@ impl Core {
             gate.running = None;
             gate.ending.clear();
             for id in std::mem::take(&mut gate.joined) {
-                if let Some(vbucket) = self.vbuckets.get(id).filter(|_| outcome.is_ok()) {
+                let vbucket = self.vbuckets.get(id).filter(|_| outcome.is_ok());
+                // It may be another one by now, and follow a master.
+                if let Some(vbucket) = vbucket.filter(|vb| vb.has_own_window()) {
                     vbucket.dissolve_window();
                 }
             }
             gate.last = last.unwrap_or(gate.last);
-            if self.record_now(WindowRecord::None) == WindowRecord::Open {
-                // A master may have opened one while the store was told of this end.
-                self.persister.want_window(WindowRecord::Open);
-            }
+            // A master may have opened or ended one while the store was told of this end.
+            let record = self.record_now(gate.last);
+            self.persister.want_window(record);
             gate.owed.take()
         };
         // One that was taken over meanwhile.

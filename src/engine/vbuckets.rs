@@ -130,11 +130,12 @@ impl Core {
         let Some(id) = VbucketId::new(id).filter(|_| outcome.is_ok() && self.is_noted()) else {
             return Ok(outcome);
         };
-        if self.noted.is_dead() {
-            return Ok(Err(VbucketError::Unwritten));
+        let waits = Waiter::Vbucket(self.noted.vbuckets.expect(cookie), id);
+        if self.when_noted(waits) {
+            return Err(Error::WouldBlock);
         }
-        self.when_noted(Waiter::Vbucket(self.noted.vbuckets.expect(cookie), id));
-        Err(Error::WouldBlock)
+        self.noted.vbuckets.forget(cookie);
+        Ok(Err(VbucketError::Unwritten))
     }
 }
 

@@ -1,6 +1,9 @@
 //! Answers that wait for the store, and what becomes of who waits when a thread dies.
 
+use std::sync::Arc;
+
 use super::{CLIENT, Node, OPERATOR, refusal};
+use crate::engine::noted::Waiter;
 use crate::engine::{Engine, Outcome, UpdateState, VbucketError};
 use crate::error::{Error, Result};
 use crate::flusher::FlusherState;
@@ -126,6 +129,83 @@ fn a_revert_may_overtake_the_record_of_its_start() {
             Some(WindowRecord::Reverted)
         );
     }
+}
+
+/// A COMPLETE that came before the record of its START could not commit either, and its client was
+/// told that the window is open again.
+#[test]
+fn a_start_that_cannot_be_recorded_leaves_what_a_failed_complete_has_said() {
+    let node = Node::new();
+    node.set(0, "k", "before");
+    node.write();
+    node.store.hold_commits(true);
+    let begun = node.host.call(CLIENT, set(&node, 1, VbucketState::Active));
+    assert_eq!(begun, Err(Error::WouldBlock));
+    let begun = node.host.call(OPERATOR, start(&node.engine));
+    assert_eq!(begun, Err(Error::WouldBlock));
+    node.set(0, "k", "inside");
+    // The thread that is to answer START tells another client first.
+    let (engine, host) = (Arc::clone(&node.engine), Arc::clone(&node.host));
+    node.host.at_next_notification(move || {
+        let complete = || engine.complete_update(OTHER);
+        assert_eq!(host.call(OTHER, complete), Err(Error::WouldBlock));
+        host.wait(OTHER);
+    });
+    node.store.faults().fail_commits(true);
+    node.store.hold_commits(false);
+    for client in [CLIENT, OPERATOR] {
+        node.host.wait(client);
+    }
+    let complete = || node.engine.complete_update(OTHER);
+    let outcome = node.host.call(OTHER, complete).unwrap();
+    assert!(refusal(&outcome).contains("open again"), "{outcome:?}");
+    let outcome = node.host.call(OPERATOR, start(&node.engine)).unwrap();
+    assert!(
+        refusal(&outcome).contains("has been sent since"),
+        "{outcome:?}"
+    );
+    assert_eq!(node.state(), UpdateState::Open);
+    node.store.faults().fail_commits(false);
+    assert_eq!(node.revert(), Ok(()));
+    assert_eq!(node.get(0, "k").as_deref(), Some("before"));
+}
+
+/// Its windows are those that it opened, whatever has become of the vbuckets since.
+#[test]
+fn a_start_that_cannot_be_recorded_leaves_no_window_on_a_vbucket_that_is_dead_by_then() {
+    let node = Node::with_vbuckets(2);
+    node.write();
+    node.store.hold_commits(true);
+    let begun = node.host.call(OPERATOR, start(&node.engine));
+    assert_eq!(begun, Err(Error::WouldBlock));
+    node.set(1, "k", "since");
+    node.engine.core.set_vbucket(1, VbucketState::Dead).unwrap();
+    node.store.faults().fail_commits(true);
+    node.store.hold_commits(false);
+    node.host.wait(OPERATOR);
+    let outcome = node.host.call(OPERATOR, start(&node.engine)).unwrap();
+    assert!(
+        refusal(&outcome).contains("is open, and what was written"),
+        "{outcome:?}"
+    );
+    node.store.faults().fail_commits(false);
+    node.activate(1);
+    assert_eq!(node.state(), UpdateState::None);
+    node.write();
+    assert_eq!(node.stored(1, "k").as_deref(), Some("since"));
+}
+
+/// Whoever has found the thread alive just before it died.
+#[test]
+fn nobody_waits_for_notes_of_a_thread_that_has_died() {
+    let node = Node::new();
+    node.engine.core.noted_died("a defect for the test");
+    let core = &node.engine.core;
+    let cookie = core.noted.vbuckets.expect(CLIENT);
+    assert!(!core.when_noted(Waiter::Vbucket(cookie, super::id(0))));
+    core.noted.vbuckets.forget(CLIENT);
+    let answer = node.host.call(CLIENT, set(&node, 0, VbucketState::Active));
+    assert_eq!(answer, Ok(Err(VbucketError::Unwritten)));
 }
 
 /// Before it is notified or after: the next client on that connection gets its own answer.

@@ -1,10 +1,12 @@
 //! START, whose windows open at once and whose answer waits until the store has noted it; and what
 //! becomes of who waits when a thread dies.
 
+use std::time::Duration;
+
 use super::{
     Core, DEAD, IS_OPEN, NO_IDS, NO_VBUCKET, Outcome, RUNNING, UpdateError, replica::Reverted,
 };
-use crate::engine::noted::Waiter;
+use crate::engine::noted::{DIED, Waiter};
 use crate::error::{Error, Result};
 use crate::host::{BlockedCookie, Cookie, LogLevel};
 use crate::store::WindowRecord;
@@ -13,6 +15,14 @@ use crate::vbucket::{Vbucket, open_windows};
 /// Tells one START from another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::engine) struct StartNumber(u64);
+
+/// A START that neither COMPLETE nor REVERT has followed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Started {
+    number: StartNumber,
+    /// By the monotonic clock: what is opened from then on is of the same update.
+    at: Duration,
+}
 
 impl Core {
     /// START: the first call opens the windows and, if the store is to note that, returns
@@ -31,8 +41,12 @@ impl Core {
             return Ok(Ok(()));
         }
         self.changed();
-        self.when_noted(Waiter::Start(self.updates.starts.expect(cookie), number));
-        Err(Error::WouldBlock)
+        let waits = Waiter::Start(self.updates.starts.expect(cookie), number);
+        if self.when_noted(waits) {
+            return Err(Error::WouldBlock);
+        }
+        self.updates.starts.forget(cookie);
+        Ok(Err(self.start_failed(number, DIED)))
     }
 
     fn open_update(&self) -> std::result::Result<StartNumber, UpdateError> {
@@ -47,7 +61,8 @@ impl Core {
         if vbuckets.is_empty() {
             return Err(UpdateError::Unsupported(NO_VBUCKET));
         }
-        if !open_windows(&vbuckets, self.host.monotonic()) {
+        let at = self.host.monotonic();
+        if !open_windows(&vbuckets, at) {
             let open = |vbucket: &&Vbucket| vbucket.window_phase().is_some();
             return Err(if vbuckets.iter().any(open) {
                 UpdateError::Unsupported(IS_OPEN)
@@ -56,8 +71,10 @@ impl Core {
             });
         }
         self.persister.want_window(WindowRecord::Open);
-        gate.started.0 += 1;
-        Ok(gate.started)
+        gate.starts = StartNumber(gate.starts.0 + 1);
+        let number = gate.starts;
+        gate.started = Some(Started { number, at });
+        Ok(number)
     }
 
     /// The store has noted a START, or cannot.
@@ -73,20 +90,21 @@ impl Core {
     }
 
     /// A window that a crash would not tell of is not to stay open: what was written in it becomes
-    /// ordinary changes, unless a COMPLETE or REVERT of meanwhile decides.
+    /// ordinary changes, unless a COMPLETE or REVERT of meanwhile decides, also one that failed.
     fn start_failed(&self, number: StartNumber, cause: &str) -> UpdateError {
         let closed = {
             let gate = self.updates.gate.lock();
-            let ours = gate.started == number && gate.running.is_none();
-            let windows: Vec<&Vbucket> = if ours { self.open() } else { Vec::new() };
-            for vbucket in windows.iter().filter(|vbucket| vbucket.has_own_window()) {
-                vbucket.dissolve_window();
-            }
-            if !windows.is_empty() {
+            let ours = gate.started.filter(|started| started.number == number);
+            if let Some(started) = ours {
+                // Also those of vbuckets that have another state by now.
+                let windows = self.vbuckets.iter();
+                for vbucket in windows.filter(|vb| vb.has_own_window_since(started.at)) {
+                    vbucket.dissolve_window();
+                }
                 let record = self.record_now(gate.last);
                 self.persister.want_window(record);
             }
-            !windows.is_empty()
+            ours.is_some()
         };
         let now = if closed {
             "no online update is open, and what was written since is kept: remove the cause and \

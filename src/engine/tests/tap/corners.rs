@@ -8,10 +8,11 @@ use super::{
     evict, mutation, opaque, open_id, phase, replica, resume_data, value,
 };
 use crate::checkpoint::{Begin, Log, Phase};
-use crate::engine::{TapEvent, TapMessage};
+use crate::engine::{Engine, TapEvent, TapMessage};
 use crate::error::Error;
+use crate::host::fake::FakeHost;
 use crate::settings::Family;
-use crate::tap::code::UPDATE_START;
+use crate::tap::code::{UPDATE_END, UPDATE_START};
 use crate::types::{Seqno, VbucketState};
 
 /// A node whose open checkpoint does not have its first keys.
@@ -217,6 +218,39 @@ fn a_window_that_a_master_opens_while_complete_writes_is_lost_by_a_crash() {
         (window(&node), node.last_outcome()),
         (None, "lost at restart")
     );
+}
+
+/// What COMPLETE decides to record may be over before it is recorded.
+#[test]
+fn a_window_that_a_master_completes_while_complete_writes_is_not_lost_by_a_crash() {
+    let node = Node::new();
+    node.engine
+        .core
+        .set_vbucket(1, VbucketState::Replica)
+        .unwrap();
+    let peer = cookie();
+    let mark = move |engine: &Engine, host: &FakeHost, code: u32| {
+        let code = code.to_be_bytes();
+        let mark = TapMessage {
+            vbucket: 1,
+            ..bare(TapEvent::Opaque, &code)
+        };
+        host.call(peer, || engine.tap_receive(peer, &mark)).unwrap();
+    };
+    mark(&node.engine, &node.host, UPDATE_START);
+    node.start().unwrap();
+    node.write();
+    node.set(0, "k", "inside");
+    let (engine, host) = (Arc::clone(&node.engine), Arc::clone(&node.host));
+    // The row of the window: all that is to be recorded has been decided.
+    node.store
+        .at_next_put(move || mark(&engine, &host, UPDATE_END));
+    assert_eq!(node.complete(), Ok(()));
+    let open = |vb: &crate::vbucket::Vbucket| vb.window_phase().is_some();
+    assert!(!node.engine.vbuckets().any(open));
+    let node = node.crash_after_a_write();
+    assert_eq!(node.last_outcome(), "completed");
+    assert_eq!(node.get(0, "k").as_deref(), Some("inside"));
 }
 
 /// Else the open checkpoint of its master could be more than its quota, and its end would wait

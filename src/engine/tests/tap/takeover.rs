@@ -468,3 +468,14 @@ fn who_cannot_join_the_window_yet_is_asked_again() {
     });
     assert_eq!(phase(&node), Some(Phase::Open));
 }
+
+/// Nobody writes on record that the vbucket is dead here any more: it goes all the same.
+#[test]
+fn a_takeover_from_a_node_whose_thread_for_notes_has_died_is_finished() {
+    let (old, new) = (Node::new(), node_in(VbucketState::Replica, ""));
+    old.set(0, "k", "v");
+    old.engine.core.noted_died("a defect for the test");
+    take(&old).hand_over(&old, &new);
+    assert_eq!(new.get(0, "k").as_deref(), Some("v"));
+    assert!(old.host.has_logged(LogLevel::Warning, "before a restart"));
+}
