@@ -24,7 +24,7 @@ use crate::worker::{Signal, Wake};
 mod start;
 
 pub(super) use start::StartNumber;
-use start::Started;
+use start::Starts;
 
 /// Why a command was not carried out, in words for the operator; `Ok` is success.
 pub(crate) type Outcome = std::result::Result<(), UpdateError>;
@@ -114,10 +114,7 @@ struct Gate {
     /// The vbuckets whose windows it ends, and who waits for that.
     ending: Vec<VbucketId>,
     owed: Option<BlockedCookie>,
-    /// Which START was the last one.
-    starts: StartNumber,
-    /// The same, until a COMPLETE or REVERT is accepted.
-    started: Option<Started>,
+    starts: Starts,
     /// A thread that it takes has died.
     dead: bool,
     /// The first of them runs.
@@ -148,8 +145,7 @@ impl Updates {
             queued: None,
             ending: Vec::new(),
             owed: None,
-            starts: StartNumber::default(),
-            started: None,
+            starts: Starts::default(),
             dead: false,
             replicas: VecDeque::new(),
             joined: Vec::new(),
@@ -191,9 +187,13 @@ impl GateGuard<'_> {
         self.0.running == Some(Kind::Complete)
     }
 
-    /// A vbucket came while COMPLETE was running, and its window was opened.
+    /// A vbucket came while windows were open or COMPLETE was running, and its own was opened.
     pub(super) fn join(&mut self, vbucket: VbucketId) {
-        self.0.joined.push(vbucket);
+        if self.is_completing() {
+            self.0.joined.push(vbucket);
+        } else {
+            self.0.starts.join(vbucket);
+        }
     }
 }
 
@@ -253,7 +253,7 @@ impl Core {
         }
         let vbuckets: Vec<_> = vbuckets.iter().map(|vbucket| vbucket.id()).collect();
         gate.running = Some(kind);
-        gate.started = None;
+        gate.starts.decide(&vbuckets);
         gate.ending.clone_from(&vbuckets);
         gate.owed = Some(self.updates.results.expect(cookie));
         gate.queued = Some(Job { kind, vbuckets });

@@ -53,7 +53,7 @@ impl Core {
             Arrival::Alone
         };
         let opened = self.arrive(id, state, arrival)?;
-        if opened && completing {
+        if opened {
             gate.join(id);
         }
         drop(gate);

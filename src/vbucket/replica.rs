@@ -100,14 +100,6 @@ impl Vbucket {
         self.with_log(|log| log.has_own_window() || active && log.is_open_window())
     }
 
-    /// The same, and it was opened then or later.
-    pub(crate) fn has_own_window_since(&self, opened: Duration) -> bool {
-        self.with_log(|log| {
-            let is_later = log.window().is_some_and(|window| window.opened >= opened);
-            is_later && log.has_own_window()
-        })
-    }
-
     /// Whether its window, if there is one, has no change.
     pub(crate) fn is_window_untouched(&self) -> bool {
         let report = self.window_report();

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::tap::{bare, cookie, receive};
 use super::{CLIENT, Node, OPERATOR, refusal};
 use crate::engine::noted::Waiter;
-use crate::engine::{Engine, Outcome, UpdateState, VbucketError};
+use crate::engine::{Engine, Outcome, TapEvent, TapMessage, UpdateState, VbucketError};
 use crate::error::{Error, Result};
 use crate::flusher::FlusherState;
 use crate::host::{Cookie, LogLevel};
@@ -191,6 +192,85 @@ fn a_start_that_cannot_be_recorded_leaves_no_window_on_a_vbucket_that_is_dead_by
     node.store.faults().fail_commits(false);
     node.activate(1);
     assert_eq!(node.state(), UpdateState::None);
+    node.write();
+    assert_eq!(node.stored(1, "k").as_deref(), Some("since"));
+}
+
+/// Nor does it end one that an earlier START opened, on a vbucket that is dead since.
+#[test]
+fn a_start_that_cannot_be_recorded_leaves_the_window_of_an_earlier_one() {
+    let node = Node::with_vbuckets(2);
+    node.set(1, "k", "before");
+    node.start().unwrap();
+    node.set(1, "k", "inside");
+    node.engine.core.set_vbucket(1, VbucketState::Dead).unwrap();
+    node.revert().unwrap();
+    node.store.faults().fail_commits(true);
+    assert!(refusal(&node.start()).contains("no online update is open"));
+    node.store.faults().fail_commits(false);
+    node.activate(1);
+    assert_eq!(node.state(), UpdateState::Open);
+    node.revert().unwrap();
+    assert_eq!(node.get(1, "k").as_deref(), Some("before"));
+}
+
+/// What a replica was promoted with is its master's update: only the operator ends it.
+#[test]
+fn a_start_that_cannot_be_recorded_leaves_the_window_of_a_promoted_replica() {
+    let node = Node::with_vbuckets(2);
+    node.engine
+        .core
+        .set_vbucket(1, VbucketState::Replica)
+        .unwrap();
+    let begins = 4_u32.to_be_bytes();
+    let begins = TapMessage {
+        vbucket: 1,
+        ..bare(TapEvent::Opaque, &begins)
+    };
+    receive(&node, cookie(), &begins).unwrap();
+    node.write();
+    node.store.hold_commits(true);
+    let begun = node.host.call(OPERATOR, start(&node.engine));
+    assert_eq!(begun, Err(Error::WouldBlock));
+    node.set(0, "k", "since");
+    node.engine
+        .core
+        .set_vbucket(1, VbucketState::Active)
+        .unwrap();
+    node.set(1, "l", "inside");
+    node.store.faults().fail_commits(true);
+    node.store.hold_commits(false);
+    node.host.wait(OPERATOR);
+    let outcome = node.host.call(OPERATOR, start(&node.engine)).unwrap();
+    let words = refusal(&outcome);
+    assert!(
+        words.contains("came with an online update of its own"),
+        "{words}"
+    );
+    assert_eq!(node.state(), UpdateState::Open);
+    node.store.faults().fail_commits(false);
+    node.revert().unwrap();
+    assert_eq!(node.get(0, "k").as_deref(), Some("since"));
+    assert_eq!(node.get(1, "l"), None);
+}
+
+/// One that has joined the windows since is of the same update.
+#[test]
+fn a_start_that_cannot_be_recorded_leaves_no_window_on_a_vbucket_that_came_since() {
+    let node = Node::new();
+    node.write();
+    node.store.hold_commits(true);
+    let begun = node.host.call(OPERATOR, start(&node.engine));
+    assert_eq!(begun, Err(Error::WouldBlock));
+    node.activate(1);
+    node.set(1, "k", "since");
+    node.store.faults().fail_commits(true);
+    node.store.hold_commits(false);
+    node.host.wait(OPERATOR);
+    let outcome = node.host.call(OPERATOR, start(&node.engine)).unwrap();
+    assert!(refusal(&outcome).contains("no online update is open"));
+    assert_eq!(node.state(), UpdateState::None);
+    node.store.faults().fail_commits(false);
     node.write();
     assert_eq!(node.stored(1, "k").as_deref(), Some("since"));
 }

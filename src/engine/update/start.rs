@@ -1,27 +1,56 @@
 //! START, whose windows open at once and whose answer waits until the store has noted it; and what
 //! becomes of who waits when a thread dies.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use super::{
     Core, DEAD, IS_OPEN, NO_IDS, NO_VBUCKET, Outcome, RUNNING, UpdateError, replica::Reverted,
 };
+use crate::checkpoint::Log;
 use crate::engine::noted::{DIED, Waiter};
 use crate::error::{Error, Result};
 use crate::host::{BlockedCookie, Cookie, LogLevel};
 use crate::store::WindowRecord;
+use crate::types::VbucketId;
 use crate::vbucket::{Vbucket, open_windows};
 
 /// Tells one START from another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::engine) struct StartNumber(u64);
 
-/// A START that neither COMPLETE nor REVERT has followed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Started {
-    number: StartNumber,
-    /// By the monotonic clock: what is opened from then on is of the same update.
-    at: Duration,
+/// The windows of each START that the store has still to note. One that a COMPLETE or REVERT was
+/// accepted for is not of them: that decides, also when it fails.
+#[derive(Debug, Default)]
+pub(super) struct Starts {
+    last: StartNumber,
+    windows: BTreeMap<VbucketId, StartNumber>,
+}
+
+impl Starts {
+    fn open(&mut self, vbuckets: &[&Vbucket]) -> StartNumber {
+        self.last = StartNumber(self.last.0 + 1);
+        let windows = vbuckets.iter().map(|vbucket| (vbucket.id(), self.last));
+        self.windows.extend(windows);
+        self.last
+    }
+
+    /// A vbucket came since, and its window was opened too.
+    pub(super) fn join(&mut self, vbucket: VbucketId) {
+        if self.windows.values().any(|number| *number == self.last) {
+            self.windows.insert(vbucket, self.last);
+        }
+    }
+
+    /// A COMPLETE or REVERT was accepted for those.
+    pub(super) fn decide(&mut self, vbuckets: &[VbucketId]) {
+        self.windows.retain(|id, _| !vbuckets.contains(id));
+    }
+
+    /// The store has noted it, or cannot. Returns its windows.
+    fn end(&mut self, number: StartNumber) -> Vec<VbucketId> {
+        let windows = self.windows.extract_if(.., |_, of| *of == number);
+        windows.map(|(id, _)| id).collect()
+    }
 }
 
 impl Core {
@@ -37,6 +66,7 @@ impl Core {
         };
         // What lies before the barrier does not wait for its age.
         if !self.is_noted() {
+            self.updates.gate.lock().starts.end(number);
             self.changed_at_once();
             return Ok(Ok(()));
         }
@@ -61,8 +91,7 @@ impl Core {
         if vbuckets.is_empty() {
             return Err(UpdateError::Unsupported(NO_VBUCKET));
         }
-        let at = self.host.monotonic();
-        if !open_windows(&vbuckets, at) {
+        if !open_windows(&vbuckets, self.host.monotonic()) {
             let open = |vbucket: &&Vbucket| vbucket.window_phase().is_some();
             return Err(if vbuckets.iter().any(open) {
                 UpdateError::Unsupported(IS_OPEN)
@@ -71,10 +100,7 @@ impl Core {
             });
         }
         self.persister.want_window(WindowRecord::Open);
-        gate.starts = StartNumber(gate.starts.0 + 1);
-        let number = gate.starts;
-        gate.started = Some(Started { number, at });
-        Ok(number)
+        Ok(gate.starts.open(&vbuckets))
     }
 
     /// The store has noted a START, or cannot.
@@ -84,6 +110,9 @@ impl Core {
         number: StartNumber,
         error: Option<&str>,
     ) {
+        if error.is_none() {
+            self.updates.gate.lock().starts.end(number);
+        }
         let outcome = error.map_or(Ok(()), |cause| Err(self.start_failed(number, cause)));
         self.updates.starts.put(cookie.cookie(), outcome);
         self.host.notify(cookie);
@@ -92,25 +121,27 @@ impl Core {
     /// A window that a crash would not tell of is not to stay open: what was written in it becomes
     /// ordinary changes, unless a COMPLETE or REVERT of meanwhile decides, also one that failed.
     fn start_failed(&self, number: StartNumber, cause: &str) -> UpdateError {
-        let closed = {
-            let gate = self.updates.gate.lock();
-            let ours = gate.started.filter(|started| started.number == number);
-            if let Some(started) = ours {
-                // Also those of vbuckets that have another state by now.
-                let windows = self.vbuckets.iter();
-                for vbucket in windows.filter(|vb| vb.has_own_window_since(started.at)) {
-                    vbucket.dissolve_window();
-                }
-                let record = self.record_now(gate.last);
-                self.persister.want_window(record);
+        let now = {
+            let mut gate = self.updates.gate.lock();
+            let windows = gate.starts.end(number);
+            // Also those of vbuckets that have another state by now; but not one of a master.
+            let vbuckets = windows.iter().filter_map(|&id| self.vbuckets.get(id));
+            for vbucket in vbuckets.filter(|vbucket| vbucket.with_log(Log::has_own_window)) {
+                vbucket.dissolve_window();
             }
-            ours.is_some()
-        };
-        let now = if closed {
-            "no online update is open, and what was written since is kept: remove the cause and \
-             send START again"
-        } else {
-            "but a COMPLETE or REVERT has been sent since, which has an answer of its own"
+            if !windows.is_empty() {
+                self.persister.want_window(self.record_now(gate.last));
+            }
+            if windows.is_empty() {
+                "but a COMPLETE or REVERT has been sent since, which has an answer of its own"
+            } else if self.is_window_open() {
+                "its windows are closed, and what was written since is kept; a vbucket that has \
+                 become active since came with an online update of its own, which is open: send \
+                 COMPLETE (0x9c) or REVERT (0x9d) for that"
+            } else {
+                "no online update is open, and what was written since is kept: remove the cause \
+                 and send START again"
+            }
         };
         let text = format!("START could not be recorded in the store: {cause}; {now}");
         self.host.log(LogLevel::Warning, &text);

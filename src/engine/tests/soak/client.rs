@@ -1,6 +1,7 @@
 //! A client: one operation after the other on keys of its own, each answer held against the model.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 
 use super::model::{Events, Key, Op, Reply, Row};
 use super::{Dice, VBUCKETS};
@@ -27,6 +28,25 @@ pub(super) struct Scene<'a> {
     pub(super) now: u32,
     /// Operations of all clients so far.
     pub(super) progress: AtomicUsize,
+    /// A client has met an answer that is wrong, and has ended.
+    pub(super) failed: AtomicBool,
+}
+
+impl Scene<'_> {
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+}
+
+/// Says so when a client ends by a panic.
+struct Watch<'a>(&'a AtomicBool);
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 /// One client.
@@ -52,6 +72,7 @@ impl Client {
     }
 
     pub(super) fn run(&mut self, scene: &Scene<'_>, operations: usize) {
+        let _watch = Watch(&scene.failed);
         for _ in 0..operations {
             let index = self.dice.throw(KEYS);
             let op = self.choose(index, scene.now);

@@ -9,7 +9,7 @@
 //! `SOAK_OPERATIONS` says how many operations, `SOAK_SEED` repeats what all threads draw.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use client::{Client, Scene, row};
@@ -114,6 +114,7 @@ impl Soak {
             active: self.active,
             now: self.node.host.unix(),
             progress: AtomicUsize::new(0),
+            failed: AtomicBool::new(false),
         };
         let total = operations * clients.len();
         let mut commander = Commander {
@@ -351,7 +352,8 @@ impl Commander<'_> {
     fn linger(&mut self) {
         let done = self.scene.progress.load(Ordering::Relaxed);
         let until = self.total.min(done + self.dice.throw(self.total / 3 + 1));
-        while self.scene.progress.load(Ordering::Relaxed) < until {
+        // A client that has failed does no more.
+        while self.scene.progress.load(Ordering::Relaxed) < until && !self.scene.has_failed() {
             thread::yield_now();
         }
     }
