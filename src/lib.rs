@@ -35,10 +35,11 @@
 //! one batch.
 //!
 //! # Threads and locks
-//! Host threads never wait for the disk, for a whole-vbucket job or for another client. The lock
-//! order, outermost first: gate of online update (`engine::update`), right to commit (`flusher`),
-//! one stripe, one log (all logs in ascending order, with no stripe held, when a window begins or
-//! ends), and small locks under which nothing else is locked. The host is called with no lock held.
+//! Host threads never wait for the disk, for a whole-vbucket job or for another client, and threads
+//! that no client waits for make way for them (`worker::Class`). The lock order, outermost first:
+//! gate of online update (`engine::update`), right to commit (`flusher`), one stripe, one log (all
+//! logs in ascending order, with no stripe held, when a window begins or ends), and small locks
+//! under which nothing else is locked. The host is called with no lock held.
 
 mod announced;
 mod bgfetch;

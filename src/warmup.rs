@@ -16,7 +16,7 @@ use crate::item::{Item, Meta};
 use crate::store::{Record, Store, StoreError, VbucketRecord};
 use crate::types::{VbucketId, VbucketState};
 use crate::vbucket::{Shared, Vbucket, VbucketMap};
-use crate::worker::{Signal, Worker};
+use crate::worker::{Class, Signal, Worker};
 
 /// Keys, and bytes of keys and values, that the reading thread hands over at once. Many, so that
 /// several of them meet in one part of a table; with a small quota fewer, because memory is looked
@@ -154,9 +154,9 @@ impl Warmup {
         let own = Arc::clone(self);
         let scan = Signal::new();
         let mut scanner =
-            Worker::spawn("scan", &scan, move |_| own.scan_all(&send)).map_err(|error| {
-                StoreError::new(format!("cannot start the thread ce-scan: {error}"))
-            })?;
+            Worker::spawn("scan", &scan, Class::Serving, move |_| own.scan_all(&send)).map_err(
+                |error| StoreError::new(format!("cannot start the thread ce-scan: {error}")),
+            )?;
         // When this returns the channel is closed, and with it the scanner's work.
         let result = self.insert_all(receive, signal, ready);
         if !scanner.stop() {

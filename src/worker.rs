@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::ffi::scheduling::make_way;
+
 /// Why a worker's sleep ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wake {
@@ -125,6 +127,16 @@ impl Signal {
     }
 }
 
+/// Whom a thread works for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// A client waits, or will when it does not get on.
+    Serving,
+    /// Nobody, or an operator: it makes way for host threads. It may hold a lock that they need for
+    /// as long as one key takes, because while they wait the processor is free for it.
+    Background,
+}
+
 /// A running thread.
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -140,12 +152,16 @@ impl Worker {
     pub(crate) fn spawn(
         name: &str,
         signal: &Arc<Signal>,
+        class: Class,
         body: impl FnOnce(&Signal) + Send + 'static,
     ) -> io::Result<Self> {
         let own = Arc::clone(signal);
-        let thread = Builder::new()
-            .name(format!("ce-{name}"))
-            .spawn(move || body(&own))?;
+        let thread = Builder::new().name(format!("ce-{name}")).spawn(move || {
+            if class == Class::Background {
+                make_way();
+            }
+            body(&own);
+        })?;
         Ok(Self {
             signal: Arc::clone(signal),
             thread: Some(thread),
@@ -177,7 +193,7 @@ mod tests {
         let signal = Signal::new();
         let (work, done) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (todo, finished) = (Arc::clone(&work), Arc::clone(&done));
-        let mut worker = Worker::spawn("test", &signal, move |signal| {
+        let mut worker = Worker::spawn("test", &signal, Class::Background, move |signal| {
             while signal.wait(None) != Wake::Stop {
                 finished.fetch_add(todo.swap(0, Ordering::AcqRel), Ordering::AcqRel);
             }
@@ -198,7 +214,7 @@ mod tests {
     #[test]
     fn stop_ends_a_nap_and_a_wait() {
         let signal = Signal::new();
-        let mut worker = Worker::spawn("test", &signal, |signal| {
+        let mut worker = Worker::spawn("test", &signal, Class::Serving, |signal| {
             assert!(signal.nap(Duration::from_hours(1)));
             assert_eq!(signal.wait(None), Wake::Stop);
         })

@@ -24,6 +24,7 @@ use super::tap;
 use crate::commands;
 use crate::engine::TapMessage;
 use crate::error::Error;
+use crate::ffi::alloc::prepare;
 use crate::host::{Cookie, LogLevel, StatSink};
 use crate::report;
 use crate::tap::{Event, Message};
@@ -44,6 +45,7 @@ pub unsafe extern "C" fn create_instance(
     get_server_api: GET_SERVER_API,
     handle: *mut *mut ENGINE_HANDLE,
 ) -> ENGINE_ERROR_CODE {
+    prepare();
     let guard = Guard::default();
     let report = |line: &str| Log::STDERR.write(LogLevel::Warning, line);
     guard.run("create_instance", report, Code::ENGINE_FAILED, || {

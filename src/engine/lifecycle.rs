@@ -25,7 +25,7 @@ use crate::tap::{self, Streams};
 use crate::types::{CheckpointId, VbucketId, VbucketState};
 use crate::vbucket::{ReadersSwitch, Shared, Trash, Vbucket, VbucketMap};
 use crate::warmup::{self, Warmup};
-use crate::worker::{Signal, Worker};
+use crate::worker::{Class, Signal, Worker};
 
 /// Ids of checkpoints that are reserved ahead in the store.
 const LEASE_IDS: u64 = 1024;
@@ -335,13 +335,25 @@ fn make_first(vbuckets: &VbucketMap, host: &dyn Host) {
     }
 }
 
+/// Threads that no client waits for, or that get on however little they are given. Not the flusher
+/// and the pager: writes end when those do not keep up.
+const BACKGROUND: [&str; 4] = ["update", "house", "rewarm", "backfill"];
+
+fn class_of(name: &str) -> Class {
+    if BACKGROUND.contains(&name) {
+        Class::Background
+    } else {
+        Class::Serving
+    }
+}
+
 /// Starts the threads, in the order in which they are stopped: a COMPLETE that was accepted is
 /// finished before the flusher goes, and the fetchers, which notify clients, go last.
 fn spawn(core: &Arc<Core>, warmup: Option<Arc<Warmup>>) -> Result<Vec<Worker>, String> {
     let mut workers = Vec::new();
     let mut start = |name: &str, signal: &Arc<Signal>, body: Box<dyn FnOnce(&Signal) + Send>| {
         let (of, own) = (name.to_owned(), Arc::clone(core));
-        let worker = Worker::spawn(name, signal, move |signal| {
+        let worker = Worker::spawn(name, signal, class_of(name), move |signal| {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| body(signal))) {
                 own.thread_died(&of, &*panic);
                 resume_unwind(panic);

@@ -60,6 +60,21 @@ pub(crate) fn give_back() {
     };
 }
 
+/// To be called before anything is allocated: no huge pages. Who first touches one waits until 2
+/// MiB are cleared (milliseconds on a virtual machine), where reads gained nothing by them.
+pub(crate) fn prepare() {
+    #[cfg(not(any(miri, checkpoint_engine_system_alloc)))]
+    {
+        /// "allow_thp", which the bindings do not name, in `mimalloc.h` of version 3.
+        const ALLOW_THP: libmimalloc_sys::mi_option_t = 43;
+        const _: () = assert!(libmimalloc_sys::_mi_option_last == 47);
+        static ONCE: std::sync::Once = std::sync::Once::new();
+        // SAFETY: once, and before other threads use the library. That mimalloc has begun by now is
+        // wanted: earlier, the option would switch huge pages off for the host's memory as well.
+        ONCE.call_once(|| unsafe { libmimalloc_sys::mi_option_set(ALLOW_THP, 0) });
+    }
+}
+
 struct Counting;
 
 /// Bytes in use, exact as of some instant during the call when no other thread allocates

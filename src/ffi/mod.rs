@@ -1,7 +1,8 @@
-//! What the crate asks of C libraries other than the host. Today that is the allocator.
+//! What the crate asks of C libraries other than the host: memory, and the system's scheduler.
 #![expect(
     unsafe_code,
-    reason = "the global allocator is an unsafe trait over a C library"
+    reason = "the global allocator is an unsafe trait over a C library, and a system call is one"
 )]
 
 pub(crate) mod alloc;
+pub(crate) mod scheduling;

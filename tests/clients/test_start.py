@@ -269,3 +269,37 @@ class Options(StartTest):
                     for opcode in commands:
                         self.assertEqual(link.call(opcode).status, SUCCESS, layout)
                 self.assertEqual(host.stop(), 0)
+
+
+class ProcessTest(unittest.TestCase):
+    """What the engine asks of the system for its process."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.host = server.Server()
+        cls.addClassCleanup(cls.host.close)
+        cls.proc = f"/proc/{cls.host.process.pid}"
+
+    def read(self, name):
+        """A file of the process."""
+        with open(f"{self.proc}/{name}", encoding="ascii") as file:
+            return file.read()
+
+    def test_threads_that_no_client_waits_for_make_way_and_no_others(self):
+        found = {}
+        for thread in os.listdir(f"{self.proc}/task"):
+            name, _, rest = self.read(f"task/{thread}/stat").partition("(")[2].rpartition(")")
+            found[name] = int(rest.split()[16])
+        own = os.getpriority(os.PRIO_PROCESS, self.host.process.pid)
+        for name in ("ce-update", "ce-rewarm", "ce-house", "ce-backfill"):
+            self.assertGreaterEqual(found[name], max(own, 10), found)
+        for name in ("ce-flush", "ce-fetch-0", "ce-note", "ce-tap", "ce-pager"):
+            self.assertEqual(found[name], own, found)
+
+    def test_no_huge_pages_for_the_engine_and_the_host_keeps_its_own(self):
+        with self.host.binary() as link:
+            link.set(b"key", b"v" * 100_000)
+        flags = [line.split() for line in self.read("smaps").splitlines() if line[:8] == "VmFlags:"]
+        self.assertTrue(flags)
+        self.assertFalse([words for words in flags if "hg" in words])
+        self.assertRegex(self.read("status"), r"THP_enabled:\s*1")
