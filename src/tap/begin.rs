@@ -146,7 +146,8 @@ impl Streams {
         }
         let wall = self.shared.host.unix_nanos() / 1_000_000_000;
         let needed = request.since.is_none_or(|since| since < wall);
-        let backfills = needed && !request.registered;
+        // Who takes a vbucket has to have all of it.
+        let backfills = request.hands_over() || needed && !request.registered;
         let (mut part, fills) = Part::begin(vbucket, &producer.name, request, backfills)?;
         if request.hands_over() {
             part.set_state(VbucketState::Pending);

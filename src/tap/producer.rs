@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::answer::{Acked, Answer, is_after};
 use super::pace::Pace;
 use super::part::{Again, Draft, Next, Part, Stage};
+use super::wakes::Ticket;
 use super::watches::Watches;
 use super::weighed::{Weighed, Weight};
 use super::{Event, FLAG_ACK, Message, Report, Request, Specific, code};
@@ -84,6 +85,7 @@ pub(super) struct Producer {
     last_noop: Duration,
     noop_due: bool,
     pub(super) paused: bool,
+    pub(super) ticket: Ticket,
     pub(super) closing: bool,
     told_open: bool,
     created: Duration,
@@ -121,6 +123,7 @@ impl Producer {
             last_noop: now,
             noop_due: false,
             paused: false,
+            ticket: Ticket::default(),
             closing: false,
             told_open: false,
             created: now,

@@ -23,6 +23,7 @@ use super::claims::Claims;
 use super::pace::Pace;
 use super::part::{Part, Stage};
 use super::producer::{Producer, Step};
+use super::wakes::Tickets;
 use super::{Event, Message, Report};
 use crate::checkpoint::Begin;
 use crate::config::Config;
@@ -34,8 +35,6 @@ use crate::types::{Seqno, VbucketId};
 use crate::vbucket::{Shared, Vbucket, VbucketMap};
 use crate::worker::{Signal, Wake};
 
-/// Longest time between two looks at streams that wait for something.
-const LOOK: Duration = Duration::from_secs(5);
 /// Time for a host to be done with a connection that it closes: it counts references without
 /// atomics (engine-abi.md, 3.7), and its own goes only after it has told that the connection went.
 const GRACE: Duration = Duration::from_secs(1);
@@ -87,6 +86,7 @@ pub(crate) struct Streams {
     pub(super) count: AtomicUsize,
     /// Streams that are, or are about to be, paused.
     waiting: AtomicUsize,
+    pub(super) tickets: Tickets,
     pub(super) ids: AtomicU64,
     anonymous: AtomicU64,
     pub(super) fillers: Fillers,
@@ -127,6 +127,7 @@ impl Streams {
             claims: Claims::default(),
             count: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
+            tickets: Tickets::default(),
             ids: AtomicU64::new(0),
             anonymous: AtomicU64::new(0),
             fillers: Fillers::new(Arc::clone(store), Arc::clone(evictor)),
@@ -184,6 +185,9 @@ impl Streams {
         loop {
             let mut producer = live.producer.lock();
             let was_paused = producer.paused;
+            if self.tickets.asks(&mut producer.ticket) {
+                self.signal.wake();
+            }
             let mut step = producer.next(&self.vbuckets, now);
             if was_paused {
                 self.waiting.fetch_sub(1, Ordering::SeqCst);
@@ -192,7 +196,9 @@ impl Streams {
                 // From now on a change wakes the thread; one of before is seen here.
                 self.waiting.fetch_add(1, Ordering::SeqCst);
                 step = producer.next(&self.vbuckets, now);
-                if !producer.paused {
+                if producer.paused {
+                    self.tickets.pauses(&mut producer.ticket);
+                } else {
                     self.waiting.fetch_sub(1, Ordering::SeqCst);
                 }
             }
@@ -241,19 +247,19 @@ impl Streams {
     fn begin_anew(&self, producer: &mut Producer, index: usize) {
         let name = producer.name.clone();
         producer.forget_sent(index);
-        let registered = producer.request.registered;
+        let backfills = !producer.request.registered || producer.request.hands_over();
         let Some(part) = producer.parts.get_mut(index) else {
             return;
         };
         let vbucket = self.vbuckets.get(part.id);
-        if !registered && vbucket.is_some_and(Vbucket::is_receiving) {
+        if backfills && vbucket.is_some_and(Vbucket::is_receiving) {
             part.wait();
             return;
         }
         match vbucket.and_then(|vbucket| vbucket.register_cursor(Arc::clone(&name), Begin::Open)) {
-            // Those get no backfill, and know it.
-            Some(begun) if registered => *part = Part::new(part.id, begun.at),
-            Some(begun) => part.fill(begun.at, true),
+            Some(begun) if backfills => part.fill(begun.at, true),
+            // Registered clients get none, and know it.
+            Some(begun) => *part = Part::new(part.id, begun.at),
             None => part.stage = Stage::Ended,
         }
     }
@@ -377,12 +383,17 @@ impl Streams {
             if producer.closing || request.dump || request.registered || request.takeover {
                 continue;
             }
-            let parts = 0..producer.parts.len();
-            parts
-                .clone()
-                .for_each(|index| self.begin_anew(&mut producer, index));
+            // What is another node's by now is not said from here.
+            let follows = |(_, part): &(usize, &Part)| part.stage != Stage::Ended;
+            let parts = producer.parts.iter().enumerate().filter(follows);
+            let parts: Vec<usize> = parts.map(|(index, _)| index).collect();
+            for &index in &parts {
+                self.begin_anew(&mut producer, index);
+            }
             drop(producer);
-            parts.for_each(|index| self.fillers.add(&live, index));
+            for index in parts {
+                self.fillers.add(&live, index);
+            }
         }
         self.signal.wake();
     }
@@ -441,31 +452,6 @@ impl Streams {
             backlogs.add(away.name, *away.report, places);
         }
         backlogs.count(&self.vbuckets)
-    }
-
-    /// Wakes who is to be woken; returns when the next look is due.
-    fn look(&self) -> Option<Duration> {
-        let lives = self.lives();
-        let now = self.now();
-        let mut due: Option<Duration> = None;
-        for live in &lives {
-            let (wake, at) = {
-                let mut producer = live.producer.lock();
-                (producer.is_to_be_woken(&self.vbuckets, now), producer.due())
-            };
-            due = [due, at].into_iter().flatten().min();
-            // This thread is the one that releases it, so it is still there.
-            if wake && !live.gone.load(Ordering::Acquire) {
-                self.shared.host.wake_stream(live.cookie);
-            }
-        }
-        for away in self.absent.expire(now) {
-            self.drop_cursors_of(&away);
-        }
-        let next = [due, self.absent.due()].into_iter().flatten().min();
-        let next = next.map(|next| next.saturating_sub(now).min(LOOK));
-        // An expiry that a read met, for one, is told to nobody.
-        next.or((!lives.is_empty()).then_some(LOOK))
     }
 
     fn release(&self, cookies: &mut Vec<Cookie>) {

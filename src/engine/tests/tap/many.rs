@@ -273,6 +273,61 @@ fn a_stream_is_woken_for_its_own_vbuckets() {
     assert_eq!(mine.count("opaque 5") + mine.count("opaque 6"), 2);
 }
 
+/// Streams that stand at rest, and how often each was woken by then.
+fn at_rest(node: &Node, count: usize) -> Vec<(Link, usize)> {
+    let links = (0..count).map(|number| {
+        let mut link = Link::connect(node, &format!("stream{number}"), ACK, &[]).unwrap();
+        link.run(node, None);
+        let woken = node.host.woken(link.stream);
+        (link, woken)
+    });
+    links.collect()
+}
+
+/// Which of them were woken and have not got the key.
+fn woken(node: &Node, links: &[(Link, usize)]) -> Vec<usize> {
+    let is_woken = |(link, known): &(Link, usize)| {
+        node.host.woken(link.stream) > *known && link.count("set k v") == 0
+    };
+    (0..links.len())
+        .filter(|&at| is_woken(&links[at]))
+        .collect()
+}
+
+/// A host's thread for streams takes 255 at a time from those that it is told to ask, and leaves
+/// the others there for good.
+#[test]
+fn a_host_is_told_of_no_more_streams_than_it_takes() {
+    let node = Node::new();
+    let mut links = at_rest(&node, 300);
+    node.set(0, "k", "v");
+    let mut most = 0;
+    node.host.until("each has been woken and has the key", || {
+        let woken = woken(&node, &links);
+        most = most.max(woken.len());
+        if most >= 100
+            && let Some(&at) = woken.first()
+        {
+            links[at].0.run(&node, None);
+        }
+        links.iter().all(|(link, _)| link.count("set k v") == 1)
+    });
+    assert!(most <= 127, "{most} at a time");
+}
+
+/// Those whose clients do not read are woken in vain, and do not keep others from it.
+#[test]
+fn streams_that_do_not_ask_do_not_hold_others_up() {
+    let node = Node::new();
+    let links = at_rest(&node, 300);
+    node.set(0, "k", "v");
+    for many in [100, 200, 300] {
+        node.host
+            .until("others are woken", || woken(&node, &links).len() >= many);
+        node.host.advance(2);
+    }
+}
+
 /// Statistics know a stream by its name, whatever bytes that has.
 #[test]
 fn the_backlog_of_a_name_that_is_no_text_is_counted() {

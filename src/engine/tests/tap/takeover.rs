@@ -1,9 +1,9 @@
 //! Takeovers inside a window: what becomes of it when one is cut off, or meets COMPLETE.
 
 use super::{
-    ACK, BACKFILL, CHECKPOINTS, LIST, Link, NOT_NOW, Node, TAKEOVER, announce, arriving,
-    assert_same, bare, cookie, list, mutation, node_in, opaque, open_id, pair, phase, receive,
-    value, words, write_window,
+    ACK, BACKFILL, CHECKPOINTS, LIST, Link, NOT_NOW, Node, REGISTERED, TAKEOVER, announce,
+    arriving, assert_same, bare, cookie, list, mutation, node_in, opaque, open_id, pair, phase,
+    receive, value, words, write_window,
 };
 use crate::checkpoint::Phase;
 use crate::engine::TapEvent;
@@ -88,12 +88,56 @@ fn a_takeover_ends_no_window_of_another_replica() {
             .until("what is left here is gone", || phase(&old).is_none());
         link.settle(&old, &other);
         assert_eq!(phase(&other), Some(Phase::Open));
+        // Nor is it to have the state of here again, which is not the new owner's.
+        old.engine.streams().reset_chain();
+        link.settle(&old, &other);
+        assert_eq!(phase(&other), Some(Phase::Open), "{:?}", link.texts());
         link.disconnect(&old, Some(&other));
         new.decide(completes).unwrap();
         let mut link = Link::replicate(&new, &other);
         link.settle(&new, &other);
         assert_same(&new, &other);
         assert_eq!((phase(&new), phase(&other)), (None, None));
+    }
+}
+
+/// Who takes a vbucket gets all of it: also a client that says otherwise, or whose cursor was lost.
+#[test]
+fn a_takeover_is_of_the_whole_vbucket() {
+    const LATER: [u8; 8] = [0x7f, 0, 0, 0, 0, 0, 0, 0];
+    let flags = ACK | CHECKPOINTS | LIST | TAKEOVER;
+    for (flags, since) in [
+        (flags | REGISTERED, None),
+        (flags | BACKFILL, Some(LATER)),
+        (flags | BACKFILL | REGISTERED, Some([0; 8])),
+    ] {
+        for loses in [false, true] {
+            let (old, new) = (Node::new(), Node::with("vb0=false"));
+            old.set(0, "known", "v");
+            super::forget(&old);
+            let mut data = since.map(Vec::from).unwrap_or_default();
+            data.extend(list(&[0]));
+            if flags & REGISTERED != 0 {
+                // No list of checkpoints, and the open one too.
+                data.extend([0, 0, 0]);
+            }
+            let mut link = Link::connect(&old, "taker", flags, &data).unwrap();
+            if loses {
+                while link.count("state 3") == 0 {
+                    assert!(link.step(&old, Some(&new)));
+                }
+                old.set(0, "late", "v");
+                super::forget(&old);
+                let vbucket = old.engine.vbucket(0).unwrap();
+                vbucket.drop_cursor(b"taker");
+                super::forget(&old);
+            }
+            link.hand_over(&old, &new);
+            assert_eq!(new.engine.vbucket_state(0), Some(VbucketState::Active));
+            assert_eq!(value(&new, "known").as_deref(), Some("v"), "{flags:#x}");
+            let late = value(&new, "late").is_some();
+            assert_eq!(late, loses, "{flags:#x}");
+        }
     }
 }
 
