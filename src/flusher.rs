@@ -5,8 +5,8 @@
 //! an open window is read; COMPLETE commits it through [`Persister::complete`].
 //!
 //! Limits: a batch takes changes until it has `max_txn_size` of them or
-//! [`Shared::checkpoint_bytes_max`], and then goes on to the end of the checkpoint that it is in,
-//! which bounds it.
+//! [`Shared::checkpoint_bytes_max`], and then goes on to the end of the checkpoint that it is in.
+//! One that is much larger, a window that came from a master, is written without being copied.
 //!
 //! Threads: one worker runs [`run`], another one [`run_tidy`]; COMPLETE and REVERT call the other
 //! methods from theirs. All of them wait for the disk; host threads never come here.
@@ -31,7 +31,7 @@ mod thread;
 mod tidy;
 
 use batch::{Part, Room, Tally, Written, fill, put_record, put_standing, read};
-use sorted::write_window;
+use sorted::{write_part, write_window};
 pub(crate) use thread::run;
 pub(crate) use tidy::run_tidy;
 
@@ -256,13 +256,16 @@ impl Persister {
         let wanted = self.wanted_window.lock().take();
         progress.wanted_window = wanted.unwrap_or(progress.wanted_window);
         let (parts, more) = self.collect(progress);
-        let count: usize = parts.iter().map(|part| part.changes.len()).sum();
+        let count: usize = parts.iter().map(Part::count).sum();
         self.shared.metrics.flusher_todo.set(count as u64);
         let result = self.commit(progress, &parts, count);
         self.shared.metrics.flusher_todo.set(0);
         let result = result.and_then(|()| {
             for part in &parts {
-                part.reader.committed(part.closed, &part.changes);
+                match &part.large {
+                    Some(large) => part.reader.committed_from(part.closed, large.begin.clone()),
+                    None => part.reader.committed(part.closed, &part.changes),
+                }
             }
             self.note_age(&parts);
             self.sync_periodically(progress)
@@ -284,7 +287,7 @@ impl Persister {
     /// How long the oldest change of a batch has waited. It came when the flusher was woken, or
     /// later if its checkpoint is younger.
     fn note_age(&self, parts: &[Part<'_>]) {
-        let written = parts.iter().filter(|part| !part.changes.is_empty());
+        let written = parts.iter().filter(|part| part.count() > 0);
         if let Some(begun) = written.map(|part| part.reader.begun()).min() {
             let begun = u64::from(begun).max(self.woken.load(Ordering::Relaxed));
             let now = self.shared.host.monotonic().as_secs();
@@ -308,10 +311,10 @@ impl Persister {
     fn collect(&self, progress: &mut Progress) -> (Vec<Part<'_>>, bool) {
         let vbuckets: Vec<&Vbucket> = self.vbuckets.iter().collect();
         let mut parts = Vec::new();
-        let mut room = Room::new(
-            self.shared.settings.max_txn_size.count(),
-            self.shared.checkpoint_bytes_max(),
-        );
+        let bytes = self.shared.checkpoint_bytes_max();
+        let items = self.shared.settings.max_txn_size.count();
+        // With a checkpoint more than was wanted there is as much in it as ordinary ones give.
+        let mut room = Room::new(items, bytes, bytes.saturating_mul(2));
         let mut more = false;
         let turn = progress.turn % vbuckets.len().max(1);
         for vbucket in vbuckets.iter().skip(turn).chain(vbuckets.iter().take(turn)) {
@@ -320,9 +323,21 @@ impl Persister {
                 break;
             }
             progress.turn += 1;
-            if let Some((part, exhausted)) = read(vbucket, &mut room) {
-                more |= !exhausted;
-                parts.push(part);
+            let Some((part, exhausted)) = read(vbucket, &mut room) else {
+                continue;
+            };
+            more |= !exhausted;
+            if part.large.is_some() && !parts.is_empty() {
+                // It has the next batch for itself.
+                progress.turn -= 1;
+                more = true;
+                break;
+            }
+            let is_large = part.large.is_some();
+            parts.push(part);
+            if is_large {
+                more = true;
+                break;
             }
         }
         if !more {
@@ -386,6 +401,10 @@ impl Persister {
                 // Its first rows: none of an earlier vbucket of this id may stay.
                 batch.clear(id);
             }
+            let flushed = part.large.as_ref().map(|large| large.flushed);
+            if flushed.is_some_and(|flushed| flushed > Seqno::ZERO) {
+                batch.clear(id);
+            }
             fill(&mut *batch, id, &part.changes, &mut rows);
             written.insert(id, Written::of(part));
         }
@@ -412,7 +431,10 @@ impl Persister {
             |_| count as u64,
             |written| {
                 *written = rows;
-                batch.commit(self.durability)
+                let Some(large) = parts.iter().find(|part| part.large.is_some()) else {
+                    return batch.commit(self.durability);
+                };
+                batch.commit_with(&mut |rows| write_part(large, rows, written))
             },
         )?;
         progress.window = progress.wanted_window;

@@ -135,6 +135,14 @@ impl Log {
         self.closed.range(from..).chain(open)
     }
 
+    /// Whether the checkpoint is closed that a reader at a position goes on in: what it has to give
+    /// does not change any more.
+    pub(crate) fn is_closed_after(&self, after: Seqno) -> bool {
+        self.ahead(after)
+            .next()
+            .is_some_and(|checkpoint| checkpoint.last.is_some())
+    }
+
     /// When the checkpoint began that a reader at a position goes on in.
     pub(crate) fn begun_after(&self, after: Seqno) -> u32 {
         self.ahead(after).next().unwrap_or(&self.open).created
@@ -321,7 +329,7 @@ impl Checkpoint {
 
     /// Reads what is wanted behind the first up to the second position, and looks at `limit`
     /// entries at most. Returns where to go on, or `None` at the end.
-    pub(super) fn collect(
+    pub(crate) fn collect(
         &self,
         wanted: fn(Op) -> bool,
         (after, end): (Seqno, Seqno),

@@ -194,7 +194,7 @@ impl Log {
     }
 
     /// COMPLETE came from the master: the window is an ordinary checkpoint from now on, which the
-    /// flusher writes in one batch.
+    /// flusher writes in one commit.
     pub(crate) fn follow_complete(&mut self, now: u32) {
         self.dissolve_window(now);
         self.followed_to(Op::UpdateEnd);

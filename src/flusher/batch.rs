@@ -4,11 +4,13 @@ use super::{Known, Progress};
 use crate::checkpoint::{Change, Log, Op};
 use crate::item::Item;
 use crate::store::{Batch, Record, VbucketRecord};
-use crate::types::{CheckpointId, UnixTime, VbucketId};
+use crate::types::{CheckpointId, Seqno, UnixTime, VbucketId};
 use crate::vbucket::{Reader, Vbucket};
 
 /// Entries read from a log under one lock.
-const READ_ENTRIES: usize = 512;
+pub(super) const READ_ENTRIES: usize = 512;
+/// Changes that are kept at most: 16 MiB.
+const CHANGES_MAX: usize = 1 << 19;
 
 /// Changes of one vbucket in a batch.
 pub(super) struct Part<'a> {
@@ -17,6 +19,37 @@ pub(super) struct Part<'a> {
     /// When a delayed flush is due behind them.
     pub(super) due: Option<UnixTime>,
     pub(super) changes: Vec<Change>,
+    /// They are too many to be kept: there are none of them in `changes`.
+    pub(super) large: Option<Large<'a>>,
+}
+
+/// Changes of one vbucket that are read again and again, up to the end of a closed checkpoint.
+pub(super) struct Large<'a> {
+    /// Where they begin.
+    pub(super) begin: Reader<'a>,
+    /// Where the latest `flush_all` among them stands: what comes before is void.
+    pub(super) flushed: Seqno,
+    /// How many there are.
+    count: usize,
+}
+
+impl Large<'_> {
+    fn take(&mut self, changes: &mut Vec<Change>) {
+        self.count += changes.len();
+        let flush = changes.iter().rfind(|change| change.op == Op::Flush);
+        self.flushed = flush.map_or(self.flushed, |flush| flush.seqno);
+        if changes.capacity() > READ_ENTRIES * 2 {
+            *changes = Vec::new();
+        }
+        changes.clear();
+    }
+}
+
+impl Part<'_> {
+    /// Changes in it.
+    pub(super) fn count(&self) -> usize {
+        self.changes.len() + self.large.as_ref().map_or(0, |large| large.count)
+    }
 }
 
 /// What a batch has of a vbucket.
@@ -42,11 +75,17 @@ impl Written {
 pub(super) struct Room {
     items: usize,
     bytes: usize,
+    /// So many bytes more are too many to be copied.
+    beyond: usize,
 }
 
 impl Room {
-    pub(super) fn new(items: usize, bytes: usize) -> Self {
-        Self { items, bytes }
+    pub(super) fn new(items: usize, bytes: usize, beyond: usize) -> Self {
+        Self {
+            items,
+            bytes,
+            beyond,
+        }
     }
 
     fn take<'a>(&mut self, changes: impl Iterator<Item = &'a Change>) {
@@ -54,6 +93,7 @@ impl Room {
             let bytes = change.item.as_ref().map_or(0, Item::memory_bytes);
             self.items = self.items.saturating_sub(1);
             self.bytes = self.bytes.saturating_sub(bytes);
+            self.beyond = self.beyond.saturating_sub(bytes);
         }
     }
 
@@ -185,15 +225,30 @@ pub(super) fn read<'a>(vbucket: &'a Vbucket, room: &mut Room) -> Option<(Part<'a
         closed: None,
         due: None,
         changes: Vec::new(),
+        large: None,
     };
-    let start = part.reader.upto();
+    let begin = part.reader.clone();
+    let start = begin.upto();
     loop {
         let known = part.changes.len();
+        let is_closed = part.reader.is_in_closed();
         let end = part.reader.read(READ_ENTRIES, &mut part.changes)?;
         room.take(part.changes.iter().skip(known));
+        let is_too_much = room.beyond == 0 || part.changes.len() > CHANGES_MAX;
+        if part.large.is_none() && is_too_much && is_closed {
+            part.large = Some(Large {
+                begin: begin.clone(),
+                flushed: Seqno::ZERO,
+                count: 0,
+            });
+        }
+        if let Some(large) = &mut part.large {
+            large.take(&mut part.changes);
+        }
         part.closed = end.closed.or(part.closed);
         part.due = end.due.or(part.due);
-        if end.consistent && (end.exhausted || room.is_full()) {
+        let is_enough = end.exhausted || room.is_full() || part.large.is_some();
+        if end.consistent && is_enough {
             let moved = part.reader.upto() > start;
             return moved.then_some((part, end.exhausted));
         }
@@ -202,16 +257,21 @@ pub(super) fn read<'a>(vbucket: &'a Vbucket, room: &mut Room) -> Option<(Part<'a
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use super::*;
     use crate::config::Config;
+    use crate::flusher::sorted::write_part;
     use crate::host::fake::FakeHost;
     use crate::item::Meta;
     use crate::metrics::Metrics;
     use crate::settings::Settings;
+    use crate::store::fault::{self, FaultStore};
+    use crate::store::{Rows, Store};
     use crate::types::VbucketState;
-    use crate::vbucket::{ReadersSwitch, Shared, Trash, VbucketMap, Verdict};
+    use crate::vbucket::{Arrival, ReadersSwitch, Shared, Trash, VbucketMap, Verdict};
     use crate::worker::Signal;
 
     /// A vbucket with five closed checkpoints of ten keys.
@@ -258,11 +318,79 @@ mod tests {
             (usize::MAX, 1, 10),
             (usize::MAX, usize::MAX, 50),
         ] {
-            let mut room = Room::new(items, bytes);
+            let mut room = Room::new(items, bytes, usize::MAX);
             let (part, exhausted) = read(vbucket, &mut room).unwrap();
             assert_eq!(part.changes.len(), expected, "{items} items, {bytes} bytes");
             assert_eq!(exhausted, expected == 50);
             assert_eq!(part.closed, Some(CheckpointId::new(expected as u64 / 10)));
+        }
+    }
+
+    /// As a master's stream leaves it: too large, with keys twice, deletions and a flush in it.
+    #[test]
+    fn a_large_checkpoint_is_written_row_by_row_and_leaves_nothing_behind() {
+        let map = map();
+        let vbucket = map.get(VbucketId::new(0).unwrap()).unwrap();
+        let mut room = Room::new(usize::MAX, usize::MAX, usize::MAX);
+        let (part, _) = read(vbucket, &mut room).unwrap();
+        part.reader.committed(part.closed, &part.changes);
+        vbucket.set_state(VbucketState::Replica, Arrival::Alone);
+        for flushes in [false, true] {
+            vbucket.follow_start(None, Duration::ZERO);
+            let mut expected = BTreeMap::new();
+            for number in 0..3_000_u32 {
+                let hash = 10_000 + (number.wrapping_mul(0x9e37_79b9) >> 21);
+                let key = hash.to_be_bytes();
+                let meta = Meta {
+                    hash,
+                    flags: 0,
+                    expiry: 0,
+                    cas: u64::from(number) + 1,
+                };
+                if number % 5 == 0 {
+                    vbucket.replicate_deletion(hash, &key).unwrap();
+                    expected.get_mut(&key[..]).map(Option::take);
+                } else {
+                    let item = Item::with_value(&key, &[&[b'v'; 100]], meta).unwrap();
+                    vbucket.replicate(&item).unwrap();
+                    expected.insert(key.to_vec(), Some(meta.cas));
+                }
+                if flushes && number == 1_000 {
+                    vbucket.flush_all();
+                    expected.clear();
+                }
+            }
+            vbucket.follow_complete();
+            let (part, _) = read(vbucket, &mut Room::new(100, 1_000, 2_000)).unwrap();
+            let large = part.large.as_ref().unwrap();
+            assert!(part.changes.is_empty());
+            assert_eq!(large.flushed > Seqno::ZERO, flushes);
+            let store = FaultStore::default();
+            let mut tally = Tally::default();
+            let batch = store.batch().unwrap();
+            let rows = &mut |out: &mut dyn Rows| write_part(&part, out, &mut tally);
+            batch.commit_with(rows).unwrap();
+            let mut found = BTreeMap::new();
+            for change in &store.history()[0].changes {
+                match change {
+                    fault::Change::Put(_, key, record) => {
+                        found.insert(key.clone(), Some(record.cas));
+                    }
+                    fault::Change::Delete(_, key) => {
+                        found.insert(key.clone(), None);
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+            assert!(expected == found);
+            part.reader.committed_from(part.closed, large.begin.clone());
+            let next = read(vbucket, &mut Room::new(100, 1_000, 2_000));
+            assert!(next.is_none_or(|(part, _)| part.count() == 0));
+            // Its deletions are durable: nothing stands for them any more.
+            let live = expected.values().flatten().count();
+            let others = if flushes { 0 } else { 50 };
+            assert_eq!(vbucket.items(), live + others);
+            assert!(flushes || vbucket.shape().slots == live + others);
         }
     }
 }

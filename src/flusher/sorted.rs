@@ -1,4 +1,5 @@
-//! The rows of a completing window in the order of their keys.
+//! The rows of a completing window in the order of their keys, or of a checkpoint that is larger
+//! than others: a window that a replica has completed.
 //!
 //! A window's log is in the order of time. Rows are sorted up to [`SORT_ROWS`] at a time: of a
 //! window with more, the lowest keys first, in several passes over its log. So what this takes is
@@ -6,7 +7,7 @@
 
 use std::cmp::Ordering;
 
-use super::batch::{Tally, record};
+use super::batch::{Part, READ_ENTRIES, Tally, record};
 use crate::checkpoint::{Change, Op};
 use crate::item::Item;
 use crate::store::{Rows, StoreError};
@@ -57,26 +58,119 @@ fn sort(rows: &mut Vec<Row>) {
     rows.dedup_by(|later, kept| later.compare_keys(kept) == Ordering::Equal);
 }
 
+/// Changes of one vbucket that stay as they are, to be read from the first to the last as
+/// often as it takes.
+trait Source {
+    /// Whose they are.
+    fn vbucket(&self) -> &Vbucket;
+    /// What lies before is void.
+    fn flushed(&self) -> Seqno;
+    /// Reads some more behind `after`, or the first ones. Returns where to go on; `None` at the
+    /// end.
+    fn read(
+        &self,
+        after: Option<Seqno>,
+        out: &mut Vec<Change>,
+    ) -> Result<Option<Seqno>, StoreError>;
+    /// So many more rows were written.
+    fn note(&self, _rows: usize) {}
+}
+
+/// A completing window.
+struct Window<'a>(&'a Vbucket);
+
+impl Source for Window<'_> {
+    fn vbucket(&self) -> &Vbucket {
+        self.0
+    }
+
+    fn flushed(&self) -> Seqno {
+        self.0.window_flush().unwrap_or_default()
+    }
+
+    fn read(
+        &self,
+        after: Option<Seqno>,
+        out: &mut Vec<Change>,
+    ) -> Result<Option<Seqno>, StoreError> {
+        Ok(self.0.read_window(after.unwrap_or_default(), out))
+    }
+
+    fn note(&self, rows: usize) {
+        self.0.note_completed(rows);
+    }
+}
+
+impl Source for Part<'_> {
+    fn vbucket(&self) -> &Vbucket {
+        self.reader.vbucket()
+    }
+
+    fn flushed(&self) -> Seqno {
+        self.large
+            .as_ref()
+            .map_or(Seqno::ZERO, |large| large.flushed)
+    }
+
+    fn read(
+        &self,
+        after: Option<Seqno>,
+        out: &mut Vec<Change>,
+    ) -> Result<Option<Seqno>, StoreError> {
+        let Some(large) = &self.large else {
+            return Ok(None);
+        };
+        let mut reader = large.begin.clone();
+        reader.go_to(after.unwrap_or(reader.upto()));
+        if reader.read(READ_ENTRIES, out).is_none() {
+            let id = self.reader.vbucket().id();
+            return Err(StoreError::new(format!(
+                "vbucket {} was deleted or filled anew while it was written",
+                id.get()
+            )));
+        }
+        Ok(Some(reader.upto()).filter(|upto| *upto < self.reader.upto()))
+    }
+}
+
 /// Hands the rows of a vbucket's completing window to `out`, and counts them.
 pub(super) fn write_window(
     vbucket: &Vbucket,
     out: &mut dyn Rows,
     written: &mut Tally,
 ) -> Result<(), StoreError> {
+    write_rows(&Window(vbucket), out, written)
+}
+
+/// The same for a part that is large.
+pub(super) fn write_part(
+    part: &Part<'_>,
+    out: &mut dyn Rows,
+    written: &mut Tally,
+) -> Result<(), StoreError> {
+    write_rows(part, out, written)
+}
+
+fn write_rows(
+    source: &dyn Source,
+    out: &mut dyn Rows,
+    written: &mut Tally,
+) -> Result<(), StoreError> {
+    let id = source.vbucket().id();
     let mut rows = Vec::new();
     let mut after = None;
     loop {
-        let more = gather(vbucket, after.as_ref(), SORT_ROWS, &mut rows);
+        let more = gather(source, after.as_ref(), SORT_ROWS, &mut rows)?;
         for rows in rows.chunks(REPORT_ROWS) {
             for row in rows {
                 written.count(&row.item);
                 if row.item.is_resident() {
-                    out.put(vbucket.id(), row.item.key(), &record(&row.item))?;
+                    out.put(id, row.item.key(), &record(&row.item))?;
                 } else {
-                    out.delete(vbucket.id(), row.item.key())?;
+                    out.delete(id, row.item.key())?;
                 }
             }
-            vbucket.note_completed(rows.len());
+            source.note(rows.len());
         }
         after = rows.pop().filter(|_| more);
         if after.is_none() {
@@ -88,14 +182,19 @@ pub(super) fn write_window(
 
 /// Collects the lowest keys above that of `after`, sorted, `most` at most. Returns whether there
 /// are more.
-fn gather(vbucket: &Vbucket, after: Option<&Row>, most: usize, rows: &mut Vec<Row>) -> bool {
-    // What a flush in the window made void need not be written.
-    let flushed = vbucket.window_flush().unwrap_or_default();
+fn gather(
+    source: &dyn Source,
+    after: Option<&Row>,
+    most: usize,
+    rows: &mut Vec<Row>,
+) -> Result<bool, StoreError> {
+    // What a flush among them made void need not be written.
+    let flushed = source.flushed();
     let mut highest: Option<Row> = None;
     let mut changes: Vec<Change> = Vec::new();
-    let mut position = Some(Seqno::ZERO);
-    while let Some(from) = position {
-        position = vbucket.read_window(from, &mut changes);
+    let mut position = None;
+    loop {
+        position = source.read(position, &mut changes)?;
         for change in changes.drain(..) {
             let Some(item) = change.item.filter(|_| change.seqno > flushed) else {
                 continue;
@@ -114,9 +213,12 @@ fn gather(vbucket: &Vbucket, after: Option<&Row>, most: usize, rows: &mut Vec<Ro
                 highest = rows.last().map(copy);
             }
         }
+        if position.is_none() {
+            break;
+        }
     }
     sort(rows);
-    highest.is_some()
+    Ok(highest.is_some())
 }
 
 #[cfg(test)]
@@ -182,7 +284,8 @@ mod tests {
             let mut after: Option<Row> = None;
             loop {
                 let mut rows = Vec::new();
-                let more = gather(vbucket, after.as_ref(), most, &mut rows);
+                let source = Window(vbucket);
+                let more = gather(&source, after.as_ref(), most, &mut rows).unwrap();
                 assert!(rows.len() <= most);
                 found.extend(rows.iter().map(|row| row.item.key().to_vec()));
                 after = rows.pop();

@@ -2,7 +2,7 @@
 //! has made a part of it durable.
 
 use super::Vbucket;
-use crate::checkpoint::{Change, Op, ReadEnd, View};
+use crate::checkpoint::{Change, Checkpoint, Op, ReadEnd, View};
 use crate::item::Item;
 use crate::types::{CheckpointId, Seqno};
 
@@ -60,8 +60,11 @@ impl Vbucket {
     }
 }
 
+/// Entries looked at under one lock.
+const STEP_ENTRIES: usize = 512;
+
 /// A position in one vbucket's log from which the flusher reads. Void once the vbucket was deleted.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Reader<'a> {
     vbucket: &'a Vbucket,
     /// The vbucket as it was when the reader was made, and not a later one of the same id.
@@ -93,6 +96,11 @@ impl<'a> Reader<'a> {
         self.upto
     }
 
+    /// Goes to another place.
+    pub(crate) fn go_to(&mut self, place: Seqno) {
+        self.upto = place;
+    }
+
     /// Reads on; `None` when the vbucket was deleted, or its checkpoints are named anew: ids from
     /// before and behind that make no batch. See [`Log::read`].
     pub(crate) fn read(&mut self, limit: usize, out: &mut Vec<Change>) -> Option<ReadEnd> {
@@ -106,24 +114,72 @@ impl<'a> Reader<'a> {
         Some(end)
     }
 
+    /// Whether the checkpoint is closed that it goes on in.
+    pub(crate) fn is_in_closed(&self) -> bool {
+        self.vbucket.with_log(|log| log.is_closed_after(self.upto))
+    }
+
     /// What was read is durable: moves the persistence cursor, forgets deletions, lets go of
     /// pre-images that are on disk now, frees checkpoints.
     pub(crate) fn committed(&self, closed: Option<CheckpointId>, changes: &[Change]) {
-        let vbucket = self.vbucket;
-        let (free, window) = {
-            let mut ordered = vbucket.log();
-            if ordered.incarnation != self.incarnation {
+        let Some((free, window)) = self.advance(closed) else {
+            return;
+        };
+        drop(free);
+        self.saved(changes, window);
+    }
+
+    /// The same for what lies behind `begin`, which was too much to be kept.
+    pub(crate) fn committed_from(&self, closed: Option<CheckpointId>, mut begin: Self) {
+        let Some((free, window)) = self.advance(closed) else {
+            return;
+        };
+        let mut changes = Vec::new();
+        for checkpoint in &free {
+            let mut from = Some(begin.upto);
+            while let Some(after) = from {
+                let range = (after, self.upto);
+                from = checkpoint.collect(Op::is_change, range, STEP_ENTRIES, &mut changes);
+                self.saved(&changes, window);
+                changes.clear();
+            }
+        }
+        drop(free);
+        // What is still there because a stream has not read it.
+        loop {
+            let from = begin.upto;
+            if begin.read(STEP_ENTRIES, &mut changes).is_none() || begin.upto == from {
                 return;
+            }
+            changes.retain(|change| change.seqno <= self.upto);
+            self.saved(&changes, window);
+            changes.clear();
+            if begin.upto >= self.upto {
+                return;
+            }
+        }
+    }
+
+    /// Moves the persistence cursor. Returns the checkpoints that nobody needs now, and whether
+    /// there is a window; `None` when the vbucket was deleted.
+    fn advance(&self, closed: Option<CheckpointId>) -> Option<(Vec<Checkpoint>, bool)> {
+        let (free, window) = {
+            let mut ordered = self.vbucket.log();
+            if ordered.incarnation != self.incarnation {
+                return None;
             }
             let free = ordered.log.advance(self.upto, closed);
             (free, ordered.log.window().is_some())
         };
-        vbucket.note_released(&free);
-        drop(free);
-        vbucket.forget_deletions(changes);
+        self.vbucket.note_released(&free);
+        Some((free, window))
+    }
+
+    fn saved(&self, changes: &[Change], window: bool) {
+        self.vbucket.forget_deletions(changes);
         for change in changes.iter().filter(|_| window) {
             if let Some(item) = &change.item {
-                vbucket.pre_image_saved(item, change.seqno);
+                self.vbucket.pre_image_saved(item, change.seqno);
             }
         }
     }

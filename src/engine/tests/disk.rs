@@ -4,14 +4,17 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tempfile::TempDir;
 
 use super::{CLIENT, Engine, FakeHost, Round};
 use crate::config::Config;
+use crate::ffi::alloc::{alone, used_bytes};
 use crate::host::Host;
+use crate::item::{Item, Meta};
 use crate::store::Tidied;
-use crate::types::StoreOp;
+use crate::types::{StoreOp, VbucketState};
 
 const KEYS: usize = 1_500;
 const VALUE: [u8; 12_000] = [b'v'; 12_000];
@@ -37,8 +40,12 @@ fn bytes(folder: &Path) -> u64 {
 
 impl Disk {
     fn over(folder: TempDir) -> Self {
+        Self::with(folder, "")
+    }
+
+    fn with(folder: TempDir, config: &str) -> Self {
         let host = Arc::new(FakeHost::new());
-        let config = format!("dbname={}", folder.path().display());
+        let config = format!("dbname={};{config}", folder.path().display());
         let config = Config::parse(&config).unwrap();
         let engine = Engine::start(Arc::clone(&host) as Arc<dyn Host>, config).unwrap();
         let metrics = &engine.shared().metrics;
@@ -155,4 +162,59 @@ fn what_lives_counts_whether_it_is_in_memory_or_not() {
     assert!(live.bytes > (KEYS * VALUE.len()) as u64);
     assert_eq!(disk.tidy(), Tidied::Nothing);
     assert_eq!(disk.engine.core.persister.tidy().unwrap(), Tidied::Nothing);
+}
+
+/// A window as a master sends it: what it adds takes up to 60 MB.
+fn follow_window(disk: &Disk, keys: usize) {
+    let vbucket = disk.engine.vbucket(0).unwrap();
+    vbucket.follow_start(None, disk.host.monotonic());
+    for key in 0..keys {
+        let key = format!("key {key}");
+        let meta = Meta {
+            hash: disk.engine.hash(key.as_bytes()),
+            flags: 0,
+            expiry: 0,
+            cas: 7,
+        };
+        let item = Item::with_value(key.as_bytes(), &[&VALUE[..10_000]], meta).unwrap();
+        vbucket.replicate(&item).unwrap();
+    }
+    disk.write();
+}
+
+#[test]
+fn a_replica_writes_a_completed_window_without_copying_it() {
+    const PATH: &str =
+        "engine::tests::disk::a_replica_writes_a_completed_window_without_copying_it";
+    const WINDOW_KEYS: usize = 6_000;
+    alone(PATH, || {
+        let disk = Disk::with(TempDir::new().unwrap(), "max_size=400m");
+        disk.set("before");
+        disk.write();
+        disk.engine
+            .core
+            .set_vbucket(0, VbucketState::Replica)
+            .unwrap();
+        follow_window(&disk, WINDOW_KEYS);
+        let vbucket = disk.engine.vbucket(0).unwrap();
+        let before = used_bytes();
+        let (most, ends) = (AtomicUsize::new(0), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ends.load(Ordering::Acquire) {
+                    most.fetch_max(used_bytes(), Ordering::AcqRel);
+                    std::thread::yield_now();
+                }
+            });
+            vbucket.follow_complete();
+            disk.write();
+            ends.store(true, Ordering::Release);
+        });
+        let more = most.into_inner().saturating_sub(before);
+        // The window takes 60 MB.
+        assert!(more < 16 << 20, "{more}");
+        let disk = disk.restart();
+        let items = disk.engine.vbuckets().map(crate::vbucket::Vbucket::items);
+        assert_eq!(items.sum::<usize>(), WINDOW_KEYS + 1);
+    });
 }
