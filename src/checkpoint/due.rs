@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use super::window::{Phase, Window};
 use super::{Kind, Log};
 use crate::types::{Seqno, UnixTime};
 
@@ -51,6 +52,9 @@ impl Log {
     /// A master decides from now on: what this node was told is void, also when its window ends.
     pub(crate) fn forget_due(&mut self) {
         self.open.due = Due::default();
+        for checkpoint in &mut self.closed {
+            checkpoint.due = Due::default();
+        }
         if let Some(window) = &mut self.window {
             window.due = Due::default();
         }
@@ -75,8 +79,14 @@ impl Log {
         }
     }
 
-    /// What is due where the persistence cursor stands, if it stands at the end of the log.
+    /// What is due where the persistence cursor stands, if it stands at the end of the log, or of
+    /// what an open window lets it have.
     pub(crate) fn due_at_end(&self) -> Option<UnixTime> {
+        let held = |window: &&Window| window.phase == Phase::Open;
+        let held = self.window().filter(held);
+        if let Some(window) = held.filter(|window| window.barrier == self.persisted) {
+            return Some(window.due.at);
+        }
         let is_at_end = self.open.kind == Kind::Normal && self.persisted == self.last;
         is_at_end.then_some(self.open.due.at)
     }

@@ -36,8 +36,11 @@ impl Vbucket {
 
     /// A `flush_all` that is due later, in Unix seconds; or, if the wall clock is set back, at
     /// `end` by the clock of [`Host::lasting`](crate::host::Host::lasting).
+    /// One that is due by now comes before it.
     pub(crate) fn delay_flush(&self, due: UnixTime, end: Option<Duration>) {
+        let clocks = self.shared.clocks();
         let mut ordered = self.log();
+        self.flush_due(&mut ordered, clocks);
         ordered.log.delay_flush(Due { at: due, end });
         self.note_due(&ordered);
     }
@@ -54,14 +57,16 @@ impl Vbucket {
         }
         let clocks = self.shared.clocks();
         let mut ordered = self.log();
-        if self.state() != Some(VbucketState::Active) {
-            return false;
-        }
+        self.state() == Some(VbucketState::Active) && self.flush_due(&mut ordered, clocks)
+    }
+
+    /// The same with the log locked, of one that is active or is to be.
+    pub(super) fn flush_due(&self, ordered: &mut Ordered, clocks: Clocks) -> bool {
         let Some(floor) = ordered.log.flush_if_due(clocks) else {
             return false;
         };
         self.set_floor(floor);
-        self.note_due(&ordered);
+        self.note_due(ordered);
         true
     }
 

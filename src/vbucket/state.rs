@@ -31,6 +31,7 @@ impl Vbucket {
     /// Changes the state of an existing vbucket. Returns whether a window was opened for that;
     /// `None`, and nothing is changed, if it would have to be and the ids for it are not reserved.
     pub(crate) fn set_state(&self, state: VbucketState, arrival: Arrival) -> Option<bool> {
+        let clocks = self.shared.clocks();
         let mut ordered = self.log();
         let joins = matches!(arrival, Arrival::Joins(_)) && ordered.log.window().is_none();
         if joins && !ordered.log.may_join() {
@@ -38,6 +39,10 @@ impl Vbucket {
         }
         if state == VbucketState::Active {
             ordered.log.name_first();
+        }
+        if [self.state(), Some(state)].contains(&Some(VbucketState::Active)) {
+            // What is due by now belongs to the state before, and to that before its window.
+            self.flush_due(&mut ordered, clocks);
         }
         self.due_in_state(&mut ordered, state);
         if state != VbucketState::Dead {

@@ -82,10 +82,14 @@ fn seconds(now: Duration) -> u32 {
 /// START on all of them or none. `now` is the monotonic clock's.
 pub(crate) fn open_windows(vbuckets: &[&Vbucket], now: Duration) -> bool {
     let seconds = seconds(now);
+    let clocks = vbuckets.first().map(|vbucket| vbucket.shared.clocks());
+    let clocks = clocks.unwrap_or_default();
     at_one_instant(
         vbuckets,
         |log| log.window().is_none() && log.may_open_window(),
-        |_, ordered| {
+        |vbucket, ordered| {
+            // A delayed flush whose time has come is of the state before, which a REVERT keeps.
+            vbucket.flush_due(ordered, clocks);
             ordered.log.open_window(seconds, now);
         },
         || {},

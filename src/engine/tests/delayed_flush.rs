@@ -261,3 +261,63 @@ fn it_comes_on_an_idle_node() {
     node.host.advance(10);
     node.host.until("it is carried out", || node.items() == 0);
 }
+
+/// The time has come and nobody has looked yet: what it flushes is gone before the window begins.
+#[test]
+fn what_is_due_as_a_window_begins_belongs_to_the_state_before() {
+    let node = Node::with_vbuckets(2);
+    for vbucket in 0..2 {
+        node.set(vbucket, "k", "v");
+    }
+    flush(&node, 10);
+    // One that comes to the window later.
+    node.engine.core.set_vbucket(1, VbucketState::Dead).unwrap();
+    node.host.advance(10);
+    node.start().unwrap();
+    node.engine
+        .core
+        .set_vbucket(1, VbucketState::Active)
+        .unwrap();
+    for vbucket in 0..2 {
+        assert_eq!(node.get(vbucket, "k"), None);
+    }
+    node.revert().unwrap();
+    for vbucket in 0..2 {
+        assert_eq!(node.get(vbucket, "k"), None);
+    }
+}
+
+/// A node that is killed in a window comes back with what a REVERT would leave.
+#[test]
+fn what_a_vbucket_forgot_in_a_window_does_not_come_after_a_restart() {
+    let node = Node::new();
+    node.set(0, "k", "v");
+    flush(&node, 10);
+    node.write();
+    node.start().unwrap();
+    for state in [VbucketState::Replica, VbucketState::Active] {
+        node.engine.core.set_vbucket(0, state).unwrap();
+    }
+    let node = node.crash_after_a_write();
+    node.host.advance(10);
+    assert_eq!(node.get(0, "k").as_deref(), Some("v"));
+}
+
+/// Nobody has looked since its time.
+#[test]
+fn what_is_due_comes_before_a_later_one_and_before_another_state() {
+    for follows in [false, true] {
+        let node = Node::new();
+        node.set(0, "k", "v");
+        flush(&node, 10);
+        node.host.advance(10);
+        if follows {
+            for state in [VbucketState::Replica, VbucketState::Active] {
+                node.engine.core.set_vbucket(0, state).unwrap();
+            }
+        } else {
+            flush(&node, 10);
+        }
+        assert_eq!(node.get(0, "k"), None);
+    }
+}

@@ -191,6 +191,13 @@ impl<'a> World<'a> {
         }
     }
 
+    /// What is due comes before anything else.
+    fn due(&mut self, vbucket: usize) {
+        if vbucket == 0 && std::mem::take(&mut self.model.waits) {
+            self.flushed(0);
+        }
+    }
+
     fn changed(&mut self, key: usize, to: Option<u64>) {
         self.model.state[key] = to;
         let vbucket = usize::from(self.place[key]);
@@ -294,6 +301,7 @@ impl<'a> World<'a> {
                 }
             }
             Delay => {
+                self.due(0);
                 self.vbucket(0).delay_flush(self.node.host.unix(), None);
                 self.model.waits = true;
             }
@@ -332,7 +340,10 @@ impl<'a> World<'a> {
         for vbucket in &vbuckets {
             let index = vbucket.id().index();
             match step {
-                Start => self.opened(index),
+                Start => {
+                    self.due(index);
+                    self.opened(index);
+                }
                 Complete => {
                     self.model.phase[index] = Phase::Completing;
                     self.model.accepted[index] = self.length(index);

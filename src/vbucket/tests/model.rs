@@ -309,10 +309,21 @@ impl<'a> World<'a> {
         }
     }
 
+    /// Whether a flush has come due by now, which is then carried out.
+    fn come_due(&mut self) -> bool {
+        let come = self.due != 0 && self.due <= self.node.host.unix();
+        if come {
+            self.state.clear();
+            self.due = 0;
+        }
+        come
+    }
+
     fn start(&mut self) {
         let possible = self.phase().is_none();
         assert_eq!(open_windows(&[self.vbucket], NOW), possible);
         if possible {
+            self.come_due();
             self.held = Some(Held {
                 at_start: self.state.clone(),
                 due: self.due,
@@ -506,16 +517,13 @@ impl<'a> World<'a> {
                 self.due = 0;
             }
             Step::Delay(seconds) => {
+                self.come_due();
                 self.due = self.node.host.unix() + seconds;
                 self.vbucket.delay_flush(self.due, None);
             }
             Step::Due => {
-                let reached = self.due != 0 && self.due <= self.node.host.unix();
-                assert_eq!(self.vbucket.flush_if_due(), reached);
-                if reached {
-                    self.state.clear();
-                    self.due = 0;
-                }
+                let flushed = self.vbucket.flush_if_due();
+                assert_eq!(flushed, self.come_due());
             }
             Step::Start => self.start(),
             Step::Complete => self.complete(),

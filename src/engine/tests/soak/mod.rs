@@ -16,6 +16,7 @@ use client::{Client, Scene, row};
 use model::{Events, Row, Survivor, What};
 
 use super::{Node, OPERATOR, id, refusal};
+use crate::checkpoint::Log;
 use crate::engine::{Outcome, UpdateState, VbucketError};
 use crate::error::{Error, Result};
 use crate::host::Cookie;
@@ -116,6 +117,7 @@ impl Soak {
             progress: AtomicUsize::new(0),
             failed: AtomicBool::new(false),
         };
+        events.set_now(scene.now);
         let total = operations * clients.len();
         let mut commander = Commander {
             scene: &scene,
@@ -162,10 +164,11 @@ impl Soak {
             self.node.write();
         }
         let now = self.node.host.unix();
-        let stored = self.node.store.faults().state().items;
+        let store = self.node.store.faults().state();
         for key in self.clients.iter_mut().flat_map(|client| &mut client.keys) {
             let at = (id(key.vbucket), key.name.clone().into_bytes());
-            let stored = stored.get(&at).map(|record| Row {
+            let due = store.vbuckets.get(&at.0).map_or(0, |record| record.due);
+            let stored = store.items.get(&at).map(|record| Row {
                 value: record.value.clone(),
                 flags: record.flags,
                 expiry: record.expiry,
@@ -173,7 +176,7 @@ impl Soak {
                 lock: 0,
             });
             let exact = exact && self.active >> key.vbucket & 1 == 1;
-            key.check_store(stored.as_ref(), now, exact);
+            key.check_store(stored.as_ref(), due, now, exact);
             if exact {
                 key.written();
             }
@@ -208,7 +211,11 @@ impl Soak {
         if self.active & bit != 0 && self.active.count_ones() > 1 {
             let state = [VbucketState::Replica, VbucketState::Dead][self.dice.throw(2)];
             let leave = || (true, engine.core.set_vbucket(vbucket, state).is_ok());
-            assert!(self.events.during(What::Left, bit, leave));
+            let what = match state {
+                VbucketState::Dead => What::Left,
+                _ => What::Followed,
+            };
+            assert!(self.events.during(what, bit, leave));
             self.active &= !bit;
             if state == VbucketState::Dead && self.windows & bit != 0 {
                 assert_eq!(
@@ -230,7 +237,8 @@ impl Soak {
                 (false, false)
             }
         };
-        if self.events.during(What::Start, mask, activate) {
+        if self.events.during(What::Active, bit, activate) {
+            self.events.during(What::Start, mask, || (true, ()));
             self.active |= bit;
             self.windows |= mask;
         }
@@ -312,6 +320,10 @@ impl Soak {
         (self.active, self.windows) = (ALL, 0);
         let now = self.node.host.unix();
         let mut good = survivors.to_vec();
+        let due = |vbucket: u16| {
+            let vbucket = self.node.engine.vbucket(vbucket).unwrap();
+            vbucket.with_log(Log::due)
+        };
         for key in self.clients.iter_mut().flat_map(|client| &mut client.keys) {
             let found = match self.node.item_of(key.vbucket, &key.name) {
                 Ok(item) => Some(row(&item)),
@@ -320,7 +332,8 @@ impl Soak {
                     None
                 }
             };
-            good.retain(|survivor| key.may_survive(found.as_ref(), now, *survivor));
+            let found = (found.as_ref(), due(key.vbucket));
+            good.retain(|survivor| key.may_survive(found, now, *survivor));
             assert!(
                 !good.is_empty(),
                 "{found:?} came back ({survivors:?}) of {key:#?}"
@@ -361,7 +374,7 @@ impl Commander<'_> {
     fn act(&mut self) {
         self.linger();
         let open = self.windows & self.scene.active;
-        match self.dice.throw(16) {
+        match self.dice.throw(18) {
             0..6 if open == 0 => self.start(),
             0..3 => self.complete(open),
             3..6 => self.revert(open),
@@ -385,6 +398,15 @@ impl Commander<'_> {
                 self.set("chk_max_items", items);
                 let checkpoints = 2 + self.dice.throw(4);
                 self.set("max_checkpoints", checkpoints);
+            }
+            16..18 => {
+                // Before or after it something else may happen, as the clock jumps.
+                let when = 1 + self.dice.throw(25);
+                let due = self.scene.now + u32::try_from(when).unwrap();
+                let (node, when) = (self.scene.node, i64::try_from(when).unwrap());
+                let flush = || (true, node.engine.flush(OPERATOR, when).unwrap());
+                let active = self.scene.active;
+                self.scene.events.during(What::Delay(due), active, flush);
             }
             _ => {
                 // Everything that is on disk may go, or nothing has to.

@@ -3,7 +3,7 @@
 //! that runs at the same time. Both are kept as *worlds* until an answer tells them apart.
 
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -95,8 +95,14 @@ pub(super) enum What {
     Revert,
     /// `flush_all`.
     Flush,
-    /// The vbucket is not active any more.
+    /// One that is due then, instead of the one that waits.
+    Delay(u32),
+    /// The vbucket is dead: it keeps what is due.
     Left,
+    /// The vbucket follows a master, who alone says when it is flushed.
+    Followed,
+    /// The vbucket is active again.
+    Active,
 }
 
 /// An event, and the set of vbuckets, a bit each.
@@ -104,6 +110,8 @@ pub(super) enum What {
 pub(super) struct Event {
     what: What,
     vbuckets: u8,
+    /// When, in Unix seconds.
+    now: u32,
 }
 
 /// The events so far, in order.
@@ -112,12 +120,25 @@ pub(super) struct Events {
     list: Mutex<Vec<Event>>,
     begun: AtomicUsize,
     done: AtomicUsize,
+    /// Unix seconds, which go on only while nothing happens.
+    now: AtomicU32,
 }
 
 impl Events {
+    /// What happens from now on happens at that time.
+    pub(super) fn set_now(&self, now: u32) {
+        self.now.store(now, Ordering::SeqCst);
+    }
+
     /// An event happens while `act` runs, which says whether it did.
     pub(super) fn during<T>(&self, what: What, vbuckets: u8, act: impl FnOnce() -> (bool, T)) -> T {
-        self.list.lock().push(Event { what, vbuckets });
+        let now = self.now.load(Ordering::SeqCst);
+        let event = Event {
+            what,
+            vbuckets,
+            now,
+        };
+        self.list.lock().push(event);
         self.begun.fetch_add(1, Ordering::SeqCst);
         let (happened, result) = act();
         if !happened && let Some(event) = self.list.lock().last_mut() {
@@ -144,6 +165,8 @@ impl Events {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Window {
     at_start: Option<Row>,
+    /// When a delayed flush was due at START; 0 none.
+    due: u32,
     touched: bool,
     /// Number of states that the store may have.
     barrier: usize,
@@ -151,31 +174,114 @@ struct Window {
     accepted: Option<usize>,
 }
 
+/// What the store may have of a key and of its vbucket at one instant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct State {
+    row: Option<Row>,
+    /// When a delayed flush is due; 0 none.
+    due: u32,
+}
+
+impl State {
+    /// What a node makes of that which starts with it.
+    fn seen(&self, now: u32) -> (Option<Row>, u32) {
+        if has_come(self.due, now) {
+            return (None, 0);
+        }
+        let row = self.row.as_ref().filter(|row| !row.has_expired(now));
+        (row.map(Row::stored), self.due)
+    }
+}
+
+fn has_come(due: u32, now: u32) -> bool {
+    due != 0 && due <= now
+}
+
 /// One thing that a key may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct World {
     row: Option<Row>,
+    /// When a delayed flush is due; 0 none.
+    due: u32,
+    /// Whether the vbucket is: no other one is flushed when that is due.
+    active: bool,
     window: Option<Window>,
     /// What the key was since it is known what the store has, that included; the latest last.
-    states: Vec<Option<Row>>,
+    states: Vec<State>,
     /// Number of events that have happened.
     events: usize,
 }
 
 impl World {
+    fn note(&mut self) {
+        let (row, due) = (self.row.clone(), self.due);
+        self.states.push(State { row, due });
+    }
+
     fn put(&mut self, row: Option<Row>) {
-        self.states.push(row.clone());
         self.row = row;
+        self.note();
         if let Some(window) = &mut self.window {
             window.touched = true;
         }
     }
 
+    /// No version takes the place of what goes: it may come back locked.
+    fn flush(&mut self) {
+        (self.row, self.due) = (None, 0);
+        self.note();
+    }
+
+    /// What is due is carried out before anything else.
+    fn flush_if_due(&mut self, now: u32) {
+        if self.active && has_come(self.due, now) {
+            self.flush();
+        }
+    }
+
     /// An operation meets the key: if it has expired, that is when it goes.
     fn meet(&mut self, now: u32) {
+        self.flush_if_due(now);
         if self.row.as_ref().is_some_and(|row| row.has_expired(now)) {
             self.put(None);
         }
+    }
+
+    /// A lock ends when the vbucket is not active any more.
+    fn leave(&mut self) {
+        self.active = false;
+        let at_start = self.window.as_mut().map(|window| &mut window.at_start);
+        for row in at_start.into_iter().chain([&mut self.row]).flatten() {
+            row.lock = 0;
+        }
+    }
+
+    /// Nothing is due any more, nor when the window is taken back.
+    fn follow(&mut self) {
+        self.due = 0;
+        if let Some(window) = &mut self.window {
+            window.due = 0;
+            let row = self.states[window.barrier - 1].row.clone();
+            self.states.insert(window.barrier, State { row, due: 0 });
+            window.barrier += 1;
+        }
+        self.note();
+    }
+
+    fn revert(&mut self, now: u32) {
+        let Some(window) = self.window.take() else {
+            return;
+        };
+        self.states.truncate(window.barrier);
+        self.row = window.at_start;
+        if let Some(row) = self.row.as_mut().filter(|_| window.touched) {
+            // A lock is of a version, and that one was replaced.
+            row.lock = 0;
+        }
+        // What came due in the window was taken back with it.
+        let has_come = has_come(window.due, now);
+        self.due = if has_come { 0 } else { window.due };
+        self.note();
     }
 
     fn happen(&mut self, event: Event, vbucket: u16) {
@@ -183,10 +289,12 @@ impl World {
         if event.vbuckets >> vbucket & 1 == 0 {
             return;
         }
+        self.flush_if_due(event.now);
         match event.what {
             What::Start => {
                 self.window = Some(Window {
                     at_start: self.row.clone(),
+                    due: self.due,
                     touched: false,
                     barrier: self.states.len(),
                     accepted: None,
@@ -208,27 +316,18 @@ impl World {
                     window.accepted = None;
                 }
             }
-            What::Revert => {
-                if let Some(window) = self.window.take() {
-                    self.states.truncate(window.barrier);
-                    self.row = window.at_start;
-                    if let Some(row) = self.row.as_mut().filter(|_| window.touched) {
-                        // A lock is of a version, and that one was replaced.
-                        row.lock = 0;
-                    }
-                }
+            What::Revert => self.revert(event.now),
+            What::Flush => self.flush(),
+            What::Delay(due) => {
+                self.due = due;
+                self.note();
             }
-            What::Left => {
-                let at_start = self.window.as_mut().map(|window| &mut window.at_start);
-                for row in at_start.into_iter().chain([&mut self.row]).flatten() {
-                    row.lock = 0;
-                }
+            What::Left => self.leave(),
+            What::Followed => {
+                self.leave();
+                self.follow();
             }
-            // No version takes this one's place: it may come back locked.
-            What::Flush => {
-                self.row = None;
-                self.states.push(None);
-            }
+            What::Active => self.active = true,
         }
     }
 
@@ -371,7 +470,7 @@ impl World {
     }
 
     /// What the store may have: before COMPLETE nothing of the window.
-    fn storable(&self) -> &[Option<Row>] {
+    fn storable(&self) -> &[State] {
         let all = self.states.len();
         let barrier = self.window.as_ref().map_or(all, |window| window.barrier);
         &self.states[..barrier]
@@ -414,11 +513,6 @@ pub(super) fn number(value: &[u8]) -> Option<u64> {
     text.parse().ok()
 }
 
-fn is_stored(state: Option<&Row>, found: Option<&Row>, now: u32) -> bool {
-    let state = state.filter(|row| !row.has_expired(now));
-    state.map(Row::stored).as_ref() == found
-}
-
 /// How a store was found after a crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Survivor {
@@ -441,8 +535,10 @@ impl Key {
     pub(super) fn new(name: String, vbucket: u16) -> Self {
         let world = World {
             row: None,
+            due: 0,
+            active: true,
             window: None,
-            states: vec![None],
+            states: vec![State { row: None, due: 0 }],
             events: 0,
         };
         Self {
@@ -525,16 +621,17 @@ impl Key {
         self.cas_max = cas;
     }
 
-    /// What the store has of it is a state that it was in, and nothing of an open window; `exact`:
-    /// the latest of those.
-    pub(super) fn check_store(&self, stored: Option<&Row>, now: u32, exact: bool) {
-        // One that has expired is as good as none.
-        let stored = stored.filter(|row| !row.has_expired(now));
-        let fits = |state: &Option<Row>| is_stored(state.as_ref(), stored, now);
+    /// What the store has of it, and of what is due, is a state that it was in, and nothing of an
+    /// open window; `exact`: the latest of those.
+    pub(super) fn check_store(&self, stored: Option<&Row>, due: u32, now: u32, exact: bool) {
+        let row = stored.cloned();
+        let stored = State { row, due }.seen(now);
         let good = self.worlds.iter().any(|world| {
             let states = world.storable();
             let first = if exact { states.len() - 1 } else { 0 };
-            states[first..].iter().any(fits)
+            states[first..]
+                .iter()
+                .any(|state| state.seen(now) == stored)
         });
         assert!(
             good,
@@ -555,9 +652,11 @@ impl Key {
         }
     }
 
-    /// Whether the key may be that on a node that came back after a crash.
-    pub(super) fn may_survive(&self, found: Option<&Row>, now: u32, survivor: Survivor) -> bool {
-        let fits = |state: &Option<Row>| is_stored(state.as_ref(), found, now);
+    /// Whether the key may be that, and a flush be due then, on a node that came back after a crash.
+    pub(super) fn may_survive(&self, found: Found<'_>, now: u32, survivor: Survivor) -> bool {
+        let (row, due) = found;
+        let found = (row.cloned(), due);
+        let fits = |state: &State| state.seen(now) == found;
         self.worlds.iter().any(|world| {
             let accepted = world.window.as_ref().and_then(|window| window.accepted);
             match (survivor, accepted) {
@@ -568,12 +667,18 @@ impl Key {
     }
 
     /// It is that from now on, without a window; the store has it.
-    pub(super) fn adopt(&mut self, found: Option<Row>, events: &Events) {
+    pub(super) fn adopt(&mut self, (row, due): Found<'_>, events: &Events) {
+        let row = row.cloned();
         self.worlds = vec![World {
-            row: found.clone(),
+            row: row.clone(),
+            due,
+            active: true,
             window: None,
-            states: vec![found],
+            states: vec![State { row, due }],
             events: events.done(),
         }];
     }
 }
+
+/// A key, and when its vbucket is to be flushed.
+type Found<'a> = (Option<&'a Row>, u32);
