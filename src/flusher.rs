@@ -63,8 +63,9 @@ impl Progress {
     }
 
     /// When the store says that a delayed flush of that vbucket is due; 0 none.
-    fn due(&self, id: VbucketId) -> UnixTime {
+    fn due(&self, id: VbucketId, incarnation: u64) -> UnixTime {
         let known = self.known.get(id.index()).copied().flatten();
+        let known = known.filter(|known| known.incarnation == incarnation);
         known.map_or(0, |known| known.record.due)
     }
 }
@@ -410,7 +411,7 @@ impl Persister {
         }
         let mut news = Vec::new();
         for id in (0..).map_while(VbucketId::new) {
-            let due = progress.due(id);
+            let due = |incarnation| progress.due(id, incarnation);
             let vbucket = self.vbuckets.get(id);
             let standing = vbucket.and_then(|vbucket| vbucket.standing(due));
             news.extend(put_standing(

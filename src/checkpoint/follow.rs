@@ -144,6 +144,12 @@ impl Log {
         self.is_open_window() && !self.window_of_master().0
     }
 
+    /// Whether that window has a change.
+    pub(crate) fn has_own_change(&self) -> bool {
+        let report = self.window_report().filter(|_| self.has_own_window());
+        report.is_some_and(|window| window.touched > 0 || window.flushed)
+    }
+
     /// Whether the present window came from a master, and the id that a master knows it by.
     fn window_of_master(&self) -> (bool, Option<CheckpointId>) {
         match self.followed {

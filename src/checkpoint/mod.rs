@@ -200,7 +200,7 @@ impl Log {
         self.floor
     }
 
-    /// A number that another one follows whenever there may be news for a stream.
+    /// A number that grows whenever there may be news for a stream.
     pub(crate) fn version(&self) -> u64 {
         self.last.get().wrapping_add(self.turns)
     }

@@ -36,6 +36,7 @@ pub(super) fn run(core: &Core, signal: &Signal) {
                 ageing |= vbucket.close_if_old();
             }
             vbucket.sweep_flushed();
+            ageing |= vbucket.sweep_locks();
             ageing |= vbucket.held_back() > 0;
         }
         core.drop_slow_cursors();

@@ -143,7 +143,7 @@ impl Core {
 
 impl Core {
     /// A thread has died of a defect. The operator sees it, and nobody waits for it.
-    fn thread_died(&self, name: &str, panic: &(dyn Any + Send)) {
+    pub(super) fn thread_died(&self, name: &str, panic: &(dyn Any + Send)) {
         let words = panic.downcast_ref::<String>().map(String::as_str);
         let words = words.or_else(|| panic.downcast_ref::<&str>().copied());
         let words = words.unwrap_or("no message");
@@ -158,8 +158,18 @@ impl Core {
             "update" => self.updates_died(),
             "flush" => self.persister.died(),
             "note" => self.noted_died(noted::DIED),
+            "warmup" => self.loading_died(),
             _ => {}
         }
+    }
+
+    /// The thread that loads keys has died: who waits for those that are lacking is told.
+    fn loading_died(&self) {
+        for vbucket in self.vbuckets.iter().filter(|vbucket| vbucket.is_loading()) {
+            vbucket.loading_failed();
+            self.resume_waiting(vbucket.id());
+        }
+        self.shared.metrics.warming_up.set(0);
     }
 
     /// The thread that loads keys while clients are served.

@@ -187,6 +187,16 @@ impl GateGuard<'_> {
         self.0.running == Some(Kind::Complete)
     }
 
+    /// What became of the last window.
+    pub(super) fn last(&self) -> WindowRecord {
+        self.0.last
+    }
+
+    /// A window has ended without a command of this node: that became of it.
+    pub(super) fn note_end(&mut self, outcome: WindowRecord) {
+        self.0.last = outcome;
+    }
+
     /// A vbucket came while windows were open or COMPLETE was running, and its own was opened.
     pub(super) fn join(&mut self, vbucket: VbucketId) {
         if self.is_completing() {

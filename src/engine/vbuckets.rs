@@ -52,7 +52,7 @@ impl Core {
         } else {
             Arrival::Alone
         };
-        let opened = self.arrive(id, state, arrival)?;
+        let opened = self.arrive(id, state, arrival, gate.last())?;
         if opened {
             gate.join(id);
         }
@@ -68,6 +68,7 @@ impl Core {
         id: VbucketId,
         state: VbucketState,
         arrival: Arrival,
+        last: WindowRecord,
     ) -> std::result::Result<bool, VbucketError> {
         let Some(vbucket) = self.vbuckets.get(id) else {
             // ep-engine: active ones begin with checkpoint 1, others learn their id by TAP.
@@ -79,7 +80,7 @@ impl Core {
         let opened = vbucket.set_state(state, arrival);
         if arrival == Arrival::Coming && vbucket.has_own_window() && vbucket.is_window_untouched() {
             vbucket.dissolve_window();
-            let record = self.record_now(WindowRecord::None);
+            let record = self.record_now(last);
             self.persister.want_window(record);
         }
         opened.ok_or(VbucketError::NoIds)
@@ -99,7 +100,7 @@ impl Core {
 
     fn try_delete(&self, id: u16) -> Outcome {
         let id = VbucketId::new(id).ok_or(VbucketError::Missing)?;
-        let gate = self.updates.gate();
+        let mut gate = self.updates.gate();
         let vbucket = self.vbuckets.get(id).ok_or(VbucketError::Missing)?;
         if vbucket.state() != Some(VbucketState::Dead) {
             return Err(VbucketError::NotDead);
@@ -112,6 +113,7 @@ impl Core {
         }
         let remains = self.vbuckets.delete(vbucket);
         if given {
+            gate.note_end(WindowRecord::Reverted);
             let record = self.record_now(WindowRecord::Reverted);
             self.persister.want_window(record);
         }

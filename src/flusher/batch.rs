@@ -135,35 +135,33 @@ pub(super) fn put_standing(
     let known = progress.known.get(id.index()).copied().flatten();
     let rows = written.map(|written| written.incarnation);
     let rows = rows.or(known.map(|known| known.incarnation));
-    match standing {
-        Some((incarnation, mut record)) if rows.is_none_or(|rows| rows == incarnation) => {
-            let closed = written.and_then(|written| written.closed);
-            record.checkpoint = record.checkpoint.max(closed.unwrap_or_default());
-            record.due = written
-                .and_then(|written| written.due)
-                .unwrap_or(record.due);
-            let now = Known {
-                incarnation,
-                record,
-            };
-            if known == Some(now) {
-                return None;
-            }
-            if rows.is_none() {
-                batch.clear(id);
-            }
-            batch.set_vbucket(id, &record);
-            Some((id, Some(now)))
-        }
-        // Deleted, perhaps after its rows were read, and perhaps made again: that one's turn is the
-        // next round.
-        _ if rows.is_some() => {
+    let Some((incarnation, mut record)) = standing else {
+        // Deleted, perhaps after its rows were read.
+        return rows.map(|_| {
             batch.clear(id);
             batch.remove_vbucket(id);
-            Some((id, None))
-        }
-        _ => None,
+            (id, None)
+        });
+    };
+    if rows == Some(incarnation) {
+        let closed = written.and_then(|written| written.closed);
+        record.checkpoint = record.checkpoint.max(closed.unwrap_or_default());
+        let due = written.and_then(|written| written.due);
+        record.due = due.unwrap_or(record.due);
     }
+    let now = Known {
+        incarnation,
+        record,
+    };
+    if known == Some(now) {
+        return None;
+    }
+    if rows != Some(incarnation) {
+        // Rows of an earlier one of this id; its own come with a later batch.
+        batch.clear(id);
+    }
+    batch.set_vbucket(id, &record);
+    Some((id, Some(now)))
 }
 
 /// Adds the record of a vbucket whose checkpoint `checkpoint` is durable with this batch.
@@ -172,7 +170,7 @@ pub(super) fn put_record(
     vbucket: &Vbucket,
     checkpoint: CheckpointId,
 ) -> Option<(VbucketId, Option<Known>)> {
-    let (incarnation, mut record) = vbucket.standing(0)?;
+    let (incarnation, mut record) = vbucket.standing(|_| 0)?;
     record.checkpoint = record.checkpoint.max(checkpoint);
     record.due = vbucket.with_log(Log::window_due);
     batch.set_vbucket(vbucket.id(), &record);

@@ -39,11 +39,16 @@ impl DerefMut for LogGuard<'_> {
 impl Drop for LogGuard<'_> {
     fn drop(&mut self) {
         let Ordered {
-            log, incarnation, ..
-        } = &*self.ordered;
-        let version = log.version().wrapping_add(*incarnation);
-        if self.version.load(Ordering::Relaxed) != version {
-            self.version.store(version, Ordering::Release);
+            log,
+            incarnation,
+            told,
+            ..
+        } = &mut *self.ordered;
+        let now = Some((*incarnation, log.version()));
+        if *told != now {
+            // Counted, and so never the number of an earlier state, whatever that consists of.
+            *told = now;
+            self.version.fetch_add(1, Ordering::Release);
         }
     }
 }

@@ -5,7 +5,7 @@
 //! set back. It belongs to the active vbucket: all of them end when that becomes something else,
 //! because the master that it follows then knows nothing of them.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -15,33 +15,57 @@ use super::{Found, Vbucket};
 use crate::error::{Error, Result};
 use crate::types::Seqno;
 
-/// Number of locks at which those that ran out are looked for before another one is taken.
-const SWEEP_MIN: usize = 64;
+/// Locks that a sweep looks at in one go.
+const SWEEP_KEYS: usize = 256;
+
+/// Until when keys are locked. A tree, because one key more never takes the time of many.
+pub(super) type Times = BTreeMap<Box<[u8]>, Duration>;
 
 /// Until when the keys are locked whose slots say that they are; others may stand here for a
 /// while.
 #[derive(Debug, Default)]
 pub(super) struct Locks(
     // Guards the times. Lock order: last, with the key's stripe held.
-    Mutex<HashMap<Box<[u8]>, Duration>>,
+    Mutex<Times>,
 );
 
 impl Locks {
-    fn take(&self, key: &[u8], now: Duration, until: Duration) {
-        let mut locks = self.0.lock();
-        if locks.len() >= SWEEP_MIN && locks.len().is_power_of_two() {
-            locks.retain(|_, until| *until > now);
-        }
-        locks.insert(key.into(), until);
+    fn take(&self, key: &[u8], until: Duration) {
+        self.0.lock().insert(key.into(), until);
+    }
+
+    fn end(&self, key: &[u8]) {
+        self.0.lock().remove(key);
     }
 
     /// Takes all of them out; the slots that say otherwise are put right when they are met.
-    pub(super) fn end_all(&self) -> HashMap<Box<[u8]>, Duration> {
+    pub(super) fn end_all(&self) -> Times {
         std::mem::take(&mut *self.0.lock())
     }
 
     fn until(&self, key: &[u8]) -> Duration {
         self.0.lock().get(key).copied().unwrap_or_default()
+    }
+
+    /// Drops those that have run out, a few at a time. Returns whether there are others.
+    fn sweep(&self, now: Duration) -> bool {
+        let mut next = Some(Box::<[u8]>::default());
+        while let Some(from) = next {
+            let mut locks = self.0.lock();
+            let mut part = locks.range(from..);
+            let seen = part.by_ref().take(SWEEP_KEYS);
+            let over = seen.filter(|(_, until)| **until <= now);
+            let over: Vec<_> = over.map(|(key, _)| key.clone()).collect();
+            next = part.next().map(|(key, _)| key.clone());
+            for key in over {
+                locks.remove(&key);
+            }
+        }
+        self.count() > 0
+    }
+
+    fn count(&self) -> usize {
+        self.0.lock().len()
     }
 }
 
@@ -82,7 +106,7 @@ impl Vbucket {
     pub(super) fn take_lock(&self, stripe: &mut Stripe, hash: u32, key: &[u8], until: Duration) {
         if let Some(slot) = stripe.find(hash, key) {
             slot.lock();
-            self.locks.take(key, self.shared.host.lasting(), until);
+            self.locks.take(key, until);
         }
     }
 
@@ -153,6 +177,18 @@ impl Vbucket {
             return Err(Error::Temporary);
         }
         slot.unlock();
+        self.locks.end(key);
         Ok(())
+    }
+
+    /// Forgets locks that have run out; for the housekeeper. Returns whether there are others.
+    pub(crate) fn sweep_locks(&self) -> bool {
+        self.locks.sweep(self.shared.host.lasting())
+    }
+
+    /// How many locks are kept.
+    #[cfg(test)]
+    pub(crate) fn locks_kept(&self) -> usize {
+        self.locks.count()
     }
 }

@@ -76,6 +76,7 @@ impl VbucketMap {
                 incarnation: cas_base,
                 cas_base,
                 swept: Seqno::ZERO,
+                told: None,
             };
             vbucket.floor.store(0, Ordering::Release);
             vbucket.revert_floor.store(0, Ordering::Release);
@@ -105,6 +106,7 @@ impl VbucketMap {
                 incarnation: cas_base,
                 cas_base,
                 swept: Seqno::ZERO,
+                told: None,
             };
             let old = std::mem::replace(&mut *ordered, empty);
             vbucket.note_due(&ordered);

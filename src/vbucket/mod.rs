@@ -140,6 +140,8 @@ struct Ordered {
     log: Log,
     /// Tells this vbucket from an earlier and a later one of the same id.
     incarnation: u64,
+    /// The same with the log's version, as those were told last who look without the lock.
+    told: Option<(u64, u64)>,
     /// A version's CAS is this plus its number. Above every CAS given before this vbucket began.
     cas_base: u64,
     /// The flush whose slots have been swept.
@@ -211,6 +213,7 @@ impl Vbucket {
             ordered: Mutex::new(Ordered {
                 log,
                 incarnation: 0,
+                told: None,
                 cas_base: 0,
                 swept: Seqno::ZERO,
             }),
@@ -523,14 +526,18 @@ impl Vbucket {
     }
 
     /// Incarnation and what the store is to say of it, at one moment; `None` if it does not exist.
-    /// `due` is what the store says of a delayed flush: that stands while there is more to write.
-    pub(crate) fn standing(&self, due: UnixTime) -> Option<(u64, VbucketRecord)> {
+    /// `due` says, of an incarnation, when the store has a delayed flush: that stands while there
+    /// is more to write.
+    pub(crate) fn standing(
+        &self,
+        due: impl FnOnce(u64) -> UnixTime,
+    ) -> Option<(u64, VbucketRecord)> {
         let ordered = self.log();
         let record = VbucketRecord {
             state: self.state()?,
             checkpoint: ordered.log.persisted_id(),
             reserved: ordered.log.to_reserve(),
-            due: ordered.log.due_at_end().unwrap_or(due),
+            due: (ordered.log.due_at_end()).unwrap_or_else(|| due(ordered.incarnation)),
         };
         Some((ordered.incarnation, record))
     }

@@ -29,12 +29,17 @@ impl Vbucket {
     }
 
     /// Changes the state of an existing vbucket. Returns whether a window was opened for that;
-    /// `None`, and nothing is changed, if it would have to be and the ids for it are not reserved.
+    /// `None`, and nothing is changed, if it would have to be and the ids for it are not reserved,
+    /// or if it comes from another node and its operator's window has changes.
     pub(crate) fn set_state(&self, state: VbucketState, arrival: Arrival) -> Option<bool> {
         let clocks = self.shared.clocks();
         let mut ordered = self.log();
         let joins = matches!(arrival, Arrival::Joins(_)) && ordered.log.window().is_none();
         if joins && !ordered.log.may_join() {
+            return None;
+        }
+        // Somebody has opened it since the stream was told that there is none.
+        if arrival == Arrival::Coming && self.takes_commands() && ordered.log.has_own_change() {
             return None;
         }
         if state == VbucketState::Active {
@@ -52,7 +57,9 @@ impl Vbucket {
         // With the log locked no change takes another one.
         let locks = (state != VbucketState::Active).then(|| self.locks.end_all());
         drop(ordered);
-        drop(locks);
+        if let Some(locks) = locks {
+            self.shared.trash.leave_locks(locks);
+        }
         Some(opened)
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::locks::Times;
 use super::map::Remains;
 use crate::checkpoint::Checkpoint;
 use crate::worker::Signal;
@@ -19,6 +20,7 @@ const FEW_CHANGES: usize = 256;
 struct Pile {
     checkpoints: Vec<Checkpoint>,
     remains: Vec<Remains>,
+    locks: Vec<Times>,
 }
 
 /// The pile.
@@ -58,9 +60,17 @@ impl Trash {
         self.house.wake();
     }
 
+    /// Leaves the locks of clients of a vbucket that is not active any more.
+    pub(super) fn leave_locks(&self, locks: Times) {
+        if !locks.is_empty() {
+            self.pile.lock().locks.push(locks);
+            self.house.wake();
+        }
+    }
+
     /// Drops all of it; for the housekeeper. Returns whether there was any.
     pub(crate) fn empty(&self) -> bool {
         let pile = std::mem::take(&mut *self.pile.lock());
-        !pile.checkpoints.is_empty() || !pile.remains.is_empty()
+        !pile.checkpoints.is_empty() || !pile.remains.is_empty() || !pile.locks.is_empty()
     }
 }

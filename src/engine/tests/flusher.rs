@@ -1,12 +1,14 @@
 //! When the flusher writes, how much at a time, and what it says about it.
 
-use super::{Node, id};
+use super::{CLIENT, Node, id};
 use crate::checkpoint::Log;
+use crate::flusher::{FlusherState, Round};
 use crate::host::LogLevel;
 use crate::metrics::Metrics;
 use crate::settings::Family;
 use crate::store::WindowRecord;
 use crate::store::fault::Change;
+use crate::types::VbucketState;
 
 fn metrics(node: &Node) -> &Metrics {
     &node.engine.shared().metrics
@@ -250,4 +252,37 @@ fn what_was_committed_is_synced_while_younger_changes_wait() {
     let synced = node.store.faults().crash().state();
     let row = synced.items.get(&(id(0), b"k".to_vec()));
     assert_eq!(row.unwrap().value, b"first");
+}
+
+/// A batch that is full reads no more logs. Who made a vbucket again waits for its record, and that
+/// is not the one of the earlier vbucket, nor is what was due there.
+#[test]
+fn the_record_of_a_vbucket_that_was_made_again_comes_with_the_removal_of_the_old_one() {
+    let node = Node::with("max_txn_size=1");
+    node.activate(1);
+    node.activate(2);
+    let flush = || node.engine.flush(CLIENT, 1_000);
+    node.host.call(CLIENT, flush).unwrap();
+    node.write();
+    assert_ne!(node.store.faults().state().vbuckets[&id(2)].due, 0);
+    // No round but this test's.
+    node.store.at_next_put(|| panic!("a defect for the test"));
+    node.set(0, "k", "v");
+    node.host.until("the flusher has died", || {
+        node.engine.flusher_state() == FlusherState::Dead
+    });
+    // The round that died was full with vbucket 0; the next one begins with 1.
+    for key in ["a", "b", "c"] {
+        node.set(1, key, "v");
+    }
+    let core = &node.engine.core;
+    core.set_vbucket(2, VbucketState::Dead).unwrap();
+    core.delete_vbucket(2).unwrap();
+    core.set_vbucket(2, VbucketState::Active).unwrap();
+    node.set(2, "new", "v");
+    assert_eq!(core.persister.round().unwrap(), Round::More);
+    let record = node.store.faults().state().vbuckets[&id(2)];
+    assert_eq!((record.state, record.due), (VbucketState::Active, 0));
+    node.write();
+    assert_eq!(node.stored(2, "new").as_deref(), Some("v"));
 }

@@ -210,3 +210,32 @@ fn whoever_has_the_cas_of_the_lock_changes_the_key_and_ends_the_lock() {
     node.set(0, "k", "free");
     assert_eq!(remove(0), Ok(()));
 }
+
+/// They would stay for as long as the vbucket, and a client has as many as it likes.
+#[test]
+fn locks_that_have_ended_are_forgotten() {
+    let node = Node::new();
+    let kept = || node.engine.vbucket(0).unwrap().locks_kept();
+    let keys = 600;
+    for key in 0..keys {
+        let key = key.to_string();
+        node.set(0, &key, "v");
+        let cas = lock(&node, &key, 10).unwrap().cas();
+        if key.len() == 1 {
+            unlock(&node, &key, cas).unwrap();
+        }
+    }
+    assert_eq!(kept(), keys - 10);
+    lock(&node, "1", 20).unwrap();
+    node.host.advance(10);
+    node.host.until("the housekeeper has been there", || {
+        node.engine.core.house.wake();
+        kept() == 1
+    });
+    assert!(
+        node.engine
+            .vbucket(0)
+            .unwrap()
+            .is_locked(node.item("1", "", 0).hash(), b"1")
+    );
+}

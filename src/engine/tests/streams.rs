@@ -4,7 +4,7 @@ use super::Node;
 use crate::checkpoint::{Begin, Log};
 use crate::host::LogLevel;
 use crate::settings::Family;
-use crate::types::Seqno;
+use crate::types::{Seqno, VbucketState};
 
 fn held(node: &Node) -> usize {
     node.engine
@@ -72,4 +72,21 @@ fn ten_thousand_updates_of_an_idle_node_leave_nothing_in_memory() {
         (1, 1, 0)
     );
     assert_eq!(node.engine.update_report().window.touched, 0);
+}
+
+/// Whatever the log's numbers add up to.
+#[test]
+fn a_stream_looks_again_when_its_vbucket_is_deleted_and_made_again() {
+    let node = Node::with_vbuckets(2);
+    let vbucket = node.engine.vbucket(1).unwrap();
+    vbucket.register_cursor(&b"one"[..], Begin::Open).unwrap();
+    vbucket.drop_cursor(b"one");
+    let core = &node.engine.core;
+    core.set_vbucket(1, VbucketState::Dead).unwrap();
+    let mut seen = vec![vbucket.version()];
+    core.delete_vbucket(1).unwrap();
+    seen.push(vbucket.version());
+    core.set_vbucket(1, VbucketState::Dead).unwrap();
+    seen.push(vbucket.version());
+    assert!(seen.is_sorted_by(|a, b| a < b), "{seen:?}");
 }

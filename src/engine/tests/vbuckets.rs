@@ -377,3 +377,44 @@ fn a_replica_that_never_learned_an_id_begins_with_one_when_it_becomes_active() {
     node.activate(4);
     assert_eq!(open_id(), 3);
 }
+
+/// Before a restart and after it.
+#[test]
+fn the_outcome_is_the_same_when_a_vbucket_takes_its_window_with_it() {
+    let node = Node::new();
+    let core = &node.engine.core;
+    node.start().unwrap();
+    core.set_vbucket(0, VbucketState::Dead).unwrap();
+    assert!(node.engine.vbucket(0).unwrap().give());
+    core.delete_vbucket(0).unwrap();
+    assert_eq!(node.last_outcome(), "reverted");
+    let node = node.restart();
+    assert_eq!(node.last_outcome(), "reverted");
+
+    let node = Node::new();
+    let core = &node.engine.core;
+    node.start().unwrap();
+    node.complete().unwrap();
+    node.start().unwrap();
+    core.set_vbucket_as(0, VbucketState::Pending, true).unwrap();
+    assert_eq!(node.last_outcome(), "completed");
+    let node = node.restart();
+    assert_eq!(node.last_outcome(), "completed");
+}
+
+/// A stream was told that there is no window; an operator's START and a client came before it went
+/// on.
+#[test]
+fn a_vbucket_is_not_handed_over_to_this_node_under_its_operators_window() {
+    let node = Node::new();
+    node.set(0, "k", "before");
+    node.start().unwrap();
+    node.set(0, "k", "inside");
+    let core = &node.engine.core;
+    core.set_vbucket_as(0, VbucketState::Pending, true)
+        .unwrap_err();
+    assert_eq!(node.engine.vbucket_state(0), Some(VbucketState::Active));
+    node.complete().unwrap();
+    assert_eq!(node.get(0, "k").as_deref(), Some("inside"));
+    core.set_vbucket_as(0, VbucketState::Pending, true).unwrap();
+}

@@ -343,3 +343,22 @@ fn a_warm_up_that_is_stopped_reads_no_further_vbucket() {
     // One chunk was taken, two more fit between the threads, and one is refused.
     assert!(scans <= 4, "{scans}");
 }
+
+/// Nobody waits for keys that nobody loads.
+#[test]
+fn who_waits_for_keys_when_the_thread_dies_that_loads_them_is_told() {
+    let node = warming(filled(), 1);
+    check_waits(&node, 1);
+    node.engine
+        .core
+        .thread_died("warmup", &"a defect for the test");
+    node.host.wait(CLIENT);
+    let read = node.host.call(CLIENT, || node.engine.get(CLIENT, b"1", 1));
+    assert_eq!(read.err(), Some(Error::Temporary));
+    let metrics = &node.engine.shared().metrics;
+    assert_eq!(metrics.dead_threads.get(), "ce-warmup");
+    assert_eq!(metrics.warming_up.get(), 0);
+    assert!(node.host.has_logged(LogLevel::Warning, "ce-warmup"));
+    assert_eq!(node.get(0, "1").as_deref(), Some("old"));
+    node.store.hold_scan(None);
+}

@@ -652,7 +652,7 @@ impl Key {
         }
     }
 
-    /// Whether the key may be that, and a flush be due then, on a node that came back after a crash.
+    /// Whether the key may be that, and a flush be due then, on a node that is back after a crash.
     pub(super) fn may_survive(&self, found: Found<'_>, now: u32, survivor: Survivor) -> bool {
         let (row, due) = found;
         let found = (row.cloned(), due);
