@@ -216,6 +216,11 @@ impl Log {
         self.cursors.slowest().is_none_or(|at| at >= seqno)
     }
 
+    /// Where the slowest named cursor stands.
+    pub(crate) fn slowest_cursor(&self) -> Option<Seqno> {
+        self.cursors.slowest()
+    }
+
     /// Number of named cursors.
     pub(crate) fn cursors(&self) -> usize {
         self.cursors.len()

@@ -8,6 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::Report;
+use super::backlog::Standing;
 use crate::types::VbucketId;
 
 /// Names that are kept.
@@ -17,11 +18,18 @@ const NAMES_MAX: usize = 1024;
 #[derive(Clone, Debug)]
 pub(super) struct Away {
     pub(super) name: Arc<[u8]>,
-    pub(super) vbuckets: Box<[VbucketId]>,
+    pub(super) places: Arc<[Standing]>,
     /// By the monotonic clock; none for registered clients.
     pub(super) until: Option<Duration>,
     /// Figures of the stream when its connection ended.
     pub(super) report: Box<Report>,
+}
+
+impl Away {
+    /// Its vbuckets.
+    pub(super) fn vbuckets(&self) -> impl Iterator<Item = VbucketId> {
+        self.places.iter().map(|place| place.vbucket)
+    }
 }
 
 /// All of them.
@@ -74,7 +82,7 @@ impl Absent {
     pub(super) fn cursors(&self, besides: &[u8]) -> usize {
         let names = self.names.lock();
         let others = names.values().filter(|away| *away.name != *besides);
-        others.map(|away| away.vbuckets.len()).sum()
+        others.map(|away| away.places.len()).sum()
     }
 
     /// All of them, for a report.

@@ -2,7 +2,6 @@
 //! that a report costs what it shows.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use super::Report;
 use crate::types::{Seqno, VBUCKETS_MAX, VbucketId};
@@ -12,13 +11,21 @@ use crate::vbucket::VbucketMap;
 struct Place {
     /// Whose.
     report: usize,
-    /// It has read up to there, or to its cursor if that is further.
-    read_to: Seqno,
+    stands: Standing,
+}
+
+/// Where a stream stands in one vbucket.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    pub(super) vbucket: VbucketId,
+    /// Its cursor is there, unless it was dropped.
+    pub(super) cursor: Seqno,
+    /// It has read up to there.
+    pub(super) read_to: Seqno,
 }
 
 /// Streams that are to be shown, and where they stand.
 pub(super) struct Backlogs {
-    names: Vec<Arc<[u8]>>,
     reports: Vec<Report>,
     places: Vec<Vec<Place>>,
 }
@@ -26,27 +33,20 @@ pub(super) struct Backlogs {
 impl Backlogs {
     pub(super) fn new() -> Self {
         Self {
-            names: Vec::new(),
             reports: Vec::new(),
             places: (0..VBUCKETS_MAX).map(|_| Vec::new()).collect(),
         }
     }
 
     /// Adds a stream.
-    pub(super) fn add(
-        &mut self,
-        name: Arc<[u8]>,
-        report: Report,
-        places: impl Iterator<Item = (VbucketId, Seqno)>,
-    ) {
-        let report_index = self.reports.len();
-        self.names.push(name);
+    pub(super) fn add(&mut self, report: Report, places: impl Iterator<Item = Standing>) {
+        let index = self.reports.len();
         self.reports.push(report);
-        for (vbucket, read_to) in places {
-            if let Some(places) = self.places.get_mut(vbucket.index()) {
+        for stands in places {
+            if let Some(places) = self.places.get_mut(stands.vbucket.index()) {
                 places.push(Place {
-                    report: report_index,
-                    read_to,
+                    report: index,
+                    stands,
                 });
             }
         }
@@ -60,18 +60,17 @@ impl Backlogs {
                 continue;
             };
             vbucket.with_log(|log| {
-                // Most streams stand at the same places.
+                // Most streams stand at the same places. Those of before the slowest cursor have
+                // lost their own: they do not go on from there.
                 let mut known = HashMap::new();
-                for place in places {
-                    let name = self.names.get(place.report);
-                    let cursor = name.and_then(|name| log.cursor(name));
-                    let Some((cursor, report)) = cursor.zip(self.reports.get_mut(place.report))
-                    else {
-                        continue;
-                    };
-                    let at = cursor.max(place.read_to);
-                    let ahead = known.entry(at).or_insert_with(|| log.remaining(at));
-                    report.backlog += *ahead;
+                let slowest = log.slowest_cursor();
+                for Place { report, stands } in places {
+                    let stays = slowest.is_some_and(|slowest| stands.cursor >= slowest);
+                    if stays && let Some(report) = self.reports.get_mut(*report) {
+                        let at = stands.read_to;
+                        let ahead = known.entry(at).or_insert_with(|| log.remaining(at));
+                        report.backlog += *ahead;
+                    }
                 }
             });
         }

@@ -112,7 +112,7 @@ impl Streams {
             let Some(away) = self.absent.take_soonest(name) else {
                 return Err(Refused::Memory(parts as u64 * PART_BYTES, most));
             };
-            parts -= away.vbuckets.len();
+            parts -= away.places.len();
             self.drop_cursors_of(&away);
         }
         Ok(())
@@ -179,7 +179,7 @@ impl Streams {
             }
         }
         if let Some(away) = self.absent.take(name) {
-            inherited.extend(away.vbuckets.iter().copied());
+            inherited.extend(away.vbuckets());
             reconnects = away.report.reconnects + 1;
         }
         self.signal.wake();

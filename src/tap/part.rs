@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::backlog::Standing;
 use super::control::{Control, checkpoint, controls, mark, opaque};
 use super::laps::Laps;
 use super::weighed::Weighed;
@@ -519,13 +520,24 @@ impl Part {
         }
     }
 
-    /// Changes that are still to be sent and are not in the log alone, and the place in the log
-    /// behind which the others are; none if it does not follow the log.
-    pub(super) fn backlog(&self) -> (usize, Option<Seqno>) {
+    /// Changes that are still to be sent and are not in the log alone.
+    pub(super) fn backlog(&self) -> usize {
         let read = self.changes.iter().filter(|change| change.op.is_change());
-        let follows = self.stage != Stage::Ended;
-        let behind = follows.then_some(self.read_to);
-        (read.count() + self.queue.len(), behind)
+        read.count() + self.queue.len()
+    }
+
+    /// Whether the changes that are in the log alone are to be sent, too.
+    pub(super) fn follows(&self) -> bool {
+        !matches!(self.stage, Stage::Ended | Stage::Wait)
+    }
+
+    /// Where it stands in the log.
+    pub(super) fn stands(&self) -> Standing {
+        Standing {
+            vbucket: self.id,
+            cursor: self.moved,
+            read_to: self.read_to,
+        }
     }
 }
 

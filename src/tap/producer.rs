@@ -425,9 +425,12 @@ impl Producer {
                 self.nacks += 1;
                 // The next stream of that name is to begin with the state of that vbucket.
                 let refused = self.unacked.iter().find(|sent| sent.seqno == seqno);
-                let part = refused.and_then(|sent| self.parts.get(sent.part));
-                if let Some(vbucket) = part.and_then(|part| vbuckets.get(part.id)) {
-                    vbucket.drop_cursor(&self.name);
+                let part = refused.and_then(|sent| self.parts.get_mut(sent.part));
+                if let Some(part) = part {
+                    part.end();
+                    if let Some(vbucket) = vbuckets.get(part.id) {
+                        vbucket.drop_cursor(&self.name);
+                    }
                 }
                 self.closing = true;
                 Acked::Ends
@@ -542,7 +545,7 @@ impl Producer {
 
     /// Its figures, but for what is in the logs: the backlog is what has been read of them.
     pub(super) fn figures(&self, now: Duration) -> Report {
-        let backlog = self.parts.iter().map(|part| part.backlog().0).sum();
+        let backlog = self.parts.iter().map(Part::backlog).sum();
         let rests = self.watches.first_rest().is_some_and(|until| now < until);
         let suspended = self.suspended.is_some_and(|until| now < until);
         let waiting = || self.parts.iter().map(Part::waiting);

@@ -18,7 +18,7 @@ use parking_lot::{Mutex, RwLock};
 use super::answer::{Acked, Answer};
 use super::away::{Absent, Away};
 use super::backfill::Fillers;
-use super::backlog::Backlogs;
+use super::backlog::{Backlogs, Standing};
 use super::claims::Claims;
 use super::pace::Pace;
 use super::part::{Part, Stage};
@@ -31,7 +31,7 @@ use crate::error::{Error, Result};
 use crate::host::{Cookie, LogLevel};
 use crate::pager::Evictor;
 use crate::store::Store;
-use crate::types::{Seqno, VbucketId};
+use crate::types::VbucketId;
 use crate::vbucket::{Shared, Vbucket, VbucketMap};
 use crate::worker::{Signal, Wake};
 
@@ -321,7 +321,13 @@ impl Streams {
         let now = self.now();
         let away = Away {
             name: Arc::clone(&producer.name),
-            vbuckets: producer.vbuckets().collect(),
+            // A state that the client has in part only is nothing to go on from.
+            places: producer
+                .parts
+                .iter()
+                .filter(|part| part.follows() && part.is_whole())
+                .map(Part::stands)
+                .collect(),
             until: (!request.registered).then(|| now + Duration::from_secs(keeps)),
             report: Box::new(Report {
                 backlog: 0,
@@ -335,7 +341,7 @@ impl Streams {
         };
         match kept {
             Ok(()) => drop_unfinished(&producer, &self.vbuckets),
-            Err(away) => self.drop_cursors_of(&away),
+            Err(_) => self.drop_cursors(&producer.name, producer.vbuckets()),
         }
     }
 
@@ -354,7 +360,7 @@ impl Streams {
     }
 
     pub(super) fn drop_cursors_of(&self, away: &Away) {
-        self.drop_cursors(&away.name, away.vbuckets.iter().copied());
+        self.drop_cursors(&away.name, away.vbuckets());
     }
 
     /// Ends a client's stream and forgets its cursors (DEREGISTER_TAP_CLIENT).
@@ -366,6 +372,9 @@ impl Streams {
                 producer.request.registered = false;
                 producer.closing = true;
                 self.drop_cursors(name, producer.vbuckets());
+                for part in &mut producer.parts {
+                    part.end();
+                }
             }
         }
         if let Some(away) = self.absent.take(name) {
@@ -441,15 +450,16 @@ impl Streams {
         let replaced = |live: &&Arc<Live>| live.replaced.load(Ordering::Acquire);
         for live in lives.iter().filter(|live| !replaced(live)) {
             let producer = live.producer.lock();
-            let places = producer
-                .parts
-                .iter()
-                .filter_map(|part| Some((part.id, part.backlog().1?)));
-            backlogs.add(Arc::clone(&producer.name), producer.figures(now), places);
+            let follow = producer.parts.iter().filter(|part| part.follows());
+            backlogs.add(producer.figures(now), follow.map(Part::stands));
         }
         for away in self.absent.all() {
-            let places = away.vbuckets.iter().map(|id| (*id, Seqno::ZERO));
-            backlogs.add(away.name, *away.report, places);
+            // What had been read is lost.
+            let places = away.places.iter().map(|place| Standing {
+                read_to: place.cursor,
+                ..*place
+            });
+            backlogs.add(*away.report, places);
         }
         backlogs.count(&self.vbuckets)
     }

@@ -328,6 +328,32 @@ fn streams_that_do_not_ask_do_not_hold_others_up() {
     }
 }
 
+/// A client that has lost its place has no backlog there: it begins anew.
+#[test]
+fn a_client_that_is_away_has_the_backlog_of_its_cursors() {
+    let node = Node::with("tap_keepalive=10");
+    node.activate(1);
+    let mut link = Link::connect(&node, "away", ACK, &[]).unwrap();
+    let _other = Link::connect(&node, "other", ACK, &[]).unwrap();
+    node.set(0, "told", "v");
+    link.run(&node, None);
+    link.disconnect(&node, None);
+    let backlog = || node.engine.streams().reports()[0].backlog;
+    assert_eq!(backlog(), 0);
+    for vbucket in [0, 1] {
+        node.set(vbucket, "k", "v");
+    }
+    assert_eq!(backlog(), 2);
+    // The other one has read nothing, and is slower.
+    let vbucket = node.engine.vbucket(0).unwrap();
+    assert!(vbucket.drop_slowest_cursor().is_some());
+    assert_eq!(backlog(), 2);
+    assert!(vbucket.drop_slowest_cursor().is_some());
+    assert_eq!(backlog(), 1);
+    node.engine.streams().deregister(b"away");
+    assert_eq!(node.engine.streams().reports().len(), 1);
+}
+
 /// Statistics know a stream by its name, whatever bytes that has.
 #[test]
 fn the_backlog_of_a_name_that_is_no_text_is_counted() {
