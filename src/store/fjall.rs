@@ -539,14 +539,14 @@ impl Store for FjallStore {
 
 impl Drop for FjallStore {
     fn drop(&mut self) {
-        let Some(db) = self.db.get_mut().take() else {
-            return;
-        };
         let last = self.writer.get_mut().last.number;
-        if !self.failed.load(Ordering::Acquire) && guarded(|| db.write_out(SETTLE_BYTES)).is_err() {
-            self.failed.store(true, Ordering::Release);
-        }
-        let closed = db.close();
+        let failed = &self.failed;
+        let closed = self.db.get_mut().take().is_some_and(|db| {
+            if !failed.load(Ordering::Acquire) && guarded(|| db.write_out(SETTLE_BYTES)).is_err() {
+                failed.store(true, Ordering::Release);
+            }
+            db.close()
+        });
         if self.failed.load(Ordering::Acquire) {
             // As in `reopen`. There is nobody left to tell when this fails.
             let seal = self.home.seal();

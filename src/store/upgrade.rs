@@ -26,8 +26,11 @@ pub(crate) fn upgrade(
         return Ok((db, last));
     }
     let seal = db.seal;
-    let next = home
-        .declare(seal)
+    // Of batches without a seal, as earlier versions wrote them, a process that is killed behind
+    // the declaration could lose some without a word: tables are to hold them all before it.
+    let next = guarded(|| db.write_out(0))
+        .map_err(|cause| home.refuse(&cause, true))
+        .and_then(|()| home.declare(seal))
         .and_then(|()| convert(&db, last).map_err(|cause| home.refuse(&cause, true)));
     match next {
         Ok(mark) => {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use ::fjall::Slice;
+use ::fjall::{PersistMode, Slice};
 use tempfile::TempDir;
 
 use super::{
@@ -12,7 +12,8 @@ use super::{
 };
 use crate::config::Durability;
 use crate::ffi::alloc::used_bytes;
-use crate::store::codec;
+use crate::store::codec::{self, BatchMark};
+use crate::store::database::Changes;
 use crate::store::{Record, Rows, Store, StoreError, VbucketRecord, WindowRecord};
 use crate::types::{CheckpointId, VbucketState};
 
@@ -231,6 +232,35 @@ fn a_load_that_is_there_although_it_was_called_failed_stops_the_store() {
     let store = open(folder.path());
     assert_eq!(items(&store).unwrap().len(), 11);
     assert_eq!(store.window().unwrap(), WindowRecord::Completed);
+}
+
+/// Its caller was told that it failed, the database could not be opened again, and then the process
+/// ended in order.
+#[test]
+fn a_failed_batch_does_not_come_back_when_the_store_ends_without_a_database() {
+    let folder = TempDir::new().unwrap();
+    let store = open(folder.path());
+    fill(&store, 1, 10, Durability::Sync);
+    let mut changes = Changes::default();
+    let (mut key, mut value) = (Vec::new(), Vec::new());
+    codec::item_key(&mut key, vb(5), 0, b"failed");
+    codec::item_value(&mut value, &record(b"v", 9));
+    let row = (
+        Slice::from(key.as_slice()),
+        Some(Slice::from(value.as_slice())),
+    );
+    changes.items.push(row);
+    let last = store.writer.lock().last;
+    let mark = BatchMark {
+        number: last.number + 1,
+        ..last
+    };
+    let db = store.db.write().take().unwrap();
+    db.commit(changes, mark, PersistMode::SyncAll).unwrap();
+    db.close();
+    store.failed.store(true, Ordering::Release);
+    drop(store);
+    assert_eq!(items(&open(folder.path())).unwrap().len(), 10);
 }
 
 /// Loads and ordinary batches by turns, for ever.
