@@ -89,6 +89,8 @@ impl Vbucket {
 
     /// The keys cannot be had: operations get a temporary failure until the next start.
     pub(crate) fn loading_failed(&self) {
+        // A later vbucket of this id would not be the one that is loading.
+        let _ordered = self.log();
         if self.is_loading() {
             self.poisoned.store(true, Ordering::Release);
         }
