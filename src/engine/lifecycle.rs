@@ -397,7 +397,9 @@ fn spawn(core: &Arc<Core>, warmup: Option<Arc<Warmup>>) -> Result<Vec<Worker>, S
     start("flush", &core.shared.flush, Box::new(flush))?;
     let own = Arc::clone(core);
     let tidy = move |signal: &Signal| flusher::run_tidy(&own.persister, signal);
-    start("tidy", core.persister.tidy_signal(), Box::new(tidy))?;
+    if core.persister.keeps_values() {
+        start("tidy", core.persister.tidy_signal(), Box::new(tidy))?;
+    }
     let own = Arc::clone(core);
     start(
         "house",

@@ -19,11 +19,8 @@ const QUIET_BYTES: u64 = 1 << 20;
 const SHARE: u32 = 50;
 const PAUSE_MAX: Duration = Duration::from_secs(40);
 
-/// The thread.
+/// The thread, where a store keeps values.
 pub(crate) fn run_tidy(persister: &Persister, signal: &Signal) {
-    if !persister.keeps_values() {
-        return;
-    }
     // What an earlier process left.
     signal.wake();
     let now = || persister.shared.host.monotonic();
