@@ -54,6 +54,8 @@ struct null_stream {
 struct null_tap {
     struct null_stream *streams;
     bool due;
+    /* Somebody stored a key, for which streams sleep. */
+    bool stored;
     uint64_t connected;
     uint64_t disconnects;
     uint64_t iterated;
@@ -267,6 +269,7 @@ static void on_disconnect(const void *cookie, ENGINE_EVENT_TYPE type, const void
 
 void null_tap_stored(struct null_engine *e) {
     e->tap->due = true;
+    e->tap->stored = true;
     (void)pthread_cond_signal(&e->wake);
 }
 
@@ -285,7 +288,7 @@ static void collect(struct null_engine *e, const void **gone, unsigned *dropped,
             free(s);
             continue;
         }
-        if (s->sleeps && !s->gone && *woken < STREAMS_MAX) {
+        if (e->tap->stored && s->sleeps && !s->gone && *woken < STREAMS_MAX) {
             s->sleeps = false;
             s->woken = true;
             sleepers[(*woken)++] = s->cookie;
@@ -301,6 +304,7 @@ void null_tap_work(struct null_engine *e) {
     unsigned woken = 0;
     e->tap->due = false;
     collect(e, gone, &dropped, sleepers, &woken);
+    e->tap->stored = false;
     unlock(e);
     for (unsigned i = 0; i < woken; i++) {
         e->cookies->notify_io_complete(sleepers[i], ENGINE_SUCCESS);

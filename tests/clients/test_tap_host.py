@@ -146,6 +146,16 @@ class Producer(StubTest):
         self.wake()
         self.assertEqual(link.receive_event().seqno, 3)
 
+    def test_a_stream_that_ends_wakes_no_other(self):
+        sleeper, other = self.stream("MW"), self.stream("MW")
+        for link in (sleeper, other):
+            self.assertEqual(link.receive_event().seqno, 1)
+            self.assertEqual(link.call(wire.NOOP).status, SUCCESS)
+        streams = self.number("streams")
+        other.close()
+        server.until(lambda: self.number("streams") == streams - 1, what="the end of the other")
+        self.assertEqual(self.number("sleeping"), 1)
+
     def test_no_wake_up_is_lost(self):
         link = self.stream("WM" * 100)
         for seqno in range(1, 101):
