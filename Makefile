@@ -48,7 +48,7 @@ help:
 	@echo '  scale       10 million keys loaded, restarted, read back; SCALE_FLAGS as in tests/scale'
 	@echo '  replicate-bench  a million keys to a replica, with windows; REPLICATE_FLAGS adds options'
 	@echo '  lint        cargo fmt --check, cargo clippy'
-	@echo '  regenerate  bindings.rs and checkpoint_engine.h from their sources'
+	@echo '  regenerate  bindings.rs, checkpoint_engine.h and pages of docs from their sources'
 	@echo '  clean       remove what was built (not $(DATA))'
 	@echo 'Variables: PREFIX, DESTDIR (install); PORT, DATA, CONFIG (serve); DEMO_FLAGS (demo, see'
 	@echo '  tests/demo/demo.py); CRASH_ROUNDS (test: rounds for each kind of crash);'
@@ -158,6 +158,7 @@ replicate-bench: build demo-deps
 regenerate: build-deps rust
 	$(call need,$(TEST_PACKAGES))
 	cd '$(TOP)' && BLESS=1 cargo test --locked --features regenerate --test generated
+	cd '$(TOP)' && BLESS=1 cargo test --locked --lib report::tests::documents
 
 clean:
 	cd '$(TOP)' && cargo clean

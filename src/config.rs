@@ -1,7 +1,7 @@
 //! The configuration text of the engine, made into a validated [`Config`].
 //!
 //! The text is what the host hands to `initialize`: `key=value;key=value`, in the grammar of the
-//! hosts' own parser (`facts/engine-abi.md`, section 10), read here because theirs runs beyond the
+//! hosts' own parser (docs/hosts.md), read here because theirs runs beyond the
 //! end of malformed texts. Differences, all of them where theirs crashes, swallows the rest of the
 //! text or computes wrongly: an empty value is an error, an empty entry is skipped, blanks are
 //! trimmed on both sides, `1t` is a tebibyte, and what follows a number must be a unit.
@@ -316,6 +316,13 @@ impl Config {
     )]
     pub(crate) fn aliases() -> &'static [(&'static str, &'static str)] {
         ALIASES
+    }
+
+    /// Keys that are accepted and change nothing.
+    #[cfg(test)]
+    pub(crate) fn without_effect() -> impl Iterator<Item = &'static str> {
+        let keys = IGNORED.iter().chain(WITHOUT_EFFECT).chain(NOT_YET);
+        keys.copied()
     }
 
     /// The watermarks that belong to a quota, low and high: 60 % and 75 %.

@@ -1,8 +1,8 @@
 //! Persistence: takes what the logs hold and makes it durable.
 //!
 //! A batch ends at the end of a checkpoint or of a log as it stood at one moment, so the store
-//! always holds a state that each vbucket really was in (online-update.md, invariant 3). Nothing of
-//! an open window is read; COMPLETE commits it through [`Persister::complete`].
+//! always holds a state that each vbucket really was in (docs/online-update.md, "Invariants").
+//! Nothing of an open window is read; COMPLETE commits it through [`Persister::complete`].
 //!
 //! Limits: a batch takes changes until it has `max_txn_size` of them or
 //! [`Shared::checkpoint_bytes_max`], and then goes on to the end of the checkpoint that it is in.

@@ -78,7 +78,7 @@ pub(crate) trait Host: Send + Sync {
     /// Resumes a blocked request; the host calls the same function again.
     ///
     /// Only from a thread of the engine, with no lock held: the host's worker mutex is taken
-    /// (engine-abi.md, rules 4 and 5). The status given is always success (rule 6).
+    /// (docs/hosts.md, rules 4 and 5). The status given is always success (rule 6).
     fn notify(&self, cookie: BlockedCookie);
 
     /// Has the host ask a paused TAP stream again. From a thread of the engine, with no lock held,

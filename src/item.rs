@@ -333,10 +333,7 @@ impl fmt::Debug for Item {
     }
 }
 
-const _: () = assert!(
-    HEADER_BYTES == 32,
-    "the memory target (targets.md, P4) counts on it"
-);
+const _: () = assert!(HEADER_BYTES == 32, "the memory of small items counts on it");
 
 #[cfg(test)]
 impl Item {

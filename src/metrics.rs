@@ -213,7 +213,7 @@ pub(crate) struct Timings {
 }
 
 impl Metrics {
-    /// What `stats reset` sets to zero (ep-engine-1.7.md, 7.3); totals and everything of online
+    /// What `stats reset` sets to zero; totals and everything of online
     /// update stay.
     pub(crate) fn reset(&self) {
         for counter in [

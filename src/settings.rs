@@ -1,6 +1,6 @@
 //! What an operator may change while the engine runs: SET_FLUSH_PARAM (0x82) and SET_TAP_PARAM
 //! (0x92). The configuration gives the first values; names and legal ranges are those of ep-engine
-//! 1.7 (ep-engine-1.7.md, section 8).
+//! 1.7. `docs/configuration.md` is made of the table below.
 //!
 //! Threads: any. Each value stands alone and is read where it is used, so a change takes effect at
 //! the next use.
@@ -56,35 +56,70 @@ pub(crate) enum SetError {
     OutOfRange,
 }
 
-/// The settings, each named like its configuration key.
+/// A parameter that may be changed.
 #[derive(Debug)]
-pub(crate) struct Settings {
-    /// Memory quota in bytes; `u64::MAX` for none.
-    pub(crate) max_size: Setting,
+pub(crate) struct Parameter {
+    /// Which command changes it.
+    pub(crate) family: Family,
+    /// Its name, which is that of its configuration key if it has one.
+    pub(crate) name: &'static str,
+    /// What it is, in lines.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for docs/configuration.md"))]
+    pub(crate) effect: &'static [&'static str],
+    /// The smallest and the largest legal number.
+    pub(crate) range: (u64, u64),
+    of: fn(&Settings) -> &Setting,
+}
+
+const ANY: u64 = u64::MAX;
+
+/// One entry per parameter: documentation, name, command, legal range.
+macro_rules! parameters {
+    ($($(#[doc = $doc:literal])+ $name:ident: $family:ident, $min:literal to $max:expr;)+) => {
+        /// The settings, each named like its configuration key.
+        #[derive(Debug)]
+        pub(crate) struct Settings {
+            $($(#[doc = $doc])+ pub(crate) $name: Setting,)+
+        }
+
+        /// What may be changed, in the order of this file.
+        pub(crate) static PARAMETERS: &[Parameter] = &[$(Parameter {
+            family: Family::$family,
+            name: stringify!($name),
+            effect: &[$($doc.trim_ascii()),+],
+            range: ($min, $max),
+            of: |settings| &settings.$name,
+        },)+];
+    };
+}
+
+parameters! {
+    /// Memory quota in bytes; `u64::MAX` for none. The watermarks follow it.
+    max_size: Flush, 0 to ANY;
     /// Eviction stops here, in bytes.
-    pub(crate) mem_low_wat: Setting,
+    mem_low_wat: Flush, 0 to ANY;
     /// Eviction begins here, in bytes.
-    pub(crate) mem_high_wat: Setting,
+    mem_high_wat: Flush, 0 to ANY;
     /// Mutations that one transaction of the flusher holds.
-    pub(crate) max_txn_size: Setting,
+    max_txn_size: Flush, 1 to 10_000_000;
     /// Seconds between the first change that waits and the batch with it and all younger ones.
-    pub(crate) min_data_age: Setting,
+    min_data_age: Flush, 0 to 86_400;
     /// The same at most, whatever `min_data_age` says.
-    pub(crate) queue_age_cap: Setting,
+    queue_age_cap: Flush, 0 to 86_400;
     /// Seconds by which every read of a value from the store is delayed: a test aid.
-    pub(crate) bg_fetch_delay: Setting,
+    bg_fetch_delay: Flush, 0 to 900;
     /// The open checkpoint is closed at this many keys.
-    pub(crate) chk_max_items: Setting,
+    chk_max_items: Flush, 100 to 500_000;
     /// The open checkpoint is closed at this age in seconds.
-    pub(crate) chk_period: Setting,
+    chk_period: Flush, 60 to 3600;
     /// With this many checkpoints in memory the open one grows instead of being closed.
-    pub(crate) max_checkpoints: Setting,
+    max_checkpoints: Flush, 2 to 5;
     /// Seconds between two runs that delete expired items; 0 never.
-    pub(crate) exp_pager_stime: Setting,
+    exp_pager_stime: Flush, 0 to ANY;
     /// Milliseconds that SYNC waits.
-    pub(crate) sync_cmd_timeout: Setting,
+    sync_cmd_timeout: Flush, 10 to 60_000;
     /// Seconds that a named TAP producer outlives its connection.
-    pub(crate) tap_keepalive: Setting,
+    tap_keepalive: Tap, 0 to 3600;
 }
 
 impl Settings {
@@ -113,8 +148,11 @@ impl Settings {
     /// # Errors
     /// Nothing was changed.
     pub(crate) fn set(&self, family: Family, name: &str, text: &str) -> Result<(), SetError> {
-        let (setting, min, max) = self.find(family, name).ok_or(SetError::Unknown)?;
+        let mut parameters = PARAMETERS.iter();
+        let parameter = parameters.find(|it| it.family == family && it.name == name);
+        let parameter = parameter.ok_or(SetError::Unknown)?;
         let value = text.parse().map_err(|_| SetError::OutOfRange)?;
+        let (min, max) = parameter.range;
         if !(min..=max).contains(&value) {
             return Err(SetError::OutOfRange);
         }
@@ -123,28 +161,8 @@ impl Settings {
             self.mem_low_wat.set(low);
             self.mem_high_wat.set(high);
         }
-        setting.set(value);
+        (parameter.of)(self).set(value);
         Ok(())
-    }
-
-    fn find(&self, family: Family, name: &str) -> Option<(&Setting, u64, u64)> {
-        let any = u64::MAX;
-        Some(match (family, name) {
-            (Family::Flush, "max_size") => (&self.max_size, 0, any),
-            (Family::Flush, "mem_low_wat") => (&self.mem_low_wat, 0, any),
-            (Family::Flush, "mem_high_wat") => (&self.mem_high_wat, 0, any),
-            (Family::Flush, "max_txn_size") => (&self.max_txn_size, 1, 10_000_000),
-            (Family::Flush, "min_data_age") => (&self.min_data_age, 0, 86_400),
-            (Family::Flush, "queue_age_cap") => (&self.queue_age_cap, 0, 86_400),
-            (Family::Flush, "bg_fetch_delay") => (&self.bg_fetch_delay, 0, 900),
-            (Family::Flush, "chk_max_items") => (&self.chk_max_items, 100, 500_000),
-            (Family::Flush, "chk_period") => (&self.chk_period, 60, 3600),
-            (Family::Flush, "max_checkpoints") => (&self.max_checkpoints, 2, 5),
-            (Family::Flush, "exp_pager_stime") => (&self.exp_pager_stime, 0, any),
-            (Family::Flush, "sync_cmd_timeout") => (&self.sync_cmd_timeout, 10, 60_000),
-            (Family::Tap, "tap_keepalive") => (&self.tap_keepalive, 0, 3600),
-            _ => return None,
-        })
     }
 }
 

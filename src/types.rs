@@ -15,7 +15,7 @@ pub(crate) type RelTime = u32;
 
 /// Seconds since 1970, good until 2106. 0 means never where it stands for an expiry. Items carry
 /// absolute times because a host's relative clock means nothing before `initialize` has returned
-/// (engine-abi.md, rule 17), and because disk and TAP want them.
+/// (docs/hosts.md, rule 17), and because disk and TAP want them.
 pub(crate) type UnixTime = u32;
 
 /// A partition of the key space. Only ids below [`VBUCKETS_MAX`] exist.

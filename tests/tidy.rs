@@ -13,7 +13,10 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A module may use modules of lower rank only (guide/models.md, section 3.2).
+#[path = "tidy/documents.rs"]
+mod documents;
+
+/// A module may use modules of lower rank only.
 const RANKS: &[(&str, usize)] = &[
     ("types", 0),
     ("constants", 0),
@@ -512,7 +515,7 @@ fn every_module_has_a_rank_and_every_exception_is_needed() {
     assert_eq!(names.len(), RANKS.len(), "a module stands twice in RANKS");
 }
 
-/// The rows of ep-engine-1.7.md, section 4.5, by letter: first and last.
+/// The defects of docs/compatibility.md, by letter: first and last.
 const REGRESSIONS: &[(char, &[(u32, u32)])] = &[
     ('A', &[(1, 9)]),
     ('B', &[(1, 18)]),

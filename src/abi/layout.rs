@@ -1,8 +1,8 @@
 //! Whether the host is of a kind that is known, and which of its two layouts its cookie table has.
 //!
 //! Nothing in the server table says it, and the wrong guess would count connections down where it
-//! should count them up. So it is found out from what the host does (`facts/engine-abi.md`,
-//! section 3.8), a configuration key overrides, and an engine that is not sure refuses to start.
+//! should count them up. So it is found out from what the host does (`docs/hosts.md`,
+//! "Cookies"), a configuration key overrides, and an engine that is not sure refuses to start.
 
 use std::ffi::c_void;
 use std::ptr::{self, NonNull};
@@ -55,8 +55,8 @@ pub(super) struct Found {
 
 /// Refuses hosts with another core table under the same interface number, as ARCUS memcached has
 /// it: there the server table ends before the cookie functions, and the third core function, in the
-/// place of `abstime`, takes no argument and returns the version's text (`facts/arcus-abi.md`,
-/// section 3.2). So it is called with two arguments: only `abstime` adds what it is given.
+/// place of `abstime`, takes no argument and returns the version's text (`docs/hosts.md`,
+/// "Cookies"). So it is called with two arguments: only `abstime` adds what it is given.
 ///
 /// # Errors
 /// A sentence for the operator.

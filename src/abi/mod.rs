@@ -4,7 +4,7 @@
 //!
 //! # Contract common to all entry points
 //! What a `SAFETY` comment in this module calls *contract n* is one of these. They are promises of
-//! the host, seen in every host that this engine supports (`facts/engine-abi.md`).
+//! the host, seen in every host that this engine supports (`docs/hosts.md`).
 //!
 //! 1. *Handle.* The first argument is the address that [`create_instance`] stored, or NULL. That
 //!    memory is never freed, so a late call (a disconnect after `destroy`) finds it.

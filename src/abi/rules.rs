@@ -1,7 +1,7 @@
-//! What keeps the host alive: the rules of `facts/engine-abi.md`, section 0, as far as they can be
-//! enforced where calls cross. Hosts abort the process, close connections or answer another client
-//! with left-over bytes when an engine breaks one of them, so nothing leaves this module that a
-//! host cannot cope with, whatever the engine answered.
+//! What keeps the host alive: the rules of docs/hosts.md, as far as they can be enforced where
+//! calls cross. Hosts abort the process, close connections or answer another client with left-over
+//! bytes when an engine breaks one of them, so nothing leaves this module that a host cannot cope
+//! with, whatever the engine answered.
 //!
 //! | rule | where |
 //! |---|---|

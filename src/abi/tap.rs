@@ -1,5 +1,5 @@
 //! The TAP members of the table: what a peer sends is checked before a pointer is touched, because
-//! any client can send it (`facts/engine-abi.md`, section 7.5); what a stream sends is written to
+//! any client can send it (`docs/hosts.md`); what a stream sends is written to
 //! where the host says.
 
 use std::cell::Cell;

@@ -1,5 +1,5 @@
 //! Drives the table from a host written in Rust, so that the boundary can run under Miri and the
-//! sanitizers without a C program. One test per rule of `facts/engine-abi.md`, section 0, and what
+//! sanitizers without a C program. One test per rule of `docs/hosts.md`, and what
 //! else a host does that hurts.
 
 use std::ffi::{CStr, c_void};

@@ -41,7 +41,7 @@ impl Log {
     }
 
     /// A vbucket that becomes active and never learned an id from a master begins with 1; 0 stands
-    /// for "unknown" (ep-engine-1.7.md, 3.2).
+    /// for "unknown".
     pub(crate) fn name_first(&mut self) {
         self.lead();
         if self.open.continues && self.open.kind == Kind::Normal {

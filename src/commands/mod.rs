@@ -1,7 +1,7 @@
 //! The commands that reach the engine through `unknown_command`: checks the shape of a request,
 //! calls the engine, words the answer. Statuses and texts are those of ep-engine 1.7
-//! (ep-engine-1.7.md, section 1) unless they were wrong; online update is our own
-//! (online-update.md).
+//! (docs/compatibility.md) unless they were wrong; online update is our own
+//! (docs/online-update.md).
 //!
 //! Threads: host threads only.
 

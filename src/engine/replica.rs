@@ -1,5 +1,5 @@
 //! The receiving side of TAP: what a master, or whoever sends in its name, does to the vbuckets of
-//! this node (ep-engine-1.7.md, 5.6; online-update.md, "TAP and replicas").
+//! this node (docs/replication.md; docs/online-update.md, "TAP and replicas").
 //!
 //! Nothing in a message is trusted. What cannot be applied is an error answer and a log line. A
 //! REVERT is answered when every key has been taken back, so that what follows it on the stream

@@ -1,4 +1,4 @@
-//! START, COMPLETE and REVERT over the node (online-update.md).
+//! START, COMPLETE and REVERT over the node (docs/online-update.md).
 //!
 //! The commands are accepted under one gate, so that two operators get exactly one winner; the work
 //! of COMPLETE and REVERT is done by the thread `ce-update`, which then notifies the client.

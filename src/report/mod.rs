@@ -1,10 +1,10 @@
-//! Statistics, by group. Names and units are those of ep-engine 1.7 (ep-engine-1.7.md, section 7)
-//! where it has them; `include/checkpoint_engine.h` lists them all.
+//! Statistics, by group. Names and units are those of ep-engine 1.7 where
+//! it has them; `docs/statistics.md` lists them all.
 //!
 //! Threads: host threads only. Nothing is counted here: everything is read from the engine. No
 //! group walks the keys (`onlineupdate-keys` looks at a bounded number of them, in steps); locks
 //! are held for a few loads at a time. A group that waits for the disk writes nothing before it
-//! returns `WouldBlock` (engine-abi.md, rule 10).
+//! returns `WouldBlock` (docs/hosts.md, "Rules", 10).
 //!
 //! # What ep-engine has and this engine does not
 //! | statistics | why not |

@@ -1,4 +1,4 @@
-//! Groups on TAP (ep-engine-1.7.md, 5.7 and 7.2).
+//! Groups on TAP.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;

@@ -15,6 +15,8 @@ use crate::host::fake::FakeHost;
 use crate::host::{Cookie, Host, StatSink};
 use crate::types::{StoreOp, VbucketState};
 
+mod documents;
+
 const CLIENT: Cookie = Cookie::new(0x1000);
 const OTHER: Cookie = Cookie::new(0x2000);
 /// A connection with a TAP stream.

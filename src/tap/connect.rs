@@ -1,4 +1,5 @@
-//! What a client asks for with TAP_CONNECT (ep-engine-1.7.md, 5.1). Nothing in it is trusted.
+//! What a client asks for with TAP_CONNECT (docs/replication.md, "Connect"). Nothing in it is
+//! trusted.
 
 use crate::error::{Error, Result};
 use crate::types::{CheckpointId, VBUCKETS_MAX, VbucketId};

@@ -4,7 +4,7 @@
 
 use crate::types::Seqno;
 
-/// So little that it is sent at once (facts of ep-engine 1.7, 5.5).
+/// So little that it is sent at once.
 const LITTLE: usize = 500;
 
 /// The laps of a stream: one is over when it comes to what was written last when it began.

@@ -1,5 +1,5 @@
 //! TAP, the sending side: streams that give replicas what happens in the vbuckets
-//! (ep-engine-1.7.md, section 5; online-update.md, "TAP and replicas").
+//! (docs/replication.md; docs/online-update.md, "TAP and replicas").
 //!
 //! A stream reads each vbucket's log by a cursor that has its name, and moves the cursor up to what
 //! its client has acknowledged: so a client that comes back goes on from there. A client that

@@ -57,7 +57,7 @@ struct Hello {
     vbucket: u16,
 }
 
-/// Longest pause after a temporary failure at the end of a takeover (facts of ep-engine 1.7, 5.4).
+/// Longest pause after a temporary failure at the end of a takeover.
 const HURRIED: Duration = Duration::from_millis(500);
 /// Where there is no part.
 const NO_PART: usize = usize::MAX;

@@ -36,7 +36,8 @@ use crate::vbucket::{Shared, Vbucket, VbucketMap};
 use crate::worker::{Signal, Wake};
 
 /// Time for a host to be done with a connection that it closes: it counts references without
-/// atomics (engine-abi.md, 3.7), and its own goes only after it has told that the connection went.
+/// atomics (docs/hosts.md, "Cookies"), and its own goes only after it has told that the connection
+/// went.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Sums over all streams.

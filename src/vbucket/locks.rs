@@ -1,4 +1,4 @@
-//! Locks that clients take on keys (GET_LOCKED, UNLOCK_KEY), ep-engine-1.7.md, 2.3.
+//! Locks that clients take on keys (GET_LOCKED, UNLOCK_KEY): docs/compatibility.md, "Locks".
 //!
 //! A lock belongs to a version: taking it makes a new version, whose CAS is the key to the lock,
 //! and whatever replaces that version ends it, a REVERT among them. It lasts by a clock that is not

@@ -229,7 +229,7 @@ class Writer:
         return "\n\n".join(found) or NOTHING
 
     def write(self):
-        """performance.md."""
+        """Writes the document."""
         with open(f"{HERE}/performance.template.md", encoding="ascii") as file:
             text = file.read()
         options = self.results.data["options"]

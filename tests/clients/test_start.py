@@ -60,7 +60,7 @@ class StartTest(unittest.TestCase):
         self.assertNotIn("panicked", text)
         ended = re.search(r"ended with status (-?\d+)", text)
         self.assertTrue(ended, text)
-        # Real hosts end with status 0 when an engine does not start (engine-abi.md, rule 15).
+        # Real hosts end with status 0 when an engine does not start (docs/hosts.md, rule 15).
         if BUNDLED:
             self.assertEqual(ended[1], "1", text)
         return text

@@ -103,7 +103,7 @@ class Source(ServerTest):
         self.check_fields(events)
 
     def check_fields(self, events):
-        """Numbers, requests for answers and what the layout fixes (ep-engine-1.7.md, 5.3, 5.4)."""
+        """Numbers, requests for answers and what the layout fixes (docs/replication.md)."""
         seqno = 0
         for event in events:
             seqno += 2 if event.opcode == TAP_OPAQUE else 1

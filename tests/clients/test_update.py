@@ -1,4 +1,4 @@
-"""Online update (design: online-update.md): START, COMPLETE and REVERT as an operator sees them."""
+"""Online update (docs/online-update.md): START, COMPLETE and REVERT as an operator sees them."""
 
 import struct
 import subprocess

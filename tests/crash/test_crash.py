@@ -3,7 +3,7 @@
 One writer numbers its writes over a few vbuckets. After a restart the store must be a prefix of
 what was written, vbucket by vbucket: up to START at most if no COMPLETE was accepted, all vbuckets
 with the whole window or none of it if one was, with it if SUCCESS was answered; without the
-window's writes if a REVERT was accepted (invariants 1 to 3 of online-update.md).
+window's writes if a REVERT was accepted (invariants 1 to 3 of docs/online-update.md).
 
 CRASH_ROUNDS rounds for each kind of instant (default 10), CRASH_SEED to repeat a run.
 """

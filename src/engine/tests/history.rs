@@ -1,5 +1,5 @@
-//! Online-update.md, invariant 3: what the store holds is a state that the vbucket really was in,
-//! and before COMPLETE one that it was in before START.
+//! docs/online-update.md, "Invariants", 3: what the store holds is a state that the vbucket really
+//! was in, and before COMPLETE one that it was in before START.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! GET_LOCKED and UNLOCK_KEY (ep-engine-1.7.md, 1.3 and 2.3).
+//! GET_LOCKED and UNLOCK_KEY (docs/compatibility.md, "Locks").
 
 use super::{CLIENT, Node, text};
 use crate::error::{Error, Result};

@@ -1,4 +1,4 @@
-//! After a REVERT the values come back into memory by themselves (online-update.md, REVERT).
+//! After a REVERT the values come back into memory by themselves (docs/online-update.md, REVERT).
 
 use super::{Node, id};
 use crate::settings::Family;

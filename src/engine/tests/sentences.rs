@@ -1,5 +1,5 @@
-//! The sentences of online-update.md, each with the tests that show it. A name that begins with
-//! `test_` is a client test over a real socket. `tests/tidy.rs` checks that the tests exist.
+//! The sentences of docs/online-update.md, each with the tests that show it. A name that begins
+//! with `test_` is a client test over a real socket. `tests/tidy.rs` checks that the tests exist.
 //!
 //! # Commands
 //! - What each command does in each state, and that a refusal has words:
@@ -207,7 +207,7 @@ fn end(node: &Node, completes: bool) {
     assert_eq!(outcome, Ok(()));
 }
 
-/// online-update.md, Commands: they act on all active and pending vbuckets; a dead one is not told.
+/// Commands: they act on all active and pending vbuckets; a dead one is not told.
 #[test]
 fn pending_vbuckets_take_part_and_dead_ones_do_not() {
     for completes in [false, true] {
@@ -236,7 +236,7 @@ fn pending_vbuckets_take_part_and_dead_ones_do_not() {
     }
 }
 
-/// online-update.md, Commands: the client is notified from a thread of the engine, with no lock
+/// Commands: the client is notified from a thread of the engine, with no lock
 /// held: another client gets through everything while the host is still in the notification.
 #[test]
 #[expect(
@@ -282,7 +282,7 @@ fn the_notification_of_a_command_comes_with_no_lock_held() {
     }
 }
 
-/// online-update.md, START, 4: it takes effect in microseconds to milliseconds whatever the amount
+/// START, 4: it takes effect in microseconds to milliseconds whatever the amount
 /// of data: it allocates the same few blocks, reads nothing, and waits for no commit.
 #[test]
 fn start_costs_the_same_whatever_the_amount_of_data() {
@@ -363,7 +363,7 @@ fn answers(node: &Node, key: &str) -> Vec<String> {
     all
 }
 
-/// online-update.md, While the window is open: reads and writes, CAS, TTLs, append, incr, touch,
+/// While the window is open: reads and writes, CAS, TTLs, append, incr, touch,
 /// locks: as always, on what clients last wrote.
 #[test]
 fn every_operation_answers_in_a_window_as_it_does_outside() {
@@ -378,7 +378,7 @@ fn every_operation_answers_in_a_window_as_it_does_outside() {
     assert_eq!(answers(&node, "inside"), outside);
 }
 
-/// online-update.md, Introspection: the states "completing" and "reverting", and the progress.
+/// Introspection: the states "completing" and "reverting", and the progress.
 #[test]
 fn the_report_tells_what_runs_and_how_far_it_is() {
     for (completes, state) in [
@@ -405,7 +405,7 @@ fn the_report_tells_what_runs_and_how_far_it_is() {
     }
 }
 
-/// online-update.md, Invariants, 4: no client operation waits longer than one background fetch
+/// Invariants, 4: no client operation waits longer than one background fetch
 /// because of an online update. While COMPLETE or REVERT runs, a read is answered at once or after
 /// one fetch, and a write at once.
 #[test]

@@ -1,4 +1,4 @@
-//! Sentences of online-update.md that no other test is about; each test names its section.
+//! Sentences of docs/online-update.md that no other test is about; each test names its section.
 
 use super::{CLIENT, Node, OPERATOR, decide};
 use crate::engine::UpdateState;

@@ -3,7 +3,7 @@
 //!
 //! A step is what happens under one hold of the locks (of one stripe and one log, or of all logs),
 //! so no schedule of real threads does anything that some schedule here does not do. The model is
-//! told the same steps, and after each of them the invariants of online-update.md are checked.
+//! told the same steps, and after each of them the invariants of docs/online-update.md are checked.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What the implementation of 2011 got wrong (facts/ep-engine-1.7.md, section 4.5), by number: a
+//! What the implementation of 2011 got wrong (docs/compatibility.md), by number: a
 //! test for each row that shows our behaviour to be right.
 //!
 //! | row | test |

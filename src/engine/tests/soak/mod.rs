@@ -3,8 +3,8 @@
 //! vbuckets change their state, the node is restarted and crashes.
 //!
 //! Each client owns its keys, so its model is exact (`model`). When the clients pause, the
-//! invariants of online-update.md are checked: 1 and 2 by reading every key, 3 by looking into the
-//! store; 4 holds because every answer comes, 5 because the process is still there.
+//! invariants of docs/online-update.md are checked: 1 and 2 by reading every key, 3 by looking into
+//! the store; 4 holds because every answer comes, 5 because the process is still there.
 //!
 //! `SOAK_OPERATIONS` says how many operations, `SOAK_SEED` repeats what all threads draw.
 

@@ -1,4 +1,4 @@
-//! A replica that has replicas of its own (ep-engine-1.7.md, 5.2: a vbucket that is itself
+//! A replica that has replicas of its own (docs/replication.md: a vbucket that is itself
 //! receiving a backfill sends nothing until that ends, and then the whole state).
 
 use super::{ACK, BACKFILL, CHECKPOINTS, Link, Node, assert_same, forget, replica};

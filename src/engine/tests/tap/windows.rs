@@ -1,4 +1,4 @@
-//! A test for each sentence of online-update.md, "TAP and replicas", that no row of
+//! A test for each sentence of docs/online-update.md, "TAP and replicas", that no row of
 //! `engine::tests::rows` shows.
 
 use super::{

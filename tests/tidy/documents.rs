@@ -1,0 +1,134 @@
+//! A document that the project names is in it, and has the heading that is named.
+
+use std::collections::HashSet;
+use std::path::{Component, Path};
+
+use super::{File, Findings, check, files};
+
+/// Documents that are not in the project, and why they are named all the same.
+const MADE: &[(&str, &str)] = &[("docs/performance.md", "`make bench` writes it")];
+
+/// Folders of documents that only their authors have.
+const ELSEWHERE: &[&str] = &["facts/", "guide/", "design/"];
+
+/// The paths of documents that a line names, each with what stands behind it.
+fn named(line: &str) -> impl Iterator<Item = (&str, &str)> {
+    let ends = line.match_indices(".md").filter_map(|(at, end)| {
+        let end = at + end.len();
+        let behind = &line[end..];
+        let goes_on = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+        (!behind.starts_with(goes_on)).then_some(end)
+    });
+    ends.filter_map(|end| {
+        let is_part = |letter: char| letter.is_ascii_alphanumeric() || "_-./{}*".contains(letter);
+        let path = line[..end].rsplit(|letter| !is_part(letter)).next()?;
+        // A pattern, or the ending alone.
+        (path != ".md" && !path.contains(['{', '*'])).then_some((path, &line[end..]))
+    })
+}
+
+/// A path without `.` and `..`, read from a folder.
+fn from(folder: &str, path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    let path = Path::new(folder).join(path);
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(parts.pop()),
+            Component::Normal(name) => parts.extend(name.to_str()),
+            _ => {}
+        }
+    }
+    parts.join("/")
+}
+
+/// The heading that `path, "Heading"` names.
+fn heading(behind: &str) -> Option<&str> {
+    let behind = behind.strip_prefix('`').unwrap_or(behind);
+    let rest = behind.strip_prefix(", ")?.strip_prefix('"')?;
+    rest.split_once('"').map(|(heading, _)| heading)
+}
+
+fn has_heading(document: &File, heading: &str) -> bool {
+    let mut lines = document.text.lines();
+    lines.any(|line| line.starts_with("##") && line.trim_start_matches('#').trim() == heading)
+}
+
+fn look(file: &File, documents: &[File], findings: &mut Findings) {
+    let folder = file.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    for (number, line) in file.lines() {
+        for (path, behind) in named(line) {
+            let here = [from("", path), from(folder, path)];
+            if MADE
+                .iter()
+                .any(|(made, _)| here.iter().any(|it| it == made))
+            {
+                continue;
+            }
+            let found = documents.iter().find(|it| here.contains(&it.path));
+            let Some(document) = found else {
+                findings.push(file.finding(number, &format!("{path} is not in the project")));
+                continue;
+            };
+            if let Some(heading) = heading(behind).filter(|it| !has_heading(document, it)) {
+                findings.push(file.finding(number, &format!("{path} has no heading {heading:?}")));
+            }
+        }
+        for word in ELSEWHERE {
+            let beside = |at: usize| line[..at].ends_with(|it: char| it.is_ascii_alphanumeric());
+            if line.match_indices(word).any(|(at, _)| !beside(at)) {
+                findings.push(file.finding(number, &format!("{word} is not in the project")));
+            }
+        }
+    }
+}
+
+#[test]
+fn documents_that_are_named_exist() {
+    let mut documents = files();
+    documents.retain(|file| file.is(&["md"]));
+    check("a document that does not exist", |file, findings| {
+        if file.path != "tests/tidy/documents.rs" {
+            look(file, &documents, findings);
+        }
+    });
+}
+
+#[test]
+fn every_page_is_named_by_another() {
+    let files = files();
+    let pages = files
+        .iter()
+        .filter(|file| file.is(&["md"]) && file.path.starts_with("docs/"));
+    let mut orphans: HashSet<&str> = pages.map(|file| file.path.as_str()).collect();
+    for file in files.iter().filter(|file| file.is(&["md"])) {
+        let folder = file.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        for (path, _) in file.lines().flat_map(|(_, line)| named(line)) {
+            let path = from(folder, path);
+            if path != file.path {
+                orphans.remove(path.as_str());
+            }
+        }
+    }
+    assert!(orphans.is_empty(), "no page names {orphans:?}");
+}
+
+#[test]
+fn the_look_for_documents_sees_what_it_should() {
+    let line = "see [it](../src/a.md#b), `docs/c.md`, \"Two\" and x.mdx, {name}.md";
+    let found: Vec<&str> = named(line).map(|(path, _)| path).collect();
+    assert_eq!(found, ["../src/a.md", "docs/c.md"]);
+    assert_eq!(heading("`, \"Two\" and"), Some("Two"));
+    assert_eq!(from("docs", "../src/a.md"), "src/a.md");
+    let document = File {
+        path: "docs/c.md".to_owned(),
+        text: "# One\n\n## Two\n".to_owned(),
+    };
+    let lines = "docs/c.md, \"Two\"\ndocs/c.md, \"Three\"\nother.md\nfacts/\n";
+    let file = File {
+        path: "src/x.rs".to_owned(),
+        text: lines.to_owned(),
+    };
+    let mut findings = Findings::new();
+    look(&file, &[document], &mut findings);
+    assert_eq!(findings.len(), 3, "{findings:?}");
+}
