@@ -70,6 +70,7 @@
 /*
  * Opens the window of an online update on all active vbuckets: from now on nothing reaches the
  * disk. Answered when the store has it on record; if that cannot be, the window is closed again.
+ * Extras: none, or 4 bytes, the seconds after which it reverts by itself (0: never).
  */
 #define CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_START 0x9b
 
@@ -84,6 +85,12 @@
 
 /* Has every TAP stream to a replica begin with the whole state again. */
 #define CHECKPOINT_ENGINE_CMD_RESET_REPLICATION_CHAIN 0x9f
+
+/*
+ * Moves the deadline of the open windows: 4 bytes of extras, the seconds from now after which they
+ * revert by themselves (0: never).
+ */
+#define CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_DEADLINE 0xeb
 
 /* Done. */
 #define CHECKPOINT_ENGINE_STATUS_SUCCESS 0x00
@@ -454,7 +461,10 @@
 /* Statistic: keys that reverts restored, because they had been changed in the window. */
 #define CHECKPOINT_ENGINE_STAT_REVERT_UPDATE "ep_onlineupdate_revert_update"
 
-/* Statistic: how the last window ended: none, completed, reverted or lost at restart. */
+/*
+ * Statistic: how the last window ended: none, completed, reverted, reverted at deadline or lost at
+ * restart.
+ */
 #define CHECKPOINT_ENGINE_STAT_LAST_OUTCOME "ep_onlineupdate_last_outcome"
 
 /* Statistic: things that cannot be and were met all the same; anything but 0 is a bug. */
@@ -609,6 +619,9 @@
 /* Statistic of a vbucket: as in `onlineupdate`. */
 #define CHECKPOINT_ENGINE_STAT_VB_SECONDS_OPEN "vb_%u:seconds_open"
 
+/* Statistic of `onlineupdate-vb`: seconds until the window reverts by itself, or `none`. */
+#define CHECKPOINT_ENGINE_STAT_VB_SECONDS_LEFT "vb_%u:seconds_left"
+
 /* Statistic of a vbucket: keys that the window has touched. */
 #define CHECKPOINT_ENGINE_STAT_VB_TOUCHED_KEYS "vb_%u:touched_keys"
 
@@ -665,6 +678,9 @@
 
 /* Statistic of `onlineupdate`: age of the window. */
 #define CHECKPOINT_ENGINE_STAT_WINDOW_SECONDS_OPEN "seconds_open"
+
+/* Statistic of `onlineupdate`: seconds until the window reverts by itself, or `none`. */
+#define CHECKPOINT_ENGINE_STAT_WINDOW_SECONDS_LEFT "seconds_left"
 
 /* Statistic of `onlineupdate`: keys that it has touched. */
 #define CHECKPOINT_ENGINE_STAT_WINDOW_TOUCHED_KEYS "touched_keys"

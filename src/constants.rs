@@ -38,6 +38,7 @@ pub const CHECKPOINT_ENGINE_CMD_UNLOCK_KEY: u8 = 0x95;
 pub const CHECKPOINT_ENGINE_CMD_LAST_CLOSED_CHECKPOINT: u8 = 0x97;
 /// Opens the window of an online update on all active vbuckets: from now on nothing reaches the
 /// disk. Answered when the store has it on record; if that cannot be, the window is closed again.
+/// Extras: none, or 4 bytes, the seconds after which it reverts by itself (0: never).
 pub const CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_START: u8 = 0x9b;
 /// Ends the window and makes its writes durable; answered when they are.
 pub const CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_COMPLETE: u8 = 0x9c;
@@ -47,6 +48,9 @@ pub const CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_REVERT: u8 = 0x9d;
 pub const CHECKPOINT_ENGINE_CMD_DEREGISTER_TAP_CLIENT: u8 = 0x9e;
 /// Has every TAP stream to a replica begin with the whole state again.
 pub const CHECKPOINT_ENGINE_CMD_RESET_REPLICATION_CHAIN: u8 = 0x9f;
+/// Moves the deadline of the open windows: 4 bytes of extras, the seconds from now after which they
+/// revert by themselves (0: never).
+pub const CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_DEADLINE: u8 = 0xeb;
 
 /// Done.
 pub const CHECKPOINT_ENGINE_STATUS_SUCCESS: u16 = 0x00;
@@ -294,7 +298,8 @@ pub const CHECKPOINT_ENGINE_STAT_REVERT_ADD: &CStr = c"ep_onlineupdate_revert_ad
 pub const CHECKPOINT_ENGINE_STAT_REVERT_DELETE: &CStr = c"ep_onlineupdate_revert_delete";
 /// Statistic: keys that reverts restored, because they had been changed in the window.
 pub const CHECKPOINT_ENGINE_STAT_REVERT_UPDATE: &CStr = c"ep_onlineupdate_revert_update";
-/// Statistic: how the last window ended: none, completed, reverted or lost at restart.
+/// Statistic: how the last window ended: none, completed, reverted, reverted at deadline or lost at
+/// restart.
 pub const CHECKPOINT_ENGINE_STAT_LAST_OUTCOME: &CStr = c"ep_onlineupdate_last_outcome";
 /// Statistic: things that cannot be and were met all the same; anything but 0 is a bug.
 pub const CHECKPOINT_ENGINE_STAT_DEFECTS: &CStr = c"ep_defects";
@@ -397,6 +402,8 @@ pub const CHECKPOINT_ENGINE_STAT_VB_MEM_SIZE: &CStr = c"vb_%u:mem_size";
 pub const CHECKPOINT_ENGINE_STAT_VB_TABLE_BYTES: &CStr = c"vb_%u:table_bytes";
 /// Statistic of a vbucket: as in `onlineupdate`.
 pub const CHECKPOINT_ENGINE_STAT_VB_SECONDS_OPEN: &CStr = c"vb_%u:seconds_open";
+/// Statistic of `onlineupdate-vb`: seconds until the window reverts by itself, or `none`.
+pub const CHECKPOINT_ENGINE_STAT_VB_SECONDS_LEFT: &CStr = c"vb_%u:seconds_left";
 /// Statistic of a vbucket: keys that the window has touched.
 pub const CHECKPOINT_ENGINE_STAT_VB_TOUCHED_KEYS: &CStr = c"vb_%u:touched_keys";
 /// Statistic of a vbucket: as in `onlineupdate`.
@@ -436,6 +443,8 @@ pub const CHECKPOINT_ENGINE_STAT_KEY_VALID: &CStr = c"key_valid";
 pub const CHECKPOINT_ENGINE_STAT_WINDOW_STATE: &CStr = c"state";
 /// Statistic of `onlineupdate`: age of the window.
 pub const CHECKPOINT_ENGINE_STAT_WINDOW_SECONDS_OPEN: &CStr = c"seconds_open";
+/// Statistic of `onlineupdate`: seconds until the window reverts by itself, or `none`.
+pub const CHECKPOINT_ENGINE_STAT_WINDOW_SECONDS_LEFT: &CStr = c"seconds_left";
 /// Statistic of `onlineupdate`: keys that it has touched.
 pub const CHECKPOINT_ENGINE_STAT_WINDOW_TOUCHED_KEYS: &CStr = c"touched_keys";
 /// Statistic of `onlineupdate`: of these, keys that did not exist before START; during a REVERT,

@@ -67,7 +67,7 @@ static void send_malformed(const struct client *c) {
     static const uint8_t opcodes[] = {OP_UPDATE_START, OP_UPDATE_COMPLETE, OP_UPDATE_REVERT};
     for (size_t i = 0; i < 3; i++) {
         const struct request key = {.opcode = opcodes[i], .key = "k", .key_length = 1};
-        const struct request ext = {.opcode = opcodes[i], .ext = "\0\0\0\0", .ext_length = 4};
+        const struct request ext = {.opcode = opcodes[i], .ext = "\0\0\0", .ext_length = 3};
         const struct request body = {.opcode = opcodes[i], .body = "x", .body_length = 1};
         must_be_malformed(c, &key);
         must_be_malformed(c, &ext);

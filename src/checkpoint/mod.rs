@@ -467,6 +467,8 @@ impl Checkpoint {
 pub(crate) struct WindowReport {
     /// Since when, by the monotonic clock.
     pub(crate) opened: Duration,
+    /// When it reverts by itself, by the same clock; of several, the first that does.
+    pub(crate) deadline: Option<Duration>,
     /// Distinct keys touched.
     pub(crate) touched: usize,
     /// What was done to them; while they are taken back, to those that are left.
@@ -485,6 +487,7 @@ impl WindowReport {
     /// Adds the window of another vbucket.
     pub(crate) fn add(&mut self, other: &Self) {
         self.opened = self.opened.min(other.opened);
+        self.deadline = [self.deadline, other.deadline].into_iter().flatten().min();
         self.touched += other.touched;
         self.keys.add(other.keys);
         self.flushed |= other.flushed;

@@ -51,6 +51,8 @@ pub(crate) struct Window {
     pub(crate) phase: Phase,
     /// When it was opened, by the monotonic clock.
     pub(crate) opened: Duration,
+    /// When it reverts by itself, by the same clock; none if it never does.
+    pub(crate) deadline: Option<Duration>,
     /// The latest `flush_all` before START.
     pub(super) floor: Seqno,
     /// The latest one when the window's end was accepted.
@@ -103,11 +105,23 @@ impl Log {
             barrier,
             phase: Phase::Open,
             opened,
+            deadline: None,
             floor: self.floor,
             flushed: self.floor,
             due: self.open.due,
             done: 0,
         });
+    }
+
+    /// Sets when the window reverts by itself.
+    pub(crate) fn set_deadline(&mut self, deadline: Option<Duration>) {
+        if let Some(window) = &mut self.window
+            && window.deadline != deadline
+        {
+            window.deadline = deadline;
+            // Streams tell their replicas.
+            self.turns += 1;
+        }
     }
 
     /// What a key was before the window, by its latest entry, and at which place; none if that
@@ -405,6 +419,7 @@ impl Log {
         let keys = checkpoint.touches.tally();
         Some(WindowReport {
             opened: window.opened,
+            deadline: window.deadline,
             touched: checkpoint.mutations,
             keys,
             flushed: checkpoint.flushes > 0,

@@ -16,16 +16,42 @@ pub(super) fn online_update(
     request: &Request<'_>,
     reply: &mut dyn Reply,
 ) -> Result<()> {
-    if !(request.extras.is_empty() && request.key.is_empty() && request.value.is_empty()) {
-        let text =
-            b"START, COMPLETE and REVERT take no extras, key or value; send the header alone";
-        return answer(reply, Status::EINVAL, text);
+    let seconds = match (request.opcode, request.extras) {
+        (_, []) => None,
+        (ONLINE_UPDATE_START, &[a, b, c, d]) => Some(u32::from_be_bytes([a, b, c, d])),
+        _ => return answer(reply, Status::EINVAL, SHAPE),
+    };
+    if !(request.key.is_empty() && request.value.is_empty()) {
+        return answer(reply, Status::EINVAL, SHAPE);
     }
     let outcome: Outcome = match request.opcode {
-        ONLINE_UPDATE_START => engine.start_update(cookie)?,
+        ONLINE_UPDATE_START => engine.start_update(cookie, seconds)?,
         ONLINE_UPDATE_COMPLETE => engine.complete_update(cookie)?,
         _ => engine.revert_update(cookie)?,
     };
+    answer_outcome(reply, &outcome)
+}
+
+const SHAPE: &[u8] = b"START, COMPLETE and REVERT take no key or value; START may have 4 bytes of \
+    extras, the seconds after which it reverts by itself; the others have none";
+const DEADLINE_SHAPE: &[u8] =
+    b"DEADLINE takes 4 bytes of extras, the seconds from now after which \
+    the online update reverts by itself (0: never), and no key or value";
+
+/// DEADLINE.
+pub(super) fn deadline(
+    engine: &Engine,
+    request: &Request<'_>,
+    reply: &mut dyn Reply,
+) -> Result<()> {
+    let (&[a, b, c, d], [], []) = (request.extras, request.key, request.value) else {
+        return answer(reply, Status::EINVAL, DEADLINE_SHAPE);
+    };
+    let outcome = engine.move_deadline(u32::from_be_bytes([a, b, c, d]));
+    answer_outcome(reply, &outcome)
+}
+
+fn answer_outcome(reply: &mut dyn Reply, outcome: &Outcome) -> Result<()> {
     match outcome {
         Ok(()) => answer(reply, Status::SUCCESS, b""),
         Err(UpdateError::Unsupported(text)) => {

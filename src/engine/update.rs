@@ -5,14 +5,13 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
 use super::answers::Answers;
 use super::replica;
 use super::{Core, Engine};
-use crate::checkpoint::{Op, Phase, WindowReport};
+use crate::checkpoint::{Op, Phase};
 use crate::error::{Error, Result};
 use crate::host::{BlockedCookie, Cookie, LogLevel};
 use crate::item::Item;
@@ -21,8 +20,11 @@ use crate::types::{CheckpointId, Seqno, VbucketId, VbucketState};
 use crate::vbucket::{self, RevertStep, Vbucket, begin_complete, begin_revert, complete_failed};
 use crate::worker::{Signal, Wake};
 
+mod deadline;
+mod figures;
 mod start;
 
+pub(crate) use figures::{UpdateReport, UpdateState};
 pub(super) use start::StartNumber;
 use start::Starts;
 
@@ -38,50 +40,23 @@ pub(crate) enum UpdateError {
     Failed(String),
 }
 
-/// What the node is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum UpdateState {
-    /// No window.
-    None,
-    /// A window is open.
-    Open,
-    /// COMPLETE runs.
-    Completing,
-    /// REVERT runs.
-    Reverting,
-}
-
-impl UpdateState {
-    /// The word that statistics print.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Open => "open",
-            Self::Completing => "completing",
-            Self::Reverting => "reverting",
-        }
-    }
-}
-
-/// Figures of the windows of the node's active vbuckets.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct UpdateReport {
-    /// State.
-    pub(crate) state: UpdateState,
-    /// For how long the window has been open.
-    pub(crate) open_for: Duration,
-    /// Of all of them.
-    pub(crate) window: WindowReport,
-    /// Whether values that a revert left on disk are being read back.
-    pub(crate) rewarming: bool,
-    /// What became of the last window.
-    pub(crate) last_outcome: &'static str,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Complete,
     Revert,
+    /// A revert at the deadline.
+    Expire,
+}
+
+impl Kind {
+    /// What becomes of the window when that succeeds.
+    const fn record(self) -> WindowRecord {
+        match self {
+            Self::Complete => WindowRecord::Completed,
+            Self::Revert => WindowRecord::Reverted,
+            Self::Expire => WindowRecord::Expired,
+        }
+    }
 }
 
 /// What a revert leaves of one vbucket, to be dealt with when the client has its answer.
@@ -176,6 +151,17 @@ impl Updates {
     }
 }
 
+impl Gate {
+    /// COMPLETE or REVERT was accepted for those.
+    fn begin(&mut self, kind: Kind, vbuckets: &[&Vbucket]) {
+        let vbuckets: Vec<_> = vbuckets.iter().map(|vbucket| vbucket.id()).collect();
+        self.running = Some(kind);
+        self.starts.decide(&vbuckets);
+        self.ending.clone_from(&vbuckets);
+        self.queued = Some(Job { kind, vbuckets });
+    }
+}
+
 impl GateGuard<'_> {
     /// Whether COMPLETE or REVERT is running.
     pub(super) fn is_running(&self) -> bool {
@@ -241,18 +227,15 @@ impl Core {
             return Ok(outcome);
         }
         let mut gate = self.updates.gate.lock();
-        if gate.dead {
-            return Ok(Err(UpdateError::Failed(DEAD.to_owned())));
-        }
-        if gate.running.is_some() {
-            return Ok(Err(UpdateError::Unsupported(RUNNING)));
+        if let Err(error) = self.at_rest(&mut gate) {
+            return Ok(Err(error));
         }
         let vbuckets = self.open();
         let now = self.host.monotonic();
         let begun = !vbuckets.is_empty()
             && match kind {
                 Kind::Complete => begin_complete(&vbuckets, now),
-                Kind::Revert => begin_revert(&vbuckets, now),
+                Kind::Revert | Kind::Expire => begin_revert(&vbuckets, now),
             };
         if !begun {
             return Ok(Err(if vbuckets.is_empty() {
@@ -261,12 +244,8 @@ impl Core {
                 UpdateError::Failed(NO_IDS.to_owned())
             }));
         }
-        let vbuckets: Vec<_> = vbuckets.iter().map(|vbucket| vbucket.id()).collect();
-        gate.running = Some(kind);
-        gate.starts.decide(&vbuckets);
-        gate.ending.clone_from(&vbuckets);
+        gate.begin(kind, &vbuckets);
         gate.owed = Some(self.updates.results.expect(cookie));
-        gate.queued = Some(Job { kind, vbuckets });
         drop(gate);
         self.updates.signal.wake();
         // The mark leaves at once.
@@ -281,21 +260,25 @@ impl Core {
             .filter_map(|&id| self.vbuckets.get(id))
             .collect();
         let mut left = Vec::new();
-        let (outcome, last) = match job.kind {
+        let mut last = Some(job.kind.record());
+        let outcome = match job.kind {
             Kind::Complete => {
                 let record = self.record_after_complete(&job.vbuckets);
-                match self.persister.complete(&vbuckets, record) {
-                    Ok(()) => (Ok(()), Some(WindowRecord::Completed)),
-                    Err(error) => (Err(self.reopen(&vbuckets, &error.to_string())), None),
-                }
+                self.persister.complete(&vbuckets, record).map_err(|error| {
+                    last = None;
+                    self.reopen(&vbuckets, &error.to_string())
+                })
             }
-            Kind::Revert => {
+            Kind::Revert | Kind::Expire => {
+                if job.kind == Kind::Expire {
+                    self.host.log(LogLevel::Warning, deadline::PASSED);
+                }
                 let start = self.host.monotonic();
-                left = self.revert_all(&vbuckets);
+                left = self.revert_all(&vbuckets, job.kind.record());
                 let outcome = self.note_revert();
                 let took = self.host.monotonic().saturating_sub(start);
                 self.shared.metrics.timings.revert.record(took);
-                (outcome, Some(WindowRecord::Reverted))
+                outcome
             }
         };
         let owed = {
@@ -361,7 +344,7 @@ impl Core {
         }
     }
 
-    fn revert_all(&self, vbuckets: &[&Vbucket]) -> Vec<Reverted> {
+    fn revert_all(&self, vbuckets: &[&Vbucket], outcome: WindowRecord) -> Vec<Reverted> {
         let mut changes = Vec::new();
         let mut reverted = Vec::new();
         for vbucket in vbuckets {
@@ -379,7 +362,7 @@ impl Core {
             reverted.free = Some(vbucket.reverted());
         }
         let gate = self.updates.gate.lock();
-        let record = self.record_now(WindowRecord::Reverted);
+        let record = self.record_now(outcome);
         self.persister.want_window(record);
         drop(gate);
         reverted
@@ -464,7 +447,7 @@ impl Core {
 
     fn run_replica_revert(&self, id: VbucketId) {
         if let Some(vbucket) = self.vbuckets.get(id) {
-            let left = self.revert_all(&[vbucket]);
+            let left = self.revert_all(&[vbucket], WindowRecord::Reverted);
             vbucket.follow_reverted();
             for left in left {
                 self.rewarm.add(vbucket, left.cold);
@@ -492,47 +475,16 @@ impl Core {
                 after = vbucket.bury_duplicates(from, &mut changes);
             }
         }
-        let text = format!(
-            "COMPLETE could not commit: {cause}; nothing is lost and the online update is open \
-             again: remove the cause and send COMPLETE again, or REVERT"
-        );
+        let now = if self.is_overdue() {
+            "its deadline has passed meanwhile, and so the online update is reverted: remove the \
+             cause before the next one"
+        } else {
+            "nothing is lost and the online update is open again: remove the cause and send \
+             COMPLETE again, or REVERT"
+        };
+        let text = format!("COMPLETE could not commit: {cause}; {now}");
         self.host.log(LogLevel::Warning, &text);
         UpdateError::Failed(text)
-    }
-
-    /// Figures for `stats onlineupdate`.
-    fn update_report(&self) -> UpdateReport {
-        let (running, last) = {
-            let gate = self.updates.gate.lock();
-            (gate.running, gate.last)
-        };
-        let commanded = self.commanded();
-        let windows = commanded
-            .iter()
-            .filter_map(|vbucket| vbucket.window_report());
-        let window = windows.reduce(|mut sum, window| {
-            sum.add(&window);
-            sum
-        });
-        UpdateReport {
-            state: match running {
-                Some(Kind::Complete) => UpdateState::Completing,
-                Some(Kind::Revert) => UpdateState::Reverting,
-                None if window.is_none() => UpdateState::None,
-                None => UpdateState::Open,
-            },
-            open_for: window.map_or(Duration::ZERO, |window| {
-                self.host.monotonic().saturating_sub(window.opened)
-            }),
-            window: window.unwrap_or_default(),
-            rewarming: self.rewarm.is_running(),
-            last_outcome: match last {
-                WindowRecord::Completed => "completed",
-                WindowRecord::Reverted => "reverted",
-                WindowRecord::Lost => "lost at restart",
-                WindowRecord::None | WindowRecord::Open => "none",
-            },
-        }
     }
 }
 
@@ -544,12 +496,13 @@ impl Engine {
         self.core.shared.flush.call();
     }
 
-    /// START. Call again after the notification for the outcome.
+    /// START; reverts by itself after so many seconds. Call again after the notification for the
+    /// outcome.
     ///
     /// # Errors
     /// `WouldBlock` when the windows are open and the store has still to note it.
-    pub(crate) fn start_update(&self, cookie: Cookie) -> Result<Outcome> {
-        self.core.start_update(cookie)
+    pub(crate) fn start_update(&self, cookie: Cookie, seconds: Option<u32>) -> Result<Outcome> {
+        self.core.start_update(cookie, seconds)
     }
 
     /// COMPLETE. Call again after the notification for the outcome.
@@ -577,7 +530,10 @@ impl Engine {
 /// The thread of COMPLETE and REVERT. A command that was accepted is finished before it stops.
 pub(super) fn run(core: &Core, signal: &Signal) {
     loop {
-        let wake = signal.wait(None);
+        let wake = signal.wait(core.until_deadline());
+        if wake != Wake::Stop {
+            core.revert_overdue();
+        }
         let job = core.updates.gate.lock().queued.take();
         if let Some(job) = job {
             core.run_job(&job);

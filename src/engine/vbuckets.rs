@@ -48,7 +48,10 @@ impl Core {
         let arrival = if coming {
             Arrival::Coming
         } else if window && state.takes_commands() {
-            Arrival::Joins(self.host.monotonic())
+            Arrival::Joins {
+                opened: self.host.monotonic(),
+                deadline: self.deadline_to_join(),
+            }
         } else {
             Arrival::Alone
         };
@@ -59,6 +62,8 @@ impl Core {
         drop(gate);
         self.resume_waiting(id);
         self.changed_at_once();
+        // It may have come with a window that has a deadline.
+        self.updates.signal().wake();
         Ok(())
     }
 

@@ -253,7 +253,7 @@ mod tests {
         let id = VbucketId::new(0).unwrap();
         map.create(id, VbucketState::Active, CheckpointId::new(1), 0);
         let vbucket = map.get(id).unwrap();
-        assert!(open_windows(&[vbucket], Duration::ZERO));
+        assert!(open_windows(&[vbucket], Duration::ZERO, None));
         let mut expected = Vec::new();
         for number in 0..1_000_u32 {
             // Keys that differ behind what is compared first, and shorter ones.

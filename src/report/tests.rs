@@ -78,7 +78,7 @@ impl Node {
     }
 
     fn start(&self) {
-        let start = || self.engine.start_update(CLIENT);
+        let start = || self.engine.start_update(CLIENT, None);
         self.host.finish(CLIENT, start).unwrap().unwrap();
     }
 

@@ -24,7 +24,8 @@ pub(super) fn node(engine: &Engine, sink: &mut dyn StatSink) {
     };
     sink.add("state", &report.state.name());
     let runs = !matches!(report.state, UpdateState::None | UpdateState::Open);
-    window(&report.window, report.open_for, runs, &mut |name, value| {
+    let times = (report.open_for, report.left);
+    window(&report.window, times, runs, &mut |name, value| {
         sink.add(name, value);
     });
     sink.add("rewarming", &report.rewarming);
@@ -42,23 +43,26 @@ pub(super) fn by_vbucket(engine: &Engine, sink: &mut dyn StatSink) {
         let found = vbucket.window_report();
         let report = found.unwrap_or_default();
         let open_for = found.map_or(Duration::ZERO, |it| now.saturating_sub(it.opened));
+        let left = report.deadline.map(|deadline| deadline.saturating_sub(now));
         let runs = phase.is_some_and(|phase| phase != Phase::Open);
         let mut add = |name: &str, value: &dyn Display| {
             sink.add(&format!("vb_{}:{name}", vbucket.id()), value);
         };
         add("state", &phase.map_or("none", |phase| phase.name()));
-        window(&report, open_for, runs, &mut add);
+        window(&report, (open_for, left), runs, &mut add);
     }
 }
 
 /// What the node and each vbucket say of a window; `runs` means that it is being ended.
 fn window(
     report: &WindowReport,
-    open_for: Duration,
+    (open_for, left): (Duration, Option<Duration>),
     runs: bool,
     add: &mut dyn FnMut(&str, &dyn Display),
 ) {
     add("seconds_open", &open_for.as_secs());
+    let left = left.map(|left| left.as_millis().div_ceil(1_000).to_string());
+    add("seconds_left", &left.as_deref().unwrap_or("none"));
     add("touched_keys", &report.touched);
     add("added_keys", &report.keys.added);
     add("updated_keys", &report.keys.updated);

@@ -219,7 +219,7 @@ pub(crate) fn window_value(window: WindowRecord) -> [u8; 2] {
         WindowRecord::None => 0,
         WindowRecord::Open => 1,
         WindowRecord::Completed => 2,
-        WindowRecord::Reverted => 3,
+        WindowRecord::Reverted | WindowRecord::Expired => 3,
         WindowRecord::Lost => 4,
     };
     [RECORD_VERSION, byte]

@@ -65,6 +65,9 @@ pub(crate) enum WindowRecord {
     Completed,
     /// The last window was reverted.
     Reverted,
+    /// The last window was reverted at its deadline. The store has it as [`Self::Reverted`], which
+    /// programs of before know.
+    Expired,
     /// A node died in the last window.
     Lost,
 }

@@ -16,9 +16,13 @@ pub(crate) enum Arrival {
     /// A stream hands it over to this node: until its state changes again, it is none of its
     /// operator's.
     Coming,
-    /// It joins them, unless it has a window already. It is opened at that time of the monotonic
-    /// clock.
-    Joins(Duration),
+    /// It joins them, unless it has a window already. Both times are of the monotonic clock.
+    Joins {
+        /// When its window is opened.
+        opened: Duration,
+        /// When that reverts by itself.
+        deadline: Option<Duration>,
+    },
 }
 
 impl Vbucket {
@@ -34,7 +38,7 @@ impl Vbucket {
     pub(crate) fn set_state(&self, state: VbucketState, arrival: Arrival) -> Option<bool> {
         let clocks = self.shared.clocks();
         let mut ordered = self.log();
-        let joins = matches!(arrival, Arrival::Joins(_)) && ordered.log.window().is_none();
+        let joins = matches!(arrival, Arrival::Joins { .. }) && ordered.log.window().is_none();
         if joins && !ordered.log.may_join() {
             return None;
         }
@@ -74,7 +78,13 @@ impl Vbucket {
         let coming = arrival == Arrival::Coming;
         self.coming.store(coming, Ordering::Release);
         let opened = match arrival {
-            Arrival::Joins(now) => ordered.log.open_window(self.shared.seconds(), now),
+            Arrival::Joins { opened, deadline } => {
+                let opens = ordered.log.open_window(self.shared.seconds(), opened);
+                if opens {
+                    ordered.log.set_deadline(deadline);
+                }
+                opens
+            }
             Arrival::Alone | Arrival::Coming => false,
         };
         let loading = self.state.load(Ordering::Acquire) & load::LOADING;

@@ -303,7 +303,7 @@ fn a_revert_gives_back_cas_flags_and_expiry_from_memory_and_from_the_store() {
                 node.flush();
             }
             let before = node.read(vbucket, b"k").unwrap();
-            assert!(open_windows(&[vbucket], NOW));
+            assert!(open_windows(&[vbucket], NOW, None));
             put(vbucket, b"k", b"inside");
             put(vbucket, b"new", b"inside");
             remove(vbucket, b"gone").unwrap();
@@ -327,7 +327,7 @@ fn a_flush_that_is_reverted_leaves_the_number_of_keys_exact() {
     for key in &keys {
         put(vbucket, key, b"before");
     }
-    assert!(open_windows(&[vbucket], NOW));
+    assert!(open_windows(&[vbucket], NOW, None));
     put(vbucket, &keys[0], b"inside");
     vbucket.flush_all();
     assert_eq!(vbucket.items(), 0);
@@ -347,7 +347,7 @@ fn a_flush_that_is_reverted_is_counted_right_at_once() {
     for key in 0..200_u8 {
         put(vbucket, &[key], b"before");
     }
-    assert!(open_windows(&[vbucket], NOW));
+    assert!(open_windows(&[vbucket], NOW, None));
     vbucket.flush_all();
     put(vbucket, &[1], b"inside");
     put(vbucket, &[250], b"inside");
@@ -364,7 +364,7 @@ fn a_window_value_that_expires_while_revert_begins_is_taken_back() {
     let node = Node::new(1, false);
     let vbucket = node.vbucket(0);
     put(vbucket, b"k", b"before");
-    assert!(open_windows(&[vbucket], NOW));
+    assert!(open_windows(&[vbucket], NOW, None));
     put_until(vbucket, b"k", b"inside", node.host.unix() + 1);
     node.host.advance(10);
     // The reader has seen that no revert is running, and now looks at the clock.
@@ -384,7 +384,7 @@ fn a_window_value_that_expires_before_a_mutation_is_taken_back_first() {
     let node = Node::new(1, false);
     let vbucket = node.vbucket(0);
     put(vbucket, b"k", b"before");
-    assert!(open_windows(&[vbucket], NOW));
+    assert!(open_windows(&[vbucket], NOW, None));
     put_until(vbucket, b"k", b"inside", node.host.unix() + 1);
     node.host.advance(10);
     let map = Arc::clone(&node.map);
@@ -406,7 +406,7 @@ fn a_pre_image_that_expires_in_the_window_is_gone_after_the_revert() {
     let node = Node::new(1, false);
     let vbucket = node.vbucket(0);
     put_until(vbucket, b"k", b"before", node.host.unix() + 1);
-    assert!(open_windows(&[vbucket], NOW));
+    assert!(open_windows(&[vbucket], NOW, None));
     put(vbucket, b"k", b"inside");
     node.host.advance(10);
     assert!(begin_revert(&[vbucket], NOW));
@@ -422,8 +422,8 @@ fn windows_open_and_end_on_all_vbuckets_or_on_none() {
     let node = Node::new(3, false);
     let all = node.vbuckets();
     assert!(!begin_complete(&all, NOW) && !begin_revert(&all, NOW));
-    assert!(open_windows(&all[1..2], NOW));
-    assert!(!open_windows(&all, NOW));
+    assert!(open_windows(&all[1..2], NOW, None));
+    assert!(!open_windows(&all, NOW, None));
     assert!(!begin_complete(&all, NOW) && !begin_revert(&all, NOW));
     let phases: Vec<_> = all.iter().map(|vbucket| vbucket.window_phase()).collect();
     assert_eq!(phases, [None, Some(Phase::Open), None]);
@@ -459,7 +459,7 @@ fn a_fetched_value_goes_only_where_it_is_missing() {
     let vbucket = node.vbucket(0);
     put(vbucket, b"k", b"before");
     node.flush();
-    assert!(open_windows(&[vbucket], NOW));
+    assert!(open_windows(&[vbucket], NOW, None));
     put(vbucket, b"k", b"inside");
     assert!(begin_revert(&[vbucket], NOW));
     let Found::NotResident(wanted) = vbucket.get(hash(b"k"), b"k") else {
@@ -543,7 +543,7 @@ fn eviction_spares_what_was_used_and_what_a_window_holds() {
     assert_eq!((evict_keys(vbucket), vbucket.items()), ((0, 0, 0), 0));
     assert_eq!(vbucket.with_log(Log::unpersisted), 0);
     put(vbucket, b"before", b"v");
-    assert!(open_windows(&[vbucket], NOW));
+    assert!(open_windows(&[vbucket], NOW, None));
     put(vbucket, b"k", b"v");
     assert_eq!(
         evict_keys(vbucket),
@@ -561,7 +561,7 @@ fn a_key_that_a_revert_brought_back_can_be_evicted() {
     put(vbucket, b"changed", b"v");
     put(vbucket, b"deleted", b"v");
     node.flush();
-    assert!(open_windows(&[vbucket], NOW));
+    assert!(open_windows(&[vbucket], NOW, None));
     put(vbucket, b"changed", b"w");
     remove(vbucket, b"deleted").unwrap();
     assert!(begin_revert(&[vbucket], NOW));
@@ -622,7 +622,7 @@ fn a_sweep_takes_out_what_was_flushed_but_not_in_a_window() {
     for key in 0..100_u8 {
         put(vbucket, &[key], b"v");
     }
-    assert!(open_windows(&[vbucket], NOW));
+    assert!(open_windows(&[vbucket], NOW, None));
     vbucket.flush_all();
     assert_eq!(vbucket.sweep_flushed(), 0);
     assert!(begin_revert(&[vbucket], NOW));
@@ -658,7 +658,7 @@ fn a_failed_complete_keeps_what_was_written_since_in_the_window() {
     let all = node.vbuckets();
     put(all[0], b"k", b"before");
     node.flush();
-    assert!(open_windows(&all, NOW));
+    assert!(open_windows(&all, NOW, None));
     put(all[0], b"k", b"inside");
     assert!(begin_complete(&all, NOW));
     put(all[0], b"k", b"since");

@@ -79,8 +79,12 @@ fn seconds(now: Duration) -> u32 {
     u32::try_from(now.as_secs()).unwrap_or(u32::MAX)
 }
 
-/// START on all of them or none. `now` is the monotonic clock's.
-pub(crate) fn open_windows(vbuckets: &[&Vbucket], now: Duration) -> bool {
+/// START on all of them or none. `now` and the deadline are the monotonic clock's.
+pub(crate) fn open_windows(
+    vbuckets: &[&Vbucket],
+    now: Duration,
+    deadline: Option<Duration>,
+) -> bool {
     let seconds = seconds(now);
     let clocks = vbuckets.first().map(|vbucket| vbucket.shared.clocks());
     let clocks = clocks.unwrap_or_default();
@@ -91,6 +95,7 @@ pub(crate) fn open_windows(vbuckets: &[&Vbucket], now: Duration) -> bool {
             // A delayed flush whose time has come is of the state before, which a REVERT keeps.
             vbucket.flush_due(ordered, clocks);
             ordered.log.open_window(seconds, now);
+            ordered.log.set_deadline(deadline);
         },
         || {},
     )
@@ -184,6 +189,16 @@ impl Vbucket {
     /// The phase of the window, if there is one.
     pub(crate) fn window_phase(&self) -> Option<Phase> {
         self.log().log.window().map(|window| window.phase)
+    }
+
+    /// When its window reverts by itself, if there is one that does.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        self.log().log.window()?.deadline
+    }
+
+    /// Sets that.
+    pub(crate) fn set_deadline(&self, deadline: Option<Duration>) {
+        self.log().log.set_deadline(deadline);
     }
 
     /// Whether COMPLETE runs on it.

@@ -61,7 +61,7 @@ class Table(UpdateTest):
         self.refused(REVERT)
 
     def test_malformed_commands_are_invalid_and_change_nothing(self):
-        forms = ({"key": b"k"}, {"extras": b"\0\0\0\0"}, {"value": b"v"},
+        forms = ({"key": b"k"}, {"extras": b"\0\0\0"}, {"value": b"v"},
                  {"key": b"k", "extras": b"e", "value": b"v"})
         for state in ("none", "open"):
             if state == "open":

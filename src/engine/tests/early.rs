@@ -39,7 +39,10 @@ fn commands_of_an_update_wait_on_and_their_answer_is_no_later_ones() {
     let engine = &node.engine;
     let done: Outcome = Ok(());
     for completes in [true, false] {
-        assert_eq!(too_early(&node, || engine.start_update(OPERATOR)), done);
+        assert_eq!(
+            too_early(&node, || engine.start_update(OPERATOR, None)),
+            done
+        );
         node.set(0, "k", "inside");
         let decide = || super::decide(engine, OPERATOR, completes);
         assert_eq!(too_early(&node, decide), done);

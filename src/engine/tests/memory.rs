@@ -149,7 +149,7 @@ fn keys_from_before_a_quota_was_set_and_those_that_a_revert_brought_back_can_go(
             for key in 0..200 {
                 set(&engine, &key.to_string(), &value).unwrap();
             }
-            assert_eq!(engine.start_update(CLIENT), Ok(Ok(())));
+            assert_eq!(engine.start_update(CLIENT, None), Ok(Ok(())));
             for key in 0..100 {
                 set(&engine, &key.to_string(), b"inside").unwrap();
             }
@@ -190,7 +190,7 @@ fn a_revert_out_of_full_memory_brings_every_key_back_and_loses_none() {
             }
             set_quota(&engine, used_bytes() + (32 << 20));
             for round in 0..10 {
-                assert_eq!(engine.start_update(CLIENT), Ok(Ok(())));
+                assert_eq!(engine.start_update(CLIENT, None), Ok(Ok(())));
                 for key in (0..500).map(|key| key.to_string()) {
                     set(&engine, &key, b"inside").unwrap();
                 }
@@ -262,7 +262,7 @@ fn a_window_keeps_its_keys_above_the_quota_and_reverts_without_a_disk() {
     // The process uses more than that already: everything that may go goes.
     let _ = set(&engine, "k", b"before");
     let kept = get(&engine, "k");
-    assert_eq!(engine.start_update(CLIENT), Ok(Ok(())));
+    assert_eq!(engine.start_update(CLIENT, None), Ok(Ok(())));
     for key in 0..20 {
         let _ = set(&engine, &key.to_string(), b"inside");
     }
@@ -289,7 +289,7 @@ fn without_a_quota_nothing_goes_and_windows_work_as_with_a_disk() {
         set(&engine, &key.to_string(), b"before").unwrap();
     }
     for completes in [false, true] {
-        assert_eq!(engine.start_update(CLIENT), Ok(Ok(())));
+        assert_eq!(engine.start_update(CLIENT, None), Ok(Ok(())));
         set(&engine, "1", b"inside").unwrap();
         set(&engine, "new", b"inside").unwrap();
         engine.remove(CLIENT, b"2", 0, 0).unwrap();

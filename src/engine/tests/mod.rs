@@ -15,6 +15,7 @@ use store::TestStore;
 
 mod arrivals;
 mod clock;
+mod deadline;
 mod delayed_flush;
 mod disk;
 mod early;
@@ -182,14 +183,28 @@ impl Node {
     }
 
     fn start(&self) -> Outcome {
-        let call = || self.engine.start_update(OPERATOR);
+        let call = || self.engine.start_update(OPERATOR, None);
         self.host.finish(OPERATOR, call).unwrap()
+    }
+
+    /// START of a window that reverts by itself after so many seconds.
+    fn start_for(&self, seconds: u32) -> Outcome {
+        let call = || self.engine.start_update(OPERATOR, Some(seconds));
+        self.host.finish(OPERATOR, call).unwrap()
+    }
+
+    /// The clocks go on, and the thread looks that waits for the deadline.
+    fn let_pass(&self, seconds: u64) {
+        self.host.advance(seconds);
+        self.engine.core.updates.signal().wake();
     }
 
     /// START from a client that does not wait for the answer.
     fn begin_start(&self) {
         let other = Cookie::new(0x2001);
-        let begun = self.host.call(other, || self.engine.start_update(other));
+        let begun = self
+            .host
+            .call(other, || self.engine.start_update(other, None));
         assert_eq!(begun, Err(Error::WouldBlock));
     }
 

@@ -15,7 +15,7 @@ use crate::types::VbucketState;
 const OTHER: Cookie = Cookie::new(0x5000);
 
 fn start(engine: &Engine) -> impl FnMut() -> Result<Outcome> {
-    move || engine.start_update(OPERATOR)
+    move || engine.start_update(OPERATOR, None)
 }
 
 fn set(

@@ -262,7 +262,7 @@ fn the_notification_of_a_command_comes_with_no_lock_held() {
                 item.fill(b"v");
                 engine.store(CLIENT, &item, StoreOp::Set, 0).unwrap();
                 let other = Cookie::new(0x3000);
-                let start = || engine.start_update(other);
+                let start = || engine.start_update(other, None);
                 host.finish(other, start).unwrap().unwrap();
                 engine.core.set_vbucket(0, VbucketState::Active).unwrap();
                 done.send(state).unwrap();
@@ -295,7 +295,7 @@ fn start_costs_the_same_whatever_the_amount_of_data() {
         node.store.hold_commits(true);
         let before = (node.store.reads(), node.store.scans());
         let allocations = allocations_of_this_thread();
-        let start = || node.engine.start_update(OPERATOR);
+        let start = || node.engine.start_update(OPERATOR, None);
         assert_eq!(node.host.call(OPERATOR, start), Err(Error::WouldBlock));
         let allocations = allocations_of_this_thread() - allocations;
         assert_eq!((node.store.reads(), node.store.scans()), before);

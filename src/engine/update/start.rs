@@ -3,9 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    Core, DEAD, IS_OPEN, NO_IDS, NO_VBUCKET, Outcome, RUNNING, UpdateError, replica::Reverted,
-};
+use super::{Core, DEAD, IS_OPEN, NO_IDS, NO_VBUCKET, Outcome, UpdateError, replica::Reverted};
 use crate::checkpoint::Log;
 use crate::engine::noted::{DIED, Waiter};
 use crate::error::{Error, Result};
@@ -56,11 +54,11 @@ impl Starts {
 impl Core {
     /// START: the first call opens the windows and, if the store is to note that, returns
     /// `WouldBlock`; the second one, after the notification, returns how it went.
-    pub(super) fn start_update(&self, cookie: Cookie) -> Result<Outcome> {
+    pub(super) fn start_update(&self, cookie: Cookie, seconds: Option<u32>) -> Result<Outcome> {
         if let Some(outcome) = self.updates.starts.take(cookie)? {
             return Ok(outcome);
         }
-        let number = match self.open_update() {
+        let number = match self.open_update(seconds) {
             Ok(number) => number,
             Err(error) => return Ok(Err(error)),
         };
@@ -79,19 +77,18 @@ impl Core {
         Ok(Err(self.start_failed(number, DIED)))
     }
 
-    fn open_update(&self) -> std::result::Result<StartNumber, UpdateError> {
+    fn open_update(&self, seconds: Option<u32>) -> std::result::Result<StartNumber, UpdateError> {
         let mut gate = self.updates.gate.lock();
-        if gate.dead || self.noted.is_dead() || self.persister.is_dead() {
+        if self.noted.is_dead() || self.persister.is_dead() {
             return Err(UpdateError::Failed(DEAD.to_owned()));
         }
-        if gate.running.is_some() {
-            return Err(UpdateError::Unsupported(RUNNING));
-        }
+        self.at_rest(&mut gate)?;
         let vbuckets = self.commanded();
         if vbuckets.is_empty() {
             return Err(UpdateError::Unsupported(NO_VBUCKET));
         }
-        if !open_windows(&vbuckets, self.host.monotonic()) {
+        let deadline = self.deadline_in(seconds);
+        if !open_windows(&vbuckets, self.host.monotonic(), deadline) {
             let open = |vbucket: &&Vbucket| vbucket.window_phase().is_some();
             return Err(if vbuckets.iter().any(open) {
                 UpdateError::Unsupported(IS_OPEN)
@@ -100,6 +97,7 @@ impl Core {
             });
         }
         self.persister.want_window(WindowRecord::Open);
+        self.updates.signal.wake();
         Ok(gate.starts.open(&vbuckets))
     }
 

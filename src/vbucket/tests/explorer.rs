@@ -332,7 +332,7 @@ impl<'a> World<'a> {
         };
         let done = match step {
             _ if vbuckets.is_empty() => return false,
-            Start => open_windows(&vbuckets, NOW),
+            Start => open_windows(&vbuckets, NOW, None),
             Complete => begin_complete(&vbuckets, NOW),
             _ => self.begin_revert(&vbuckets),
         };
@@ -388,7 +388,7 @@ impl<'a> World<'a> {
         let vbucket = self.vbucket(REPLICA);
         match step {
             MasterStarts => {
-                assert!(open_windows(&[vbucket], NOW));
+                assert!(open_windows(&[vbucket], NOW, None));
                 self.opened(REPLICA);
             }
             MasterReverts => {
@@ -424,7 +424,10 @@ impl<'a> World<'a> {
         let completes = self.job.as_ref().is_some_and(|job| job.completes);
         let open = self.job.is_none() && !self.commanded(Phase::Open).is_empty();
         let arrival = if completes || open {
-            Arrival::Joins(NOW)
+            Arrival::Joins {
+                opened: NOW,
+                deadline: None,
+            }
         } else {
             Arrival::Alone
         };

@@ -321,7 +321,7 @@ impl<'a> World<'a> {
 
     fn start(&mut self) {
         let possible = self.phase().is_none();
-        assert_eq!(open_windows(&[self.vbucket], NOW), possible);
+        assert_eq!(open_windows(&[self.vbucket], NOW, None), possible);
         if possible {
             self.come_due();
             self.held = Some(Held {

@@ -69,13 +69,13 @@ fn readers_see_one_instant(round: u16, count: u16) {
     let node = Node::new(count, round.is_multiple_of(2));
     let every = node.vbuckets();
     let (all, others) = every.split_at(usize::from(VBUCKETS));
-    assert!(open_windows(others, NOW));
+    assert!(open_windows(others, NOW, None));
     assert_eq!(begin_revert(others, NOW), count > VBUCKETS);
     for vbucket in all {
         put(vbucket, KEY, b"before");
     }
     node.flush();
-    assert!(open_windows(all, NOW));
+    assert!(open_windows(all, NOW, None));
     for vbucket in all {
         if round % 4 < 2 {
             put(vbucket, KEY, b"inside");
@@ -155,7 +155,7 @@ fn what_a_revert_leaves_is_a_prefix_of_the_writes_over_all_vbuckets() {
             });
             wait_until(|| count() > 100 + 7 * round);
             let before = count();
-            assert!(open_windows(&all, NOW));
+            assert!(open_windows(&all, NOW, None));
             // A write may have been done and not counted yet, before and after.
             start = before..=count() + 1;
             wait_until(|| count() > before + 500);
@@ -356,7 +356,7 @@ fn every_thread_finds_its_own_writes_as_the_windows_left_them() {
                 }
             });
             progress(&workers, 20);
-            let starts = around(&workers, || assert!(open_windows(&all, NOW)));
+            let starts = around(&workers, || assert!(open_windows(&all, NOW, None)));
             progress(&workers, 40);
             if round % 3 != 0 {
                 assert!(begin_complete(&all, NOW));
@@ -427,7 +427,7 @@ fn counting_keys_while_flushes_come_and_go_leaves_the_count_exact() {
             for key in 0..64_u8 {
                 put(vbucket, &[key], b"v");
             }
-            let reverted = round % 2 == 0 && open_windows(&[vbucket], NOW);
+            let reverted = round % 2 == 0 && open_windows(&[vbucket], NOW, None);
             vbucket.flush_all();
             put(vbucket, b"0", b"v");
             remove(vbucket, b"0").unwrap();
