@@ -23,6 +23,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 
 use crate::announced::Announced;
+use crate::ffi::cache;
 use crate::types::UnixTime;
 
 /// Pending: only the allocating connection knows it.
@@ -212,6 +213,11 @@ impl Item {
     /// Sets the CAS.
     pub(crate) fn set_cas(&self, cas: u64) {
         self.header().cas.store(cas, Ordering::Relaxed);
+    }
+
+    /// Has its metadata brought into the cache, for who is going to look at it soon.
+    pub(crate) fn prefetch(&self) {
+        cache::prefetch(self.header());
     }
 
     /// Metadata in one.

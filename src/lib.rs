@@ -8,10 +8,11 @@
 //!
 //! | rank | modules | what |
 //! |---|---|---|
-//! | 0 | `types`, `constants` | ids and units; what the C header offers as constants |
+//! | 0 | `types`, `constants`, | ids and units; what the C header offers as constants; |
+//! | | `ffi` | the allocator, the scheduler, the cache |
 //! | 1 | `error`, `config`, `metrics`, | vocabulary; |
 //! | | `announced`, `leaving` | bytes that clients have only announced, or a REVERT drops |
-//! | 2 | `settings`, `host`, `item`, `ffi` | settings, ports to the host, the item, the allocator |
+//! | 2 | `settings`, `host`, `item` | settings, ports to the host, the item |
 //! | 3 | `worker`, `checkpoint`, `store` | threads, the log of a vbucket, the database |
 //! | 4 | `vbucket`, `served` | hash table and log in agreement; values kept for slow clients |
 //! | 5 | `flusher`, `pager`, `warmup` | what moves data between memory and disk |

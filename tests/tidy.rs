@@ -20,6 +20,7 @@ mod documents;
 const RANKS: &[(&str, usize)] = &[
     ("types", 0),
     ("constants", 0),
+    ("ffi", 0),
     ("error", 1),
     ("config", 1),
     ("metrics", 1),
@@ -28,7 +29,6 @@ const RANKS: &[(&str, usize)] = &[
     ("host", 2),
     ("settings", 2),
     ("item", 2),
-    ("ffi", 2),
     ("worker", 3),
     ("checkpoint", 3),
     ("store", 3),

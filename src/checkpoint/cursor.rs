@@ -343,7 +343,7 @@ impl Checkpoint {
     ) -> Option<Seqno> {
         let mut upto = after;
         let mut left = limit;
-        self.entries.visit_after(after, &mut |entry| {
+        self.entries.visit_whole_after(after, &mut |entry| {
             let looks = left > 0 && entry.seqno() <= end;
             if looks {
                 left -= 1;

@@ -1,5 +1,6 @@
 //! One entry of the log, 24 bytes, and the pre-image that rides in it.
 
+use crate::ffi::cache;
 use crate::item::Item;
 use crate::types::Seqno;
 
@@ -117,6 +118,16 @@ impl Entry {
     pub(super) fn set_pre_image(&mut self, pre_image: Box<PreImage>, unsaved: bool) {
         self.pre_image = Some(pre_image);
         self.word |= u64::from(if unsaved { UNSAVED } else { 0 });
+    }
+
+    /// Has what it leads to brought into the cache.
+    pub(super) fn prefetch(&self) {
+        if let Some(item) = &self.item {
+            item.prefetch();
+        }
+        if let Some(pre_image) = &self.pre_image {
+            cache::prefetch(&**pre_image);
+        }
     }
 
     /// Notes that the pre-image is on disk.

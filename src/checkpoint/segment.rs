@@ -13,6 +13,9 @@ use crate::types::Seqno;
 /// Entries in a segment: 6 KiB.
 const SEGMENT_ENTRIES: usize = 256;
 
+/// Entries between the one that is looked at and the one whose item is fetched from memory.
+const AHEAD: usize = 8;
+
 /// Numbers in a block: what is looked at one by one when a count begins inside of it.
 const BLOCK_BITS: u32 = 12;
 
@@ -216,16 +219,38 @@ impl Segments {
     /// Hands the live entries behind `after` to `visit` until it returns false; returns whether it
     /// never did.
     pub(crate) fn visit_after(&self, after: Seqno, visit: &mut dyn FnMut(&Entry) -> bool) -> bool {
+        self.from(after).all(|segment| {
+            let behind = segment.entries.iter().skip(segment.behind(after));
+            behind.filter(|entry| entry.is_live()).all(&mut *visit)
+        })
+    }
+
+    /// The same for a `visit` that looks at what the entries lead to, which is somewhere in memory.
+    pub(crate) fn visit_whole_after(
+        &self,
+        after: Seqno,
+        visit: &mut dyn FnMut(&Entry) -> bool,
+    ) -> bool {
+        self.from(after).all(|segment| {
+            let mut behind = segment.entries.iter().skip(segment.behind(after));
+            let mut ahead = behind.clone();
+            ahead.by_ref().take(AHEAD).for_each(Entry::prefetch);
+            behind.all(|entry| {
+                ahead.next().map(Entry::prefetch);
+                !entry.is_live() || visit(entry)
+            })
+        })
+    }
+
+    /// The segments from the one on in which a number stands.
+    fn from(&self, after: Seqno) -> impl Iterator<Item = &Segment> {
         let start = self
             .full
             .range(..=after)
             .next_back()
             .map_or(after, |(&first, _)| first);
         let full = self.full.range(start..).map(|(_, segment)| segment);
-        full.chain(std::iter::once(&self.tail)).all(|segment| {
-            let behind = segment.entries.iter().skip(segment.behind(after));
-            behind.filter(|entry| entry.is_live()).all(&mut *visit)
-        })
+        full.chain(std::iter::once(&self.tail))
     }
 
     /// Live changes behind a place.

@@ -1,8 +1,11 @@
-//! What the crate asks of C libraries other than the host: memory, and the system's scheduler.
+//! What the crate asks of C libraries other than the host, and of the processor: memory, the
+//! system's scheduler, the cache.
 #![expect(
     unsafe_code,
-    reason = "the global allocator is an unsafe trait over a C library, and a system call is one"
+    reason = "the global allocator is an unsafe trait over a C library; a system call, and an \
+              instruction of the processor, are unsafe to call"
 )]
 
 pub(crate) mod alloc;
+pub(crate) mod cache;
 pub(crate) mod scheduling;

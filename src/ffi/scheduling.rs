@@ -1,8 +1,8 @@
 //! How the system's scheduler treats the calling thread.
 
-/// Niceness of background work: with all processors busy it has a tenth of the share of a host
-/// thread, enough to get on.
-const BACKGROUND_NICE: i32 = 10;
+/// Niceness of background work: with all processors busy it has a third of the share of a host
+/// thread, because an operator waits for some of it.
+const BACKGROUND_NICE: i32 = 5;
 /// How long it asks to run at a time, in nanoseconds, the most that Linux takes. Since Linux 6.12 a
 /// thread that wakes up takes the processor at once from one that asked for more time than itself,
 /// and else waits until the next tick of the scheduler: 4 ms in most kernels.

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::checkpoint::{Entry, Log, Op, PreImage, Prior};
+use crate::checkpoint::{Entry, Log, Op, Prior};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::item::Item;
@@ -38,6 +38,7 @@ mod map;
 mod reader;
 mod replica;
 mod residency;
+mod revert;
 mod state;
 mod table;
 #[cfg(test)]
@@ -52,13 +53,13 @@ use locks::Locks;
 pub(crate) use map::VbucketMap;
 pub(crate) use reader::Reader;
 pub(crate) use residency::{Ejection, Swept, Walk};
+pub(crate) use revert::{RevertStep, Reverted};
 pub(crate) use state::Arrival;
 pub(crate) use table::{Figures, Shape};
 use table::{Floors, Slot, Stripe, Table};
 pub(crate) use trash::Trash;
 pub(crate) use update::{
-    ReadersSwitch, RevertStep, Reverted, begin_complete, begin_revert, complete_failed, completed,
-    open_windows,
+    ReadersSwitch, begin_complete, begin_revert, complete_failed, completed, open_windows,
 };
 
 /// What all vbuckets of an engine share.
@@ -398,7 +399,7 @@ impl Vbucket {
             return;
         };
         if self.in_reverted_window(slot.seqno()) {
-            self.restore(stripe, ordered, hash, key, garbage);
+            self.restore(stripe, ordered, (hash, key), garbage);
         }
         let floor = ordered.log.floor();
         let expired = stripe.find(hash, key).is_some_and(|slot| {
@@ -450,49 +451,6 @@ impl Vbucket {
         self.delete(stripe, ordered, hash, key, garbage);
         // A read is not followed by a wake-up, nor is a mutation that then fails.
         self.shared.flush.wake();
-    }
-
-    /// Puts a key back to what it was before a window that is being reverted.
-    fn restore(
-        &self,
-        stripe: &mut Stripe,
-        ordered: &mut Ordered,
-        hash: u32,
-        key: &[u8],
-        garbage: &mut Garbage,
-    ) {
-        let Some(slot) = stripe.find(hash, key) else {
-            return;
-        };
-        let deleted = slot.is_deleted();
-        let counters = &self.shared.metrics;
-        match ordered.log.take_pre_image(slot.seqno()) {
-            Some(PreImage::Absent) => {
-                counters.revert_add.add(1);
-                garbage.slot = stripe.remove(hash, key);
-            }
-            Some(PreImage::Present { item, seqno }) => {
-                if deleted {
-                    &counters.revert_delete
-                } else {
-                    &counters.revert_update
-                }
-                .add(1);
-                let on_disk = seqno <= ordered.log.persisted() && !self.shared.keep_pre_images;
-                let item = if on_disk && item.is_resident() {
-                    item.key_only()
-                } else {
-                    item
-                };
-                garbage.item = stripe.replace(hash, key, item, seqno, false);
-            }
-            None => {
-                // Cannot be. The store still has the old value: let it be read from there.
-                counters.defects.add(1);
-                let item = slot.item().key_only();
-                garbage.item = stripe.replace(hash, key, item, Seqno::ZERO, false);
-            }
-        }
     }
 
     /// Number of keys, as exact as [`Vbucket::figures`]. Locks one stripe after the other.

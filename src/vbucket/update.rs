@@ -5,10 +5,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::{Garbage, LogGuard, Ordered, Vbucket, floors};
-use crate::checkpoint::{Change, Checkpoint, Log, Phase, Touched, WindowReport};
-use crate::item::Item;
-use crate::leaving::Leaving;
+use super::{LogGuard, Ordered, Vbucket};
+use crate::checkpoint::{Change, Log, Phase, Touched, WindowReport};
 use crate::types::Seqno;
 
 /// Makes the revert of many vbuckets visible to readers at one instant. Reverts are numbered, and a
@@ -30,24 +28,8 @@ impl ReadersSwitch {
     }
 }
 
-/// How a step of the background revert went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RevertStep {
-    /// Go on from here.
-    More(Seqno),
-    /// Every key has been taken back.
-    Done,
-}
-
-/// What a revert leaves to be dropped, and the note that it leaves; dropped in this order.
-#[derive(Debug)]
-pub(crate) struct Reverted {
-    checkpoints: Vec<Checkpoint>,
-    _leaving: Leaving,
-}
-
 /// Keys that a background step takes in one go.
-const STEP_KEYS: usize = 256;
+pub(super) const STEP_KEYS: usize = 256;
 
 /// Applies `act` to the logs of all `vbuckets` while all of them are locked, in the given order,
 /// which must be ascending by id: so it falls between the operations of the whole node. When `test`
@@ -254,57 +236,6 @@ impl Vbucket {
         self.revert_high.store(end.get(), Ordering::Release);
         self.revert_floor.store(floor.get(), Ordering::Release);
         self.revert_mark.store(mark, Ordering::Release);
-    }
-
-    /// Takes some keys of the reverting window back, from `after` on. No lock is held for more than
-    /// one key or one read of the log. Keys that are left without a value are put into `cold`.
-    pub(crate) fn revert_some(
-        &self,
-        after: Seqno,
-        changes: &mut Vec<Change>,
-        cold: &mut Vec<Item>,
-    ) -> RevertStep {
-        changes.clear();
-        let next = self.read_window(after, changes);
-        for change in changes.iter() {
-            let Some(item) = &change.item else { continue };
-            let mut garbage = Garbage::default();
-            let (hash, key) = (item.hash(), item.key());
-            let mut stripe = self.table.lock(hash);
-            if stripe
-                .find(hash, key)
-                .is_some_and(|slot| slot.seqno() == change.seqno)
-            {
-                let mut ordered = self.log();
-                stripe.sync(floors(&ordered.log));
-                self.restore(&mut stripe, &mut ordered, hash, key, &mut garbage);
-            }
-            let slot = stripe.find(hash, key).filter(|slot| !slot.is_deleted());
-            let item = slot.map(|slot| slot.item());
-            cold.extend(item.filter(|item| !item.is_resident()).cloned());
-            drop(stripe);
-        }
-        next.map_or(RevertStep::Done, RevertStep::More)
-    }
-
-    /// The background revert is through: the window ends. What is returned takes time to drop.
-    pub(crate) fn reverted(&self) -> Reverted {
-        let reverted = {
-            let mut ordered = self.log();
-            let checkpoints = ordered.log.reverted();
-            let bytes = checkpoints.iter().map(Checkpoint::reverted_bytes).sum();
-            // With the log locked: who finds no window there knows of them.
-            let leaving = Leaving::new(bytes);
-            self.revert_mark.store(0, Ordering::Release);
-            self.revert_high.store(0, Ordering::Release);
-            self.revert_low.store(0, Ordering::Release);
-            Reverted {
-                checkpoints,
-                _leaving: leaving,
-            }
-        };
-        self.note_released(&reverted.checkpoints);
-        reverted
     }
 
     /// After a failed COMPLETE: drops the window entries that a later entry of the same key made
