@@ -13,6 +13,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+#[path = "tidy/c_ranks.rs"]
+mod c_ranks;
 #[path = "tidy/documents.rs"]
 mod documents;
 

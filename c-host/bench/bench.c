@@ -109,6 +109,18 @@ static int remove_entry(const char *path, const struct stat *status, int kind, s
     return remove(path);
 }
 
+static void run_one(struct workload *w, const struct job *job, struct result *result) {
+    memset(result, 0, sizeof *result);
+    for (int i = 0; i < FIGURES; i++) {
+        result->figures[i] = -1;
+    }
+    if (job->phase == PHASE_REVERT) {
+        workload_revert(w, result);
+    } else {
+        workload_run(w, job, result);
+    }
+}
+
 /* Serves jobs until the parent closes the pipe. */
 static int child_main(const struct settings *settings, const struct contender *contender, int in,
                       int out) {
@@ -130,7 +142,7 @@ static int child_main(const struct settings *settings, const struct contender *c
     if (engine_start(engine)) {
         struct workload *w = workload_new(settings, engine);
         while (read_all(in, &job, sizeof job)) {
-            workload_run(w, &job, result);
+            run_one(w, &job, result);
             if (!write_all(out, result, sizeof *result)) {
                 break;
             }

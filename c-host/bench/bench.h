@@ -3,7 +3,7 @@
  *
  * The parent parses options, forks one process per engine, sends them jobs one after the other (so
  * that engines run interleaved and never at the same time), collects the results and prints tables.
- * Only the children load engines.
+ * Only the children load engines. A file uses files of lower rank only; tests/tidy has the ranks.
  */
 #ifndef CH_BENCH_BENCH_H
 #define CH_BENCH_BENCH_H
@@ -156,7 +156,9 @@ bool baseline_set(struct baseline *b, const struct bench_key *key, const char *v
 
 struct cursors;
 
-struct cursors *cursors_open(ENGINE_HANDLE *h, ENGINE_HANDLE_V1 *v1, size_t count);
+/* Each stream is of a connection of its own. */
+struct cursors *cursors_open(ENGINE_HANDLE *h, ENGINE_HANDLE_V1 *v1, size_t count,
+                             struct connection *(*connect)(void));
 void cursors_close(struct cursors *s);
 
 /* ---- memory.c ---- */
@@ -173,6 +175,7 @@ struct workload;
 
 struct workload *workload_new(const struct settings *settings, struct bench_engine *engine);
 void workload_free(struct workload *w);
+/* Any phase but the revert. */
 void workload_run(struct workload *w, const struct job *job, struct result *result);
 
 /* What revert.c needs of a workload. */

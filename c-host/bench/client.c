@@ -266,7 +266,8 @@ bool engine_start(struct bench_engine *e) {
         return false;
     }
     e->cursors =
-        e->settings->cursors != 0 ? cursors_open(e->h, e->v1, e->settings->cursors) : NULL;
+        e->settings->cursors != 0 ? cursors_open(e->h, e->v1, e->settings->cursors, connection_new)
+                                    : NULL;
     return true;
 }
 

@@ -59,7 +59,8 @@ static void *read_streams(void *argument) {
     return NULL;
 }
 
-struct cursors *cursors_open(ENGINE_HANDLE *h, ENGINE_HANDLE_V1 *v1, size_t count) {
+struct cursors *cursors_open(ENGINE_HANDLE *h, ENGINE_HANDLE_V1 *v1, size_t count,
+                             struct connection *(*connect)(void)) {
     struct cursors *s = calloc(1, sizeof *s);
     /* A backfill that begins in the far future sends only what is written from now on. */
     const unsigned char never[8] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
@@ -67,7 +68,7 @@ struct cursors *cursors_open(ENGINE_HANDLE *h, ENGINE_HANDLE_V1 *v1, size_t coun
     for (size_t i = 0; good && i < count; i++) {
         char name[32];
         (void)snprintf(name, sizeof name, "bench %zu", i);
-        s->connections[i] = connection_new();
+        s->connections[i] = connect();
         s->next[i] = v1->get_tap_iterator(h, s->connections[i], name, strlen(name),
                                           TAP_CONNECT_FLAG_BACKFILL, never, sizeof never);
         good = s->next[i] != NULL;

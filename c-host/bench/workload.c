@@ -309,10 +309,6 @@ static void phase_restart(struct workload *w, struct result *result) {
 }
 
 void workload_run(struct workload *w, const struct job *job, struct result *result) {
-    memset(result, 0, sizeof *result);
-    for (int i = 0; i < FIGURES; i++) {
-        result->figures[i] = -1;
-    }
     switch (job->phase) {
     case PHASE_LOAD:
         phase_load(w, job->threads, result);
@@ -333,7 +329,6 @@ void workload_run(struct workload *w, const struct job *job, struct result *resu
         phase_restart(w, result);
         break;
     case PHASE_REVERT:
-        workload_revert(w, result);
         break;
     }
 }

@@ -7,14 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-struct null_engine *null_of(ENGINE_HANDLE *handle) {
-    union {
-        ENGINE_HANDLE *in;
-        struct null_engine *out;
-    } same = {.in = handle};
-    return same.out;
-}
-
 static void lock(struct null_engine *e) {
     if (pthread_mutex_lock(&e->lock) != 0) {
         abort();

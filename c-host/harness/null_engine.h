@@ -155,7 +155,14 @@ void null_tap_work(struct null_engine *e);
 /* Locked. */
 void null_tap_stats(struct null_engine *e, const void *cookie, ADD_STAT add_stat);
 
-struct null_engine *null_of(ENGINE_HANDLE *handle);
+static inline struct null_engine *null_of(ENGINE_HANDLE *handle) {
+    union {
+        ENGINE_HANDLE *in;
+        struct null_engine *out;
+    } same = {.in = handle};
+    return same.out;
+}
+
 /* Locked. SUCCESS when the vbucket serves; EWOULDBLOCK has been arranged for. */
 ENGINE_ERROR_CODE null_enter(struct null_engine *e, const void *cookie, uint16_t vb);
 

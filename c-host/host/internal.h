@@ -1,5 +1,6 @@
 /*
- * The host object, private to libhost.
+ * The host object, private to libhost. A file uses files of lower rank only; tests/tidy
+ * has the ranks.
  *
  * What may change while engine threads run is atomic; everything else is set
  * before an engine is loaded.
@@ -56,8 +57,11 @@ struct ch_host {
     } cookie;
 };
 
-/* The one host of this process, or NULL. */
+/* current.c: the one host of this process, or NULL. */
 ch_host *ch_host_current(void);
+/* False if there is one already. */
+bool ch_host_make_current(ch_host *host);
+void ch_host_forget_current(void);
 
 /* Sets process start; now - 2 s for real hosts, now for mocks. */
 void ch_clock_init(struct ch_clock *clock, bool mock);

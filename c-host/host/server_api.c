@@ -1,5 +1,5 @@
 /*
- * The tables behind SERVER_HANDLE_V1, and the one host of this process.
+ * The tables behind SERVER_HANDLE_V1.
  */
 #include "internal.h"
 
@@ -8,16 +8,6 @@
 
 #define STATS_BYTES 4096
 #define MOCK_HASH 1
-
-/*
- * The functions below have no context argument, so the host has to be found
- * through a static pointer. Nothing else in this library is global.
- */
-static _Atomic(ch_host *) current_host;
-
-ch_host *ch_host_current(void) {
-    return atomic_load(&current_host);
-}
 
 static rel_time_t core_get_current_time(void) {
     return ch_clock_now(ch_host_current());
@@ -260,7 +250,6 @@ static void fill_tables(ch_host *host) {
 
 ch_host *ch_host_create(const struct ch_host_options *options) {
     ch_host *host = calloc(1, sizeof(*host));
-    ch_host *nobody = NULL;
 
     if (host == NULL) {
         return NULL;
@@ -273,7 +262,7 @@ ch_host *ch_host_create(const struct ch_host_options *options) {
     atomic_init(&host->log_level, (int)options->log_level);
     atomic_init(&host->logger, ch_log_default());
     fill_tables(host);
-    if (!atomic_compare_exchange_strong(&current_host, &nobody, host)) {
+    if (!ch_host_make_current(host)) {
         free(host);
         return NULL;
     }
@@ -285,7 +274,7 @@ void ch_host_destroy(ch_host *host) {
         return;
     }
     ch_host_forget_registrations(host);
-    atomic_store(&current_host, NULL);
+    ch_host_forget_current();
     free(host);
 }
 

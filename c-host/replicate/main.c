@@ -3,7 +3,6 @@
 
 #include <getopt.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,15 +15,6 @@ enum {
     LAST_DELAY_MS = 10000,
     STEADY_MS = 200
 };
-
-void say(const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    (void)fputs("engine-replicate: ", stderr);
-    (void)vfprintf(stderr, format, arguments);
-    (void)fputc('\n', stderr);
-    va_end(arguments);
-}
 
 static void usage(FILE *to) {
     (void)fputs("usage: engine-replicate [-n NAME] [-tfrv] SOURCE DESTINATION [VBUCKETS]\n"

@@ -2,7 +2,8 @@
  * engine-replicate: forwards the TAP stream of one server into another.
  *
  * main.c reads options and begins anew after a loss; plan.c asks both servers what is to be
- * replicated and connects the stream; pump.c forwards; link.c is a connection.
+ * replicated and connects the stream; pump.c forwards; link.c is a connection; say.c says
+ * why. A file uses files of lower rank only; tests/tidy has the ranks.
  */
 #ifndef ENGINE_REPLICATE_H
 #define ENGINE_REPLICATE_H

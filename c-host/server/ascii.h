@@ -29,7 +29,7 @@ struct line {
     bool complete;
 };
 
-/* Bytes of the next word from offset on; false at the end of the line. */
+/* ascii_line.c: bytes of the next word from offset on; false at the end of the line. */
 bool ascii_next_word(const struct line *line, size_t *offset, struct word *word);
 
 bool ascii_word_is(const struct word *word, const char *text);
@@ -55,6 +55,10 @@ size_t ascii_take_noreply(struct conn *c, const struct line *line, size_t needed
 /* Queues text, which includes its line end, unless the command said noreply. */
 void ascii_reply(struct conn *c, const char *text);
 
+/* Queues the line that stands before a value. */
+void ascii_value_line(struct conn *c, const struct word *key, uint32_t flags, size_t nbytes,
+                      uint64_t cas);
+
 /* Drops the line and answers. */
 enum outcome ascii_finish(struct conn *c, const struct line *line, const char *text);
 
@@ -71,10 +75,6 @@ enum outcome ascii_get_keys(struct conn *c);
 enum outcome ascii_touch(struct conn *c, const struct line *line);
 /* One key of a gat: queues what is there. */
 ENGINE_ERROR_CODE ascii_gat(struct conn *c, const struct word *key, bool *hit);
-
-/* Queues the line that stands before a value. */
-void ascii_value_line(struct conn *c, const struct word *key, uint32_t flags, size_t nbytes,
-                      uint64_t cas);
 
 /* ascii_store.c; operation is what the command word stands for. */
 enum outcome ascii_store_begin(struct conn *c, const struct line *line,

@@ -154,20 +154,6 @@ static enum token skip_keys(struct conn *c) {
     return TOKEN_LINE_END;
 }
 
-void ascii_value_line(struct conn *c, const struct word *key, uint32_t flags, size_t nbytes,
-                      uint64_t cas) {
-    char numbers[80];
-
-    if (c->get.with_cas) {
-        snprintf(numbers, sizeof(numbers), " %" PRIu32 " %zu %" PRIu64 "\r\n", flags, nbytes, cas);
-    } else {
-        snprintf(numbers, sizeof(numbers), " %" PRIu32 " %zu\r\n", flags, nbytes);
-    }
-    output_text(&c->out, "VALUE ");
-    output_copy(&c->out, key->text, key->length);
-    output_text(&c->out, numbers);
-}
-
 static bool send_hit(struct conn *c, const struct word *key, item *it) {
     item_info info;
 

@@ -56,7 +56,7 @@ struct bin_reply {
     uint32_t bodylen;
 };
 
-/* Reads conn.request; pointers are into the input and go stale with it. */
+/* bin_request.c: reads conn.request; pointers are into the input and go stale with it. */
 struct bin_request bin_request_of(struct conn *c);
 
 /* bin_reply.c */

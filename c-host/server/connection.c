@@ -33,68 +33,6 @@ enum step {
     STEP_CLOSE
 };
 
-void conn_swallow(struct conn *c, uint64_t count, enum conn_state after) {
-    c->swallow_left = count;
-    c->after_swallow = after;
-    c->state = CONN_SWALLOW;
-}
-
-bool conn_item_info(struct conn *c, const item *it, item_info *info) {
-    const struct server *server = c->worker->server;
-
-    memset(info, 0, sizeof(*info));
-    info->nvalue = 1;
-    return server->v1->get_item_info(server->handle, c, it, info);
-}
-
-void conn_release_item(struct conn *c, item *it) {
-    const struct server *server = c->worker->server;
-
-    server->v1->release(server->handle, c, it);
-}
-
-/* The engine's item is ready to be filled with nbytes from the client. */
-bool conn_begin_value(struct conn *c, item *it, const item_info *info, size_t nbytes) {
-    const struct iovec *value = &info->value[0];
-
-    if (info->nvalue != 1 || value->iov_len != nbytes || (nbytes > 0 && value->iov_base == NULL)) {
-        ch_log(c->worker->server->host, EXTENSION_LOG_WARNING, c,
-               "The engine's item has %u regions, the first of %zu bytes; expected one of %zu",
-               (unsigned)info->nvalue, value->iov_len, nbytes);
-        return false;
-    }
-    c->item = it;
-    c->value_next = value->iov_base;
-    c->value_left = nbytes;
-    c->state = CONN_VALUE;
-    return true;
-}
-
-/* SUCCESS: call the engine. Anything else stands for what the engine returned. */
-ENGINE_ERROR_CODE conn_take_status(struct conn *c) {
-    ENGINE_ERROR_CODE status = c->status;
-
-    c->status = ENGINE_SUCCESS;
-    if (status == ENGINE_EWOULDBLOCK) {
-        ch_log(c->worker->server->host, EXTENSION_LOG_WARNING, c,
-               "notify_io_complete with ENGINE_EWOULDBLOCK; taken as ENGINE_FAILED");
-        return ENGINE_FAILED;
-    }
-    return status;
-}
-
-/* Called by protocol code when an engine function returned EWOULDBLOCK. */
-void conn_engine_blocked(struct conn *c) {
-    c->blocked = true;
-    c->notified = false;
-    count_add(&c->worker->counters.blocked, 1);
-    if (c->early_notified) {
-        c->early_notified = false;
-        c->notified = true;
-        worker_resume(c->worker, c);
-    }
-}
-
 static enum flush_result flush(struct conn *c) {
     size_t sent = 0;
     enum flush_result result =
@@ -354,7 +292,7 @@ static enum step next_step(struct conn *c, struct turn *turn) {
 }
 
 /* Runs until there is nothing to do, or the turn has lasted long enough. */
-void conn_drive(struct conn *c) {
+static void drive(struct conn *c) {
     struct turn turn = {.commands = COMMANDS_PER_TURN, .tap_batches = TAP_BATCHES_PER_TURN};
     int rounds = 0;
     enum step step = STEP_AGAIN;
@@ -407,7 +345,7 @@ void conn_on_event(evutil_socket_t fd, short what, void *arg) {
         conn_look_at_waiting(c, what);
     } else {
         ch_host_perform_callbacks(server->host, ON_SWITCH_CONN, c, c);
-        conn_drive(c);
+        drive(c);
     }
     pthread_mutex_unlock(&c->worker->mutex);
 }
@@ -421,7 +359,7 @@ void conn_resume(struct conn *c) {
         c->blocked = false;
         c->notified = false;
         c->tap_asleep = false;
-        conn_drive(c);
+        drive(c);
     }
     pthread_mutex_unlock(&c->worker->mutex);
 }

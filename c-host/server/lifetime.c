@@ -47,8 +47,8 @@ bool conn_arm(struct conn *c, short what) {
         return true;
     }
     conn_disarm(c);
-    event_assign(&c->event, c->worker->base, atomic_load(&c->fd), what | EV_PERSIST, conn_on_event,
-                 c);
+    event_assign(&c->event, c->worker->base, atomic_load(&c->fd), what | EV_PERSIST,
+                 c->worker->on_event, c);
     if (event_add(&c->event, NULL) != 0) {
         return false;
     }
@@ -89,7 +89,7 @@ struct conn *conn_new(struct worker *worker, int fd) {
     c->in_use = true;
     if (!conn_arm(c, EV_READ)) {
         c->close_after_write = true;
-        conn_drive(c);
+        conn_close(c);
     }
     pthread_mutex_unlock(&worker->mutex);
     return c;

@@ -7,6 +7,8 @@
  * call; notify_io_complete takes the same mutex. The queue mutex of a worker is
  * a leaf: nothing is called while it is held.
  *
+ * A file uses files of lower rank only; tests/tidy has the ranks.
+ *
  * A connection is the engine's cookie. Connections are recycled but never
  * freed before exit, so a late call with an old cookie does no harm.
  */
@@ -85,6 +87,10 @@ struct counters {
     atomic_ullong yields;
 };
 
+static inline void count_add(atomic_ullong *counter, unsigned long long amount) {
+    atomic_fetch_add_explicit(counter, amount, memory_order_relaxed);
+}
+
 /* Log lines that clients provoked in the current period. */
 struct provoked {
     /* A leaf: nothing is called while it is held. */
@@ -124,6 +130,8 @@ struct worker {
     struct event_base *base;
     struct event wake_event;
     int wake_fd;
+    /* What a socket's event calls: the state machine, which stands above what arms events. */
+    event_callback_fn on_event;
     /* Error-checking; held while the worker is inside the engine. */
     pthread_mutex_t mutex;
     struct counters counters;
@@ -265,8 +273,9 @@ void conn_end_hung_up(struct conn *c);
 
 /* connection.c */
 void conn_on_event(evutil_socket_t fd, short what, void *arg);
-void conn_drive(struct conn *c);
 void conn_resume(struct conn *c);
+
+/* engine.c */
 void conn_engine_blocked(struct conn *c);
 void conn_swallow(struct conn *c, uint64_t count, enum conn_state after);
 ENGINE_ERROR_CODE conn_take_status(struct conn *c);
@@ -296,10 +305,12 @@ bool workers_start(struct server *server);
 void workers_stop(struct server *server);
 /* After the engine is destroyed. */
 void workers_free(struct server *server);
+
+/* queue.c */
+void worker_wake(const struct worker *worker);
 bool worker_hand_over(struct worker *worker, int fd);
 void worker_resume(struct worker *worker, struct conn *c);
 void worker_unreferenced(struct worker *worker, struct conn *c);
-void count_add(atomic_ullong *counter, unsigned long long amount);
 
 /* provoked.c: writes a line that clients can bring about, unless there were many. */
 void log_provoked(struct server *server, EXTENSION_LOG_LEVEL severity, const void *cookie,

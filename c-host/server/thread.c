@@ -6,67 +6,10 @@
  */
 #include "server.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-
-void count_add(atomic_ullong *counter, unsigned long long amount) {
-    atomic_fetch_add_explicit(counter, amount, memory_order_relaxed);
-}
-
-static void wake(const struct worker *worker) {
-    uint64_t one = 1;
-
-    while (write(worker->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR) {
-        /* Only a full counter fails otherwise, and then the wake-up is due anyway. */
-    }
-}
-
-bool worker_hand_over(struct worker *worker, int fd) {
-    bool added = true;
-
-    pthread_mutex_lock(&worker->queue_mutex);
-    if (worker->new_count == worker->new_capacity) {
-        size_t capacity = worker->new_capacity == 0 ? 16 : worker->new_capacity * 2;
-        int *grown = realloc(worker->new_fds, capacity * sizeof(*grown));
-        if (grown == NULL) {
-            added = false;
-        } else {
-            worker->new_fds = grown;
-            worker->new_capacity = capacity;
-        }
-    }
-    if (added) {
-        worker->new_fds[worker->new_count++] = fd;
-    }
-    pthread_mutex_unlock(&worker->queue_mutex);
-    if (added) {
-        wake(worker);
-    }
-    return added;
-}
-
-void worker_resume(struct worker *worker, struct conn *c) {
-    pthread_mutex_lock(&worker->queue_mutex);
-    if (!c->resuming) {
-        c->resuming = true;
-        c->next_resume = worker->resume_list;
-        worker->resume_list = c;
-    }
-    pthread_mutex_unlock(&worker->queue_mutex);
-    wake(worker);
-}
-
-void worker_unreferenced(struct worker *worker, struct conn *c) {
-    pthread_mutex_lock(&worker->queue_mutex);
-    c->next_unreferenced = worker->unreferenced_list;
-    worker->unreferenced_list = c;
-    pthread_mutex_unlock(&worker->queue_mutex);
-    wake(worker);
-}
 
 static void accept_new(struct worker *worker, const int *fds, size_t count) {
     for (size_t i = 0; i < count; i++) {
@@ -158,6 +101,7 @@ static bool worker_start(struct server *server, struct worker *worker) {
         return false;
     }
     worker->server = server;
+    worker->on_event = conn_on_event;
     event_assign(&worker->wake_event, worker->base, worker->wake_fd, EV_READ | EV_PERSIST, on_wake,
                  worker);
     if (event_add(&worker->wake_event, NULL) != 0) {
@@ -191,7 +135,7 @@ void workers_stop(struct server *server) {
         pthread_mutex_lock(&worker->queue_mutex);
         worker->stopping = true;
         pthread_mutex_unlock(&worker->queue_mutex);
-        wake(worker);
+        worker_wake(worker);
         pthread_join(worker->thread, NULL);
     }
 }

@@ -3,10 +3,8 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
     OPT_RATE = 256,
@@ -53,31 +51,6 @@ static void usage(FILE *to) {
         to);
 }
 
-void fatal(const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    (void)fputs("engine-openloop: ", stderr);
-    (void)vfprintf(stderr, format, arguments);
-    (void)fputc('\n', stderr);
-    va_end(arguments);
-    exit(EXIT_FAILURE);
-}
-
-void *must_allocate(size_t size) {
-    void *memory = calloc(1, size);
-    if (memory == NULL) {
-        fatal("out of memory");
-    }
-    return memory;
-}
-
-uint64_t clock_ns(void) {
-    struct timespec now;
-    if (clock_gettime(CLOCK_MONOTONIC, &now) != 0) {
-        fatal("no clock");
-    }
-    return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
-}
 
 static bool parse_size(const char *text, size_t least, size_t most, size_t *out) {
     char *end = NULL;

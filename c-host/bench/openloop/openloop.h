@@ -8,7 +8,8 @@
  *
  * main.c reads the options and the plan; operator.c takes the steps; bulk.c are pipelined requests
  * of the operator; wire.c is the binary protocol; loop.c is the open loop; samples.c keeps what it
- * measured and sums it up; table.c and json.c print.
+ * measured and sums it up; table.c and json.c print; common.c serves all. A file uses files of
+ * lower rank only; tests/tidy has the ranks.
  */
 #ifndef CH_BENCH_OPENLOOP_H
 #define CH_BENCH_OPENLOOP_H
@@ -51,6 +52,8 @@ struct options {
     const char *json;
     const char *samples;
 };
+
+/* ---- common.c ---- */
 
 /* Ends the process with a line that says why. */
 void fatal(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
