@@ -21,6 +21,8 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 TOP := $(CURDIR)
 TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),$(TOP)/target))
 ENGINE := $(TARGET_DIR)/release/libcheckpoint_engine.so
+TOOL := $(TARGET_DIR)/release/online-update
+SHARE = $(DESTDIR)$(PREFIX)/share
 HOST := $(TOP)/c-host/build/engine-host
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 
@@ -38,12 +40,12 @@ RUST := 1.95
 help:
 	@echo 'Targets:'
 	@echo '  deps        install what is missing of the Debian packages that all of this needs'
-	@echo '  build       the engine (release) and the bundled host'
+	@echo '  build       the engine (release), the bundled host and online-update'
 	@echo '  serve       build, then serve 127.0.0.1:$(PORT) from $(DATA) until Ctrl-C'
 	@echo '  test        lints, unit tests, C suites, client tests, crash tests, generated files'
 	@echo '  soak        the model-based test with SOAK_OPERATIONS operations; SOAK_SEED repeats one'
 	@echo '  demo        an online update on 350,000 words, with REVERT, COMPLETE and kill -9'
-	@echo '  install     PREFIX/lib/memcached/checkpoint_engine.so and PREFIX/include'
+	@echo '  install     the engine and its header, online-update, man pages, completions'
 	@echo '  bench       measures the engine and PEERS beside it, writes docs/performance.md'
 	@echo '  scale       10 million keys loaded, restarted, read back; SCALE_FLAGS as in tests/scale'
 	@echo '  replicate-bench  a million keys to a replica, with windows; REPLICATE_FLAGS adds options'
@@ -117,8 +119,8 @@ serve: build
 	@echo
 	@echo 'Serving 127.0.0.1:$(PORT), binary and ascii protocol; the data is in $(abspath $(DATA)).'
 	@echo 'Any memcached client can connect. The three commands of an online update:'
-	@echo '    python3 tests/clients/wire.py 127.0.0.1:$(PORT) start | complete | revert'
-	@echo '    python3 tests/clients/wire.py 127.0.0.1:$(PORT) stats onlineupdate'
+	@echo '    target/release/online-update -n 127.0.0.1:$(PORT) start | complete | revert'
+	@echo '    target/release/online-update -n 127.0.0.1:$(PORT) status'
 	@echo 'Ctrl-C ends it; everything outside of an open window is on disk then.'
 	@exec '$(HOST)' -E '$(ENGINE)' -l 127.0.0.1 -p '$(PORT)' -e '$(DBNAME)$(if $(CONFIG),;$(CONFIG))'
 
@@ -138,10 +140,22 @@ demo: build demo-deps
 	@cd '$(TOP)' && CHECKPOINT_ENGINE='$(ENGINE)' exec '$(PYTHON)' tests/demo/demo.py $(DEMO_FLAGS)
 
 install:
-	@test -f '$(ENGINE)' || $(MAKE) --no-print-directory build
+	@test -f '$(ENGINE)' -a -f '$(TOOL)' || $(MAKE) --no-print-directory build
 	install -D -m 0755 '$(ENGINE)' '$(DESTDIR)$(PREFIX)/lib/memcached/checkpoint_engine.so'
 	install -D -m 0644 '$(TOP)/include/checkpoint_engine.h' \
 		'$(DESTDIR)$(PREFIX)/include/checkpoint_engine.h'
+	install -D -m 0755 '$(TOOL)' '$(DESTDIR)$(PREFIX)/bin/online-update'
+	ln -sf online-update '$(DESTDIR)$(PREFIX)/bin/mbadm-online-update'
+	'$(TOOL)' pages '$(TARGET_DIR)/pages'
+	install -d '$(SHARE)/man/man1'
+	install -m 0644 '$(TARGET_DIR)'/pages/man1/*.1 '$(SHARE)/man/man1'
+	ln -sf online-update.1 '$(SHARE)/man/man1/mbadm-online-update.1'
+	install -D -m 0644 '$(TARGET_DIR)/pages/bash/online-update.bash' \
+		'$(SHARE)/bash-completion/completions/online-update'
+	install -D -m 0644 '$(TARGET_DIR)/pages/zsh/_online-update' \
+		'$(SHARE)/zsh/site-functions/_online-update'
+	install -D -m 0644 '$(TARGET_DIR)/pages/fish/online-update.fish' \
+		'$(SHARE)/fish/vendor_completions.d/online-update.fish'
 
 bench: build demo-deps
 	@$(MAKE) --no-print-directory -C '$(TOP)/c-host' bench

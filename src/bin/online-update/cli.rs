@@ -1,0 +1,145 @@
+//! The command line. Help, man pages and completions are made from these definitions.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::exit;
+use crate::status::Format;
+use crate::text;
+
+/// Decide an online update on many memcached nodes as one.
+///
+/// After START nothing that clients write reaches the disk. COMPLETE makes all of it durable,
+/// REVERT takes all of it back. On several nodes each command is one decision: START opens a window
+/// on all of them or on none, COMPLETE first asks every node whether it can, REVERT goes on to the
+/// end whatever a node says.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "online-update", version, after_long_help = exit::TABLE)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What all commands take.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Common {
+    /// A node; again and again for more. HOST, HOST:PORT, [IPV6]:PORT; the port is 11211 if none is
+    /// given. A name with several addresses is a node for each of them; IPv4 and IPv6 addresses of
+    /// one name are taken as the same nodes. Without -n and --nodes-file, ONLINE_UPDATE_NODES has
+    /// the nodes, between spaces or commas
+    #[arg(
+        short,
+        long = "node",
+        value_name = "HOST:PORT",
+        value_delimiter = ',',
+        global = true,
+        help_heading = "Nodes"
+    )]
+    pub(crate) nodes: Vec<String>,
+    /// A file with nodes, between spaces, commas or line ends; # begins a comment
+    #[arg(long, value_name = "FILE", global = true, help_heading = "Nodes")]
+    pub(crate) nodes_file: Option<String>,
+    /// Who asks (SASL PLAIN). The password is the first line of --password-file, or stands in
+    /// ONLINE_UPDATE_PASSWORD; it is never given on the command line
+    #[arg(
+        long,
+        env = "ONLINE_UPDATE_USER",
+        global = true,
+        help_heading = "Nodes"
+    )]
+    pub(crate) user: Option<String>,
+    /// A file whose first line is the password; nobody else should be able to read it
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "ONLINE_UPDATE_PASSWORD_FILE",
+        global = true,
+        help_heading = "Nodes"
+    )]
+    pub(crate) password_file: Option<String>,
+    /// How long a node may take to answer. A COMPLETE or REVERT may take longer, as long as the
+    /// node says that it works at it
+    #[arg(
+        long,
+        value_name = "TIME",
+        value_parser = text::duration,
+        default_value = "10s",
+        global = true,
+        help_heading = "Nodes"
+    )]
+    pub(crate) timeout: Duration,
+    /// Print JSON: one object a line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Open a window on every node, or on none
+    Start {
+        /// Have each node revert by itself if nobody has decided by then, also when this machine is
+        /// gone. 90s, 15m, 1h30m
+        #[arg(long, value_name = "TIME", value_parser = text::duration)]
+        revert_after: Option<Duration>,
+    },
+    /// Make the window's writes durable on every node
+    ///
+    /// Every node is asked first whether it can; if one cannot, nothing is sent. What fails after
+    /// that keeps its window open, and the same command goes on with it.
+    Complete,
+    /// Take the window's writes back on every node
+    Revert,
+    /// Say what each node is at, and what COMPLETE and REVERT would do
+    Status {
+        /// What to print
+        #[arg(long, value_enum, default_value = "text", conflicts_with = "json")]
+        format: Format,
+    },
+    /// Move the moment at which the windows revert by themselves
+    Extend {
+        /// From now. 90s, 15m, 1h30m
+        #[arg(value_name = "TIME", value_parser = text::duration)]
+        time: Option<Duration>,
+        /// No deadline any more: the windows stay open until somebody decides
+        #[arg(long, conflicts_with = "time", required_unless_present = "time")]
+        forever: bool,
+    },
+    /// Say what each node is at, again and again, until no window is open
+    Watch {
+        /// Between two looks
+        #[arg(long, value_name = "TIME", value_parser = text::duration, default_value = "1s")]
+        every: Duration,
+    },
+    /// START, a deployment, a check, and COMPLETE or REVERT by what came of them
+    ///
+    /// REVERT follows when the deployment or the check fails, when the time of --revert-after is
+    /// over, and on SIGINT, SIGTERM and SIGHUP; the deployment and all of its process group is
+    /// ended first. With --revert-after the nodes revert by themselves when this program is killed.
+    #[command(after_long_help = exit::TABLE)]
+    Run {
+        /// A shell command that checks the deployment: 0 is good, 75 is "not decided yet, ask
+        /// again", anything else is bad. Without it the deployment's own exit status decides
+        #[arg(long, value_name = "CMD")]
+        check: Option<String>,
+        /// Between two runs of a check that has not decided
+        #[arg(long, value_name = "TIME", value_parser = text::duration, default_value = "1s")]
+        check_every: Duration,
+        /// Revert if nothing is decided by then. 90s, 15m, 1h30m
+        #[arg(long, value_name = "TIME", value_parser = text::duration)]
+        revert_after: Option<Duration>,
+        /// The deployment and its arguments
+        #[arg(last = true, required = true, value_name = "DEPLOY")]
+        deploy: Vec<OsString>,
+    },
+    /// Write man pages and shell completions into a directory
+    #[command(hide = true)]
+    Pages {
+        /// The directory; it is made if it is not there
+        directory: PathBuf,
+    },
+}

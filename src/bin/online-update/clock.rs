@@ -1,0 +1,29 @@
+//! The time, from a clock that does not jump.
+
+use std::time::{Duration, Instant};
+
+/// Now.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place of this program that reads the clock"
+)]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
+/// A moment until which something may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Until(Instant);
+
+impl Until {
+    /// That long from now.
+    pub(crate) fn after(time: Duration) -> Self {
+        Self(now() + time)
+    }
+
+    /// What is left, `None` when it has passed.
+    pub(crate) fn left(self) -> Option<Duration> {
+        let left = self.0.saturating_duration_since(now());
+        (!left.is_zero()).then_some(left)
+    }
+}

@@ -1,0 +1,179 @@
+//! START, COMPLETE and REVERT on one node. They may take long, so their answer is waited for as
+//! long as the node says on another connection that it works at it.
+
+use std::thread;
+use std::time::Duration;
+
+use crate::client::Client;
+use crate::clock::Until;
+use crate::decision::{Mark, Part};
+use crate::nodes::Node;
+use crate::packet::{Answer, Request, opcode, status};
+use crate::window::{State, Window};
+
+/// Between two looks at a node.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// The command never left.
+    NotSent(String),
+    /// It may have been carried out.
+    Unanswered(String),
+}
+
+/// Told how far a node is.
+pub(crate) type Watch<'a> = &'a (dyn Fn(&Window) + Sync);
+
+/// Sends a command and waits for its answer.
+pub(crate) fn send(
+    client: &Client,
+    node: &Node,
+    (opcode, extras): (u8, &[u8]),
+    watch: Watch<'_>,
+) -> Result<Answer, Trouble> {
+    let mut link = client.open(node).map_err(Trouble::NotSent)?;
+    let request = Request {
+        opcode,
+        extras,
+        ..Request::default()
+    };
+    link.send(&request).map_err(Trouble::Unanswered)?;
+    let mut beside = None;
+    let mut idle = Until::after(client.timeout);
+    while !link.arrives(PAUSE).map_err(Trouble::Unanswered)? {
+        let other = match beside.take() {
+            Some(other) => Ok(other),
+            None => client.open(node),
+        };
+        let mut other = other.map_err(Trouble::Unanswered)?;
+        let window = Window::read(&mut other).map_err(Trouble::Unanswered)?;
+        beside = Some(other);
+        watch(&window);
+        if matches!(window.state, State::Completing | State::Reverting) {
+            idle = Until::after(client.timeout);
+        } else if idle.left().is_none() {
+            let text = format!(
+                "no answer to the command within {} s",
+                client.timeout.as_secs_f32()
+            );
+            return Err(Trouble::Unanswered(text));
+        }
+    }
+    link.receive(opcode).map_err(Trouble::Unanswered)
+}
+
+/// Waits until a node neither completes nor reverts; what it says then.
+///
+/// # Errors
+/// It does not answer.
+pub(crate) fn settle(client: &Client, node: &Node, watch: Watch<'_>) -> Result<Window, String> {
+    let mut link = client.open(node)?;
+    loop {
+        let window = Window::read(&mut link)?;
+        watch(&window);
+        if !matches!(window.state, State::Completing | State::Reverting) {
+            return Ok(window);
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+/// COMPLETE on a node whose window is open.
+pub(crate) fn complete(client: &Client, node: &Node, watch: Watch<'_>) -> Part {
+    match send(client, node, (opcode::COMPLETE, &[]), watch) {
+        Ok(answer) if answer.status() == status::SUCCESS => Part::new(Mark::Good, "completed"),
+        Ok(answer) => failed(client, node, "COMPLETE", &answer.words(), watch),
+        Err(Trouble::NotSent(text)) => {
+            Part::new(Mark::Unknown, format!("{text}; COMPLETE was not sent"))
+        }
+        Err(Trouble::Unanswered(text)) => match settle(client, node, watch) {
+            Ok(window) if window.state == State::None && window.last_outcome == "completed" => {
+                Part::new(Mark::Good, format!("completed ({text}; asked again)"))
+            }
+            Ok(window) => after("COMPLETE", &text, &window),
+            Err(again) => Part::new(
+                Mark::Unknown,
+                format!("COMPLETE was sent, but {text}; asked again: {again}"),
+            ),
+        },
+    }
+}
+
+/// REVERT on a node, whatever it is at.
+pub(crate) fn revert(client: &Client, node: &Node, watch: Watch<'_>) -> Part {
+    let window = match settle(client, node, watch) {
+        Ok(window) => window,
+        Err(text) => return Part::new(Mark::Unknown, format!("{text}; REVERT was not sent")),
+    };
+    if window.state == State::None {
+        return ended(&window);
+    }
+    match send(client, node, (opcode::REVERT, &[]), watch) {
+        Ok(answer) if answer.status() == status::SUCCESS => Part::new(
+            Mark::Good,
+            format!("reverted; {}", window.touched_in_words()),
+        ),
+        // Somebody else, or the deadline, may have been first.
+        Ok(answer) => failed(client, node, "REVERT", &answer.words(), watch),
+        Err(Trouble::NotSent(text)) => {
+            Part::new(Mark::Unknown, format!("{text}; REVERT was not sent"))
+        }
+        Err(Trouble::Unanswered(text)) => match settle(client, node, watch) {
+            Ok(window) if window.state == State::None => ended(&window),
+            Ok(window) => after("REVERT", &text, &window),
+            Err(again) => Part::new(
+                Mark::Unknown,
+                format!("REVERT was sent, but {text}; asked again: {again}"),
+            ),
+        },
+    }
+}
+
+/// What is told of a node without a window, when it should be as it was before START.
+fn ended(window: &Window) -> Part {
+    match window.last_outcome.as_str() {
+        "completed" => Part::new(
+            Mark::Bad,
+            "no window is open, and the last one was completed: nothing to take back",
+        ),
+        "lost at restart" => Part::new(
+            Mark::Good,
+            "it restarted in the window, so it is as before START",
+        ),
+        "none" => Part::new(
+            Mark::Good,
+            "no window is open, and none was since it began: nothing to take back",
+        ),
+        outcome => Part::new(Mark::Good, format!("no window is open: {outcome}")),
+    }
+}
+
+/// A node refused a command; what it is at now tells what that means.
+fn failed(client: &Client, node: &Node, name: &str, words: &str, watch: Watch<'_>) -> Part {
+    match settle(client, node, watch) {
+        Ok(window) if window.state == State::None && name == "REVERT" => ended(&window),
+        Ok(window) => after(name, words, &window),
+        Err(again) => Part::new(
+            Mark::Unknown,
+            format!("{name} failed: {words}; then {again}"),
+        ),
+    }
+}
+
+fn after(name: &str, words: &str, window: &Window) -> Part {
+    match window.state {
+        State::None => Part::new(
+            Mark::Bad,
+            format!(
+                "{name}: {words}; no window is open now, last outcome: {}",
+                window.last_outcome
+            ),
+        ),
+        _ => Part::new(
+            Mark::Open,
+            format!("{name} failed, the window is open: {words}"),
+        ),
+    }
+}

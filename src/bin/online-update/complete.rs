@@ -1,0 +1,177 @@
+//! COMPLETE on all nodes: asks each whether it can, and only then begins. Once a node has
+//! completed, the decision stands: what fails keeps its window open, without a deadline that would
+//! take back there what stays elsewhere, and the same command goes on with it.
+
+use crate::client::Client;
+use crate::clock;
+use crate::command;
+use crate::deadline;
+use crate::decision::{Decision, Mark, Part};
+use crate::each::each;
+use crate::exit::Exit;
+use crate::judge::{self, Case};
+use crate::nodes::Node;
+use crate::progress::Show;
+use crate::start::Started;
+use crate::text;
+use crate::window::{Left, State, Window};
+
+/// What a COMPLETE came to, for a program that decides.
+#[derive(Clone, Debug)]
+pub(crate) struct Completed {
+    pub(crate) decision: Decision,
+    /// A node lost its window, and none was completed.
+    pub(crate) lost: bool,
+}
+
+/// COMPLETE on all nodes.
+pub(crate) fn complete(
+    client: &Client,
+    nodes: &[Node],
+    started: Option<&Started>,
+    show: Show,
+) -> Completed {
+    show.say(&format!(
+        "asking {} whether they can complete",
+        text::count(nodes.len() as u64, "node")
+    ));
+    let looked = clock::now();
+    let looks = judge::look(client, nodes);
+    let cases = judge::judge(nodes, &looks, started);
+    let is_open = |case: &Case| matches!(case, Case::Ready(_) | Case::Hindered(_) | Case::Busy);
+    let stands = cases
+        .iter()
+        .any(|case| matches!(case, Case::Done(_) | Case::Busy));
+    let fit = |case: &Case| {
+        matches!(
+            case,
+            Case::Ready(_) | Case::Done(_) | Case::Moved(_) | Case::Busy
+        )
+    };
+    let lost = !stands && cases.iter().any(|case| matches!(case, Case::Gone(_)));
+    if !cases.iter().any(is_open) && !cases.iter().any(|case| matches!(case, Case::Silent(_))) {
+        let text = "no node has a window open".to_owned();
+        let parts = cases.iter().map(as_it_was).collect();
+        let exit = Exit::NoWindow;
+        return Completed {
+            decision: Decision { parts, text, exit },
+            lost,
+        };
+    }
+    if !cases.iter().all(fit) && !stands {
+        let text = "not completed: nothing was sent to any node, windows are as they were";
+        let decision = Decision {
+            parts: cases.iter().map(as_it_was).collect(),
+            text: text.to_owned(),
+            exit: Exit::Refused,
+        };
+        return Completed { decision, lost };
+    }
+    let lefts: Vec<Left> = looks
+        .iter()
+        .map(|look| look.as_ref().map_or(Left::Forever, |look| look.window.left))
+        .collect();
+    // From here on the nodes decide alike or wait: no deadline takes one back.
+    let held = deadline::hold(client, nodes, &cases, &lefts);
+    if let (false, Some(parts)) = (stands, held) {
+        deadline::restore(client, nodes, &lefts, clock::now().duration_since(looked));
+        let text = "not completed: nothing was sent to any node, windows are as they were";
+        let decision = Decision {
+            parts,
+            text: text.to_owned(),
+            exit: Exit::Refused,
+        };
+        return Completed {
+            decision,
+            lost: false,
+        };
+    }
+    let parts = carry_out(client, nodes, &cases, show);
+    let good = parts.iter().filter(|part| part.mark == Mark::Good).count();
+    let unknown = parts.iter().any(|part| part.mark == Mark::Unknown);
+    if good == 0 && !unknown {
+        deadline::restore(client, nodes, &lefts, clock::now().duration_since(looked));
+    }
+    let decision = sum(parts, good, unknown);
+    Completed {
+        decision,
+        lost: false,
+    }
+}
+
+fn carry_out(client: &Client, nodes: &[Node], cases: &[Case], show: Show) -> Vec<Part> {
+    show.say("COMPLETE");
+    let steps = show.nodes(nodes);
+    each(nodes, |index, node| {
+        let watch = |window: &Window| steps.at(index, window);
+        let part = match cases.get(index) {
+            Some(Case::Ready(note)) => {
+                let part = command::complete(client, node, &watch);
+                let note = if note.is_empty() {
+                    String::new()
+                } else {
+                    format!(" ({note})")
+                };
+                Part::new(part.mark, format!("{}{note}", part.text))
+            }
+            Some(Case::Busy) => finish(client, node, &watch),
+            Some(other) => as_it_was(other),
+            None => Part::new(Mark::Unknown, "not asked"),
+        };
+        steps.end(index);
+        part
+    })
+}
+
+/// Waits for a COMPLETE that somebody else has sent.
+fn finish(client: &Client, node: &Node, watch: command::Watch<'_>) -> Part {
+    match command::settle(client, node, watch) {
+        Err(text) => Part::new(Mark::Unknown, format!("it was completing, then {text}")),
+        Ok(window) if window.state != State::None => command::complete(client, node, watch),
+        Ok(window) if window.last_outcome == "completed" => {
+            Part::new(Mark::Good, "completed (it was at it already)")
+        }
+        Ok(window) => Part::new(
+            Mark::Bad,
+            format!(
+                "it was completing; last outcome now: {}",
+                window.last_outcome
+            ),
+        ),
+    }
+}
+
+/// A node to which nothing is sent.
+fn as_it_was(case: &Case) -> Part {
+    match case {
+        Case::Ready(note) if note.is_empty() => Part::new(Mark::Good, "it can complete"),
+        Case::Ready(note) => Part::new(Mark::Good, format!("it can complete ({note})")),
+        Case::Busy => Part::new(Mark::Good, "it is completing"),
+        Case::Done(text) | Case::Moved(text) => Part::new(Mark::Good, text),
+        Case::Hindered(text) => Part::new(Mark::Open, text),
+        Case::Gone(text) => Part::new(Mark::Bad, text),
+        Case::Silent(text) => Part::new(Mark::Unknown, text),
+    }
+}
+
+fn sum(parts: Vec<Part>, good: usize, unknown: bool) -> Decision {
+    let all = parts.len();
+    let (text, exit) = if good == all {
+        (
+            format!("completed on {}", text::count(all as u64, "node")),
+            Exit::Done,
+        )
+    } else if good == 0 && !unknown {
+        (
+            "not completed on any node; the windows are open".to_owned(),
+            Exit::Refused,
+        )
+    } else {
+        let text = format!(
+            "completed on {good} of {all} nodes; the windows of the others stay open, without a \
+             deadline: remove the cause, then complete again"
+        );
+        (text, Exit::Partly)
+    };
+    Decision { parts, text, exit }
+}

@@ -1,0 +1,51 @@
+//! What came of a command on each node, and of all of it.
+
+use crate::exit::Exit;
+
+/// What came of it on one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// As it should be.
+    Good,
+    /// Its window is open, against what was asked.
+    Open,
+    /// Not as asked, and no window is open there.
+    Bad,
+    /// Nobody knows: it does not answer.
+    Unknown,
+}
+
+impl Mark {
+    /// The word that JSON has.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Open => "open",
+            Self::Bad => "bad",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// One node's part.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    pub(crate) mark: Mark,
+    pub(crate) text: String,
+}
+
+impl Part {
+    pub(crate) fn new(mark: Mark, text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { mark, text }
+    }
+}
+
+/// All of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Decision {
+    /// One for each node, in their order.
+    pub(crate) parts: Vec<Part>,
+    pub(crate) text: String,
+    pub(crate) exit: Exit,
+}

@@ -1,0 +1,359 @@
+//! Whether all nodes together can COMPLETE: what each says, compared with what was started, or with
+//! what the others say.
+
+use std::collections::BTreeMap;
+
+use crate::client::Client;
+use crate::clock;
+use crate::each::each;
+use crate::nodes::Node;
+use crate::start::Started;
+use crate::text;
+use crate::window::{self, Identity, State, Window};
+
+/// A node as it is now.
+#[derive(Clone, Debug)]
+pub(crate) struct Look {
+    pub(crate) window: Window,
+    pub(crate) identity: Identity,
+}
+
+/// What COMPLETE means for a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Case {
+    /// It can; with something to be said about it, or nothing.
+    Ready(String),
+    /// It is at it.
+    Busy,
+    /// It has.
+    Done(String),
+    /// Nothing is left to it: its vbuckets are on another node, with their window.
+    Moved(String),
+    /// Its window is open, but it cannot commit now.
+    Hindered(String),
+    /// Its window is not there any more.
+    Gone(String),
+    /// It does not answer.
+    Silent(String),
+}
+
+/// What happened since START.
+#[derive(Clone, Copy, Debug)]
+struct Since {
+    /// The same process answers.
+    same: bool,
+    /// Seconds.
+    elapsed: u64,
+}
+
+/// Looks at all nodes.
+pub(crate) fn look(client: &Client, nodes: &[Node]) -> Vec<Result<Look, String>> {
+    each(nodes, |_, node| {
+        let mut link = client.open(node)?;
+        let window = Window::read(&mut link)?;
+        let identity = window::identity(&mut link)?;
+        Ok(Look { window, identity })
+    })
+}
+
+/// What COMPLETE means for each node.
+pub(crate) fn judge(
+    nodes: &[Node],
+    looks: &[Result<Look, String>],
+    started: Option<&Started>,
+) -> Vec<Case> {
+    let found: Vec<&Look> = looks.iter().flatten().collect();
+    let open = found.iter().filter(|look| look.window.state != State::None);
+    let longest = open.map(|look| look.window.seconds_open).max();
+    let places = places(nodes, looks, started);
+    let cases = looks.iter().enumerate().map(|(index, look)| {
+        let look = match look {
+            Ok(look) => look,
+            Err(text) => return Case::Silent(text.clone()),
+        };
+        match started.and_then(|it| it.windows.get(index).map(|window| (it, window))) {
+            Some((started, (identity, process))) => {
+                let elapsed = clock::now().duration_since(started.at).as_secs();
+                let since = Since {
+                    same: look.window.process.continues(process, elapsed),
+                    elapsed,
+                };
+                compare(look, identity, since, &places)
+            }
+            None => guess(look, longest),
+        }
+    });
+    cases.collect()
+}
+
+/// Which windows of vbuckets are on a node that did not have them when all began. Nodes count their
+/// checkpoints for themselves: the same number on a node that had one from the beginning says
+/// nothing.
+fn places(
+    nodes: &[Node],
+    looks: &[Result<Look, String>],
+    started: Option<&Started>,
+) -> BTreeMap<(u16, u64), String> {
+    let mut places = BTreeMap::new();
+    for (index, (node, look)) in nodes.iter().zip(looks).enumerate() {
+        let own = started.and_then(|started| started.windows.get(index));
+        let identity = look.iter().flat_map(|look| &look.identity);
+        let new = identity
+            .filter(|(vbucket, _)| own.is_none_or(|(identity, _)| !identity.contains_key(vbucket)));
+        places.extend(new.map(|(vbucket, id)| ((*vbucket, *id), node.name.clone())));
+    }
+    places
+}
+
+/// A node whose window is known.
+fn compare(
+    look: &Look,
+    started: &Identity,
+    Since { same, elapsed }: Since,
+    places: &BTreeMap<(u16, u64), String>,
+) -> Case {
+    // A memory-only node counts its checkpoints anew when it restarts.
+    let young = !same && look.window.seconds_open + 5 + elapsed / 100 < elapsed;
+    let here = |entry: &(&u16, &u64)| look.identity.get(entry.0) == Some(entry.1);
+    let missing: Vec<_> = started.iter().filter(|entry| !here(entry)).collect();
+    if look.window.state == State::Completing {
+        return Case::Busy;
+    }
+    if look.window.state == State::None && look.window.last_outcome == "completed" {
+        let since = if same { "" } else { ", and it restarted since" };
+        return Case::Done(format!("it is completed already{since}"));
+    }
+    let moved: Vec<_> = missing
+        .iter()
+        .filter_map(|entry| places.get(&(*entry.0, *entry.1)))
+        .collect();
+    if let Some(place) = moved.first().filter(|_| moved.len() == missing.len()) {
+        let what = text::count(missing.len() as u64, "vbucket");
+        let text = format!("{what} moved to {place}, with their window");
+        return if look.window.state == State::None {
+            Case::Moved(text)
+        } else {
+            ready(look, text)
+        };
+    }
+    if missing.is_empty() && look.window.state == State::Open && !young {
+        let text = if same {
+            String::new()
+        } else {
+            "another process answers there: it took over the window that was started".to_owned()
+        };
+        return ready(look, text);
+    }
+    Case::Gone(match (look.window.state, same) {
+        (State::Open, _) => format!(
+            "the window of {} is not the one that was started{}",
+            text::count(missing.len() as u64, "vbucket"),
+            if same {
+                ""
+            } else {
+                "; another process answers there"
+            }
+        ),
+        (_, false) => lost(&look.window),
+        (_, true) => format!(
+            "its window is gone ({}): ended there, or taken over by a node that is not named here",
+            outcome(&look.window)
+        ),
+    })
+}
+
+/// A node of which only that is known that it says: `longest` is for how long a node has had its
+/// window open.
+fn guess(look: &Look, longest: Option<u64>) -> Case {
+    let window = &look.window;
+    match window.state {
+        State::Open => return ready(look, String::new()),
+        State::Completing => return Case::Busy,
+        State::Reverting => return Case::Gone("it is being reverted".to_owned()),
+        State::None => {}
+    }
+    let younger = longest.is_some_and(|longest| window.process.uptime < longest);
+    match window.last_outcome.as_str() {
+        "completed" => Case::Done("it is completed already: no window is open".to_owned()),
+        "lost at restart" => Case::Gone(lost(window)),
+        _ if younger => Case::Gone(lost(window)),
+        _ => Case::Gone(format!("no window is open there ({})", outcome(window))),
+    }
+}
+
+fn ready(look: &Look, text: String) -> Case {
+    match &look.window.hindrance {
+        Some(why) => Case::Hindered(format!("it cannot commit now: {why}")),
+        None => Case::Ready(text),
+    }
+}
+
+fn lost(window: &Window) -> String {
+    format!(
+        "it restarted {} ago: its window is lost, and it is as it was before START",
+        text::seconds(window.process.uptime)
+    )
+}
+
+fn outcome(window: &Window) -> String {
+    format!("last outcome: {}", window.last_outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::window::{Left, Process};
+
+    fn node(name: &str) -> Node {
+        Node {
+            name: name.to_owned(),
+            address: "127.0.0.1:1".parse().unwrap(),
+        }
+    }
+
+    fn process(pid: &str, uptime: u64) -> Process {
+        Process {
+            pid: pid.to_owned(),
+            uptime,
+        }
+    }
+
+    fn look(state: State, outcome: &str, ids: &[(u16, u64)], process: Process) -> Look {
+        Look {
+            window: Window {
+                state,
+                seconds_open: 50,
+                added: 0,
+                updated: 0,
+                deleted: 0,
+                vanished: 0,
+                touched: 0,
+                bytes: 0,
+                done: 0,
+                total: 0,
+                last_outcome: outcome.to_owned(),
+                left: Left::Forever,
+                bytes_left: None,
+                hindrance: None,
+                process,
+            },
+            identity: ids.iter().copied().collect(),
+        }
+    }
+
+    /// The cases of two nodes, of which the first had vbucket 0 with checkpoint 5.
+    fn cases(first: Look, second: Look) -> (Case, Case) {
+        let nodes = [node("a"), node("b")];
+        let started = Started {
+            at: clock::now(),
+            windows: vec![
+                (Identity::from([(0, 5)]), process("1", 100)),
+                (Identity::from([(1, 7)]), process("2", 100)),
+            ],
+        };
+        let cases = judge(&nodes, &[Ok(first), Ok(second)], Some(&started));
+        let [first, second] = cases.try_into().unwrap();
+        (first, second)
+    }
+
+    fn text(case: &Case) -> &str {
+        match case {
+            Case::Busy => "",
+            Case::Ready(text)
+            | Case::Done(text)
+            | Case::Moved(text)
+            | Case::Hindered(text)
+            | Case::Gone(text)
+            | Case::Silent(text) => text,
+        }
+    }
+
+    #[test]
+    fn a_window_is_recognised() {
+        let good = || look(State::Open, "none", &[(1, 7)], process("2", 101));
+        let (case, other) = cases(
+            look(State::Open, "none", &[(0, 5)], process("1", 101)),
+            good(),
+        );
+        assert_eq!(case, Case::Ready(String::new()));
+        assert_eq!(other, Case::Ready(String::new()));
+
+        let (case, _) = cases(
+            look(State::None, "lost at restart", &[], process("9", 3)),
+            good(),
+        );
+        assert!(matches!(case, Case::Gone(_)) && text(&case).contains("restarted 3 s ago"));
+
+        let (case, _) = cases(look(State::None, "none", &[], process("1", 3)), good());
+        assert!(matches!(case, Case::Gone(_)) && text(&case).contains("restarted 3 s ago"));
+
+        let (case, _) = cases(
+            look(State::Open, "none", &[(0, 6)], process("9", 3)),
+            good(),
+        );
+        assert!(matches!(case, Case::Gone(_)) && text(&case).contains("not the one"));
+
+        let (case, _) = cases(
+            look(State::Open, "none", &[(0, 5)], process("9", 3)),
+            good(),
+        );
+        assert!(matches!(case, Case::Ready(_)) && text(&case).contains("took over"));
+
+        let (case, _) = cases(
+            look(State::None, "reverted", &[], process("1", 100)),
+            good(),
+        );
+        assert!(matches!(case, Case::Gone(_)) && text(&case).contains("reverted"));
+
+        let (case, _) = cases(
+            look(State::None, "completed", &[], process("1", 100)),
+            good(),
+        );
+        assert!(matches!(case, Case::Done(_)));
+    }
+
+    #[test]
+    fn a_window_that_moved_to_another_node_is_found_there() {
+        let moved = look(State::None, "none", &[], process("1", 101));
+        let other = look(State::Open, "none", &[(0, 5), (1, 7)], process("2", 101));
+        let (case, other) = cases(moved, other);
+        assert!(
+            matches!(case, Case::Moved(_)) && text(&case).contains("moved to b"),
+            "{case:?}"
+        );
+        assert_eq!(other, Case::Ready(String::new()));
+    }
+
+    #[test]
+    fn the_same_number_on_another_node_is_another_window() {
+        let nodes = [node("a"), node("b")];
+        let window = || (Identity::from([(0, 2)]), process("1", 100));
+        let started = Started {
+            at: clock::now(),
+            windows: vec![window(), window()],
+        };
+        let lost = look(State::None, "lost at restart", &[], process("9", 1));
+        let good = look(State::Open, "none", &[(0, 2)], process("1", 100));
+        let cases = judge(&nodes, &[Ok(lost), Ok(good)], Some(&started));
+        assert!(matches!(cases[0], Case::Gone(_)), "{cases:?}");
+        assert_eq!(cases[1], Case::Ready(String::new()));
+    }
+
+    #[test]
+    fn without_a_record_the_others_tell() {
+        let nodes = [node("a"), node("b"), node("c"), node("d")];
+        let mut full = look(State::Open, "none", &[(1, 7)], process("2", 101));
+        full.window.hindrance = Some("the disk is full".to_owned());
+        let looks = [
+            Ok(full),
+            Ok(look(State::None, "none", &[], process("1", 20))),
+            Ok(look(State::None, "completed", &[], process("1", 200))),
+            Err("no connection".to_owned()),
+        ];
+        let cases = judge(&nodes, &looks, None);
+        assert!(matches!(cases[0], Case::Hindered(_)) && text(&cases[0]).contains("full"));
+        assert!(matches!(cases[1], Case::Gone(_)) && text(&cases[1]).contains("restarted"));
+        assert!(matches!(cases[2], Case::Done(_)));
+        assert!(matches!(cases[3], Case::Silent(_)));
+    }
+}

@@ -1,0 +1,167 @@
+//! `online-update`: an operator's decisions over many nodes.
+//!
+//! # Modules
+//! Each uses those of lower rank only; `tests/tidy.rs` checks it.
+//!
+//! | rank | modules | what |
+//! |---|---|---|
+//! | 0 | `clock`, `text`, `exit`, `nodes`, `each` | time, notation, statuses, whom to ask |
+//! | 1 | `packet`, `decision`, `process` | the protocol as bytes, results, child processes |
+//! | 2 | `link` | one connection; bounds for all that waits and grows |
+//! | 3 | `sasl`, `window` | who asks; what a node says of its window |
+//! | 4 | `client`, `progress` | how nodes are reached; what is shown meanwhile |
+//! | 5 | `command`, `output` | one command on one node; reports |
+//! | 6 | `start`, `revert`, `status` | all nodes |
+//! | 7 | `judge`, `watch`, `cli` | whether all together can complete; the command line |
+//! | 8 | `deadline`, `pages` | when windows end by themselves; man pages and completions |
+//! | 9 | `complete` | the decision to keep |
+//! | 10 | `run` | all of it around a deployment |
+
+#![forbid(unsafe_code)]
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::cli::{Cli, Command, Common};
+use crate::client::Client;
+use crate::exit::Exit;
+use crate::nodes::Node;
+use crate::output::Style;
+use crate::progress::Show;
+use crate::sasl::Credentials;
+use crate::status::Format;
+
+mod cli;
+mod client;
+mod clock;
+mod command;
+mod complete;
+mod deadline;
+mod decision;
+mod each;
+mod exit;
+mod judge;
+mod link;
+mod nodes;
+mod output;
+mod packet;
+mod pages;
+mod process;
+mod progress;
+mod revert;
+mod run;
+mod sasl;
+mod start;
+mod status;
+mod text;
+mod watch;
+mod window;
+
+/// The name under which this program takes `HOST:PORT start|complete|revert`.
+const OLD_NAME: &str = "mbadm-online-update";
+
+fn main() -> ExitCode {
+    let cli = Cli::parse_from(arguments(std::env::args_os().collect()));
+    ExitCode::from(carry_out(&cli) as u8)
+}
+
+/// The arguments, from the old syntax if the program is called by its old name.
+fn arguments(given: Vec<OsString>) -> Vec<OsString> {
+    let name = given.first().map(Path::new).and_then(Path::file_name);
+    if name.is_none_or(|name| name != OLD_NAME) {
+        return given;
+    }
+    match &given[..] {
+        [_, node, command] if !node.to_string_lossy().starts_with('-') => [
+            "online-update".into(),
+            command.clone(),
+            "-n".into(),
+            node.clone(),
+        ]
+        .into(),
+        _ => given,
+    }
+}
+
+fn carry_out(cli: &Cli) -> Exit {
+    let style = if cli.common.json {
+        Style::Json
+    } else {
+        Style::Text
+    };
+    if let Command::Pages { directory } = &cli.command {
+        return match pages::write(directory) {
+            Ok(()) => Exit::Done,
+            Err(error) => {
+                style.failure(&format!("{}: {error}", directory.display()), Exit::Refused);
+                Exit::Refused
+            }
+        };
+    }
+    match reach(&cli.common) {
+        Ok((client, nodes)) => command(cli, &client, &nodes, style),
+        Err(text) => {
+            style.failure(&text, Exit::Usage);
+            Exit::Usage
+        }
+    }
+}
+
+/// Whom to ask, and how.
+fn reach(common: &Common) -> Result<(Client, Vec<Node>), String> {
+    let file = common.password_file.as_deref();
+    let credentials = Credentials::find(common.user.as_deref(), file, progress::warn)?;
+    let timeout = common.timeout;
+    let nodes = nodes::gather(&common.nodes, common.nodes_file.as_deref(), timeout)?;
+    let client = Client {
+        credentials,
+        timeout,
+    };
+    Ok((client, nodes))
+}
+
+fn command(cli: &Cli, client: &Client, nodes: &[Node], style: Style) -> Exit {
+    let show = Show::fitting(cli.common.json);
+    let (name, decision) = match &cli.command {
+        Command::Start { revert_after } => {
+            ("start", start::start(client, nodes, *revert_after, show).0)
+        }
+        Command::Complete => (
+            "complete",
+            complete::complete(client, nodes, None, show).decision,
+        ),
+        Command::Revert => ("revert", revert::revert(client, nodes, show)),
+        Command::Extend { time, .. } => ("extend", deadline::extend(client, nodes, *time)),
+        Command::Watch { every } => return watch::watch(client, nodes, *every, style),
+        Command::Status { format } => {
+            let format = if cli.common.json {
+                Format::Json
+            } else {
+                *format
+            };
+            let found = status::ask(client, nodes);
+            status::print(format, nodes, &found);
+            return status::exit(&found);
+        }
+        Command::Run {
+            check,
+            check_every,
+            revert_after,
+            deploy,
+        } => {
+            let plan = run::Plan {
+                deploy: deploy.clone(),
+                check: check.clone(),
+                pause: *check_every,
+                revert_after: *revert_after,
+            };
+            return run::run(client, nodes, &plan, (style, show));
+        }
+        Command::Pages { .. } => return Exit::Usage,
+    };
+    style.decision(name, nodes, &decision);
+    decision.exit
+}

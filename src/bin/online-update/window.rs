@@ -1,0 +1,252 @@
+//! What a node says of itself and of its window.
+
+use std::collections::BTreeMap;
+
+use crate::link::{Link, Statistics};
+use crate::text;
+
+/// Where a node's window stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    None,
+    Open,
+    Completing,
+    Reverting,
+}
+
+impl State {
+    /// The word of the engine's statistics.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Open => "open",
+            Self::Completing => "completing",
+            Self::Reverting => "reverting",
+        }
+    }
+}
+
+/// How long a window has before it reverts by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// It stays open; or the engine knows no deadlines.
+    Forever,
+    Seconds(u64),
+}
+
+/// What `stats onlineupdate` says, and of which process.
+#[derive(Clone, Debug)]
+pub(crate) struct Window {
+    pub(crate) state: State,
+    pub(crate) seconds_open: u64,
+    pub(crate) added: u64,
+    pub(crate) updated: u64,
+    pub(crate) deleted: u64,
+    pub(crate) vanished: u64,
+    pub(crate) touched: u64,
+    pub(crate) bytes: u64,
+    pub(crate) done: u64,
+    pub(crate) total: u64,
+    pub(crate) last_outcome: String,
+    pub(crate) left: Left,
+    /// `None`: the engine does not say.
+    pub(crate) bytes_left: Option<u64>,
+    /// Why a COMPLETE could not commit now.
+    pub(crate) hindrance: Option<String>,
+    pub(crate) process: Process,
+}
+
+/// Which process answers at an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Process {
+    pub(crate) pid: String,
+    pub(crate) uptime: u64,
+}
+
+impl Process {
+    /// Whether it can be the same as an earlier one, `elapsed` seconds later.
+    pub(crate) fn continues(&self, earlier: &Self, elapsed: u64) -> bool {
+        // Hosts tick once a second, and some of them late.
+        let slack = 5 + elapsed / 100;
+        self.pid == earlier.pid && self.uptime + slack >= earlier.uptime + elapsed
+    }
+}
+
+/// Which window it is: the checkpoint of each active vbucket that has one. Ids are never used
+/// again, and go along when a vbucket is handed over or its replica takes its place.
+pub(crate) type Identity = BTreeMap<u16, u64>;
+
+impl Window {
+    /// Asks a node.
+    ///
+    /// # Errors
+    /// No answer, or another engine.
+    pub(crate) fn read(link: &mut Link) -> Result<Self, String> {
+        let general = link.statistics("")?.unwrap_or_default();
+        let found = link.statistics("onlineupdate")?;
+        let found = found.ok_or("its engine knows no online updates (stats onlineupdate)")?;
+        Self::parse(&general, &found)
+    }
+
+    fn parse(general: &Statistics, found: &Statistics) -> Result<Self, String> {
+        let state = match found.get("state").map(String::as_str) {
+            Some("none") => State::None,
+            Some("open") => State::Open,
+            Some("completing") => State::Completing,
+            Some("reverting") => State::Reverting,
+            other => {
+                let other = other.unwrap_or("no word");
+                return Err(format!(
+                    "its online update is in a state unknown here: {other}"
+                ));
+            }
+        };
+        let number = |from: &Statistics, name: &str| {
+            from.get(name).and_then(|text| text.parse::<u64>().ok())
+        };
+        let count = |name| number(found, name).unwrap_or(0);
+        let can = found.get("can_complete").map_or("yes", String::as_str);
+        Ok(Self {
+            state,
+            seconds_open: count("seconds_open"),
+            added: count("added_keys"),
+            updated: count("updated_keys"),
+            deleted: count("deleted_keys"),
+            vanished: count("vanished_keys"),
+            touched: count("touched_keys"),
+            bytes: count("window_bytes"),
+            done: count("progress_done"),
+            total: count("progress_total"),
+            last_outcome: found.get("last_outcome").cloned().unwrap_or_default(),
+            left: number(found, "seconds_left").map_or(Left::Forever, Left::Seconds),
+            bytes_left: number(found, "bytes_left"),
+            hindrance: can.strip_prefix("no").map(|why| {
+                let why = why.trim_start_matches([':', ' ']);
+                if why.is_empty() {
+                    "it does not say why"
+                } else {
+                    why
+                }
+                .to_owned()
+            }),
+            process: Process {
+                pid: general.get("pid").cloned().unwrap_or_default(),
+                uptime: number(general, "uptime").unwrap_or(0),
+            },
+        })
+    }
+
+    /// What has been touched, in words.
+    pub(crate) fn touched_in_words(&self) -> String {
+        let gone = match self.vanished {
+            0 => String::new(),
+            vanished => format!(", {vanished} added and gone again"),
+        };
+        format!(
+            "{} touched: {} added, {} updated, {} deleted{gone}; {}",
+            text::count(self.touched, "key"),
+            self.added,
+            self.updated,
+            self.deleted,
+            text::size(self.bytes)
+        )
+    }
+}
+
+/// Which window is open on a node.
+///
+/// # Errors
+/// No answer.
+pub(crate) fn identity(link: &mut Link) -> Result<Identity, String> {
+    let windows = link.statistics("onlineupdate-vb")?.unwrap_or_default();
+    let roles = link.statistics("vbucket")?.unwrap_or_default();
+    let checkpoints = link.statistics("checkpoint")?.unwrap_or_default();
+    Ok(identity_in(&windows, &roles, &checkpoints))
+}
+
+fn identity_in(windows: &Statistics, roles: &Statistics, checkpoints: &Statistics) -> Identity {
+    let mut identity = Identity::new();
+    for (name, state) in windows {
+        let Some(vbucket) = name.strip_suffix(":state").filter(|_| state != "none") else {
+            continue;
+        };
+        // A replica's window is ended by its master.
+        let role = roles.get(vbucket).map(String::as_str);
+        if !matches!(role, Some("active" | "pending")) {
+            continue;
+        }
+        let id = checkpoints.get(&format!("{vbucket}:open_checkpoint_id"));
+        let id = id.and_then(|id| id.parse().ok());
+        let number = vbucket
+            .strip_prefix("vb_")
+            .and_then(|number| number.parse().ok());
+        if let (Some(number), Some(id)) = (number, id) {
+            identity.insert(number, id);
+        }
+    }
+    identity
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn statistics(lines: &[(&str, &str)]) -> Statistics {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        lines.iter().map(owned).collect()
+    }
+
+    #[test]
+    fn the_identity_is_that_of_active_vbuckets() {
+        let windows = [
+            ("vb_0:state", "open"),
+            ("vb_1:state", "open"),
+            ("vb_2:state", "none"),
+            ("vb_0:touched_keys", "7"),
+        ];
+        let roles = [("vb_0", "active"), ("vb_1", "replica"), ("vb_2", "active")];
+        let checkpoints = ["vb_0", "vb_1", "vb_2"].map(|vb| format!("{vb}:open_checkpoint_id"));
+        let checkpoints: Vec<_> = checkpoints
+            .iter()
+            .map(|name| (name.as_str(), "5"))
+            .collect();
+        let found = identity_in(
+            &statistics(&windows),
+            &statistics(&roles),
+            &statistics(&checkpoints),
+        );
+        assert_eq!(found, Identity::from([(0, 5)]));
+    }
+
+    #[test]
+    fn what_an_engine_does_not_say_is_not_guessed() {
+        let none = statistics(&[]);
+        let old = Window::parse(&none, &statistics(&[("state", "open")])).unwrap();
+        assert_eq!(
+            (old.left, old.bytes_left, old.hindrance),
+            (Left::Forever, None, None)
+        );
+        let lines = [
+            ("state", "open"),
+            ("seconds_left", "30"),
+            ("can_complete", "no: the disk is full"),
+            ("bytes_left", "12"),
+        ];
+        let new = Window::parse(&none, &statistics(&lines)).unwrap();
+        assert_eq!((new.left, new.bytes_left), (Left::Seconds(30), Some(12)));
+        assert_eq!(new.hindrance.as_deref(), Some("the disk is full"));
+        assert!(Window::parse(&none, &none).is_err());
+        assert!(Window::parse(&none, &statistics(&[("state", "odd")])).is_err());
+    }
+
+    #[test]
+    fn a_process_is_told_from_its_successor() {
+        let process = |pid: &str, uptime| Process {
+            pid: pid.to_owned(),
+            uptime,
+        };
+        assert!(process("7", 130).continues(&process("7", 100), 31));
+        assert!(!process("8", 130).continues(&process("7", 100), 30));
+        assert!(!process("1", 3).continues(&process("1", 100), 30));
+    }
+}

@@ -1,0 +1,510 @@
+"""The program `online-update` over one node and over three, with every key checked."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import unittest
+
+import cluster
+import server
+import wire
+from cluster import begin, call, contents, end, name
+from server import until
+from wire import COMPLETE, REVERT, START, STOP_PERSISTENCE, START_PERSISTENCE, SUCCESS
+
+DONE, REFUSED, USAGE, PARTLY, NO_WINDOW = range(5)
+DEPLOY_FAILED, CHECK_FAILED, TIMED_OUT, INTERRUPTED, WINDOW_LOST = range(10, 15)
+KEYS = [b"old %d" % number for number in range(300)]
+NEW = [b"new %d" % number for number in range(100)]
+
+
+class Nodes(unittest.TestCase):
+    """A test with nodes of its class, all without a window at its begin."""
+
+    count = 1
+
+    @classmethod
+    def setUpClass(cls):
+        cls.hosts = []
+        for _ in range(cls.count):
+            host = server.Server()
+            cls.addClassCleanup(host.close)
+            cls.hosts.append(host)
+
+    def setUp(self):
+        for host in self.hosts:
+            if host.process is None:
+                host.start()
+            with host.binary() as link:
+                link.call(START_PERSISTENCE)
+                if link.stats()["ep_onlineupdate"] == "true":
+                    link.call(REVERT)
+                for number, key in enumerate(KEYS):
+                    self.assertEqual(link.set(key, b"before %d" % number).status, SUCCESS)
+                for key in NEW:
+                    link.delete(key)
+                host.drained(link)
+        self.before = {key: b"before %d" % number for number, key in enumerate(KEYS)}
+        self.before |= dict.fromkeys(NEW)
+        self.directory = tempfile.mkdtemp(prefix="online-update-")
+        self.addCleanup(shutil.rmtree, self.directory)
+
+    def arguments(self, hosts=None):
+        """The options that name nodes."""
+        return [word for host in hosts or self.hosts for word in ("-n", name(host))]
+
+    def tool(self, *arguments, expected=DONE, **options):
+        """Runs the program on all nodes and checks its exit status."""
+        done = call(*self.arguments(), *arguments, **options)
+        self.assertEqual(done.status, expected, f"{arguments}: {done}")
+        return done
+
+    def state(self, host):
+        """`stats onlineupdate` of a node."""
+        with host.binary() as link:
+            return link.stats(b"onlineupdate")
+
+    def are(self, state, hosts=None):
+        """Checks the state of nodes' windows."""
+        states = [self.state(host)["state"] for host in hosts or self.hosts]
+        self.assertEqual(states, [state] * len(states))
+
+    def change(self, host):
+        """Changes, deletes and adds keys; what the node holds then."""
+        after = dict(self.before)
+        with host.binary() as link:
+            for key in KEYS[::2]:
+                after[key] = b"after " + key
+                self.assertEqual(link.set(key, after[key]).status, SUCCESS)
+            for key in KEYS[1::4]:
+                after[key] = None
+                self.assertEqual(link.delete(key).status, SUCCESS)
+            for key in NEW:
+                after[key] = b"added"
+                self.assertEqual(link.set(key, after[key]).status, SUCCESS)
+        return after
+
+    def holds(self, host, expected):
+        """Checks every key of a node."""
+        self.assertEqual(contents(host, list(expected)), expected)
+
+    def path(self, word):
+        """A path in the directory of the test."""
+        return os.path.join(self.directory, word)
+
+    def script(self, text):
+        """A deployment or check that runs this."""
+        path = self.path("script")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(f"#!/bin/sh\n{text}\n")
+        os.chmod(path, 0o755)
+        return path
+
+
+class One(Nodes):
+    """One node."""
+
+    def test_start_complete_revert_and_status(self):
+        host = self.hosts[0]
+        self.assertIn("no window is open", self.tool("status").out)
+        self.tool("start")
+        self.are("open")
+        after = self.change(host)
+        text = self.tool("status").out
+        self.assertIn("REVERT would remove 100 keys, restore 150 keys and bring 75 keys back", text)
+        self.assertIn("COMPLETE would make 250 keys durable and delete 75 keys", text)
+        self.tool("revert")
+        self.holds(host, self.before)
+        self.tool("start")
+        self.assertEqual(self.change(host), after)
+        self.tool("complete")
+        self.are("none")
+        self.holds(host, after)
+        host.restart()
+        self.holds(host, after)
+        self.tool("complete", expected=NO_WINDOW)
+        self.tool("revert", expected=NO_WINDOW)
+
+    def test_the_old_name_keeps_its_syntax(self):
+        old = self.path("mbadm-online-update")
+        os.symlink(cluster.PROGRAM, old)
+        node = name(self.hosts[0])
+        for command, status in (("start", 0), ("start", 1), ("revert", 0), ("start", 0),
+                                ("complete", 0)):
+            done = call(node, command, program=old)
+            self.assertEqual(done.status, status, done)
+        self.assertEqual(call(node, "Revert", program=old).status, USAGE)
+
+    def test_json_is_one_object_a_line(self):
+        node = name(self.hosts[0])
+        (start,) = self.tool("start", "--json").objects()
+        self.assertEqual((start["command"], start["result"], start["exit"]), ("start", "done", 0))
+        self.assertEqual(start["nodes"][0]["node"], node)
+        (status,) = self.tool("--json", "status").objects()
+        self.assertEqual((status["node"], status["state"]), (node, "open"))
+        (refused,) = self.tool("start", "--json", expected=REFUSED).objects()
+        self.assertEqual(refused["nodes"][0]["mark"], "bad")
+        self.tool("revert", "--json").objects()
+        (wrong,) = call("-n", "nowhere:0", "--json", "status").objects()
+        self.assertIn("port", wrong["text"])
+        events = [line.get("event", line.get("command")) for line in self.tool(
+            "--json", "run", "--check", "echo noise", "--", "echo", "noise").objects()]
+        self.assertEqual(events, ["start", "deploy", "deploy", "check", "check", "complete", "end"])
+
+    def test_metrics(self):
+        self.tool("start")
+        text = self.tool("status", "--format", "openmetrics").out
+        node = re.escape(name(self.hosts[0]))
+        self.assertRegex(text, f'(?m)^online_update_up{{node="{node}"}} 1$')
+        self.assertRegex(text, f'(?m)^online_update_open{{node="{node}"}} 1$')
+        self.assertTrue(text.endswith("# EOF\n"))
+        line = re.compile(r'# (HELP|TYPE|EOF).*|online_update_\w+\{node="[^"]+"\} \d+')
+        for found in text.splitlines():
+            self.assertRegex(found, line)
+
+    def test_nodes_from_a_file_a_variable_and_a_name(self):
+        node = name(self.hosts[0])
+        with open(self.path("nodes"), "w", encoding="ascii") as file:
+            file.write(f"# the only one\n{node} # here\n")
+        self.assertIn(node, call("--nodes-file", self.path("nodes"), "status").out)
+        self.assertIn(node, call("status", variables={"ONLINE_UPDATE_NODES": node}).out)
+        local = f"localhost:{self.hosts[0].address[1]}"
+        for command in ("start", "revert"):
+            done = call("-n", local, "-n", node, command)
+            self.assertEqual(done.status, DONE, done)
+        done = call("status")
+        self.assertEqual(done.status, USAGE)
+        self.assertIn("ONLINE_UPDATE_NODES", done.err)
+        done = call("-n", "no-such-host.invalid:1", "status")
+        self.assertEqual(done.status, USAGE)
+        self.assertIn("cannot be resolved", done.err)
+
+    def test_pages_are_made_from_the_definitions(self):
+        done = call("pages", self.path("pages"))
+        self.assertEqual(done.status, DONE, done)
+        with open(self.path("pages/man1/online-update-run.1"), encoding="ascii") as page:
+            self.assertIn("revert\\-after", page.read())
+        for shell in ("bash/online-update.bash", "zsh/_online-update", "fish/online-update.fish"):
+            with open(self.path(f"pages/{shell}"), encoding="ascii") as text:
+                self.assertIn("revert-after", text.read())
+        done = subprocess.run(["bash", "-n", self.path("pages/bash/online-update.bash")],
+                              check=False)
+        self.assertEqual(done.returncode, 0)
+
+    def test_a_check_that_has_not_decided_is_asked_again(self):
+        count = self.path("count")
+        check = f'echo x >> {count}; [ "$(wc -l < {count})" -ge 3 ] || exit 75'
+        self.tool("run", "--check-every", "1s", "--check", check, "--", "true")
+        with open(count, encoding="ascii") as file:
+            self.assertEqual(file.read(), "x\n" * 3)
+        self.assertEqual(self.state(self.hosts[0])["last_outcome"], "completed")
+
+    def test_a_deployment_that_fails_or_is_none_is_reverted(self):
+        for words in (["false"], ["/no/such/program"], ["sh", "-c", "kill -9 $$"]):
+            done = self.tool("run", "--check", "true", "--", *words, expected=DEPLOY_FAILED)
+            self.assertIn("reverted", done.out)
+            self.are("none")
+
+    def test_an_interrupted_run_ends_the_deployment_and_reverts(self):
+        host = self.hosts[0]
+        for how in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            fifo = self.path(f"fifo-{how}")
+            os.mkfifo(fifo)
+            # The child of the deployment holds the fifo open until it ends too.
+            script = self.script(f"sh -c 'trap \"\" HUP; echo up; exec sleep 1000' > {fifo} & wait")
+            process = begin(*self.arguments(), "run", "--", script)
+            with open(fifo, encoding="ascii") as up:
+                self.assertEqual(up.readline(), "up\n")
+                self.change(host)
+                process.send_signal(how)
+                self.assertEqual(up.read(), "", "the whole group has ended")
+            done = end(process)
+            self.assertEqual(done.status, INTERRUPTED, done)
+            self.assertIn(how.name, done.out)
+            self.are("none")
+            self.holds(host, self.before)
+
+
+class WhoAsks(Nodes):
+    """SASL PLAIN, in front of one node."""
+
+    def setUp(self):
+        super().setUp()
+        self.guard = cluster.Guard(self.hosts[0], "operator", "secret word")
+        self.addCleanup(self.guard.close)
+
+    def arguments(self, hosts=None):
+        return ["-n", self.guard.name]
+
+    def password_file(self, word, mode=0o600):
+        """A file with a password."""
+        path = self.path("password")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(word + "\n")
+        os.chmod(path, mode)
+        return path
+
+    def test_a_password_from_a_file_or_the_environment(self):
+        file = self.password_file("secret word")
+        for options, variables in (
+                (["--user", "operator", "--password-file", file], None),
+                (["--user", "operator"], {"ONLINE_UPDATE_PASSWORD": "secret word"}),
+                ([], {"ONLINE_UPDATE_USER": "operator", "ONLINE_UPDATE_PASSWORD_FILE": file}),
+        ):
+            self.tool("start", *options, variables=variables)
+            self.are("open")
+            self.tool("revert", *options, variables=variables)
+        os.chmod(file, 0o644)
+        done = self.tool("status", "--user", "operator", "--password-file", file)
+        self.assertIn("chmod 600", done.err)
+
+    def test_who_is_not_known_is_told_so_and_no_password_is_shown(self):
+        done = self.tool("start", expected=REFUSED)
+        self.assertIn("Auth failure", done.out)
+        file = self.password_file("wrong word")
+        done = self.tool("start", "--user", "operator", "--password-file", file, expected=REFUSED)
+        self.assertIn("refuses the user operator or the password", done.out)
+        self.assertNotIn("wrong word", done.out + done.err)
+        self.guard.mechanisms = b"CRAM-MD5"
+        del self.guard.presented[:]
+        done = self.tool("start", "--user", "operator", "--password-file", file, expected=REFUSED)
+        self.assertIn("PLAIN", done.out)
+        self.assertEqual(self.guard.presented, [], "the password was sent")
+        done = self.tool("start", "--user", "operator", expected=USAGE)
+        self.assertIn("ONLINE_UPDATE_PASSWORD", done.err)
+        self.are("none")
+
+    def test_a_node_that_does_not_ask_is_not_told(self):
+        done = call(*super().arguments(), "start", "--user", "operator",
+                    variables={"ONLINE_UPDATE_PASSWORD": "secret word"})
+        self.assertEqual(done.status, REFUSED, done)
+        self.assertIn("leave out --user", done.out)
+
+
+class Three(Nodes):
+    """Three nodes: one decision."""
+
+    count = 3
+
+    def test_start_is_on_all_or_on_none(self):
+        for busy in range(3):
+            host = self.hosts[busy]
+            with host.binary() as link:
+                self.assertEqual(link.call(START).status, SUCCESS)
+                done = self.tool("start", expected=REFUSED)
+                self.assertRegex(done.out, f"{re.escape(name(host))} +FAILED .*already")
+                self.assertEqual(link.call(REVERT).status, SUCCESS)
+            self.are("none")
+
+    def test_start_takes_back_what_it_began_when_a_node_refuses(self):
+        # A node that serves no active vbucket refuses a START that nothing speaks against before.
+        host = max(self.hosts, key=lambda host: host.address)
+        with host.binary() as link:
+            link.call(wire.SET_VBUCKET, extras=wire.struct.pack(">I", wire.REPLICA))
+            try:
+                done = self.tool("start", expected=REFUSED)
+            finally:
+                link.call(wire.SET_VBUCKET, extras=wire.struct.pack(">I", wire.ACTIVE))
+        self.assertRegex(done.out, f"{re.escape(name(host))} +FAILED +refused: .*active")
+        self.assertEqual(done.out.count("was started; reverted"), 2, done)
+        self.are("none")
+
+    def test_one_of_two_operators_wins(self):
+        for _ in range(5):
+            forward = begin(*self.arguments(), "start")
+            backward = begin(*self.arguments(self.hosts[::-1]), "start")
+            done = [end(forward), end(backward)]
+            self.assertEqual(sorted(one.status for one in done), [DONE, REFUSED],
+                             "\n".join(map(str, done)))
+            self.are("open")
+            self.tool("revert")
+
+    def test_run_completes_when_the_check_is_good(self):
+        loads = [cluster.Load(host, KEYS[:50]) for host in self.hosts]
+        script = self.script("exit 0")
+        with loads[0], loads[1], loads[2]:
+            for load in loads:
+                load.more()
+            done = self.tool("run", "--check", "true", "--", script)
+            for load in loads:
+                load.stop()
+        self.assertIn("completed on 3 nodes", done.out)
+        for host, load in zip(self.hosts, loads):
+            self.assertEqual(self.state(host)["last_outcome"], "completed")
+            self.holds(host, self.before | load.latest)
+            host.drained()
+            host.restart()
+            self.holds(host, self.before | load.latest)
+
+    def test_run_reverts_when_the_check_fails(self):
+        fifo, answer = self.path("fifo"), self.path("answer")
+        os.mkfifo(fifo)
+        os.mkfifo(answer)
+        process = begin(*self.arguments(), "run", "--check", "exit 3", "--", "sh", "-c",
+                        f"echo up > {fifo}; read word < {answer}")
+        with open(fifo, encoding="ascii") as up:
+            self.assertEqual(up.read(), "up\n")
+        for host in self.hosts:
+            self.change(host)
+            with cluster.Load(host, KEYS[50:100]) as load:
+                load.more()
+        with open(answer, "w", encoding="ascii") as go_on:
+            go_on.write("go\n")
+        done = end(process)
+        self.assertEqual(done.status, CHECK_FAILED, done)
+        self.assertIn("the check ended with status 3", done.out)
+        for host in self.hosts:
+            self.assertEqual(self.state(host)["last_outcome"], "reverted")
+            self.holds(host, self.before)
+
+    def test_complete_asks_every_node_before_it_begins(self):
+        self.tool("start")
+        silent = self.hosts[1]
+        silent.process.send_signal(signal.SIGSTOP)
+        try:
+            done = self.tool("--timeout", "1s", "complete", expected=REFUSED)
+        finally:
+            silent.process.send_signal(signal.SIGCONT)
+        self.assertRegex(done.out, f"{re.escape(name(silent))} +UNKNOWN +no answer within 1 s")
+        self.assertIn("nothing was sent", done.out)
+        self.are("open")
+        self.tool("revert")
+
+    def test_what_cannot_complete_stays_open_and_a_second_complete_goes_on(self):
+        self.tool("start")
+        after = [self.change(host) for host in self.hosts]
+        stopped = self.hosts[2]
+        # Two nodes have completed when the third cannot.
+        with stopped.binary() as link:
+            self.assertEqual(link.call(STOP_PERSISTENCE).status, SUCCESS)
+            for host in self.hosts[:2]:
+                with host.binary() as other:
+                    self.assertEqual(other.call(COMPLETE).status, SUCCESS)
+            done = self.tool("complete", expected=PARTLY)
+            self.assertRegex(done.out, f"{re.escape(name(stopped))} +OPEN .*persistence")
+            self.assertEqual(done.out.count("completed already"), 2)
+            self.are("none", self.hosts[:2])
+            self.are("open", [stopped])
+            self.assertEqual(link.call(START_PERSISTENCE).status, SUCCESS)
+        done = self.tool("complete")
+        self.assertIn("completed on 3 nodes", done.out)
+        for host, expected in zip(self.hosts, after):
+            host.restart()
+            self.holds(host, expected)
+
+    def test_a_node_that_restarted_in_the_window_is_recognised(self):
+        self.tool("start")
+        after = [self.change(host) for host in self.hosts]
+        lost = self.hosts[1]
+        lost.restart()
+        done = self.tool("complete", expected=REFUSED)
+        self.assertRegex(done.out, f"{re.escape(name(lost))} +FAILED +it restarted .*is lost")
+        self.are("open", [self.hosts[0], self.hosts[2]])
+        self.holds(self.hosts[0], after[0])
+        done = self.tool("revert")
+        self.assertRegex(done.out, f"{re.escape(name(lost))} +ok +it restarted in the window")
+        for host in self.hosts:
+            self.holds(host, self.before)
+
+    def test_run_reverts_when_a_node_lost_its_window(self):
+        fifo, answer = self.path("fifo"), self.path("answer")
+        os.mkfifo(fifo)
+        os.mkfifo(answer)
+        process = begin(*self.arguments(), "run", "--", "sh", "-c",
+                        f"echo up > {fifo}; read word < {answer}")
+        with open(fifo, encoding="ascii") as up:
+            self.assertEqual(up.read(), "up\n")
+        for host in self.hosts:
+            self.change(host)
+        port = self.hosts[1].address[1]
+        self.hosts[1].kill()
+        command = self.hosts[1].command
+        try:
+            self.hosts[1].command = command.replace("-p 0", f"-p {port}")
+            self.hosts[1].start()
+        finally:
+            self.hosts[1].command = command
+        with open(answer, "w", encoding="ascii") as go_on:
+            go_on.write("go\n")
+        done = end(process)
+        self.assertEqual(done.status, WINDOW_LOST, done)
+        self.assertRegex(done.out, "FAILED +it restarted")
+        for host in self.hosts:
+            self.holds(host, self.before)
+
+    def test_revert_goes_on_past_a_node_that_is_gone(self):
+        self.tool("start")
+        for host in self.hosts:
+            self.change(host)
+        gone = self.hosts[0]
+        address = name(gone)
+        gone.kill()
+        done = self.tool("revert", expected=PARTLY)
+        self.assertRegex(done.out, f"{re.escape(address)} +UNKNOWN +no connection")
+        for host in self.hosts[1:]:
+            self.holds(host, self.before)
+        gone.start()
+        self.holds(gone, self.before)
+
+
+class Hostile(unittest.TestCase):
+    """Nodes that are none."""
+
+    def serve(self, *answers):
+        """The address of a server that sends bytes, whatever it is asked, and keeps silent then."""
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        connections = []
+        self.addCleanup(lambda: [one.close() for one in connections])
+
+        def run():
+            try:
+                while True:
+                    link, _ = listener.accept()
+                    connections.append(link)
+                    for answer in answers:
+                        link.recv(1000)
+                        link.sendall(answer)
+            except OSError:
+                pass
+
+        thread = cluster.threading.Thread(target=run, daemon=True)
+        thread.start()
+        return "127.0.0.1:{}".format(listener.getsockname()[1])
+
+    def status(self, *answers, words):
+        """Runs `status` against such a server."""
+        done = call("-n", self.serve(*answers), "--timeout", "1s", "status")
+        self.assertEqual(done.status, REFUSED, done)
+        self.assertRegex(done.out, words)
+
+    def test_lengths_that_cannot_be(self):
+        head = wire.HEADER.pack
+        self.status(head(0x81, 0x10, 0, 0, 0, 0, 0xffffffff, 1, 0), words="more than any can have")
+        self.status(head(0x81, 0x10, 9, 9, 0, 0, 17, 1, 0) + bytes(17), words="in a body of 17")
+        part = head(0x81, 0x10, 0, 0, 0, 0, 30 << 20, 1, 0) + b"x" * 10
+        self.status(part, words="no answer within")
+        self.status(head(0x81, 0x10, 0, 0, 0, 0, 0, 77, 0), words="not asked")
+        self.status(b"HTTP/1.1 400 Bad Request\r\n\r\n", words="binary protocol")
+        self.status(b"\x81", words="no answer within 1 s")
+        self.status(b"", words="no answer within 1 s")
+
+    def test_words_are_for_a_terminal_harmless(self):
+        words = b"\x1b[2Jgone\r\n"
+        answer = wire.HEADER.pack(0x81, 0x10, 0, 0, 0, 0x86, len(words), 1, 0) + words
+        done = call("-n", self.serve(answer), "status")
+        self.assertNotIn("\x1b", done.out)
+        self.assertIn("gone", done.out)
+
+    def test_nobody_listens(self):
+        done = call("-n", f"127.0.0.1:{server.free_port()}", "start")
+        self.assertEqual(done.status, REFUSED)
+        self.assertIn("connection refused", done.out)
+
+
+if __name__ == "__main__":
+    unittest.main()
