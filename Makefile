@@ -30,7 +30,7 @@ JOBS := $(shell nproc 2>/dev/null || echo 2)
 BUILD_PACKAGES := build-essential libevent-dev
 DEMO_PACKAGES := python3 python3-binary-memcached wamerican-huge
 TEST_PACKAGES := libclang-dev|clang libmemcached-tools python3-pylibmc python3-pymemcache valgrind \
-	faketime
+	faketime python3-yaml collectd-core libmicrohttpd12|libmicrohttpd12t64 libprotobuf-c1
 RUST := 1.95
 
 .PHONY: help deps build-deps demo-deps rust build serve test soak lint demo install bench scale

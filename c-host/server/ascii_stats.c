@@ -1,8 +1,8 @@
 /*
  * stats [group ...] of the ASCII protocol.
  *
- * Without a group the host's statistics come first, then the engine's. The
- * groups reset, settings, aggregate, detail, cachedump and, with the Membase
+ * Without a group, and for the group all, the host's statistics come first, then
+ * the engine's. The groups reset, settings, aggregate, detail, cachedump and, with the Membase
  * layout, topkeys belong to the host.
  */
 #include "ascii.h"
@@ -22,6 +22,22 @@ static void add_stat(const char *key, const uint16_t klen, const char *val, cons
     output_text(&c->out, " ");
     output_copy(&c->out, val, vlen);
     output_text(&c->out, "\r\n");
+}
+
+/* For monitors that have room for what memcached says only. */
+static void add_brief(const char *key, const uint16_t klen, const char *val, const uint32_t vlen,
+                      const void *cookie) {
+    static const char *const names[] = {"bytes", "curr_items", "total_items", "evictions",
+                                        "reclaimed"};
+    struct conn *c = (struct conn *)(uintptr_t)cookie;
+    const struct word name = {.text = key, .length = klen};
+
+    stats_note(c, key, klen, val, vlen);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (ascii_word_is(&name, names[i])) {
+            add_stat(key, klen, val, vlen, cookie);
+        }
+    }
 }
 
 /* There are no statistics by key prefix: nothing to switch or to dump. */
@@ -118,7 +134,9 @@ static size_t join_words(const struct line *line, char *text) {
 
 enum outcome ascii_stats(struct conn *c, const struct line *line) {
     const struct server *server = c->worker->server;
-    bool all = line->count == 1;
+    bool plain = line->count == 1;
+    bool all = plain || (line->count == 2 && ascii_word_is(&line->words[1], "all"));
+    ADD_STAT add = plain && server->settings.brief_stats ? add_brief : add_stat;
     enum outcome outcome = OUTCOME_DONE;
     char group[LINE_BYTES_MAX + 1];
 
@@ -131,7 +149,8 @@ enum outcome ascii_stats(struct conn *c, const struct line *line) {
     }
     ENGINE_ERROR_CODE code = conn_take_status(c);
     if (code == ENGINE_SUCCESS) {
-        code = server->v1->get_stats(server->handle, c, all ? NULL : group, (int)length, add_stat);
+        code = server->v1->get_stats(server->handle, c, all ? NULL : group, all ? 0 : (int)length,
+                                     add);
     }
     if (code == ENGINE_EWOULDBLOCK) {
         /* The second call starts afresh. */

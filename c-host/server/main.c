@@ -21,7 +21,8 @@
 
 /* Long options without a letter. */
 enum {
-    OPTION_COOKIE_LAYOUT = 256
+    OPTION_COOKIE_LAYOUT = 256,
+    OPTION_BRIEF_STATS
 };
 
 /*
@@ -46,7 +47,9 @@ static void usage(FILE *to) {
           "  -v          more messages; up to three times\n"
           "  -h          this text\n"
           "  --cookie-layout=membase|memcached\n"
-          "              which cookie functions the engine sees (default membase)\n",
+          "              which cookie functions the engine sees (default membase)\n"
+          "  --brief-stats\n"
+          "              ASCII \"stats\" gives what memcached gives, \"stats all\" everything\n",
           to);
 }
 
@@ -132,6 +135,9 @@ static bool take_option(struct settings *s, int option, const char *argument) {
     case 'v':
         s->verbosity++;
         break;
+    case OPTION_BRIEF_STATS:
+        s->brief_stats = true;
+        break;
     case OPTION_COOKIE_LAYOUT:
         good = parse_layout(argument, &s->layout);
         break;
@@ -147,6 +153,7 @@ static bool take_option(struct settings *s, int option, const char *argument) {
 static bool parse_options(struct settings *s, int argc, char **argv) {
     static const struct option long_options[] = {
         {"cookie-layout", required_argument, NULL, OPTION_COOKIE_LAYOUT},
+        {"brief-stats", no_argument, NULL, OPTION_BRIEF_STATS},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };

@@ -59,6 +59,8 @@ struct settings {
     bool item_bytes_given;
     int verbosity;
     enum ch_layout layout;
+    /* Monitors of memcached have room for what memcached says, and no more. */
+    bool brief_stats;
 };
 
 /* Counters of one worker; written by its thread, read by anyone. */

@@ -1,0 +1,167 @@
+"""collectd from Debian reads a node, and alerts are about what it reads."""
+
+import getpass
+import os
+import re
+import shutil
+import signal
+import subprocess
+import unittest
+import urllib.error
+import urllib.request
+
+import yaml
+
+import server
+import wire
+
+MONITORING = f"{server.TOP}/docs/monitoring"
+# 11 MiB of values in a window, of 100.
+CONFIG = "max_size=100m"
+BRIEF = f"{server.HOST} --brief-stats"
+
+
+def collectd():
+    """The program; Debian puts it where ordinary users do not look."""
+    return shutil.which("collectd", path=os.environ["PATH"] + ":/usr/sbin")
+
+
+class Collector:
+    """A collectd of its own: everything in a directory, on loopback."""
+
+    def __init__(self, directory, nodes):
+        self.directory = directory
+        self.port = server.free_port()
+        script = f"{directory}/engine_stats.py"
+        shutil.copy(f"{MONITORING}/engine_stats.py", script)
+        os.chmod(directory, 0o755)
+        with open(f"{MONITORING}/collectd.conf", encoding="ascii") as file:
+            text = file.read()
+        user = "nobody" if os.getuid() == 0 else getpass.getuser()
+        arguments = " ".join(f'"{host}:{port}"' for host, port in nodes)
+        text = re.sub(r'Exec .*', f'Exec "{user}" "/usr/bin/python3" "{script}" {arguments}', text)
+        text = text.replace('"11211"', f'"{nodes[0][1]}"').replace('"9103"', f'"{self.port}"')
+        text = text.replace("Interval 10", f'Interval 1\nBaseDir "{directory}"\n'
+                                           f'PIDFile "{directory}/pid"')
+        with open(f"{directory}/collectd.conf", "w", encoding="ascii") as file:
+            file.write(text)
+        with open(f"{directory}/log", "wb") as log:
+            self.process = subprocess.Popen(
+                [collectd(), "-f", "-C", f"{directory}/collectd.conf"], stdout=log, stderr=log,
+                stdin=subprocess.DEVNULL, start_new_session=True)
+
+    def metrics(self):
+        """What Prometheus would get now: name and labels, value."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as it:
+                text = it.read().decode()
+        except (urllib.error.URLError, OSError):
+            return {}
+        found = re.findall(r"^(\w+\{[^}]*\}) ([0-9.e+-]+)", text, re.M)
+        return {name: float(value) for name, value in found}
+
+    def gauge(self, name, node=None):
+        """The engine's gauge of that name; None if it is not there."""
+        for key, value in self.metrics().items():
+            if key.startswith("collectd_engine_gauge{") and f'type="{name}"' in key:
+                if node is None or f'engine="{node}"' in key:
+                    return value
+        return None
+
+    def messages(self):
+        """What it has logged."""
+        with open(f"{self.directory}/log", encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def close(self):
+        """Ends it and what it has started."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+class Monitoring(unittest.TestCase):
+    """One node, one collectd."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.host = server.Server(CONFIG, command=BRIEF)
+        cls.addClassCleanup(cls.host.close)
+        os.mkdir(f"{cls.host.directory}/collectd")
+        os.chmod(cls.host.directory, 0o755)
+        cls.collector = Collector(f"{cls.host.directory}/collectd", [cls.host.address])
+        cls.addClassCleanup(cls.collector.close)
+
+    def until(self, condition, what):
+        """Waits for what collectd says."""
+        try:
+            server.until(condition, 60, what)
+        except TimeoutError as error:
+            self.fail(f"{error}\n{self.collector.metrics()}\n{self.collector.messages()}")
+
+    def test_the_plugin_for_memcached_reads_a_node(self):
+        link = self.host.binary()
+        self.addCleanup(link.close)
+        for number in range(7):
+            link.set(b"key %d" % number, b"value")
+        items = 'collectd_memcached_memcached_items{memcached="node1",type="current",' \
+                'instance="node1"}'
+        self.until(lambda: self.collector.metrics().get(items, 0) >= 7, "items")
+        self.assertTrue(any("memcached_octets" in name or "memcached_bytes" in name or
+                            'type="used"' in name for name in self.collector.metrics()))
+
+    def test_the_window_is_seen(self):
+        link = self.host.binary()
+        self.addCleanup(link.close)
+        self.until(lambda: self.collector.gauge("up") == 1, "up")
+        self.assertEqual(self.collector.gauge("flusher_stopped"), 0)
+        self.assertEqual(self.collector.gauge("window_open"), 0)
+        self.assertEqual(link.call(wire.START).status, wire.SUCCESS)
+        link.set(b"in the window", b"x")
+        self.until(lambda: self.collector.gauge("window_keys") == 1, "a key of the window")
+        self.assertEqual(self.collector.gauge("window_open"), 1)
+        self.assertEqual(link.call(wire.REVERT).status, wire.SUCCESS)
+        self.until(lambda: self.collector.gauge("window_open") == 0, "no window")
+
+    def test_brief_statistics_fit_and_all_are_there(self):
+        link = self.host.ascii()
+        self.addCleanup(link.close)
+        brief, everything = link.stats(), link.stats("all")
+        self.assertLess(sum(len(name) + len(value) + 9 for name, value in brief.items()), 4000)
+        for name in ("pid", "bytes", "curr_items", "evictions", "limit_maxbytes", "get_hits"):
+            self.assertIn(name, brief)
+        self.assertNotIn("ep_queue_size", brief)
+        self.assertIn("ep_queue_size", everything)
+        self.assertLessEqual(set(brief), set(everything))
+
+
+class Alerts(unittest.TestCase):
+    """The example rules."""
+
+    def test_alerts_are_about_what_is_collected(self):
+        with open(f"{MONITORING}/alerts.yml", encoding="ascii") as file:
+            rules = [rule for group in yaml.safe_load(file)["groups"] for rule in group["rules"]]
+        with open(f"{MONITORING}/engine_stats.py", encoding="ascii") as file:
+            script = file.read()
+        with open(f"{server.TOP}/docs/operating.md", encoding="ascii") as file:
+            headings = re.findall(r"^## (.*)$", file.read(), re.M)
+        names = [rule["alert"] for rule in rules]
+        self.assertEqual(len(set(names)), len(names))
+        for wanted in ("WindowOpenTooLong", "WindowDeadlineNear", "MemoryFull", "FlusherFailing",
+                       "ReplicaBehind"):
+            self.assertIn(wanted, names)
+        for rule in rules:
+            gauges = re.findall(r'collectd_engine_gauge\{type="(\w+)"\}', rule["expr"])
+            self.assertTrue(gauges, rule)
+            for gauge in gauges:
+                self.assertRegex(script, rf'["( ]{gauge}["=]', rule["alert"])
+            self.assertIn("severity", rule["labels"])
+            see = rule["annotations"]["see"]
+            self.assertIn(see.split('"')[1], headings, rule["alert"])
+
+
+if __name__ == "__main__":
+    unittest.main()
