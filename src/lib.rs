@@ -13,7 +13,8 @@
 //! | 1 | `error`, `config`, `metrics`, | vocabulary; |
 //! | | `announced`, `leaving` | bytes that clients have only announced, or a REVERT drops |
 //! | 2 | `settings`, `host`, `item` | settings, ports to the host, the item |
-//! | 3 | `worker`, `checkpoint`, `store` | threads, the log of a vbucket, the database |
+//! | 3 | `worker`, `checkpoint`, `store` | threads, the log of a vbucket, the database; |
+//! | | `bykey` | items in the order of the store |
 //! | 4 | `vbucket`, `served` | hash table and log in agreement; values kept for slow clients |
 //! | 5 | `flusher`, `pager`, `warmup` | what moves data between memory and disk |
 //! | 6 | `bgfetch`, `rewarm`, | reads for waiting clients, and of what a revert left on disk; |
@@ -44,6 +45,7 @@
 
 mod announced;
 mod bgfetch;
+mod bykey;
 mod checkpoint;
 mod commands;
 mod config;

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
+use crate::bykey::ByKey;
 use crate::host::LogLevel;
 use crate::item::Item;
 use crate::pager::Evictor;
@@ -25,6 +26,8 @@ use crate::worker::{Signal, Wake};
 /// A scan reads a row in a tenth of the time of a read by key: it pays from this share of the
 /// vbucket's keys on.
 const SCAN_SHARE: usize = 10;
+/// Items between the one whose value is put in place and the one that is fetched from memory.
+const AHEAD: usize = 8;
 /// Rows between two looks at memory and at what else may end the work.
 const LOOK_ROWS: usize = 256;
 
@@ -93,9 +96,9 @@ impl Rewarm {
         self.signal.wake();
     }
 
-    fn warm(&self, mut cold: Cold, signal: &Signal) -> Result<(), StoreError> {
-        cold.items
-            .sort_unstable_by(|one, other| one.key().cmp(other.key()));
+    fn warm(&self, cold: Cold, signal: &Signal) -> Result<(), StoreError> {
+        let mut items: Vec<_> = cold.items.into_iter().map(ByKey::new).collect();
+        items.sort_unstable();
         let Some(vbucket) = self.vbuckets.get(cold.vbucket) else {
             return Ok(());
         };
@@ -103,24 +106,24 @@ impl Rewarm {
             let is_same = vbucket.incarnation() == cold.incarnation;
             is_same && !self.evictor.is_above_low() && !signal.is_stopped()
         };
-        if cold.items.len().saturating_mul(SCAN_SHARE) < vbucket.items() {
-            self.warm_each(vbucket, &cold.items, goes_on)
+        if items.len().saturating_mul(SCAN_SHARE) < vbucket.items() {
+            self.warm_each(vbucket, &items, goes_on)
         } else {
-            self.warm_by_scan(vbucket, &cold.items, goes_on)
+            self.warm_by_scan(vbucket, &items, goes_on)
         }
     }
 
     fn warm_each(
         &self,
         vbucket: &Vbucket,
-        items: &[Item],
+        items: &[ByKey],
         goes_on: impl Fn() -> bool,
     ) -> Result<(), StoreError> {
         for some in items.chunks(LOOK_ROWS) {
             if !goes_on() {
                 return Ok(());
             }
-            for item in some {
+            for ByKey { item, .. } in some {
                 let found = &mut |record: Record<'_>| self.fill(vbucket, item, &record);
                 self.store.get(vbucket.id(), item.key(), found)?;
             }
@@ -131,10 +134,11 @@ impl Rewarm {
     fn warm_by_scan(
         &self,
         vbucket: &Vbucket,
-        items: &[Item],
+        items: &[ByKey],
         goes_on: impl Fn() -> bool,
     ) -> Result<(), StoreError> {
-        let mut left = items.iter().peekable();
+        let mut left = items.iter().map(|by_key| &by_key.item).peekable();
+        let mut ahead = items.iter().skip(AHEAD);
         let mut rows = 0;
         self.store.scan(vbucket.id(), &mut |key, record| {
             if rows % LOOK_ROWS == 0 && !goes_on() {
@@ -143,6 +147,9 @@ impl Rewarm {
             rows += 1;
             while left.next_if(|item| item.key() < key).is_some() {}
             if let Some(item) = left.next_if(|item| item.key() == key) {
+                if let Some(later) = ahead.next() {
+                    later.item.prefetch_whole();
+                }
                 self.fill(vbucket, item, &record);
             }
             left.peek().is_some()

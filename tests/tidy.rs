@@ -33,6 +33,7 @@ const RANKS: &[(&str, usize)] = &[
     ("item", 2),
     ("worker", 3),
     ("checkpoint", 3),
+    ("bykey", 3),
     ("store", 3),
     ("vbucket", 4),
     ("served", 4),

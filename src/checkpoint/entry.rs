@@ -126,7 +126,7 @@ impl Entry {
             item.prefetch();
         }
         if let Some(pre_image) = &self.pre_image {
-            cache::prefetch(&**pre_image);
+            cache::prefetch(&raw const **pre_image);
         }
     }
 

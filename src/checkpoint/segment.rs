@@ -236,7 +236,9 @@ impl Segments {
             let mut ahead = behind.clone();
             ahead.by_ref().take(AHEAD).for_each(Entry::prefetch);
             behind.all(|entry| {
-                ahead.next().map(Entry::prefetch);
+                if let Some(entry) = ahead.next() {
+                    entry.prefetch();
+                }
                 !entry.is_live() || visit(entry)
             })
         })

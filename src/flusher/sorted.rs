@@ -5,9 +5,8 @@
 //! window with more, the lowest keys first, in several passes over its log. So what this takes is
 //! bounded, whatever the window holds.
 
-use std::cmp::Ordering;
-
 use super::batch::{Part, READ_ENTRIES, Tally, record};
+use crate::bykey::ByKey;
 use crate::checkpoint::{Change, Op};
 use crate::item::Item;
 use crate::store::{Rows, StoreError};
@@ -16,46 +15,37 @@ use crate::vbucket::Vbucket;
 
 /// Rows that are sorted at once: 16 MiB.
 const SORT_ROWS: usize = 1 << 19;
+/// Rows between the one that is written and the one that is fetched from memory.
+const AHEAD: usize = 8;
 /// Rows after which a report is brought up to date.
 const REPORT_ROWS: usize = 4_096;
 
-/// One row, with the beginning of its key beside it: most comparisons need no more.
+/// One row.
 struct Row {
-    prefix: [u64; 2],
+    key: ByKey,
     seqno: Seqno,
-    item: Item,
 }
 
 const _: () = assert!(size_of::<Row>() == 32);
 
 impl Row {
     fn new(item: Item, seqno: Seqno) -> Self {
-        let mut prefix = [0; 16];
-        for (to, from) in prefix.iter_mut().zip(item.key()) {
-            *to = *from;
-        }
-        let [high, low] = [&prefix[..8], &prefix[8..]];
-        let number = |half: &[u8]| half.try_into().map_or(0, u64::from_be_bytes);
-        Self {
-            prefix: [number(high), number(low)],
-            seqno,
-            item,
-        }
+        let key = ByKey::new(item);
+        Self { key, seqno }
     }
 
-    fn compare_keys(&self, other: &Self) -> Ordering {
-        let by_prefix = self.prefix.cmp(&other.prefix);
-        by_prefix.then_with(|| self.item.key().cmp(other.item.key()))
+    fn item(&self) -> &Item {
+        &self.key.item
     }
 }
 
 /// Sorts, and leaves the latest row of each key.
 fn sort(rows: &mut Vec<Row>) {
     rows.sort_unstable_by(|left, right| {
-        let by_key = left.compare_keys(right);
+        let by_key = left.key.cmp(&right.key);
         by_key.then_with(|| right.seqno.cmp(&left.seqno))
     });
-    rows.dedup_by(|later, kept| later.compare_keys(kept) == Ordering::Equal);
+    rows.dedup_by(|later, kept| later.key == kept.key);
 }
 
 /// Changes of one vbucket that stay as they are, to be read from the first to the last as
@@ -161,13 +151,17 @@ fn write_rows(
     let mut after = None;
     loop {
         let more = gather(source, after.as_ref(), SORT_ROWS, &mut rows)?;
+        let mut ahead = rows.iter().skip(AHEAD);
         for rows in rows.chunks(REPORT_ROWS) {
             for row in rows {
-                written.count(&row.item);
-                if row.item.is_resident() {
-                    out.put(id, row.item.key(), &record(&row.item))?;
+                if let Some(row) = ahead.next() {
+                    row.item().prefetch_whole();
+                }
+                written.count(row.item());
+                if row.item().is_resident() {
+                    out.put(id, row.item().key(), &record(row.item()))?;
                 } else {
-                    out.delete(id, row.item.key())?;
+                    out.delete(id, row.item().key())?;
                 }
             }
             source.note(rows.len());
@@ -201,7 +195,7 @@ fn gather(
             };
             debug_assert_eq!(item.is_resident(), change.op == Op::Set);
             let row = Row::new(item, change.seqno);
-            let above = |other: &Row| row.compare_keys(other) == Ordering::Greater;
+            let above = |other: &Row| row.key > other.key;
             if after.is_some_and(|after| !above(after)) || highest.as_ref().is_some_and(above) {
                 continue;
             }
@@ -209,7 +203,7 @@ fn gather(
             if rows.len() == most {
                 sort(rows);
                 rows.truncate(most / 2);
-                let copy = |row: &Row| Row::new(row.item.clone(), row.seqno);
+                let copy = |row: &Row| Row::new(row.item().clone(), row.seqno);
                 highest = rows.last().map(copy);
             }
         }
@@ -287,7 +281,7 @@ mod tests {
                 let source = Window(vbucket);
                 let more = gather(&source, after.as_ref(), most, &mut rows).unwrap();
                 assert!(rows.len() <= most);
-                found.extend(rows.iter().map(|row| row.item.key().to_vec()));
+                found.extend(rows.iter().map(|row| row.item().key().to_vec()));
                 after = rows.pop();
                 if !more {
                     break;
