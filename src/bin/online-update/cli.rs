@@ -100,6 +100,32 @@ pub(crate) enum Command {
         #[arg(long, value_enum, default_value = "text", conflicts_with = "json")]
         format: Format,
     },
+    /// Show what the windows changed, key by key, and sums by what keys begin with
+    Diff {
+        /// Only keys that begin with this; \xNN is a byte
+        #[arg(
+            long,
+            default_value = "",
+            value_name = "PREFIX",
+            hide_default_value = true
+        )]
+        prefix: String,
+        /// Show old and new values side by side, as hexadecimal digits where they are no text
+        #[arg(long)]
+        values: bool,
+        /// Show the sums only
+        #[arg(long, conflicts_with = "values")]
+        sums: bool,
+    },
+    /// Take single keys back to what they were before the window, which stays open
+    Undo {
+        /// Keys as `diff` shows them; \xNN is a byte
+        #[arg(value_name = "KEY", required_unless_present = "prefix")]
+        keys: Vec<String>,
+        /// All keys that begin with this
+        #[arg(long, conflicts_with = "keys", value_name = "PREFIX")]
+        prefix: Option<String>,
+    },
     /// Move the moment at which the windows revert by themselves
     Extend {
         /// From now. 90s, 15m, 1h30m

@@ -6,12 +6,14 @@
 //! | rank | modules | what |
 //! |---|---|---|
 //! | 0 | `clock`, `text`, `exit`, `nodes`, `each` | time, notation, statuses, whom to ask |
-//! | 1 | `packet`, `decision`, `process` | the protocol as bytes, results, child processes |
+//! | 1 | `packet`, `decision` | the protocol as bytes, results |
+//! | 1 | `process`, `columns` | child processes, values side by side |
 //! | 2 | `link` | one connection; bounds for all that waits and grows |
-//! | 3 | `sasl`, `window` | who asks; what a node says of its window |
-//! | 4 | `client`, `progress` | how nodes are reached; what is shown meanwhile |
+//! | 3 | `sasl`, `window`, `touched` | who asks; what a node says of its window and its keys |
+//! | 4 | `client`, `progress`, `sums` | how nodes are reached; what is shown meanwhile; sums |
 //! | 5 | `command`, `output` | one command on one node; reports |
 //! | 6 | `start`, `revert`, `status` | all nodes |
+//! | 6 | `diff`, `undo` | single keys of all nodes |
 //! | 7 | `judge`, `watch`, `cli` | whether all together can complete; the command line |
 //! | 8 | `deadline`, `pages` | when windows end by themselves; man pages and completions |
 //! | 9 | `complete` | the decision to keep |
@@ -37,10 +39,12 @@ use crate::status::Format;
 mod cli;
 mod client;
 mod clock;
+mod columns;
 mod command;
 mod complete;
 mod deadline;
 mod decision;
+mod diff;
 mod each;
 mod exit;
 mod judge;
@@ -56,7 +60,10 @@ mod run;
 mod sasl;
 mod start;
 mod status;
+mod sums;
 mod text;
+mod touched;
+mod undo;
 mod watch;
 mod window;
 
@@ -103,11 +110,13 @@ fn carry_out(cli: &Cli) -> Exit {
     }
     match reach(&cli.common) {
         Ok((client, nodes)) => command(cli, &client, &nodes, style),
-        Err(text) => {
-            style.failure(&text, Exit::Usage);
-            Exit::Usage
-        }
+        Err(text) => wrong(&text, style),
     }
+}
+
+fn wrong(text: &str, style: Style) -> Exit {
+    style.failure(text, Exit::Usage);
+    Exit::Usage
 }
 
 /// Whom to ask, and how.
@@ -134,6 +143,33 @@ fn command(cli: &Cli, client: &Client, nodes: &[Node], style: Style) -> Exit {
             complete::complete(client, nodes, None, show).decision,
         ),
         Command::Revert => ("revert", revert::revert(client, nodes, show)),
+        Command::Diff {
+            prefix,
+            values,
+            sums,
+        } => {
+            let prefix = match text::unescape(prefix) {
+                Ok(prefix) => prefix,
+                Err(text) => return wrong(&text, style),
+            };
+            let (values, sums) = (*values, *sums);
+            let wish = diff::Wish {
+                prefix,
+                values,
+                sums,
+            };
+            return diff::diff(client, nodes, &wish, style);
+        }
+        Command::Undo { keys, prefix } => {
+            let keys: Result<Vec<_>, _> = keys.iter().map(|key| text::unescape(key)).collect();
+            let prefix = prefix.as_deref().map(text::unescape).transpose();
+            let which = match (keys, prefix) {
+                (Err(text), _) | (_, Err(text)) => return wrong(&text, style),
+                (_, Ok(Some(prefix))) => undo::Which::Prefix(prefix),
+                (Ok(keys), Ok(None)) => undo::Which::Keys(keys),
+            };
+            ("undo", undo::undo(client, nodes, &which))
+        }
         Command::Extend { time, .. } => ("extend", deadline::extend(client, nodes, *time)),
         Command::Watch { every } => return watch::watch(client, nodes, *every, style),
         Command::Status { format } => {

@@ -13,12 +13,16 @@ const RESPONSE: u8 = 0x81;
 
 /// What can be asked.
 pub(crate) mod opcode {
+    pub(crate) const GET: u8 = 0x00;
     pub(crate) const STAT: u8 = 0x10;
     pub(crate) const SASL_LIST_MECHS: u8 = 0x20;
     pub(crate) const SASL_AUTH: u8 = 0x21;
     pub(crate) const START: u8 = 0x9b;
     pub(crate) const COMPLETE: u8 = 0x9c;
     pub(crate) const REVERT: u8 = 0x9d;
+    pub(crate) const LOOK: u8 = 0xe8;
+    pub(crate) const BEFORE: u8 = 0xe9;
+    pub(crate) const UNDO: u8 = 0xea;
     pub(crate) const DEADLINE: u8 = 0xeb;
 }
 
@@ -29,6 +33,7 @@ pub(crate) mod status {
     pub(crate) const EINVAL: u16 = 0x04;
     pub(crate) const AUTH_ERROR: u16 = 0x20;
     pub(crate) const UNKNOWN_COMMAND: u16 = 0x81;
+    pub(crate) const NOT_SUPPORTED: u16 = 0x83;
 }
 
 /// One request.

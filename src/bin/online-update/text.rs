@@ -23,6 +23,49 @@ pub(crate) fn escape(bytes: &[u8]) -> String {
     text
 }
 
+/// The bytes of a key as an operator writes it: `\xNN` is a byte, `\\` a backslash.
+pub(crate) fn unescape(text: &str) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        let (plain, escaped) = rest.split_at(at);
+        bytes.extend_from_slice(plain.as_bytes());
+        if let Some(after) = escaped.strip_prefix("\\\\") {
+            bytes.push(b'\\');
+            rest = after;
+            continue;
+        }
+        let digits = escaped.strip_prefix("\\x").and_then(|hex| hex.get(..2));
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        let (Some(byte), Some(after)) = (byte, escaped.get(4..)) else {
+            return Err(format!(
+                "{text:?}: a backslash begins \\xNN (a byte, two hexadecimal digits) or \\\\"
+            ));
+        };
+        bytes.push(byte);
+        rest = after;
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    Ok(bytes)
+}
+
+/// The bytes as text, if that is what they are: no control characters but line ends and tabs.
+pub(crate) fn as_text(bytes: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let strange = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\r' | '\t');
+    (!text.contains(strange)).then_some(text)
+}
+
+/// Two hexadecimal digits a byte.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        // Writing to a String does not fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
 /// What a node says, for a terminal: bounded, on one line, nothing that a terminal would obey.
 pub(crate) fn words(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes.get(..WORDS_MAX * 4).unwrap_or(bytes));
@@ -102,6 +145,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn keys_are_written_and_read_back() {
+        for key in [&b"plain:key"[..], b"with space", b"\\x41", b"\0\xff\n", b""] {
+            assert_eq!(unescape(&escape(key)).unwrap(), key);
+        }
+        assert_eq!(unescape("a\\\\b").unwrap(), b"a\\b");
+        for wrong in ["\\", "\\x", "\\x4", "\\n", "\\xzz"] {
+            assert!(
+                unescape(wrong).unwrap_err().contains("backslash"),
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
     fn durations() {
         for (text, seconds) in [
             ("90", 90),
@@ -137,6 +194,10 @@ mod tests {
     fn what_a_node_says_is_tame() {
         assert_eq!(words(b"no\x1b[2J\r\nroom "), "no [2J  room");
         assert_eq!(words(&vec![b'x'; 100_000]).len(), WORDS_MAX);
+        assert_eq!(as_text(b"line\n"), Some("line\n"));
+        assert_eq!(as_text(b"\x1b[2J"), None);
+        assert_eq!(as_text(b"\xff"), None);
+        assert_eq!(hex(b"\0\xff"), "00ff");
     }
 
     #[test]
