@@ -28,6 +28,7 @@ use crate::store::VbucketRecord;
 use crate::types::{CheckpointId, Seqno, UnixTime, VbucketId, VbucketState};
 use crate::worker::Signal;
 
+mod buckets;
 mod checkpoints;
 mod cursor;
 mod flush;

@@ -65,6 +65,7 @@ impl Vbucket {
             return;
         };
         let mut stripe = self.table.lock(first.hash());
+        items().for_each(|(item, _)| stripe.prefetch(item.hash()));
         let mut due = [false; GROUP_KEYS];
         for ((item, seqno), due) in items().zip(&mut due) {
             let slot = stripe.find(item.hash(), item.key());

@@ -2,45 +2,54 @@
 //!
 //! Purpose: key -> item, sequence number and state bits, in 16 bytes beyond the item. 64 stripes (4
 //! KiB of them when it is empty), each behind a mutex of its own; a stripe grows by *linear
-//! hashing* over small tables ("parts"): one part is split at a time, so that growing never holds
-//! an operation up for more than the rehash of one part (about 1,700 entries), however many keys
-//! there are.
+//! hashing* over small tables ("parts", [`Buckets`]): one part is split at a time, so that growing
+//! never holds an operation up for more than the rehash of one part (about 1,600 entries), however
+//! many keys there are.
 //!
 //! Threads and locks: a stripe's mutex is the outer one of an operation; a vbucket's log mutex may
 //! be taken under it, nothing else.
 
-use hashbrown::HashTable;
 use parking_lot::{Mutex, MutexGuard};
 
+use super::buckets::{self, Buckets, TAG_BITS};
 use crate::item::Item;
 use crate::types::{STRIPES, Seqno, stripe};
 
 const STRIPE_BITS: u32 = STRIPES.trailing_zeros();
 
 /// Mean entries in a part when the next one is split. Parts that are due hold twice as many, which
-/// still fits a table of 2,048 buckets.
-const PART_ENTRIES: usize = 850;
+/// still fits 2,048 places, and half of them fit half as many.
+const PART_ENTRIES: usize = 790;
 
 const DELETED: u64 = 1;
 const RECENT: u64 = 2;
 const LOCKED: u64 = 4;
+/// The tag of the key's hash stands above the state bits.
+const TAG_SHIFT: u32 = 3;
+const TAG: u64 = ((1 << TAG_BITS) - 1) << TAG_SHIFT;
 
 /// An entry of the table.
 #[derive(Debug)]
 pub(crate) struct Slot {
     item: Item,
-    /// Sequence number in the upper 56 bits, state bits in the lower 8.
+    /// Sequence number in the upper 56 bits, then the tag, and three state bits.
     word: u64,
 }
 
-const _: () = assert!(size_of::<Slot>() == 16);
+const _: () = assert!(size_of::<Option<Slot>>() == 16);
 
 impl Slot {
     /// A slot for an item whose latest log entry is `seqno`.
     pub(crate) fn new(item: Item, seqno: Seqno, deleted: bool) -> Self {
-        let mut slot = Self { item, word: 0 };
+        let word = u64::from(buckets::tag(item.hash())) << TAG_SHIFT;
+        let mut slot = Self { item, word };
         slot.mark(seqno, deleted);
         slot
+    }
+
+    /// What stands here of the key's hash.
+    pub(super) fn tag(&self) -> u8 {
+        ((self.word & TAG) >> TAG_SHIFT).to_le_bytes()[0]
     }
 
     /// The item; key-only when deleted or evicted.
@@ -90,8 +99,8 @@ impl Slot {
 
     /// A new version is not locked.
     fn mark(&mut self, seqno: Seqno, deleted: bool) {
-        let recent = self.word & RECENT;
-        self.word = seqno.get() << 8 | recent | if deleted { DELETED } else { 0 };
+        let stays = self.word & (RECENT | TAG);
+        self.word = seqno.get() << 8 | stays | if deleted { DELETED } else { 0 };
     }
 
     /// Notes a use; writes only when that is news, so that reads of a hot key share the line.
@@ -228,15 +237,8 @@ impl Counts {
 /// One stripe.
 #[derive(Debug, Default)]
 pub(crate) struct Stripe {
-    parts: Vec<HashTable<Slot>>,
+    parts: Vec<Buckets>,
     counts: Counts,
-}
-
-/// Spreads the 32 bits over what hashbrown looks at: the low bits and the top seven.
-fn spread(hash: u32) -> u64 {
-    u64::from(hash)
-        .wrapping_mul(0x9E37_79B9_7F4A_7C15)
-        .rotate_left(32)
 }
 
 impl Stripe {
@@ -260,12 +262,17 @@ impl Stripe {
         }
     }
 
+    /// Has the place where a hash belongs brought into the cache, for who looks for it soon.
+    pub(crate) fn prefetch(&self, hash: u32) {
+        if let Some(part) = self.parts.get(self.part(hash)) {
+            part.prefetch(hash);
+        }
+    }
+
     /// The slot of a key.
     pub(crate) fn find(&mut self, hash: u32, key: &[u8]) -> Option<&mut Slot> {
         let part = self.part(hash);
-        self.parts
-            .get_mut(part)?
-            .find_mut(spread(hash), |slot| is_key(slot, hash, key))
+        self.parts.get_mut(part)?.find_mut(hash, key)
     }
 
     /// The slot of a key, and what [`Slot::set`] needs besides.
@@ -277,7 +284,7 @@ impl Stripe {
         let part = self.part(hash);
         let Self { parts, counts } = self;
         let slot = match parts.get_mut(part) {
-            Some(part) => part.find_mut(spread(hash), |slot| is_key(slot, hash, key)),
+            Some(part) => part.find_mut(hash, key),
             None => None,
         };
         (slot, counts)
@@ -293,31 +300,28 @@ impl Stripe {
         self.counts.count(&slot, 1);
         self.counts.slots += 1;
         if let Some(part) = self.parts.get_mut(part) {
-            part.insert_unique(spread(hash), slot, |slot| spread(slot.item.hash()));
+            part.insert(slot);
         }
     }
 
     /// Adds one part and moves half of another one's slots there.
     fn split(&mut self) {
         let new = self.parts.len();
-        self.parts.push(HashTable::new());
+        self.parts.push(Buckets::default());
         if new == 0 {
             return;
         }
         let bit = new.next_power_of_two() / if new.is_power_of_two() { 1 } else { 2 };
-        let rehash = |slot: &Slot| spread(slot.item.hash());
         let Some(old) = self.parts.get_mut(new - bit).map(std::mem::take) else {
             return;
         };
-        let (mut stay, mut go) = (HashTable::new(), HashTable::new());
-        stay.reserve(old.len(), rehash);
-        go.reserve(old.len(), rehash);
-        for slot in old {
-            let hash = slot.item.hash();
-            let to = (hash >> STRIPE_BITS) as usize & bit;
+        let half = old.len() / 2;
+        let (mut stay, mut go) = (Buckets::with_room(half), Buckets::with_room(half));
+        old.drain(&mut |slot| {
+            let to = (slot.item.hash() >> STRIPE_BITS) as usize & bit;
             let to = if to == 0 { &mut stay } else { &mut go };
-            to.insert_unique(spread(hash), slot, rehash);
-        }
+            to.insert(slot);
+        });
         for (index, part) in [(new - bit, stay), (new, go)] {
             if let Some(place) = self.parts.get_mut(index) {
                 *place = part;
@@ -351,9 +355,7 @@ impl Stripe {
     /// Takes a key's slot out.
     pub(crate) fn remove(&mut self, hash: u32, key: &[u8]) -> Option<Slot> {
         let part = self.part(hash);
-        let part = self.parts.get_mut(part)?;
-        let found = part.find_entry(spread(hash), |slot| is_key(slot, hash, key));
-        let slot = found.ok()?.remove().0;
+        let slot = self.parts.get_mut(part)?.remove(hash, key)?;
         self.counts.slots -= 1;
         self.counts.count(&slot, -1);
         Some(slot)
@@ -385,13 +387,11 @@ impl Stripe {
         let Some(part) = self.parts.get_mut(index) else {
             return false;
         };
-        let before = garbage.len();
-        garbage.extend(part.extract_if(|slot| !keep(slot)));
-        for slot in garbage.iter().skip(before) {
-            self.counts.count(slot, -1);
+        let goes = |slot: &mut Slot| (!keep(slot)).then(|| slot.item.clone());
+        let gone: Vec<Item> = part.iter_mut().filter_map(goes).collect();
+        for item in gone {
+            garbage.extend(self.remove(item.hash(), item.key()));
         }
-        let gone = u32::try_from(garbage.len() - before).unwrap_or(u32::MAX);
-        self.counts.slots -= gone;
         true
     }
 
@@ -443,12 +443,12 @@ pub(crate) struct Shape {
 impl Shape {
     fn of(stripe: &Stripe) -> Self {
         let parts = &stripe.parts;
-        let tables: usize = parts.iter().map(HashTable::allocation_size).sum();
+        let tables: usize = parts.iter().map(Buckets::bytes).sum();
         Self {
-            slots: parts.iter().map(HashTable::len).sum(),
-            room: parts.iter().map(HashTable::capacity).sum(),
+            slots: parts.iter().map(Buckets::len).sum(),
+            room: parts.iter().map(Buckets::room).sum(),
             splits: parts.len().saturating_sub(1),
-            bytes: size_of::<Padded>() + parts.capacity() * size_of::<HashTable<Slot>>() + tables,
+            bytes: size_of::<Padded>() + parts.capacity() * size_of::<Buckets>() + tables,
         }
     }
 
@@ -459,10 +459,6 @@ impl Shape {
         self.splits += other.splits;
         self.bytes += other.bytes;
     }
-}
-
-fn is_key(slot: &Slot, hash: u32, key: &[u8]) -> bool {
-    slot.item.hash() == hash && slot.item.key() == key
 }
 
 const _: () = assert!(size_of::<Padded>() == 64);
@@ -547,7 +543,7 @@ mod tests {
             stripe.insert(Slot::new(item(key), Seqno::new(u64::from(key)), false));
         }
         assert!(stripe.parts.len() > 16, "{} parts", stripe.parts.len());
-        let largest = stripe.parts.iter().map(HashTable::len).max().unwrap();
+        let largest = stripe.parts.iter().map(Buckets::len).max().unwrap();
         assert!(largest < 4 * PART_ENTRIES, "parts stay small: {largest}");
         for key in 0..20_000 {
             let wanted = item(key);
