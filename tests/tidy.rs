@@ -80,6 +80,7 @@ const TOOL_RANKS: &[(&str, usize)] = &[
     ("undo", 6),
     ("cli", 7),
     ("judge", 7),
+    ("record", 7),
     ("watch", 7),
     ("deadline", 8),
     ("pages", 8),

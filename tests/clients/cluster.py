@@ -73,12 +73,14 @@ def contents(host, keys):
 class Guard:
     """Stands before a node and asks who comes (SASL PLAIN). Those who are known it lets through."""
 
-    def __init__(self, host, user, password):
+    def __init__(self, host, user, password, address="127.0.0.1"):
         self.host, self.secret = host, f"\0{user}\0{password}".encode()
         self.mechanisms = b"CRAM-MD5 PLAIN"
         self.presented = []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.name = "127.0.0.1:{}".format(self.listener.getsockname()[1])
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self.listener = socket.create_server((address, 0), family=family)
+        shown = f"[{address}]" if ":" in address else address
+        self.name = f"{shown}:{self.listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self):

@@ -517,6 +517,94 @@ class Three(Nodes):
         self.holds(gone, self.before)
 
 
+class Moved(Nodes):
+    """A vbucket that is handed over in the window, from a node of the decision to another one."""
+
+    count = 2
+
+    def setUp(self):
+        super().setUp()
+        # The second node serves vbucket 1, and not 0.
+        with self.hosts[1].binary() as link:
+            for vbucket, state in ((1, wire.ACTIVE), (0, wire.DEAD)):
+                extras = wire.struct.pack(">I", state)
+                answer = link.call(wire.SET_VBUCKET, extras=extras, vbucket=vbucket)
+                self.assertEqual(answer.status, SUCCESS)
+            self.assertEqual(link.call(wire.DEL_VBUCKET).status, SUCCESS)
+
+    def test_a_window_that_moved_is_completed_where_it_is(self):
+        record = self.path("record")
+        self.tool("start", "--record", record)
+        after = self.change(self.hosts[0])
+        with self.hosts[1].binary() as link:
+            self.assertEqual(link.set(b"other", b"window", vbucket=1).status, SUCCESS)
+        pump = os.path.join(server.TOP, "c-host/build/engine-replicate")
+        nodes = [name(host) for host in self.hosts]
+        done = subprocess.run([pump, "-t", *nodes, "0"], timeout=60, check=False,
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        # Without a record nobody knows where it went.
+        done = self.tool("complete", expected=REFUSED)
+        self.assertIn("took over", done.out)
+        done = self.tool("complete", "--record", record)
+        self.assertRegex(done.out, f"{re.escape(nodes[0])} +ok +1 vbucket moved to {nodes[1]}")
+        self.hosts[1].restart()
+        self.holds(self.hosts[1], after)
+        with self.hosts[1].binary() as link:
+            self.assertEqual(link.get(b"other", vbucket=1).value, b"window")
+        done = call(*self.arguments(self.hosts[1:]), "complete", "--record", record)
+        self.assertEqual(done.status, USAGE, "the restarted node has another name")
+
+
+class Names(unittest.TestCase):
+    """IPv6, and names with several addresses."""
+
+    def test_ipv6(self):
+        with server.Server() as host:
+            guard = cluster.Guard(host, "me", "word", "::1")
+            self.addCleanup(guard.close)
+            for command in ("start", "revert", "status"):
+                done = call("-n", guard.name, "--user", "me", command,
+                            variables={"ONLINE_UPDATE_PASSWORD": "word"})
+                self.assertEqual(done.status, DONE, done)
+                self.assertIn(guard.name, done.out)
+
+    @staticmethod
+    def listens(address):
+        """Whether somebody does at an address."""
+        try:
+            socket.create_connection(address, 1).close()
+        except OSError:
+            return False
+        return True
+
+    def test_a_name_with_several_addresses_is_several_nodes(self):
+        port = server.free_port()
+        names = tempfile.NamedTemporaryFile("w", prefix="hosts-")
+        self.addCleanup(names.close)
+        addresses = ["127.0.0.2", "127.0.0.3"]
+        names.write("".join(f"{address} all-nodes\n" for address in addresses))
+        names.flush()
+        inside = ["unshare", "--mount", "sh", "-c",
+                  f'mount --bind {names.name} /etc/hosts && exec "$@"', "sh"]
+        if subprocess.run([*inside, "true"], capture_output=True, check=False).returncode:
+            self.skipTest("/etc/hosts cannot be replaced for one process here")
+        for address in addresses:
+            command = server.HOST.replace("-p 0", f"-l {address} -p {port}")
+            host = server.Server(command=command, start=False)
+            self.addCleanup(host.close)
+            host.spawn()
+            server.until(lambda at=(address, port): self.listens(at), what="listen")
+        for command in ("start", "complete"):
+            done = subprocess.run(
+                [*inside, cluster.PROGRAM, "-n", f"all-nodes:{port}", command],
+                capture_output=True, text=True, env=cluster.environment(), check=False,
+            )
+            self.assertEqual(done.returncode, DONE, done)
+            for address in addresses:
+                self.assertIn(f"{address}:{port}", done.stdout)
+
+
 class Hostile(unittest.TestCase):
     """Nodes that are none."""
 
@@ -558,6 +646,17 @@ class Hostile(unittest.TestCase):
         self.status(b"HTTP/1.1 400 Bad Request\r\n\r\n", words="binary protocol")
         self.status(b"\x81", words="no answer within 1 s")
         self.status(b"", words="no answer within 1 s")
+
+    def test_a_list_of_keys_that_does_not_end(self):
+        cursor = wire.HEADER.pack(0x81, 0xe8, 1, 0, 0, 0, 1, 1, 0) + b"c"
+        again = wire.HEADER.pack(0x81, 0xe8, 1, 0, 0, 0, 1, 2, 0) + b"c"
+        done = call("-n", self.serve(cursor, again), "diff")
+        self.assertEqual(done.status, REFUSED, done)
+        self.assertIn("does not end", done.out)
+        wrong = wire.HEADER.pack(0x81, 0xe8, 0, 0, 0, 0, 50, 1, 0) + b"\xff" * 50
+        done = call("-n", self.serve(wrong), "diff")
+        self.assertEqual(done.status, REFUSED, done)
+        self.assertIn("unknown here", done.out)
 
     def test_words_are_for_a_terminal_harmless(self):
         words = b"\x1b[2Jgone\r\n"

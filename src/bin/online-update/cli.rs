@@ -86,12 +86,21 @@ pub(crate) enum Command {
         /// gone. 90s, 15m, 1h30m
         #[arg(long, value_name = "TIME", value_parser = text::duration)]
         revert_after: Option<Duration>,
+        /// Write into this file which windows were opened, for `complete`
+        #[arg(long, value_name = "FILE")]
+        record: Option<PathBuf>,
     },
     /// Make the window's writes durable on every node
     ///
     /// Every node is asked first whether it can; if one cannot, nothing is sent. What fails after
     /// that keeps its window open, and the same command goes on with it.
-    Complete,
+    Complete {
+        /// The file that `start` wrote: a window that is not the one of that START, because its
+        /// node restarted or was replaced, is recognised for certain, and one that moved to
+        /// another of the nodes is found there
+        #[arg(long, value_name = "FILE")]
+        record: Option<PathBuf>,
+    },
     /// Take the window's writes back on every node
     Revert,
     /// Say what each node is at, and what COMPLETE and REVERT would do

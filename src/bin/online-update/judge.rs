@@ -16,6 +16,8 @@ use crate::window::{self, Identity, State, Window};
 pub(crate) struct Look {
     pub(crate) window: Window,
     pub(crate) identity: Identity,
+    /// No vbucket is active or pending there.
+    pub(crate) serves_none: bool,
 }
 
 /// What COMPLETE means for a node.
@@ -52,7 +54,12 @@ pub(crate) fn look(client: &Client, nodes: &[Node]) -> Vec<Result<Look, String>>
         let mut link = client.open(node)?;
         let window = Window::read(&mut link)?;
         let identity = window::identity(&mut link)?;
-        Ok(Look { window, identity })
+        let serves_none = window::serves_none(&mut link)?;
+        Ok(Look {
+            window,
+            identity,
+            serves_none,
+        })
     })
 }
 
@@ -177,6 +184,10 @@ fn guess(look: &Look, longest: Option<u64>) -> Case {
         "completed" => Case::Done("it is completed already: no window is open".to_owned()),
         "lost at restart" => Case::Gone(lost(window)),
         _ if younger => Case::Gone(lost(window)),
+        _ if look.serves_none => Case::Gone(
+            "no vbucket is active there: name the node that took over its vbuckets instead"
+                .to_owned(),
+        ),
         _ => Case::Gone(format!("no window is open there ({})", outcome(window))),
     }
 }
@@ -238,6 +249,7 @@ mod tests {
                 process,
             },
             identity: ids.iter().copied().collect(),
+            serves_none: false,
         }
     }
 

@@ -141,7 +141,7 @@ impl Link {
                 status::SUCCESS if answer.key().is_empty() => return Ok(Some(found)),
                 status::SUCCESS => {}
                 status::KEY_ENOENT => return Ok(None),
-                _ => return Err(format!("no statistics {group}: {}", answer.words())),
+                _ => return Err(format!("no statistics: {}", answer.words())),
             }
             bytes += answer.key().len() + answer.value().len();
             if found.len() >= STATISTICS_MAX || bytes > STATISTICS_BYTES_MAX {

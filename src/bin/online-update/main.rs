@@ -14,7 +14,8 @@
 //! | 5 | `command`, `output` | one command on one node; reports |
 //! | 6 | `start`, `revert`, `status` | all nodes |
 //! | 6 | `diff`, `undo` | single keys of all nodes |
-//! | 7 | `judge`, `watch`, `cli` | whether all together can complete; the command line |
+//! | 7 | `judge`, `record` | whether all together can complete; what was started |
+//! | 7 | `watch`, `cli` | status again and again; the command line |
 //! | 8 | `deadline`, `pages` | when windows end by themselves; man pages and completions |
 //! | 9 | `complete` | the decision to keep |
 //! | 10 | `run` | all of it around a deployment |
@@ -55,6 +56,7 @@ mod packet;
 mod pages;
 mod process;
 mod progress;
+mod record;
 mod revert;
 mod run;
 mod sasl;
@@ -135,41 +137,43 @@ fn reach(common: &Common) -> Result<(Client, Vec<Node>), String> {
 fn command(cli: &Cli, client: &Client, nodes: &[Node], style: Style) -> Exit {
     let show = Show::fitting(cli.common.json);
     let (name, decision) = match &cli.command {
-        Command::Start { revert_after } => {
-            ("start", start::start(client, nodes, *revert_after, show).0)
+        Command::Start {
+            revert_after,
+            record,
+        } => {
+            let (decision, started) = start::start(client, nodes, *revert_after, show);
+            if let (Some(path), Some(started)) = (record, started) {
+                keep(path, nodes, &started);
+            }
+            ("start", decision)
         }
-        Command::Complete => (
-            "complete",
-            complete::complete(client, nodes, None, show).decision,
-        ),
+        Command::Complete { record } => match recorded(record.as_deref(), nodes) {
+            Ok(started) => {
+                let completed = complete::complete(client, nodes, started.as_ref(), show);
+                ("complete", completed.decision)
+            }
+            Err(text) => return wrong(&text, style),
+        },
         Command::Revert => ("revert", revert::revert(client, nodes, show)),
         Command::Diff {
             prefix,
             values,
             sums,
         } => {
-            let prefix = match text::unescape(prefix) {
-                Ok(prefix) => prefix,
-                Err(text) => return wrong(&text, style),
-            };
-            let (values, sums) = (*values, *sums);
-            let wish = diff::Wish {
+            let wish = text::unescape(prefix).map(|prefix| diff::Wish {
                 prefix,
-                values,
-                sums,
+                values: *values,
+                sums: *sums,
+            });
+            return match wish {
+                Ok(wish) => diff::diff(client, nodes, &wish, style),
+                Err(text) => wrong(&text, style),
             };
-            return diff::diff(client, nodes, &wish, style);
         }
-        Command::Undo { keys, prefix } => {
-            let keys: Result<Vec<_>, _> = keys.iter().map(|key| text::unescape(key)).collect();
-            let prefix = prefix.as_deref().map(text::unescape).transpose();
-            let which = match (keys, prefix) {
-                (Err(text), _) | (_, Err(text)) => return wrong(&text, style),
-                (_, Ok(Some(prefix))) => undo::Which::Prefix(prefix),
-                (Ok(keys), Ok(None)) => undo::Which::Keys(keys),
-            };
-            ("undo", undo::undo(client, nodes, &which))
-        }
+        Command::Undo { keys, prefix } => match which(keys, prefix.as_deref()) {
+            Ok(which) => ("undo", undo::undo(client, nodes, &which)),
+            Err(text) => return wrong(&text, style),
+        },
         Command::Extend { time, .. } => ("extend", deadline::extend(client, nodes, *time)),
         Command::Watch { every } => return watch::watch(client, nodes, *every, style),
         Command::Status { format } => {
@@ -200,4 +204,26 @@ fn command(cli: &Cli, client: &Client, nodes: &[Node], style: Style) -> Exit {
     };
     style.decision(name, nodes, &decision);
     decision.exit
+}
+
+/// The keys that `undo` means.
+fn which(keys: &[String], prefix: Option<&str>) -> Result<undo::Which, String> {
+    if let Some(prefix) = prefix {
+        return Ok(undo::Which::Prefix(text::unescape(prefix)?));
+    }
+    let keys: Result<_, _> = keys.iter().map(|key| text::unescape(key)).collect();
+    Ok(undo::Which::Keys(keys?))
+}
+
+/// Keeps a record of what was started. The windows are open all the same without it, and can be
+/// decided.
+fn keep(path: &Path, nodes: &[Node], started: &start::Started) {
+    if let Err(text) = record::write(path, nodes, started) {
+        progress::warn(&format!("no record is kept: {text}"));
+    }
+}
+
+/// What was started, if a record is named.
+fn recorded(path: Option<&Path>, nodes: &[Node]) -> Result<Option<start::Started>, String> {
+    path.map(|path| record::read(path, nodes)).transpose()
 }

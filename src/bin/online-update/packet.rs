@@ -169,13 +169,15 @@ impl Answer {
     /// What the node says in its answer, or what its status means.
     pub(crate) fn words(&self) -> String {
         let said = text::words(self.value());
+        if self.status() == status::AUTH_ERROR {
+            return format!("it asks for a user and a password: --user, --password-file ({said})");
+        }
         if !said.is_empty() {
             return said;
         }
         let meaning = match self.status() {
             status::KEY_ENOENT => "there is no such thing",
             status::EINVAL => "the node found the request malformed",
-            status::AUTH_ERROR => "it asks for a user and a password (--user, --password-file)",
             status::UNKNOWN_COMMAND => "the node does not know this command",
             0x03 => "too large",
             0x07 => "the vbucket is not served there",

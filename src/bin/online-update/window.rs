@@ -164,6 +164,17 @@ pub(crate) fn identity(link: &mut Link) -> Result<Identity, String> {
     Ok(identity_in(&windows, &roles, &checkpoints))
 }
 
+/// Whether commands find nothing to act on: no vbucket is active or pending.
+///
+/// # Errors
+/// No answer.
+pub(crate) fn serves_none(link: &mut Link) -> Result<bool, String> {
+    let roles = link.statistics("vbucket")?.unwrap_or_default();
+    Ok(!roles
+        .values()
+        .any(|role| matches!(role.as_str(), "active" | "pending")))
+}
+
 fn identity_in(windows: &Statistics, roles: &Statistics, checkpoints: &Statistics) -> Identity {
     let mut identity = Identity::new();
     for (name, state) in windows {

@@ -1,0 +1,122 @@
+//! What START opened, in a file: so that a later `complete`, another process, knows it again.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Map, Value, json};
+
+use crate::clock;
+use crate::nodes::Node;
+use crate::start::Started;
+use crate::window::{Identity, Process};
+
+/// Writes it, whole or not at all.
+///
+/// # Errors
+/// Says which file and why.
+pub(crate) fn write(path: &Path, nodes: &[Node], started: &Started) -> Result<(), String> {
+    let mut windows = Map::new();
+    for (node, (identity, process)) in nodes.iter().zip(&started.windows) {
+        let checkpoints: Map<String, Value> = identity
+            .iter()
+            .map(|(vbucket, id)| (vbucket.to_string(), json!(id)))
+            .collect();
+        let window = json!({
+            "checkpoints": checkpoints,
+            "pid": process.pid,
+            "uptime": process.uptime,
+        });
+        windows.insert(node.name.clone(), window);
+    }
+    let begun = today().saturating_sub(clock::now().duration_since(started.at));
+    let object = json!({"started": begun.as_secs(), "nodes": windows});
+    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(".new");
+    fs::write(&fresh, format!("{object}\n")).map_err(failed)?;
+    fs::rename(&fresh, path).map_err(failed)
+}
+
+/// Reads what was started on these nodes.
+///
+/// # Errors
+/// The file cannot be read, or tells of other nodes.
+pub(crate) fn read(path: &Path, nodes: &[Node]) -> Result<Started, String> {
+    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let object: Value = serde_json::from_str(&text)
+        .map_err(|error| format!("{} is no record of a START: {error}", path.display()))?;
+    let begun = object.get("started").and_then(Value::as_u64).unwrap_or(0);
+    let elapsed = today().saturating_sub(Duration::from_secs(begun));
+    let mut windows = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        let window = object.get("nodes").and_then(|all| all.get(&node.name));
+        let window = window.and_then(parse).ok_or_else(|| {
+            format!(
+                "{} does not tell of {}: name the same nodes",
+                path.display(),
+                node.name
+            )
+        })?;
+        windows.push(window);
+    }
+    let now = clock::now();
+    let at = now.checked_sub(elapsed).unwrap_or(now);
+    Ok(Started { at, windows })
+}
+
+fn parse(window: &Value) -> Option<(Identity, Process)> {
+    let mut identity = Identity::new();
+    for (vbucket, id) in window.get("checkpoints")?.as_object()? {
+        identity.insert(vbucket.parse().ok()?, id.as_u64()?);
+    }
+    let process = Process {
+        pid: window.get("pid")?.as_str()?.to_owned(),
+        uptime: window.get("uptime")?.as_u64()?,
+    };
+    Some((identity, process))
+}
+
+/// The time of the day, which other processes have too.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a file outlives the clock that does not jump"
+)]
+fn today() -> Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record");
+        let node = |name: &str| Node {
+            name: name.to_owned(),
+            address: "127.0.0.1:1".parse().unwrap(),
+        };
+        let process = Process {
+            pid: "7".to_owned(),
+            uptime: 9,
+        };
+        let started = Started {
+            at: clock::now(),
+            windows: vec![(Identity::from([(0, 5), (1023, u64::MAX)]), process)],
+        };
+        write(&path, &[node("a:1")], &started).unwrap();
+        let read_back = read(&path, &[node("a:1")]).unwrap();
+        assert_eq!(read_back.windows, started.windows);
+        assert!(read(&path, &[node("b:1")]).unwrap_err().contains("b:1"));
+        fs::write(&path, "{").unwrap();
+        assert!(
+            read(&path, &[node("a:1")])
+                .unwrap_err()
+                .contains("no record")
+        );
+    }
+}
