@@ -30,10 +30,11 @@ JOBS := $(shell nproc 2>/dev/null || echo 2)
 BUILD_PACKAGES := build-essential libevent-dev
 DEMO_PACKAGES := python3 python3-binary-memcached wamerican-huge
 TEST_PACKAGES := libclang-dev|clang libmemcached-tools python3-pylibmc python3-pymemcache valgrind \
-	faketime python3-yaml collectd-core libmicrohttpd12|libmicrohttpd12t64 libprotobuf-c1
+	faketime python3-yaml collectd-core libmicrohttpd12|libmicrohttpd12t64 libprotobuf-c1 nutcracker
+DEB_PACKAGES := debhelper lintian systemd-standalone-sysusers|systemd
 RUST := 1.95
 
-.PHONY: help deps build-deps demo-deps rust build serve test soak lint demo install bench scale
+.PHONY: help deps build-deps demo-deps rust build serve test soak lint demo install deb bench scale
 .PHONY: replicate-bench regenerate clean
 .DEFAULT_GOAL := help
 
@@ -46,6 +47,7 @@ help:
 	@echo '  soak        the model-based test with SOAK_OPERATIONS operations; SOAK_SEED repeats one'
 	@echo '  demo        an online update on 350,000 words, with REVERT, COMPLETE and kill -9'
 	@echo '  install     the engine and its header, online-update, man pages, completions'
+	@echo '  deb         Debian packages of all that, in target/deb'
 	@echo '  bench       measures the engine and PEERS beside it, writes docs/performance.md'
 	@echo '  scale       10 million keys loaded, restarted, read back; SCALE_FLAGS as in tests/scale'
 	@echo '  replicate-bench  a million keys to a replica, with windows; REPLICATE_FLAGS adds options'
@@ -88,7 +90,7 @@ define need
 endef
 
 deps: build-deps demo-deps rust
-	$(call need,$(TEST_PACKAGES))
+	$(call need,$(TEST_PACKAGES) $(DEB_PACKAGES))
 
 build-deps:
 	$(call need,$(BUILD_PACKAGES))
@@ -156,6 +158,12 @@ install:
 		'$(SHARE)/zsh/site-functions/_online-update'
 	install -D -m 0644 '$(TARGET_DIR)/pages/fish/online-update.fish' \
 		'$(SHARE)/fish/vendor_completions.d/online-update.fish'
+
+deb: build
+	$(call need,$(DEB_PACKAGES))
+	@cd '$(TOP)' && debian/rules clean >/dev/null && debian/rules binary && \
+		debian/rules clean >/dev/null
+	@ls '$(TOP)'/target/deb/*.deb
 
 bench: build demo-deps
 	@$(MAKE) --no-print-directory -C '$(TOP)/c-host' bench
