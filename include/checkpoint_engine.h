@@ -87,6 +87,24 @@
 #define CHECKPOINT_ENGINE_CMD_RESET_REPLICATION_CHAIN 0x9f
 
 /*
+ * Answers a page of the keys that the open windows have touched, by prefix and with a cursor:
+ * `docs/protocol.md` has the shapes.
+ */
+#define CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_LOOK 0xe8
+
+/*
+ * Answers what a key was before the open window: its value with 8 bytes of extras (flags, expiry)
+ * and the CAS of then.
+ */
+#define CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_BEFORE 0xe9
+
+/*
+ * Gives a key back what it was before the open window, as an ordinary change within it. The CAS of
+ * the header is 0 or the key's own; that of the answer is the new one, 0 if the key is gone.
+ */
+#define CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_UNDO 0xea
+
+/*
  * Moves the deadline of the open windows: 4 bytes of extras, the seconds from now after which they
  * revert by themselves (0: never).
  */

@@ -48,6 +48,15 @@ pub const CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_REVERT: u8 = 0x9d;
 pub const CHECKPOINT_ENGINE_CMD_DEREGISTER_TAP_CLIENT: u8 = 0x9e;
 /// Has every TAP stream to a replica begin with the whole state again.
 pub const CHECKPOINT_ENGINE_CMD_RESET_REPLICATION_CHAIN: u8 = 0x9f;
+/// Answers a page of the keys that the open windows have touched, by prefix and with a cursor:
+/// `docs/protocol.md` has the shapes.
+pub const CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_LOOK: u8 = 0xe8;
+/// Answers what a key was before the open window: its value with 8 bytes of extras (flags, expiry)
+/// and the CAS of then.
+pub const CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_BEFORE: u8 = 0xe9;
+/// Gives a key back what it was before the open window, as an ordinary change within it. The CAS of
+/// the header is 0 or the key's own; that of the answer is the new one, 0 if the key is gone.
+pub const CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_UNDO: u8 = 0xea;
 /// Moves the deadline of the open windows: 4 bytes of extras, the seconds from now after which they
 /// revert by themselves (0: never).
 pub const CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_DEADLINE: u8 = 0xeb;
@@ -402,7 +411,7 @@ pub const CHECKPOINT_ENGINE_STAT_VB_MEM_SIZE: &CStr = c"vb_%u:mem_size";
 pub const CHECKPOINT_ENGINE_STAT_VB_TABLE_BYTES: &CStr = c"vb_%u:table_bytes";
 /// Statistic of a vbucket: as in `onlineupdate`.
 pub const CHECKPOINT_ENGINE_STAT_VB_SECONDS_OPEN: &CStr = c"vb_%u:seconds_open";
-/// Statistic of `onlineupdate-vb`: seconds until the window reverts by itself, or `none`.
+/// Statistic of a vbucket: seconds until the window reverts by itself, or `none`.
 pub const CHECKPOINT_ENGINE_STAT_VB_SECONDS_LEFT: &CStr = c"vb_%u:seconds_left";
 /// Statistic of a vbucket: keys that the window has touched.
 pub const CHECKPOINT_ENGINE_STAT_VB_TOUCHED_KEYS: &CStr = c"vb_%u:touched_keys";

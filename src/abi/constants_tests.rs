@@ -50,7 +50,12 @@ fn the_configuration_keys_are_those_of_the_configuration() {
 }
 
 /// Commands that no host's protocol has a name for.
-const OWN: [&str; 1] = ["ONLINE_UPDATE_DEADLINE"];
+const OWN: [&str; 4] = [
+    "ONLINE_UPDATE_LOOK",
+    "ONLINE_UPDATE_BEFORE",
+    "ONLINE_UPDATE_UNDO",
+    "ONLINE_UPDATE_DEADLINE",
+];
 
 #[test]
 fn opcodes_and_statuses_are_those_of_the_protocol() {

@@ -72,6 +72,13 @@ pub(crate) enum PreImage {
     },
 }
 
+/// A pre-image, and the key's place among those that the window touched.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    pub(super) was: PreImage,
+    pub(super) place: u32,
+}
+
 /// Stands beside the operation while the pre-image is not on disk.
 const UNSAVED: u8 = 0x80;
 
@@ -83,7 +90,7 @@ pub(crate) struct Entry {
     /// The item of a mutation, nothing otherwise.
     pub(crate) item: Option<Item>,
     /// Only in a window's checkpoint (or while one completes).
-    pub(crate) pre_image: Option<Box<PreImage>>,
+    pub(super) origin: Option<Box<Origin>>,
 }
 
 const _: () = assert!(size_of::<Entry>() == 24);
@@ -93,7 +100,7 @@ impl Entry {
         Self {
             word: seqno.get() << 8 | u64::from(op as u8),
             item,
-            pre_image: None,
+            origin: None,
         }
     }
 
@@ -114,9 +121,19 @@ impl Entry {
         self.word & u64::from(UNSAVED) != 0
     }
 
+    /// What the key was before the window.
+    pub(crate) fn pre_image(&self) -> Option<&PreImage> {
+        self.origin.as_deref().map(|origin| &origin.was)
+    }
+
+    /// The same to be changed.
+    pub(super) fn pre_image_mut(&mut self) -> Option<&mut PreImage> {
+        self.origin.as_deref_mut().map(|origin| &mut origin.was)
+    }
+
     /// Gives it a pre-image.
-    pub(super) fn set_pre_image(&mut self, pre_image: Box<PreImage>, unsaved: bool) {
-        self.pre_image = Some(pre_image);
+    pub(super) fn set_origin(&mut self, origin: Box<Origin>, unsaved: bool) {
+        self.origin = Some(origin);
         self.word |= u64::from(if unsaved { UNSAVED } else { 0 });
     }
 
@@ -125,8 +142,8 @@ impl Entry {
         if let Some(item) = &self.item {
             item.prefetch();
         }
-        if let Some(pre_image) = &self.pre_image {
-            cache::prefetch(&raw const **pre_image);
+        if let Some(origin) = &self.origin {
+            cache::prefetch(&raw const **origin);
         }
     }
 

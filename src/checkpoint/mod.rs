@@ -29,6 +29,8 @@ mod due;
 mod entry;
 mod follow;
 mod lease;
+mod looked;
+mod places;
 mod segment;
 #[cfg(test)]
 mod tests;
@@ -38,12 +40,15 @@ mod window;
 pub(crate) use cursor::{Begin, Begun, Change, ReadEnd, View};
 use cursors::Cursors;
 pub(crate) use due::{Clocks, Due};
+use entry::Origin;
 pub(crate) use entry::{Entry, Op, PreImage};
 pub(crate) use follow::Fit;
 use follow::{Followed, Numbering};
+pub(crate) use looked::{Latest, Looked, Was};
+use places::Places;
 use segment::Segments;
 use touched::Touches;
-pub(crate) use touched::{Tally, Touched};
+pub(crate) use touched::{Tally, Touch, Touched};
 pub(crate) use window::{Phase, Window};
 
 /// When the open checkpoint is closed. A window's checkpoint obeys none of these.
@@ -147,6 +152,8 @@ pub(crate) struct Log {
     /// Position of the latest `flush_all`: keys whose latest entry is before it are gone.
     floor: Seqno,
     window: Option<Window>,
+    /// Of the keys that the window has touched.
+    places: Places,
     numbering: Numbering,
     /// Ids of checkpoints that began before this place say nothing any more.
     named_from: Seqno,
@@ -174,6 +181,7 @@ impl Log {
             turns: 0,
             floor: Seqno::ZERO,
             window: None,
+            places: Places::default(),
             numbering: Numbering::Own,
             named_from: Seqno::ZERO,
             forgotten: Seqno::ZERO,
@@ -249,7 +257,7 @@ impl Log {
     ) -> (Seqno, Option<Entry>) {
         self.last = self.last.next();
         self.stored += u64::from(op == Op::Set);
-        let bytes = item.memory_bytes();
+        let (hash, bytes) = (item.hash(), item.memory_bytes());
         let mut entry = Entry::new(self.last, op, Some(item));
         let mut superseded = None;
         match prior {
@@ -257,14 +265,14 @@ impl Log {
                 superseded = self.open.remove(prior.seqno);
                 if let Some(old) = &mut superseded {
                     self.open.touches.remove(old, self.floor);
-                    if let Some(pre_image) = old.pre_image.take() {
-                        entry.set_pre_image(pre_image, old.is_unsaved());
+                    if let Some(origin) = old.origin.take() {
+                        entry.set_origin(origin, old.is_unsaved());
                     }
                 }
             }
             _ => {
-                if let Some((pre_image, unsaved)) = self.pre_image(prior) {
-                    entry.set_pre_image(Box::new(pre_image), unsaved);
+                if let Some((origin, unsaved)) = self.origin(hash, prior) {
+                    entry.set_origin(Box::new(origin), unsaved);
                 }
             }
         }

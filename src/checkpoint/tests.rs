@@ -104,7 +104,7 @@ fn read_all(log: &Log, after: Seqno) -> (Vec<Change>, ReadEnd) {
 
 fn pre_image(log: &mut Log, seqno: Seqno) -> Option<PreImage> {
     let entry = log.find_mut(seqno)?.entries.get_mut(seqno)?;
-    entry.pre_image.as_deref().cloned()
+    entry.pre_image().cloned()
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub(crate) enum Touch {
 }
 
 impl Touch {
-    const fn of(existed: bool, exists: bool) -> Self {
+    pub(super) const fn of(existed: bool, exists: bool) -> Self {
         match (existed, exists) {
             (false, true) => Self::Added,
             (true, true) => Self::Updated,
@@ -199,12 +199,12 @@ impl Touched {
 impl Entry {
     /// What the window did to the key by this operation.
     fn touch(&self) -> Option<Touch> {
-        let existed = matches!(self.pre_image.as_deref()?, PreImage::Present { .. });
+        let existed = matches!(self.pre_image()?, PreImage::Present { .. });
         Some(Touch::of(existed, self.op() == Op::Set))
     }
 
     fn touched(&self, floor: Seqno) -> Option<Touched> {
-        let old = match self.pre_image.as_deref()? {
+        let old = match self.pre_image()? {
             PreImage::Present { item, .. } => Some(item.nbytes()),
             PreImage::Absent => None,
         };

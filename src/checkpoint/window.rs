@@ -6,9 +6,11 @@
 
 use std::time::Duration;
 
-use super::{Change, Checkpoint, Clocks, Due, Kind, Log, Op, PreImage, Prior, WindowReport};
+use super::{
+    Change, Checkpoint, Clocks, Due, Kind, Log, Op, Origin, Places, PreImage, Prior, WindowReport,
+};
 use crate::item::Item;
-use crate::types::{CheckpointId, Seqno};
+use crate::types::{CheckpointId, Seqno, UnixTime};
 
 /// Behind every position.
 const LAST: Seqno = Seqno::new(u64::MAX);
@@ -53,6 +55,8 @@ pub(crate) struct Window {
     pub(crate) opened: Duration,
     /// When it reverts by itself, by the same clock; none if it never does.
     pub(crate) deadline: Option<Duration>,
+    /// Unix seconds then: what had expired by that time did not exist before.
+    pub(super) started: UnixTime,
     /// The latest `flush_all` before START.
     pub(super) floor: Seqno,
     /// The latest one when the window's end was accepted.
@@ -106,11 +110,19 @@ impl Log {
             phase: Phase::Open,
             opened,
             deadline: None,
+            started: 0,
             floor: self.floor,
             flushed: self.floor,
             due: self.open.due,
             done: 0,
         });
+    }
+
+    /// Tells a new window what the wall clock shows.
+    pub(crate) fn note_start(&mut self, now: UnixTime) {
+        if let Some(window) = &mut self.window {
+            window.started = now;
+        }
     }
 
     /// Sets when the window reverts by itself.
@@ -133,28 +145,32 @@ impl Log {
         }
         let mut checkpoints = self.all().rev();
         let checkpoint = checkpoints.find(|checkpoint| checkpoint.first <= seqno)?;
-        checkpoint.entries.get(seqno)?.pre_image.as_deref()
+        checkpoint.entries.get(seqno)?.pre_image()
     }
 
     /// The pre-image that a first touch has to record now, and whether it is still to be saved;
     /// none without a window.
-    pub(super) fn pre_image(&mut self, prior: Option<&Prior<'_>>) -> Option<(PreImage, bool)> {
+    pub(super) fn origin(
+        &mut self,
+        hash: u32,
+        prior: Option<&Prior<'_>>,
+    ) -> Option<(Origin, bool)> {
         let window = self.window?;
         if matches!(window.phase, Phase::Reverting { .. }) {
             return None;
         }
-        let Some(prior) = prior else {
-            return Some((PreImage::Absent, false));
-        };
-        if prior.seqno > window.barrier {
+        if let Some(prior) = prior.filter(|prior| prior.seqno > window.barrier) {
             // Touched in the window that is completing: the same pre-image, should that fail.
             let entry = self.find_mut(prior.seqno)?.entries.get_mut(prior.seqno)?;
-            let pre_image = entry.pre_image.as_deref().cloned()?;
-            return Some((pre_image, entry.is_unsaved()));
+            let origin = entry.origin.as_deref().cloned()?;
+            return Some((origin, entry.is_unsaved()));
         }
-        if prior.deleted || prior.seqno < window.floor {
-            return Some((PreImage::Absent, false));
-        }
+        let place = self.places.push(hash);
+        let existed = |prior: &&Prior<'_>| !prior.deleted && prior.seqno >= window.floor;
+        let Some(prior) = prior.filter(existed) else {
+            let was = PreImage::Absent;
+            return Some((Origin { was, place }, false));
+        };
         let resident = prior.keep_value && prior.item.is_resident();
         let item = if resident {
             prior.item.clone()
@@ -162,7 +178,8 @@ impl Log {
             prior.item.key_only()
         };
         let seqno = prior.seqno;
-        Some((PreImage::Present { item, seqno }, seqno > self.persisted))
+        let was = PreImage::Present { item, seqno };
+        Some((Origin { was, place }, seqno > self.persisted))
     }
 
     /// COMPLETE accepted: the window's checkpoint is closed and a normal one opened. False unless
@@ -254,7 +271,7 @@ impl Log {
         else {
             return Vec::new();
         };
-        self.window = None;
+        self.forget_window();
         self.turns += 1;
         let window = self.closed.iter_mut().find(|c| c.kind == Kind::Completing);
         let id = window.map(|checkpoint| {
@@ -324,8 +341,13 @@ impl Log {
         if self.end_window(Op::UpdateEnd, Kind::Normal, now, |end| Phase::Completing {
             end,
         }) {
-            self.window = None;
+            self.forget_window();
         }
+    }
+
+    fn forget_window(&mut self) -> Option<Window> {
+        self.places = Places::default();
+        self.window.take()
     }
 
     /// Takes the pre-image of a window entry that is being reverted.
@@ -337,7 +359,7 @@ impl Log {
         let entry = entries.get_mut(seqno)?;
         touches.remove(entry, floor);
         entry.save();
-        entry.pre_image.take().map(|boxed| *boxed)
+        entry.origin.take().map(|origin| origin.was)
     }
 
     /// A pre-image has become durable. Unless its value is to be kept, its key-only form will do:
@@ -354,7 +376,7 @@ impl Log {
         } = self.find_mut(latest)?;
         let entry = entries.get_mut(latest)?;
         let unsaved = entry.is_unsaved();
-        match entry.pre_image.as_deref_mut()? {
+        match entry.pre_image_mut()? {
             PreImage::Present { item, seqno: at } if *at == seqno => {
                 let full = (!keep).then(|| evict(item)).flatten();
                 touches.unsaved -= usize::from(unsaved);
@@ -388,7 +410,7 @@ impl Log {
         });
         for &seqno in &seqnos {
             let entry = window.entries.get_mut(seqno);
-            let pre_image = entry.and_then(|entry| entry.pre_image.as_deref_mut());
+            let pre_image = entry.and_then(|entry| entry.pre_image_mut());
             if let Some(PreImage::Present { item, seqno }) = pre_image
                 && *seqno <= persisted
             {
@@ -402,7 +424,10 @@ impl Log {
     /// window's changes, whoever still has to pass its place, and checkpoints.
     pub(crate) fn reverted(&mut self) -> Vec<Checkpoint> {
         let reverting = |window: &Window| matches!(window.phase, Phase::Reverting { .. });
-        let window = self.window.take_if(|window| reverting(window));
+        let window = self.window.filter(reverting);
+        if window.is_some() {
+            self.forget_window();
+        }
         let taken = window.and_then(|window| {
             let first = |c: &&mut Checkpoint| c.first > window.barrier;
             self.closed.iter_mut().find(first).map(Checkpoint::strip)

@@ -12,10 +12,13 @@ use crate::constants::{
     CHECKPOINT_ENGINE_CMD_GATQ as GATQ, CHECKPOINT_ENGINE_CMD_GET_LOCKED as GET_LOCKED,
     CHECKPOINT_ENGINE_CMD_GET_VBUCKET as GET_VBUCKET,
     CHECKPOINT_ENGINE_CMD_LAST_CLOSED_CHECKPOINT as LAST_CLOSED_CHECKPOINT,
+    CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_BEFORE as ONLINE_UPDATE_BEFORE,
     CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_COMPLETE as ONLINE_UPDATE_COMPLETE,
     CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_DEADLINE as ONLINE_UPDATE_DEADLINE,
+    CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_LOOK as ONLINE_UPDATE_LOOK,
     CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_REVERT as ONLINE_UPDATE_REVERT,
     CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_START as ONLINE_UPDATE_START,
+    CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_UNDO as ONLINE_UPDATE_UNDO,
     CHECKPOINT_ENGINE_CMD_RESET_REPLICATION_CHAIN as RESET_REPLICATION_CHAIN,
     CHECKPOINT_ENGINE_CMD_SET_FLUSH_PARAM as SET_FLUSH_PARAM,
     CHECKPOINT_ENGINE_CMD_SET_TAP_PARAM as SET_TAP_PARAM,
@@ -31,6 +34,7 @@ use crate::metrics::Histogram;
 use crate::settings::Family;
 
 mod keys;
+mod look;
 mod parameters;
 mod update;
 mod vbuckets;
@@ -80,6 +84,9 @@ pub(crate) fn execute(
             update::online_update(engine, cookie, request, reply)
         }
         ONLINE_UPDATE_DEADLINE => update::deadline(engine, request, reply),
+        ONLINE_UPDATE_LOOK => look::look(engine, request, reply),
+        ONLINE_UPDATE_BEFORE => look::before(engine, cookie, request, reply),
+        ONLINE_UPDATE_UNDO => look::undo(engine, cookie, request, reply),
         _ => answer(reply, Status::UNKNOWN_COMMAND, b""),
     }
 }

@@ -51,7 +51,8 @@ pub(super) fn deadline(
     answer_outcome(reply, &outcome)
 }
 
-fn answer_outcome(reply: &mut dyn Reply, outcome: &Outcome) -> Result<()> {
+/// Answers how a command of an online update went.
+pub(super) fn answer_outcome(reply: &mut dyn Reply, outcome: &Outcome) -> Result<()> {
     match outcome {
         Ok(()) => answer(reply, Status::SUCCESS, b""),
         Err(UpdateError::Unsupported(text)) => {

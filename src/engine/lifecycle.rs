@@ -309,6 +309,7 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
         house,
         waiting: Waiting::default(),
         verified: Answers::default(),
+        pre_images: Answers::default(),
         noted: Noted::default(),
         previous,
         config,

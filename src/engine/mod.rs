@@ -37,6 +37,7 @@ mod fence;
 mod house;
 mod lacking;
 mod lifecycle;
+mod look;
 mod noted;
 mod ops;
 mod provoked;
@@ -46,15 +47,19 @@ mod tap;
 #[cfg(test)]
 mod tests;
 mod undecided;
+mod undo;
 mod update;
 mod vbuckets;
 mod verify;
 mod waiting;
 
 use answers::Answers;
+pub(crate) use look::{Cursor, Page, Seen, Wanted};
 use noted::Noted;
 use replica::Replication;
 pub(crate) use replica::{Consumer, TapEvent, TapMessage};
+use undo::PreImages;
+pub(crate) use undo::UndoError;
 use update::Updates;
 pub(crate) use update::{Outcome, UpdateError, UpdateState};
 pub(crate) use vbuckets::VbucketError;
@@ -81,6 +86,8 @@ pub(crate) struct Core {
     waiting: Waiting,
     /// Results of `stats vkey`.
     verified: Answers<Result<Validity, Error>>,
+    /// Pre-images that were read for clients.
+    pre_images: PreImages,
     noted: Noted,
     /// The vbuckets that the store had at the start, and their states.
     previous: Vec<(VbucketId, VbucketState)>,
@@ -190,6 +197,7 @@ impl Engine {
         self.core.fetcher.forget(cookie);
         self.core.updates.forget(cookie);
         self.core.verified.forget(cookie);
+        self.core.pre_images.forget(cookie);
         self.core.noted.vbuckets.forget(cookie);
         self.core.replication.forget(cookie);
         self.core.streams.disconnected(cookie);

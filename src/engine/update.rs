@@ -193,7 +193,8 @@ impl GateGuard<'_> {
     }
 }
 
-const NO_WINDOW: &str = "no online update is open on an active vbucket; send START (0x9b) first";
+pub(super) const NO_WINDOW: &str =
+    "no online update is open on an active vbucket; send START (0x9b) first";
 const RUNNING: &str =
     "a COMPLETE or REVERT is still running; wait for its answer (see `stats onlineupdate`)";
 const IS_OPEN: &str = "an online update is open already; send COMPLETE (0x9c) or REVERT (0x9d)";

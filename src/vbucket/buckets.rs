@@ -115,6 +115,22 @@ impl Buckets {
         None
     }
 
+    /// Hands the slots of a hash to `look`.
+    pub(super) fn visit_hash(&self, hash: u32, look: &mut dyn FnMut(&Slot)) {
+        let mut at = self.line_of(hash);
+        for _ in 0..self.lines.len() {
+            let slots = self.lines.get(at).map(|line| &line.0);
+            for slot in slots.into_iter().flatten() {
+                // Behind a line that is not full there are no more.
+                let Some(slot) = slot else { return };
+                if slot.item().hash() == hash {
+                    look(slot);
+                }
+            }
+            at = self.behind(at);
+        }
+    }
+
     /// Has the line in which a hash belongs brought into the cache.
     pub(super) fn prefetch(&self, hash: u32) {
         if let Some(line) = self.lines.get(self.line_of(hash)) {

@@ -113,8 +113,12 @@ impl Vbucket {
 
     /// START came from the master.
     pub(crate) fn follow_start(&self, id: Option<CheckpointId>, now: Duration) {
-        let seconds = self.shared.seconds();
-        self.log().log.follow_start(id, seconds, now);
+        let (seconds, unix) = (self.shared.seconds(), self.shared.unix_now());
+        let mut ordered = self.log();
+        if ordered.log.window().is_none() {
+            ordered.log.follow_start(id, seconds, now);
+            ordered.log.note_start(unix);
+        }
     }
 
     /// COMPLETE came from the master.

@@ -82,6 +82,7 @@ impl Vbucket {
                 let opens = ordered.log.open_window(self.shared.seconds(), opened);
                 if opens {
                     ordered.log.set_deadline(deadline);
+                    ordered.log.note_start(self.shared.unix_now());
                 }
                 opens
             }

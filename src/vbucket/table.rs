@@ -241,6 +241,12 @@ pub(crate) struct Stripe {
     counts: Counts,
 }
 
+/// When the keys of a hash have their turn in a walk through their stripe: the bits that choose the
+/// part, the first one highest.
+pub(crate) fn turn(hash: u32) -> u32 {
+    (hash >> STRIPE_BITS).reverse_bits()
+}
+
 impl Stripe {
     /// Whether two hashes belong to one stripe.
     pub(crate) fn same(left: u32, right: u32) -> bool {
@@ -327,6 +333,31 @@ impl Stripe {
                 *place = part;
             }
         }
+    }
+
+    /// Hands the slots of a hash to `look`.
+    pub(crate) fn visit_hash(&self, hash: u32, look: &mut dyn FnMut(&Slot)) {
+        if let Some(part) = self.parts.get(self.part(hash)) {
+            part.visit_hash(hash, look);
+        }
+    }
+
+    /// Hands the slots of one part to `look` whose [`turn`] is `from` or later, and returns the
+    /// turn behind them; `None` at the end. Growing changes no turn: so a walk by turns meets every
+    /// key once, and looks at one part at a time.
+    pub(crate) fn visit_turns(&self, from: u32, look: &mut dyn FnMut(&Slot)) -> Option<u32> {
+        let index = self.part(from.reverse_bits() << STRIPE_BITS);
+        let part = self.parts.get(index)?;
+        // The bits that choose the part are the highest of a turn.
+        let bits = self.parts.len().next_power_of_two().trailing_zeros();
+        let length = 1_u32.checked_shl(u32::BITS - bits);
+        let end = length.and_then(|length| (from & !(length - 1)).checked_add(length));
+        let inside = |slot: &&Slot| {
+            let turn = turn(slot.item.hash());
+            turn >= from && end.is_none_or(|end| turn < end)
+        };
+        part.iter().filter(inside).for_each(look);
+        end
     }
 
     /// [`Slot::set`] for a key, if it has a slot.

@@ -78,6 +78,7 @@ pub(crate) fn open_windows(
             vbucket.flush_due(ordered, clocks);
             ordered.log.open_window(seconds, now);
             ordered.log.set_deadline(deadline);
+            ordered.log.note_start(clocks.unix);
         },
         || {},
     )

@@ -20,7 +20,7 @@ STOP_PERSISTENCE, START_PERSISTENCE, SET_FLUSH_PARAM = range(0x80, 0x83)
 SET_TAP_PARAM = 0x92
 LAST_CLOSED_CHECKPOINT = 0x97
 START, COMPLETE, REVERT = range(0x9b, 0x9e)
-DEADLINE = 0xeb
+LOOK, BEFORE, UNDO, DEADLINE = range(0xe8, 0xec)
 
 SUCCESS, ENOENT, EEXISTS, E2BIG, EINVAL, NOT_STORED, DELTA_BADVAL, NOT_MY_VBUCKET = range(8)
 AUTH_ERROR = 0x20
@@ -75,6 +75,26 @@ def tap_answer(opcode, opaque, status=SUCCESS, body=b"", key=b""):
     length = len(key) + len(body)
     head = HEADER.pack(RESPONSE, opcode, len(key), 0, 0, status, length, opaque, 0)
     return head + key + body
+
+
+LOOK_ENTRY = struct.Struct(">HBBHHIIIIIIQQ")
+ADDED, UPDATED, DELETED, VANISHED = range(1, 5)
+
+LookEntry = namedtuple(
+    "LookEntry",
+    "vbucket what known key old_size new_size old_flags new_flags old_expiry new_expiry"
+    " old_cas new_cas",
+)
+
+
+def look_entries(value):
+    """The entries of an answer to LOOK."""
+    at = 0
+    while at < len(value):
+        vbucket, what, unknown, length, _, *numbers = LOOK_ENTRY.unpack_from(value, at)
+        at += LOOK_ENTRY.size
+        yield LookEntry(vbucket, what, not unknown & 1, value[at:at + length], *numbers)
+        at += length
 
 
 class Closed(ConnectionError):
@@ -173,6 +193,20 @@ class Binary:
             if not answer.key:
                 return found
             found[answer.key.decode()] = answer.value.decode()
+
+    def look_page(self, prefix=b"", cursor=b"", node=True, wanted=0, **header):
+        """One answer to LOOK."""
+        return self.call(LOOK, prefix, struct.pack(">II", int(node), wanted), cursor, **header)
+
+    def look(self, prefix=b"", node=True, wanted=0, **header):
+        """Every entry of an open window."""
+        cursor = None
+        while cursor != b"":
+            page = self.look_page(prefix, cursor or b"", node, wanted, **header)
+            if page.status != SUCCESS:
+                raise KeyError(f"{page.status:#x} {page.value.decode()}")
+            yield from look_entries(page.value)
+            cursor = page.key
 
     def get_many(self, keys, batch=1000):
         """Yields (key, value or None, flags) for every key, with pipelined quiet gets."""

@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use super::{Core, DEAD, Engine, Gate, Kind, NO_WINDOW, Outcome, RUNNING, UpdateError};
+use super::{Core, DEAD, Engine, Gate, GateGuard, Kind, NO_WINDOW, Outcome, RUNNING, UpdateError};
+use crate::checkpoint::Phase;
 use crate::vbucket::{Vbucket, begin_revert};
 
 /// What the log says, and the end of it.
@@ -68,11 +69,35 @@ impl Core {
             return Err(UpdateError::Failed(DEAD.to_owned()));
         }
         self.revert_overdue_under(gate);
-        match gate.running {
-            None => Ok(()),
-            Some(Kind::Expire) => Err(UpdateError::Unsupported(EXPIRING)),
-            Some(Kind::Complete | Kind::Revert) => Err(UpdateError::Unsupported(RUNNING)),
+        nothing_runs(gate)
+    }
+
+    /// The vbuckets with an open window, when nothing is being ended.
+    pub(in crate::engine) fn open_at_rest(
+        &self,
+        gate: &mut GateGuard<'_>,
+    ) -> Result<Vec<&Vbucket>, UpdateError> {
+        self.at_rest(&mut gate.0)?;
+        let open = self.open();
+        let some = !open.is_empty();
+        some.then_some(open)
+            .ok_or(UpdateError::Unsupported(NO_WINDOW))
+    }
+
+    /// The same about one vbucket, in a time that does not depend on how many there are.
+    pub(in crate::engine) fn open_at_rest_of(
+        &self,
+        gate: &mut GateGuard<'_>,
+        vbucket: &Vbucket,
+    ) -> Outcome {
+        let now = self.host.monotonic();
+        if vbucket.deadline().is_some_and(|deadline| deadline <= now) {
+            self.at_rest(&mut gate.0)?;
         }
+        nothing_runs(&gate.0)?;
+        let open = vbucket.takes_commands() && vbucket.window_phase() == Some(Phase::Open);
+        open.then_some(())
+            .ok_or(UpdateError::Unsupported(NO_WINDOW))
     }
 
     /// The deadline of a window that joins those of the node: that of the last of them, because
@@ -99,6 +124,14 @@ impl Core {
         self.updates.signal.wake();
         self.streams.changed();
         Ok(())
+    }
+}
+
+fn nothing_runs(gate: &Gate) -> Outcome {
+    match gate.running {
+        None => Ok(()),
+        Some(Kind::Expire) => Err(UpdateError::Unsupported(EXPIRING)),
+        Some(Kind::Complete | Kind::Revert) => Err(UpdateError::Unsupported(RUNNING)),
     }
 }
 

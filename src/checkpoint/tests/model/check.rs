@@ -122,7 +122,7 @@ impl World {
             checkpoint.entries.visit_after(Seqno::ZERO, &mut |entry| {
                 let Some(item) = &entry.item else { return true };
                 let key = item.key()[0];
-                match entry.pre_image.as_deref() {
+                match entry.pre_image() {
                     None => panic!("key {key} has no pre-image"),
                     Some(PreImage::Absent) => assert_eq!(held.at_start.get(&key), None),
                     Some(PreImage::Present { item: old, seqno }) => {

@@ -36,14 +36,14 @@ const OPERATIONS: usize = 1_000_000;
 const LATECOMER: Cookie = Cookie::new(0x2008);
 
 /// Numbers without a pattern, the same for the same seed.
-struct Dice(u64);
+pub(super) struct Dice(u64);
 
 impl Dice {
-    fn new(seed: u64, stream: u64) -> Self {
+    pub(super) fn new(seed: u64, stream: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ stream.wrapping_mul(0xd1b5_4a32_d192_ed03))
     }
 
-    fn throw(&mut self, sides: usize) -> usize {
+    pub(super) fn throw(&mut self, sides: usize) -> usize {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)

@@ -1,0 +1,252 @@
+//! BEFORE and UNDO: what a key was before the open window, and the way back for one key.
+//!
+//! A pre-image whose value is on disk only is read by a thread of the fetch pool: the first call
+//! returns `WouldBlock`, and the second one, after the notification, finds it here. UNDO decides
+//! under the gate of online update, so that no window begins or ends between its look and its
+//! change; within a window a pre-image stays what it is.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::answers::Answers;
+use super::update::NO_WINDOW;
+use super::{Core, Engine, UpdateError};
+use crate::checkpoint::Was;
+use crate::error::{Error, Result};
+use crate::host::{BlockedCookie, Cookie, LogLevel};
+use crate::item::Item;
+use crate::store::Store;
+use crate::types::{CheckpointId, VbucketId};
+use crate::vbucket::Vbucket;
+
+/// Why nothing could be said of a key, or done to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum UndoError {
+    /// No window is open, or it is being ended.
+    Refused(UpdateError),
+    /// The vbucket is not served here.
+    NotMyVbucket,
+    /// The window did nothing to the key.
+    Untouched,
+    /// The key has another CAS, or is locked.
+    Exists,
+    /// No room for the value.
+    NoRoom,
+    /// The value could not be read.
+    Unreadable,
+    /// The cursor belongs to a window that has ended.
+    OtherWindow,
+}
+
+impl From<UpdateError> for UndoError {
+    fn from(error: UpdateError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl UndoError {
+    /// There is no open window there.
+    const fn no_window() -> Self {
+        Self::Refused(UpdateError::Unsupported(NO_WINDOW))
+    }
+
+    /// The window has ended meanwhile.
+    pub(super) const fn ended() -> Self {
+        Self::Refused(UpdateError::Unsupported(
+            "the online update has been completed or reverted meanwhile; see `stats onlineupdate`",
+        ))
+    }
+}
+
+/// What a client gets.
+pub(crate) type Answer<T> = std::result::Result<T, UndoError>;
+
+/// A read of the store.
+#[derive(Debug)]
+pub(super) struct Fetched {
+    /// The key-only form of what was to be read.
+    wanted: Item,
+    full: Option<Item>,
+}
+
+/// Those that clients wait for.
+pub(super) type PreImages = Answers<Fetched>;
+
+fn is_same(one: &Item, other: &Item) -> bool {
+    one.key() == other.key() && one.meta() == other.meta() && one.nbytes() == other.nbytes()
+}
+
+impl Core {
+    /// The vbucket if the commands act on it.
+    fn commanded_vbucket(&self, vbucket: u16) -> Answer<&Vbucket> {
+        let vbucket = VbucketId::new(vbucket).and_then(|id| self.vbuckets.get(id));
+        let vbucket = vbucket.filter(|vb| vb.takes_commands() && !vb.is_poisoned());
+        vbucket.ok_or(UndoError::NotMyVbucket)
+    }
+
+    /// The open windows that a client wants to see, in ascending order of their vbuckets.
+    pub(super) fn windows_to_look_at(
+        &self,
+        vbucket: Option<u16>,
+    ) -> Answer<Vec<(&Vbucket, CheckpointId)>> {
+        let one = vbucket.map(|id| self.commanded_vbucket(id)).transpose()?;
+        let open = self.open_at_rest(&mut self.updates.gate())?;
+        let wanted = open
+            .into_iter()
+            .filter(|vb| one.is_none_or(|one| one.id() == vb.id()));
+        let windows = wanted.filter_map(|vb| Some((vb, vb.open_window()?)));
+        let windows: Vec<_> = windows.collect();
+        if windows.is_empty() {
+            return Err(UndoError::no_window());
+        }
+        Ok(windows)
+    }
+
+    /// What a key was, with its value; `fetched` is what this client had read.
+    fn pre_image(
+        self: &Arc<Self>,
+        cookie: Cookie,
+        vbucket: &Vbucket,
+        key: &[u8],
+        fetched: Option<Fetched>,
+    ) -> Result<Answer<Option<Item>>> {
+        let item = match vbucket.was(self.hash(key), key) {
+            None => return Ok(Err(UndoError::Untouched)),
+            Some(Was::Absent) => return Ok(Ok(None)),
+            Some(Was::Present(item)) => item,
+        };
+        if item.is_resident() {
+            return Ok(Ok(Some(item)));
+        }
+        match fetched.filter(|fetched| is_same(&fetched.wanted, &item)) {
+            Some(fetched) => Ok(fetched.full.ok_or(UndoError::Unreadable).map(Some)),
+            None => Err(self.fetch_pre_image(cookie, vbucket.id(), item)),
+        }
+    }
+
+    fn fetch_pre_image(self: &Arc<Self>, cookie: Cookie, vbucket: VbucketId, item: Item) -> Error {
+        let core = Arc::clone(self);
+        let cookie = self.pre_images.expect(cookie);
+        self.fetcher.submit(Box::new(move |store| {
+            core.read_pre_image(vbucket, item, cookie, store);
+        }));
+        Error::WouldBlock
+    }
+
+    fn read_pre_image(
+        &self,
+        vbucket: VbucketId,
+        wanted: Item,
+        cookie: BlockedCookie,
+        store: &dyn Store,
+    ) {
+        let mut full = None;
+        let read = catch_unwind(AssertUnwindSafe(|| {
+            self.evictor.relieve();
+            store.get(vbucket, wanted.key(), &mut |record| {
+                if record.cas == wanted.cas() && record.value.len() == wanted.nbytes() {
+                    full = Item::with_value(wanted.key(), &[record.value], wanted.meta());
+                }
+            })
+        }));
+        if !matches!(read, Ok(Ok(_))) {
+            let text = "cannot read what a key was before the online update";
+            self.host.log(LogLevel::Warning, text);
+        }
+        self.pre_images
+            .put(cookie.cookie(), Fetched { wanted, full });
+        self.host.notify(cookie);
+    }
+
+    fn before(
+        self: &Arc<Self>,
+        cookie: Cookie,
+        key: &[u8],
+        vbucket: u16,
+    ) -> Result<Answer<Option<Item>>> {
+        let fetched = self.pre_images.take(cookie)?;
+        let vbucket = match self.commanded_vbucket(vbucket) {
+            Ok(vbucket) => vbucket,
+            Err(error) => return Ok(Err(error)),
+        };
+        if let Err(error) = self.open_at_rest_of(&mut self.updates.gate(), vbucket) {
+            return Ok(Err(error.into()));
+        }
+        let found = self.pre_image(cookie, vbucket, key, fetched);
+        if vbucket.open_window().is_none() && !matches!(found, Err(Error::WouldBlock)) {
+            // What was found may be of any time.
+            return Ok(Err(UndoError::ended()));
+        }
+        found
+    }
+
+    fn undo(
+        self: &Arc<Self>,
+        cookie: Cookie,
+        key: &[u8],
+        cas: u64,
+        vbucket: u16,
+    ) -> Result<Answer<u64>> {
+        let fetched = self.pre_images.take(cookie)?;
+        let vbucket = match self.serving(cookie, vbucket) {
+            Err(Error::NotMyVbucket) => return Ok(Err(UndoError::NotMyVbucket)),
+            other => other?,
+        };
+        let mut gate = self.updates.gate();
+        if let Err(error) = self.open_at_rest_of(&mut gate, vbucket) {
+            return Ok(Err(error.into()));
+        }
+        let old = match self.pre_image(cookie, vbucket, key, fetched)? {
+            Ok(old) => old,
+            Err(error) => return Ok(Err(error)),
+        };
+        let room = old
+            .as_ref()
+            .map_or(Ok(()), |old| self.admit(old.memory_bytes()));
+        if room.is_err() {
+            return Ok(Err(UndoError::NoRoom));
+        }
+        let undone = vbucket.undo(self.hash(key), key, cas, old.as_ref());
+        drop(gate);
+        Ok(match undone {
+            Ok(cas) => {
+                self.changed();
+                Ok(cas)
+            }
+            Err(Error::NotMyVbucket) => Err(UndoError::NotMyVbucket),
+            Err(Error::TooBig | Error::NoMemory) => Err(UndoError::NoRoom),
+            Err(_) => Err(UndoError::Exists),
+        })
+    }
+}
+
+impl Engine {
+    /// What a key was before the open window; none if it did not exist. Call again after the
+    /// notification.
+    ///
+    /// # Errors
+    /// `WouldBlock` when a read was queued.
+    pub(crate) fn before(
+        &self,
+        cookie: Cookie,
+        key: &[u8],
+        vbucket: u16,
+    ) -> Result<Answer<Option<Item>>> {
+        self.core.before(cookie, key, vbucket)
+    }
+
+    /// Gives a key back what it was before the open window, as an ordinary change. Returns its new
+    /// CAS, 0 if it does not exist then. `cas` is that of its present version, 0 for any.
+    ///
+    /// # Errors
+    /// `WouldBlock` when a read was queued, or the vbucket is pending.
+    pub(crate) fn undo(
+        &self,
+        cookie: Cookie,
+        key: &[u8],
+        cas: u64,
+        vbucket: u16,
+    ) -> Result<Answer<u64>> {
+        self.core.undo(cookie, key, cas, vbucket)
+    }
+}
