@@ -161,6 +161,14 @@
 /* Code of a `TAP_OPAQUE` message: the window was reverted. */
 #define CHECKPOINT_ENGINE_TAP_OPAQUE_ONLINE_UPDATE_REVERT 6
 
+/*
+ * Code of a `TAP_OPAQUE` message of 16 engine-specific bytes: code, id of the window's checkpoint,
+ * and the seconds that it has left (4 bytes; all ones: no deadline). It precedes the announcement
+ * of the window's begin, and comes again when the deadline is moved. Who does not know it
+ * acknowledges it and goes on.
+ */
+#define CHECKPOINT_ENGINE_TAP_OPAQUE_ONLINE_UPDATE_DEADLINE 0xeb
+
 /* Statistic, as in memcached: the same as `mem_used`. */
 #define CHECKPOINT_ENGINE_STAT_BYTES "bytes"
 
@@ -637,7 +645,7 @@
 /* Statistic of a vbucket: as in `onlineupdate`. */
 #define CHECKPOINT_ENGINE_STAT_VB_SECONDS_OPEN "vb_%u:seconds_open"
 
-/* Statistic of `onlineupdate-vb`: seconds until the window reverts by itself, or `none`. */
+/* Statistic of a vbucket: seconds until the window reverts by itself, or `none`. */
 #define CHECKPOINT_ENGINE_STAT_VB_SECONDS_LEFT "vb_%u:seconds_left"
 
 /* Statistic of a vbucket: keys that the window has touched. */

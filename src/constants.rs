@@ -95,6 +95,11 @@ pub const CHECKPOINT_ENGINE_TAP_OPAQUE_ONLINE_UPDATE_START: u32 = 4;
 pub const CHECKPOINT_ENGINE_TAP_OPAQUE_ONLINE_UPDATE_END: u32 = 5;
 /// Code of a `TAP_OPAQUE` message: the window was reverted.
 pub const CHECKPOINT_ENGINE_TAP_OPAQUE_ONLINE_UPDATE_REVERT: u32 = 6;
+/// Code of a `TAP_OPAQUE` message of 16 engine-specific bytes: code, id of the window's checkpoint,
+/// and the seconds that it has left (4 bytes; all ones: no deadline). It precedes the announcement
+/// of the window's begin, and comes again when the deadline is moved. Who does not know it
+/// acknowledges it and goes on.
+pub const CHECKPOINT_ENGINE_TAP_OPAQUE_ONLINE_UPDATE_DEADLINE: u32 = 0xeb;
 
 /// Statistic, as in memcached: the same as `mem_used`.
 pub const CHECKPOINT_ENGINE_STAT_BYTES: &CStr = c"bytes";

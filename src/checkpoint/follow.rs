@@ -158,6 +158,11 @@ impl Log {
         }
     }
 
+    /// Whether the open window is the one that a master knows by that id.
+    pub(crate) fn follows_window(&self, id: CheckpointId) -> bool {
+        self.is_open_window() && self.window_of_master() == (true, Some(id))
+    }
+
     /// How a mark of the master about a window fits: START, COMPLETE or REVERT of the window with
     /// that id, or of whichever there is.
     pub(crate) fn fit_mark(&self, mark: Op, id: Option<CheckpointId>) -> Fit {

@@ -46,6 +46,7 @@ mod streams;
 mod tap;
 #[cfg(test)]
 mod tests;
+mod told;
 mod undecided;
 mod undo;
 mod update;

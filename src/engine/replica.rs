@@ -6,6 +6,7 @@
 //! meets no window.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -92,6 +93,8 @@ pub(crate) struct Consumer {
     checkpoints: bool,
     /// Windows that it announced: vbucket, code, id. One a vbucket.
     announced: Vec<(VbucketId, u32, CheckpointId)>,
+    /// Deadlines of windows that it told: vbucket, id, the time of our clock. One a vbucket.
+    pub(super) deadlines: Vec<(VbucketId, CheckpointId, Option<Duration>)>,
     /// It was logged that it waits for a window of this node's operator.
     waits: bool,
     /// Its number among the connections without a name.
@@ -133,7 +136,11 @@ impl Replication {
 }
 
 impl Core {
-    fn with_consumer<R>(&self, cookie: Cookie, work: impl FnOnce(&mut Consumer) -> R) -> R {
+    pub(super) fn with_consumer<R>(
+        &self,
+        cookie: Cookie,
+        work: impl FnOnce(&mut Consumer) -> R,
+    ) -> R {
         let mut consumers = self.replication.consumers.lock();
         let consumer = consumers.entry(cookie).or_insert_with(|| Consumer {
             number: self.streams.number(),
@@ -357,6 +364,9 @@ impl Core {
             let id = id.try_into().map_or(0, u64::from_be_bytes);
             return self.announce(cookie, message.vbucket, u32::from_be_bytes(*code), id);
         }
+        if let Some((window, deadline)) = self.read_deadline(specific) {
+            return self.receive_deadline(cookie, message.vbucket, window, deadline);
+        }
         self.warn_opaque(message, "a length that no message has");
         Ok(())
     }
@@ -460,13 +470,21 @@ impl Core {
             return Err(Error::Temporary);
         }
         self.spare_own_window(cookie, vbucket)?;
+        let deadline = self.told_deadline(cookie, vbucket.id(), id);
         match (vbucket.fit_mark(mark, id), mark) {
+            (Fit::Known, Op::UpdateStart) => {
+                // What was told before may have been taken away while the stream was not there.
+                if let Some(id) = id {
+                    self.follow_deadline(vbucket, id, deadline);
+                }
+                Ok(())
+            }
             (Fit::Known, _) => Ok(()),
             (Fit::LostWindow, _) => Err(self.revert_lost(cookie, vbucket)?),
             (Fit::Fits, Op::UpdateRevert) => {
                 Err(self.revert_replica(cookie, vbucket, Reverted::Done)?)
             }
-            (Fit::Fits, _) if self.follow_mark(vbucket, mark, id) => Ok(()),
+            (Fit::Fits, _) if self.follow_mark(vbucket, mark, id, deadline) => Ok(()),
             (Fit::Fits, _) => Err(self.refuse_mark(vbucket, mark)),
             (Fit::Misfit, _) => {
                 self.warn_of_peer(|| {

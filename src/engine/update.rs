@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
@@ -427,13 +428,14 @@ impl Core {
         vbucket: &Vbucket,
         mark: Op,
         id: Option<CheckpointId>,
+        deadline: Option<Duration>,
     ) -> bool {
         let mut gate = self.updates.gate.lock();
         if vbucket.state() == Some(VbucketState::Active) {
             return false;
         }
         let record = if mark == Op::UpdateStart {
-            vbucket.follow_start(id, self.host.monotonic());
+            vbucket.follow_start(id, self.host.monotonic(), deadline);
             WindowRecord::Open
         } else {
             vbucket.follow_complete();

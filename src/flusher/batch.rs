@@ -334,7 +334,7 @@ mod tests {
         part.reader.committed(part.closed, &part.changes);
         vbucket.set_state(VbucketState::Replica, Arrival::Alone);
         for flushes in [false, true] {
-            vbucket.follow_start(None, Duration::ZERO);
+            vbucket.follow_start(None, Duration::ZERO, None);
             let mut expected = BTreeMap::new();
             for number in 0..3_000_u32 {
                 let hash = 10_000 + (number.wrapping_mul(0x9e37_79b9) >> 21);

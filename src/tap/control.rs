@@ -16,6 +16,8 @@ pub(super) struct Control {
     pub(super) at_once: bool,
     /// Place in the log behind it; none if it does not come from there.
     pub(super) upto: Option<Seqno>,
+    /// It says how long that window has left when it is sent.
+    pub(super) tells: Option<CheckpointId>,
 }
 
 /// A message of the engine's own.
@@ -26,6 +28,7 @@ pub(super) fn opaque(code: u32) -> Control {
         item: None,
         at_once: false,
         upto: None,
+        tells: None,
     }
 }
 
@@ -60,6 +63,7 @@ pub(super) fn checkpoint(event: Event, id: CheckpointId, upto: Option<Seqno>) ->
         item: Some(item),
         at_once: false,
         upto,
+        tells: None,
     })
 }
 
@@ -84,6 +88,7 @@ pub(super) fn controls(change: &Change, checkpoints: bool) -> Vec<Control> {
             item: None,
             at_once: false,
             upto,
+            tells: None,
         }],
         Op::Tombstone | Op::Set | Op::Delete | Op::Part => Vec::new(),
     }

@@ -15,7 +15,7 @@
 //! knows of its parts, [`answer`] what its client says, [`streams`] all of them with the thread
 //! that wakes them, [`wakes`] whom it wakes, [`away`] those whose clients are away, [`backfill`]
 //! another thread, [`laps`] when a takeover ends, [`claims`] which one of two does, [`backlog`]
-//! what is still to be sent, [`weighed`] a queue, [`pace`] the configuration, [`report`] what is
+//! what is still to be sent, [`told`] what is said of deadlines, [`weighed`] a queue, [`pace`] the configuration, [`report`] what is
 //! told of a stream.
 //!
 //! Cost: a stream looks at a vbucket when that has news, which it sees without a lock, and only the
@@ -41,6 +41,7 @@ mod part;
 mod producer;
 mod report;
 mod streams;
+mod told;
 mod wakes;
 mod watches;
 mod weighed;
@@ -73,6 +74,9 @@ pub(crate) mod code {
     /// REVERT.
     pub(crate) const UPDATE_REVERT: u32 =
         crate::constants::CHECKPOINT_ENGINE_TAP_OPAQUE_ONLINE_UPDATE_REVERT;
+    /// How long a window has left.
+    pub(crate) const UPDATE_DEADLINE: u32 =
+        crate::constants::CHECKPOINT_ENGINE_TAP_OPAQUE_ONLINE_UPDATE_DEADLINE;
     /// The backfill has ended.
     pub(crate) const BACKFILL_ENDS: u32 = 8;
 }
@@ -80,6 +84,9 @@ pub(crate) mod code {
 /// Engine-specific bytes of a FLUSH that is about the vbucket of its header only. Older engines
 /// send none and mean the whole node.
 pub(crate) const FLUSH_ONE_VBUCKET: [u8; 4] = [0, 0, 0, 1];
+
+/// What a message says of a window without a deadline instead of the seconds that it has left.
+pub(crate) const NO_DEADLINE: u32 = u32::MAX;
 
 /// The receiver is to answer.
 pub(crate) const FLAG_ACK: u16 = 1;
@@ -111,10 +118,10 @@ pub(crate) enum Event {
     Disconnect,
 }
 
-/// Bytes for the receiving engine; 12 at most, far below what overruns a host's buffer.
+/// Bytes for the receiving engine; 16 at most, far below what overruns a host's buffer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Specific {
-    bytes: [u8; 12],
+    bytes: [u8; 16],
     length: u16,
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::backlog::Standing;
 use super::control::{Control, checkpoint, controls, mark, opaque};
 use super::laps::Laps;
+use super::told::Told;
 use super::weighed::Weighed;
 use super::{
     Event, FLAG_NO_VALUE, Request, Specific,
@@ -128,6 +129,7 @@ pub(super) struct Part {
     /// The announcement that was sent last, until its mark is.
     announced: Option<Box<Control>>,
     sealed: bool,
+    told: Told,
     /// The change that the client refused last.
     refused: Option<Seqno>,
     /// It was refused again: the client is short of memory, and is spared from then on what a
@@ -157,6 +159,7 @@ impl Part {
             controls: VecDeque::new(),
             announced: None,
             sealed: false,
+            told: Told::default(),
             refused: None,
             spares: false,
             laps: Laps::default(),
@@ -189,7 +192,7 @@ impl Part {
         let mut part = Self::new(id, at);
         if found {
             if let Some(window) = vbucket.with_log(|log| log.window_begun_before(at)) {
-                part.repeat_start(window, request.checkpoints);
+                part.repeat_start(vbucket, window, request.checkpoints);
             }
         } else if backfills {
             part.fill(at, !request.dump);
@@ -225,11 +228,12 @@ impl Part {
     }
 
     /// A stream that goes on inside a window says so again.
-    fn repeat_start(&mut self, window: CheckpointId, checkpoints: bool) {
+    fn repeat_start(&mut self, vbucket: &Vbucket, window: CheckpointId, checkpoints: bool) {
         if checkpoints && window > CheckpointId::default() {
             let start = checkpoint(Event::CheckpointStart, window, None);
             self.controls.extend(start);
         }
+        self.controls.extend(self.told.enter(vbucket, window));
         self.controls.extend(mark(UPDATE_START, window, None));
     }
 
@@ -241,6 +245,7 @@ impl Part {
             item: None,
             at_once: false,
             upto: None,
+            tells: None,
         });
     }
 
@@ -258,6 +263,9 @@ impl Part {
                     self.controls.push_front(control);
                     return Next::Unacked;
                 }
+                let Some(control) = control.as_of_now(vbucket) else {
+                    continue;
+                };
                 return Next::Send(Box::new(self.draft_control(control)));
             }
             match self.stage {
@@ -283,6 +291,12 @@ impl Part {
             if self.changes.len() == 1 && !self.read(vbucket, name, request) {
                 return Next::Lost;
             }
+            if self.changes.len() <= 1
+                && let Some(news) = self.told.news(vbucket)
+            {
+                self.controls.push_back(news);
+                continue;
+            }
             let Some(change) = self.changes.pop_front() else {
                 self.let_go();
                 return Next::Nothing;
@@ -295,6 +309,7 @@ impl Part {
                     op => op,
                 };
                 let change = Change { op, ..change };
+                self.controls.extend(self.told.pass(&change, vbucket));
                 self.controls.extend(controls(&change, request.checkpoints));
                 continue;
             }

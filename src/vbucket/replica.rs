@@ -112,12 +112,27 @@ impl Vbucket {
     }
 
     /// START came from the master.
-    pub(crate) fn follow_start(&self, id: Option<CheckpointId>, now: Duration) {
+    pub(crate) fn follow_start(
+        &self,
+        id: Option<CheckpointId>,
+        now: Duration,
+        deadline: Option<Duration>,
+    ) {
         let (seconds, unix) = (self.shared.seconds(), self.shared.unix_now());
         let mut ordered = self.log();
         if ordered.log.window().is_none() {
             ordered.log.follow_start(id, seconds, now);
+            ordered.log.set_deadline(deadline);
             ordered.log.note_start(unix);
+        }
+    }
+
+    /// The master has moved the deadline of the window that it knows by that id.
+    pub(crate) fn follow_deadline(&self, id: CheckpointId, deadline: Option<Duration>) {
+        let mut ordered = self.log();
+        let active = self.state() == Some(VbucketState::Active);
+        if !active && ordered.log.follows_window(id) {
+            ordered.log.set_deadline(deadline);
         }
     }
 

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::{LogGuard, Ordered, Vbucket};
 use crate::checkpoint::{Change, Log, Phase, Touched, WindowReport};
-use crate::types::Seqno;
+use crate::types::{CheckpointId, Seqno};
 
 /// Makes the revert of many vbuckets visible to readers at one instant. Reverts are numbered, and a
 /// vbucket is marked with the number of its revert; readers heed marks up to the number that is
@@ -177,6 +177,22 @@ impl Vbucket {
     /// When its window reverts by itself, if there is one that does.
     pub(crate) fn deadline(&self) -> Option<Duration> {
         self.log().log.window()?.deadline
+    }
+
+    /// The deadline of the window `id` while that is undecided: open, or being completed.
+    pub(crate) fn undecided_deadline(&self, id: CheckpointId) -> Option<Option<Duration>> {
+        self.with_log(|log| {
+            let window = log.window().filter(|_| log.window_id() == Some(id))?;
+            let undecided = !matches!(window.phase, Phase::Reverting { .. });
+            undecided.then_some(window.deadline)
+        })
+    }
+
+    /// The same as the time that is left.
+    pub(crate) fn time_left(&self, id: CheckpointId) -> Option<Option<Duration>> {
+        let deadline = self.undecided_deadline(id)?;
+        let now = self.shared.host.monotonic();
+        Some(deadline.map(|deadline| deadline.saturating_sub(now)))
     }
 
     /// Sets that.

@@ -167,7 +167,7 @@ fn what_lives_counts_whether_it_is_in_memory_or_not() {
 /// A window as a master sends it: what it adds takes up to 60 MB.
 fn follow_window(disk: &Disk, keys: usize) {
     let vbucket = disk.engine.vbucket(0).unwrap();
-    vbucket.follow_start(None, disk.host.monotonic());
+    vbucket.follow_start(None, disk.host.monotonic(), None);
     for key in 0..keys {
         let key = format!("key {key}");
         let meta = Meta {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::{Core, DEAD, Engine, Gate, GateGuard, Kind, NO_WINDOW, Outcome, RUNNING, UpdateError};
 use crate::checkpoint::Phase;
+use crate::types::CheckpointId;
 use crate::vbucket::{Vbucket, begin_revert};
 
 /// What the log says, and the end of it.
@@ -107,6 +108,17 @@ impl Core {
         let windows = windows.filter_map(|vbucket| vbucket.with_log(|log| log.window().copied()));
         let last = windows.map(|window| window.deadline.unwrap_or(Duration::MAX));
         last.max().filter(|last| *last != Duration::MAX)
+    }
+
+    /// A master has told how long its window has left. It counts here when the vbucket is active.
+    pub(in crate::engine) fn follow_deadline(
+        &self,
+        vbucket: &Vbucket,
+        window: CheckpointId,
+        deadline: Option<Duration>,
+    ) {
+        let _gate = self.updates.gate.lock();
+        vbucket.follow_deadline(window, deadline);
     }
 
     fn move_deadline(&self, seconds: u32) -> Outcome {

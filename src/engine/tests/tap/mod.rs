@@ -18,6 +18,7 @@ mod bounds;
 mod chains;
 mod consumer;
 mod corners;
+mod deadline;
 mod ends;
 mod hostile;
 mod many;
@@ -158,6 +159,10 @@ pub(super) fn words(message: &Message) -> String {
         Event::Opaque if specific.len() == 12 => {
             let (code, id) = specific.split_at(4);
             format!("window {} {}", number(code), number(id))
+        }
+        Event::Opaque if specific.len() == 16 => {
+            let (window, left) = specific.split_at(12);
+            format!("deadline {} {}", number(&window[4..]), number(left))
         }
         Event::Opaque => format!("opaque {}", number(specific)),
         Event::VbucketSet => format!("state {}", number(specific)),
@@ -504,6 +509,14 @@ pub(super) fn opaque(node: &Node, peer: Cookie, code: u32) -> Result<()> {
 pub(super) fn announce(node: &Node, peer: Cookie, code: u32, window: u64) -> Result<()> {
     let mut specific = code.to_be_bytes().to_vec();
     specific.extend(window.to_be_bytes());
+    receive(node, peer, &bare(TapEvent::Opaque, &specific))
+}
+
+/// How long a window has left.
+pub(super) fn tell_deadline(node: &Node, peer: Cookie, window: u64, seconds: u32) -> Result<()> {
+    let mut specific = 0xeb_u32.to_be_bytes().to_vec();
+    specific.extend(window.to_be_bytes());
+    specific.extend(seconds.to_be_bytes());
     receive(node, peer, &bare(TapEvent::Opaque, &specific))
 }
 
