@@ -81,7 +81,9 @@ impl Core {
     fn commanded_vbucket(&self, vbucket: u16) -> Answer<&Vbucket> {
         let vbucket = VbucketId::new(vbucket).and_then(|id| self.vbuckets.get(id));
         let vbucket = vbucket.filter(|vb| vb.takes_commands() && !vb.is_poisoned());
-        vbucket.ok_or(UndoError::NotMyVbucket)
+        let vbucket = vbucket.ok_or(UndoError::NotMyVbucket)?;
+        self.flush_if_due(vbucket);
+        Ok(vbucket)
     }
 
     /// The open windows that a client wants to see, in ascending order of their vbuckets.
@@ -91,6 +93,7 @@ impl Core {
     ) -> Answer<Vec<(&Vbucket, CheckpointId)>> {
         let one = vbucket.map(|id| self.commanded_vbucket(id)).transpose()?;
         let open = self.open_at_rest(&mut self.updates.gate())?;
+        open.iter().for_each(|vbucket| self.flush_if_due(vbucket));
         let wanted = open
             .into_iter()
             .filter(|vb| one.is_none_or(|one| one.id() == vb.id()));

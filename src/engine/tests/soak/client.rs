@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use super::model::{Events, Key, Op, Reply, Row};
+use super::model::{Events, Key, Op, Reason, Reply, Row};
 use super::{Dice, VBUCKETS};
+use crate::engine::UndoError;
 use crate::engine::tests::Node;
 use crate::error::{Error, Result};
 use crate::host::Cookie;
@@ -95,6 +96,14 @@ impl Client {
         let begun = scene.events.begun();
         if scene.active >> key.vbucket & 1 == 0 {
             let error = match op {
+                Op::Before | Op::Undo(_) => {
+                    let elsewhere = [
+                        Reply::Was(Err(Reason::NotHere)),
+                        Reply::Undone(Err(Reason::NotHere)),
+                    ];
+                    assert!(elsewhere.contains(&reply), "{reply:?}");
+                    return;
+                }
                 Op::Lock(_) => Error::Temporary,
                 Op::Unlock(_) => Error::NotFound,
                 _ => Error::NotMyVbucket,
@@ -143,7 +152,7 @@ impl Client {
             lock: 0,
         };
         let length = self.keys[index].row().map_or(0, |row| row.value.len());
-        match self.dice.throw(64) {
+        match self.dice.throw(70) {
             0..16 => Op::Get,
             16..30 => Op::Set(row),
             30..33 => Op::Add(row),
@@ -167,6 +176,9 @@ impl Client {
             53..56 => Op::Touch(row.expiry),
             56..58 => Op::Lock(now + 1 + u32::try_from(self.dice.throw(15)).unwrap()),
             58..61 => Op::Unlock(self.cas(index)),
+            64..66 => Op::Before,
+            66..69 => Op::Undo(0),
+            69 => Op::Undo(self.cas(index)),
             _ => Op::Evict,
         }
     }
@@ -227,10 +239,31 @@ impl Client {
                 let call = || engine.unlock(name, *cas, vbucket);
                 host.call(cookie, call).map(|()| Reply::Done)
             }
+            Op::Before => {
+                let call = || engine.before(cookie, name, vbucket);
+                let was = host.finish(cookie, call)?;
+                let was = was.map(|was| was.as_ref().map(row));
+                Ok(Reply::Was(was.map_err(|error| reason(&error))))
+            }
+            Op::Undo(cas) => {
+                let call = || engine.undo(cookie, name, *cas, vbucket);
+                let undone = host.finish(cookie, call)?;
+                Ok(Reply::Undone(undone.map_err(|error| reason(&error))))
+            }
             Op::Evict => host
                 .call(cookie, || engine.evict(name, vbucket))
                 .map(Reply::Ejection),
         }
+    }
+}
+
+fn reason(error: &UndoError) -> Reason {
+    match error {
+        UndoError::Refused(_) => Reason::Refused,
+        UndoError::NotMyVbucket => Reason::NotHere,
+        UndoError::Untouched => Reason::Untouched,
+        UndoError::Exists => Reason::Exists,
+        UndoError::NoRoom | UndoError::Unreadable | UndoError::OtherWindow => Reason::Other,
     }
 }
 

@@ -8,16 +8,18 @@
 //!
 //! `SOAK_OPERATIONS` says how many operations, `SOAK_SEED` repeats what all threads draw.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use client::{Client, Scene, row};
 use model::{Events, Row, Survivor, What};
 
 use super::{Node, OPERATOR, id, refusal};
 use crate::checkpoint::Log;
-use crate::engine::{Outcome, UpdateState, VbucketError};
+use crate::engine::{Outcome, UpdateState, VbucketError, Wanted};
 use crate::error::{Error, Result};
 use crate::host::Cookie;
 use crate::settings::Family;
@@ -59,6 +61,8 @@ struct Tally {
     completed: usize,
     failed: usize,
     reverted: usize,
+    expired: usize,
+    looked: usize,
     restarts: usize,
     crashes: usize,
     crashes_in_complete: [usize; 2],
@@ -181,6 +185,7 @@ impl Soak {
                 key.written();
             }
         }
+        self.look(now);
         let state = [UpdateState::Open, UpdateState::None][usize::from(self.open() == 0)];
         assert_eq!(self.node.state(), state);
         if self.active == ALL {
@@ -188,6 +193,46 @@ impl Soak {
             let present = keys.filter(|key| key.row().is_some()).count();
             assert_eq!(self.node.items(), present);
         }
+    }
+
+    /// LOOK tells of every key that a window has touched, once, and of no other.
+    fn look(&mut self, now: u32) {
+        if self.open() == 0 {
+            return;
+        }
+        let mut found = HashMap::new();
+        let mut from = None;
+        loop {
+            let wanted = Wanted {
+                vbucket: None,
+                prefix: b"",
+                entries: 1 + self.dice.throw(40),
+                entry_bytes: 48,
+                from,
+            };
+            let page = self.node.engine.look(&wanted).unwrap();
+            for seen in page.seen {
+                self.tally.looked += 1;
+                let key = seen.looked.latest.key().to_vec();
+                let twice = found.insert((seen.vbucket.get(), key), seen.looked);
+                assert!(twice.is_none(), "{twice:?} comes twice");
+            }
+            from = page.next;
+            if from.is_none() {
+                break;
+            }
+        }
+        let open = self.open();
+        for key in self.clients.iter().flat_map(|client| &client.keys) {
+            let place = (key.vbucket, key.name.clone().into_bytes());
+            let looked = found.remove(&place);
+            if open >> key.vbucket & 1 == 1 {
+                key.check_look(looked.as_ref(), now);
+            } else {
+                assert!(looked.is_none(), "{looked:?} of a vbucket without a window");
+            }
+        }
+        assert!(found.is_empty(), "{found:?}");
     }
 
     /// What happens while no client runs.
@@ -374,7 +419,8 @@ impl Commander<'_> {
     fn act(&mut self) {
         self.linger();
         let open = self.windows & self.scene.active;
-        match self.dice.throw(18) {
+        match self.dice.throw(20) {
+            18..20 if open != 0 => self.expire(open),
             0..6 if open == 0 => self.start(),
             0..3 => self.complete(open),
             3..6 => self.revert(open),
@@ -427,17 +473,20 @@ impl Commander<'_> {
         let (node, active) = (self.scene.node, self.scene.active);
         let send = || {
             let outcome = node.start();
-            (outcome.is_ok(), outcome)
+            // Where the store did not note it there was a window for a while.
+            let was = outcome.is_ok() || refusal(&outcome).contains("could not be recorded");
+            (was, (was, outcome))
         };
-        match self.scene.events.during(What::Start, active, send) {
-            Ok(()) => self.windows |= active,
-            // The store cannot be written, perhaps for so long that ids are not reserved: there is
-            // no window.
-            outcome => {
-                let words = refusal(&outcome);
-                let expected = ["checkpoint ids", "could not be recorded"];
-                assert!(expected.iter().any(|it| words.contains(it)), "{words}");
-            }
+        let (was, outcome) = self.scene.events.during(What::Start, active, send);
+        if outcome.is_ok() {
+            self.windows |= active;
+        } else if was {
+            let ends = || (true, ());
+            self.scene.events.during(What::Dissolved, active, ends);
+        } else {
+            // For so long that ids are not reserved.
+            let words = refusal(&outcome);
+            assert!(words.contains("checkpoint ids"), "{words}");
         }
     }
 
@@ -492,6 +541,29 @@ impl Commander<'_> {
             "{outcome:?}"
         );
         self.scene.events.during(what, open, || (true, ()));
+    }
+
+    /// The deadline of the windows passes.
+    fn expire(&mut self, open: u8) {
+        let node = self.scene.node;
+        let ended = || {
+            let state = node.state();
+            state == UpdateState::None && node.last_outcome() == "reverted at deadline"
+        };
+        self.scene.events.during(What::Revert, open, || {
+            let core = &node.engine.core;
+            {
+                let _gate = core.updates.gate();
+                for vbucket in node.engine.vbuckets().filter(|vb| vb.takes_commands()) {
+                    vbucket.set_deadline(Some(Duration::ZERO));
+                }
+            }
+            core.updates.signal().wake();
+            node.host.until("the windows have ended", ended);
+            (true, ())
+        });
+        self.windows &= !open;
+        self.tally.expired += 1;
     }
 
     fn revert(&mut self, open: u8) {

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
+use crate::checkpoint::{Looked, Touch};
 use crate::error::Error;
+use crate::item::Item;
 use crate::types::Arithmetic;
 use crate::vbucket::Ejection;
 
@@ -67,6 +69,25 @@ pub(super) enum Op {
     Lock(u32),
     Unlock(u64),
     Evict,
+    /// BEFORE.
+    Before,
+    /// UNDO, with the CAS of the present version or 0.
+    Undo(u64),
+}
+
+/// Why an operator gets nothing of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// No window is open, or it is being ended.
+    Refused,
+    /// The vbucket is not active.
+    NotHere,
+    /// The window did nothing to the key.
+    Untouched,
+    /// Another CAS, or locked.
+    Exists,
+    /// None of those.
+    Other,
 }
 
 /// What the engine answered.
@@ -78,6 +99,8 @@ pub(super) enum Reply {
     Number(u64, u64),
     Done,
     Ejection(Ejection),
+    Was(Result<Option<Row>, Reason>),
+    Undone(Result<u64, Reason>),
 }
 
 /// What happened to the vbuckets of a set, all keys included.
@@ -85,6 +108,8 @@ pub(super) enum Reply {
 pub(super) enum What {
     /// START was accepted.
     Start,
+    /// The store did not note START: the window was none.
+    Dissolved,
     /// COMPLETE was accepted.
     Accepted,
     /// COMPLETE is durable.
@@ -165,9 +190,15 @@ impl Events {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Window {
     at_start: Option<Row>,
+    /// When that was.
+    started: u32,
+    /// Whether there was a `flush_all` in it.
+    flushed: bool,
     /// When a delayed flush was due at START; 0 none.
     due: u32,
     touched: bool,
+    /// By more than that it expired, which nobody may have noticed, or somebody before START.
+    changed: bool,
     /// Number of states that the store may have.
     barrier: usize,
     /// The same once COMPLETE is accepted.
@@ -197,6 +228,19 @@ fn has_come(due: u32, now: u32) -> bool {
     due != 0 && due <= now
 }
 
+impl Window {
+    /// What the key was at START.
+    fn was(&self) -> Option<&Row> {
+        let at_start = self.at_start.as_ref();
+        at_start.filter(|row| !row.has_expired(self.started))
+    }
+
+    /// Whether it did something to the key.
+    fn is_changed(&self) -> bool {
+        self.changed || self.flushed && self.was().is_some()
+    }
+}
+
 /// One thing that a key may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct World {
@@ -222,7 +266,7 @@ impl World {
         self.row = row;
         self.note();
         if let Some(window) = &mut self.window {
-            window.touched = true;
+            (window.touched, window.changed) = (true, true);
         }
     }
 
@@ -230,6 +274,9 @@ impl World {
     fn flush(&mut self) {
         (self.row, self.due) = (None, 0);
         self.note();
+        if let Some(window) = &mut self.window {
+            window.flushed = true;
+        }
     }
 
     /// What is due is carried out before anything else.
@@ -242,9 +289,17 @@ impl World {
     /// An operation meets the key: if it has expired, that is when it goes.
     fn meet(&mut self, now: u32) {
         self.flush_if_due(now);
-        if self.row.as_ref().is_some_and(|row| row.has_expired(now)) {
+        if self.has_expired(now) {
+            let changed = self.window.as_ref().is_some_and(|window| window.changed);
             self.put(None);
+            if let Some(window) = &mut self.window {
+                window.changed = changed;
+            }
         }
+    }
+
+    fn has_expired(&self, now: u32) -> bool {
+        self.row.as_ref().is_some_and(|row| row.has_expired(now))
     }
 
     /// A lock ends when the vbucket is not active any more.
@@ -294,12 +349,16 @@ impl World {
             What::Start => {
                 self.window = Some(Window {
                     at_start: self.row.clone(),
+                    started: event.now,
+                    flushed: false,
                     due: self.due,
                     touched: false,
+                    changed: false,
                     barrier: self.states.len(),
                     accepted: None,
                 });
             }
+            What::Dissolved => self.window = None,
             What::Accepted => {
                 let count = self.states.len();
                 if let Some(window) = &mut self.window {
@@ -352,6 +411,10 @@ impl World {
     /// Whether the engine may answer that; if so, what follows from it. `calm` says that no command
     /// ran at the same time.
     fn apply(&mut self, op: &Op, reply: &Reply, now: u32, calm: bool) -> bool {
+        if let Op::Before | Op::Undo(_) = op {
+            self.flush_if_due(now);
+            return self.look_back(op, reply, now);
+        }
         self.meet(now);
         let expected = match op {
             Op::Get => self.seen(now).map(Reply::Item),
@@ -379,6 +442,71 @@ impl World {
             }),
         };
         expected.unwrap_or_else(Reply::Refused) == *reply
+    }
+
+    /// BEFORE and UNDO. That they are refused is always right, because nobody tells the clients
+    /// when a window has ended or is open again after all; it changes nothing.
+    fn look_back(&mut self, op: &Op, reply: &Reply, now: u32) -> bool {
+        if let Reply::Was(Err(Reason::Refused)) | Reply::Undone(Err(Reason::Refused)) = reply {
+            return true;
+        }
+        let Some(window) = &self.window else {
+            return false;
+        };
+        let untouched = [
+            Reply::Was(Err(Reason::Untouched)),
+            Reply::Undone(Err(Reason::Untouched)),
+        ];
+        let untouched = untouched.contains(reply);
+        if !window.is_changed() && (untouched || !window.touched && !self.has_expired(now)) {
+            return untouched;
+        }
+        let was = window.was().map(Row::stored);
+        let Op::Undo(cas) = *op else {
+            return *reply == Reply::Was(Ok(was));
+        };
+        self.meet(now);
+        let other = |row: &Row| row.cas != cas && (cas != 0 || row.lock > now);
+        if self.row.as_ref().map_or(cas != 0, other) {
+            return *reply == Reply::Undone(Err(Reason::Exists));
+        }
+        let Reply::Undone(Ok(cas)) = *reply else {
+            return false;
+        };
+        let new = was.filter(|was| !was.has_expired(now));
+        let new = new.map(|was| Row { cas, ..was });
+        let fits = new.is_some() == (cas != 0);
+        if new.is_some() || self.row.is_some() {
+            self.put(new);
+        }
+        fits
+    }
+
+    /// Whether LOOK may say that of the key: what happened, and the versions of then and now.
+    fn may_look(&self, found: Option<&Looked>, now: u32) -> bool {
+        let window = self.window.as_ref();
+        let window = window.filter(|window| window.touched || window.is_changed());
+        let (Some(window), Some(found)) = (window, found) else {
+            return found.is_none() && window.is_none_or(|window| !window.is_changed());
+        };
+        let new = self.row.as_ref().filter(|row| !row.has_expired(now));
+        let same = |row: Option<&Row>, item: Option<&Item>| match (row, item) {
+            (None, None) => true,
+            (Some(row), Some(item)) => {
+                let about = (row.value.len(), row.flags, row.expiry, row.cas);
+                about == (item.nbytes(), item.flags(), item.expiry(), item.cas())
+            }
+            _ => false,
+        };
+        let touch = match (window.was().is_some(), new.is_some()) {
+            (false, true) => Touch::Added,
+            (true, true) => Touch::Updated,
+            (true, false) => Touch::Deleted,
+            (false, false) => Touch::Vanished,
+        };
+        found.touch == touch
+            && same(window.was(), found.old.as_ref())
+            && same(new, found.new.as_ref())
     }
 
     fn unlock(&mut self, cas: u64, now: u32) -> Result<Reply, Error> {
@@ -610,7 +738,8 @@ impl Key {
         self.worlds.append(&mut worlds);
         let cas = match (op, reply) {
             (Op::Lock(_), Reply::Item(row)) => row.cas,
-            (_, Reply::Cas(cas) | Reply::Number(_, cas)) => *cas,
+            (_, Reply::Undone(Ok(0))) => return,
+            (_, Reply::Cas(cas) | Reply::Number(_, cas) | Reply::Undone(Ok(cas))) => *cas,
             _ => return,
         };
         assert!(
@@ -638,6 +767,12 @@ impl Key {
             "the store has {stored:?} of {} of vbucket {}; {:#?}",
             self.name, self.vbucket, self.worlds
         );
+    }
+
+    /// What LOOK says of it while nobody changes anything.
+    pub(super) fn check_look(&self, found: Option<&Looked>, now: u32) {
+        let fits = self.worlds.iter().any(|world| world.may_look(found, now));
+        assert!(fits, "LOOK says {found:?} of {self:#?} at {now}");
     }
 
     /// Everything that may be written has been.
