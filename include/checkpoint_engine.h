@@ -756,6 +756,18 @@
 /* Statistic of `onlineupdate`: `disk` or `memory`: where pre-images are kept. */
 #define CHECKPOINT_ENGINE_STAT_WINDOW_UNDO "undo"
 
+/*
+ * Statistic of `onlineupdate`: about how many bytes more may be written until writes fail because
+ * the window fills the memory; what eviction can take away counts as free.
+ */
+#define CHECKPOINT_ENGINE_STAT_WINDOW_BYTES_LEFT "bytes_left"
+
+/*
+ * Statistic of `onlineupdate`: whether a COMPLETE could commit now: `yes`, or `no:` with the cause
+ * and what to do.
+ */
+#define CHECKPOINT_ENGINE_STAT_WINDOW_CAN_COMPLETE "can_complete"
+
 /* Statistic of `onlineupdate`: how the last window ended. */
 #define CHECKPOINT_ENGINE_STAT_WINDOW_LAST_OUTCOME "last_outcome"
 

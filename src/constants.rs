@@ -488,6 +488,12 @@ pub const CHECKPOINT_ENGINE_STAT_WINDOW_REWARMING: &CStr = c"rewarming";
 pub const CHECKPOINT_ENGINE_STAT_WINDOW_REWARMED_VALUES: &CStr = c"rewarmed_values";
 /// Statistic of `onlineupdate`: `disk` or `memory`: where pre-images are kept.
 pub const CHECKPOINT_ENGINE_STAT_WINDOW_UNDO: &CStr = c"undo";
+/// Statistic of `onlineupdate`: about how many bytes more may be written until writes fail because
+/// the window fills the memory; what eviction can take away counts as free.
+pub const CHECKPOINT_ENGINE_STAT_WINDOW_BYTES_LEFT: &CStr = c"bytes_left";
+/// Statistic of `onlineupdate`: whether a COMPLETE could commit now: `yes`, or `no:` with the cause
+/// and what to do.
+pub const CHECKPOINT_ENGINE_STAT_WINDOW_CAN_COMPLETE: &CStr = c"can_complete";
 /// Statistic of `onlineupdate`: how the last window ended.
 pub const CHECKPOINT_ENGINE_STAT_WINDOW_LAST_OUTCOME: &CStr = c"last_outcome";
 

@@ -117,6 +117,8 @@ pub(crate) struct Persister {
     stopped: AtomicBool,
     /// The flusher's thread has died.
     dead: AtomicBool,
+    /// The last batch could not be written.
+    failing: AtomicBool,
     /// When the flusher was woken for what it writes, in seconds of the monotonic clock.
     woken: AtomicU64,
     /// What is to be written is not to wait for its age.
@@ -151,6 +153,7 @@ impl Persister {
             progress: Mutex::new(progress),
             stopped: AtomicBool::new(false),
             dead: AtomicBool::new(false),
+            failing: AtomicBool::new(false),
             woken: AtomicU64::new(0),
             pressed: AtomicBool::new(false),
             wanted_window: Mutex::new(None),
@@ -210,6 +213,11 @@ impl Persister {
         self.dead.load(Ordering::Acquire)
     }
 
+    /// Whether the last batch could not be written: the flusher tries again.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Acquire)
+    }
+
     /// Whether a commit failed and may be found all the same when the process ends now.
     pub(crate) fn is_undecided(&self) -> bool {
         self.store.is_undecided()
@@ -238,7 +246,9 @@ impl Persister {
         if self.is_stopped() {
             return Ok(Round::Idle);
         }
-        self.round_locked(&mut progress)
+        let round = self.round_locked(&mut progress);
+        self.failing.store(round.is_err(), Ordering::Release);
+        round
     }
 
     /// The same, synced also with `durability=periodic`: what another node builds on.

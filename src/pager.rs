@@ -150,6 +150,15 @@ impl Evictor {
         }
     }
 
+    /// Bytes until writes are refused, if so many can be taken away; `None` without a quota.
+    pub(crate) fn room_with(&self, evictable: usize) -> Option<u64> {
+        if self.shared.settings.max_size.get() == u64::MAX {
+            return None;
+        }
+        let stays = used().saturating_sub(evictable as u64);
+        Some(self.marks().limit.saturating_sub(stays))
+    }
+
     /// Whether a write that brings so many bytes finds room. Starts eviction when it is time.
     pub(crate) fn has_room(&self, need: usize) -> bool {
         let quota = self.shared.settings.max_size.get();

@@ -1,8 +1,8 @@
 //! The keys that a window touched, in the order in which it touched them first.
 //!
 //! A key's entry moves to the end of the log with every change; its place here stays. So who looks
-//! at the keys a page at a time meets each of them once. A place holds the hash alone: the key is in
-//! the table, and its entry says which place is its own.
+//! at the keys a page at a time meets each of them once. A place holds the hash alone: the key is
+//! in the table, and its entry says which place is its own.
 //!
 //! No clock, lock or I/O.
 
@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn every_place_is_read_once_however_it_is_cut() {
         let mut places = Places::default();
-        let count = 2 * CHUNK as u32 + 5;
+        let count = 2 * u32::try_from(CHUNK).unwrap() + 5;
         for hash in 0..count {
             assert_eq!(places.push(hash * 3), hash);
         }
@@ -68,7 +68,7 @@ mod tests {
                 if read == 0 {
                     break;
                 }
-                from += read as u32;
+                from += u32::try_from(read).unwrap();
             }
             let expected: Vec<_> = (0..count).map(|place| (place, place * 3)).collect();
             assert_eq!(found, expected);

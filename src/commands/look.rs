@@ -163,7 +163,7 @@ fn refuse(reply: &mut dyn Reply, error: &UndoError) -> Result<()> {
         ),
         UndoError::NoRoom => (
             Status::ETMPFAIL,
-            b"no memory for the old value, and nothing was changed; make room (max_size, or REVERT)",
+            b"no memory for the old value, and nothing was changed; raise max_size, or REVERT",
         ),
         UndoError::Unreadable => (
             Status::ETMPFAIL,

@@ -93,7 +93,9 @@ impl Core {
     ) -> Answer<Vec<(&Vbucket, CheckpointId)>> {
         let one = vbucket.map(|id| self.commanded_vbucket(id)).transpose()?;
         let open = self.open_at_rest(&mut self.updates.gate())?;
-        open.iter().for_each(|vbucket| self.flush_if_due(vbucket));
+        for vbucket in &open {
+            self.flush_if_due(vbucket);
+        }
         let wanted = open
             .into_iter()
             .filter(|vb| one.is_none_or(|one| one.id() == vb.id()));
@@ -172,7 +174,8 @@ impl Core {
             Ok(vbucket) => vbucket,
             Err(error) => return Ok(Err(error)),
         };
-        if let Err(error) = self.open_at_rest_of(&mut self.updates.gate(), vbucket) {
+        let open = self.open_at_rest_of(&mut self.updates.gate(), vbucket);
+        if let Err(error) = open {
             return Ok(Err(error.into()));
         }
         let found = self.pre_image(cookie, vbucket, key, fetched);

@@ -23,6 +23,7 @@ use crate::worker::{Signal, Wake};
 
 mod deadline;
 mod figures;
+mod forecast;
 mod start;
 
 pub(crate) use figures::{UpdateReport, UpdateState};

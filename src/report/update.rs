@@ -3,9 +3,11 @@
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
+use super::machine;
 use crate::checkpoint::{Phase, WindowReport};
 use crate::config::OnlineUpdateUndo;
 use crate::engine::{Engine, UpdateState};
+use crate::ffi::alloc::used_bytes;
 use crate::host::StatSink;
 use crate::types::Seqno;
 use crate::vbucket::Vbucket;
@@ -28,6 +30,17 @@ pub(super) fn node(engine: &Engine, sink: &mut dyn StatSink) {
     window(&report.window, times, runs, &mut |name, value| {
         sink.add(name, value);
     });
+    match engine.window_room() {
+        Some(bytes) => sink.add("bytes_left", &bytes),
+        None => sink.add(
+            "bytes_left",
+            &machine::memory_bytes().saturating_sub(used_bytes() as u64),
+        ),
+    }
+    match engine.complete_hindrance() {
+        None => sink.add("can_complete", &"yes"),
+        Some(cause) => sink.add("can_complete", &format_args!("no: {cause}")),
+    }
     sink.add("rewarming", &report.rewarming);
     let rewarmed = &engine.shared().metrics.rewarmed;
     sink.add("rewarmed_values", &rewarmed.get());

@@ -11,12 +11,12 @@
 //! follows it, a mark above all.
 //!
 //! Modules: [`connect`] reads a request, [`begin`] begins a stream, [`part`] is one vbucket of a
-//! stream, [`control`] what it says besides changes, [`producer`] a stream, [`watches`] what it
-//! knows of its parts, [`answer`] what its client says, [`streams`] all of them with the thread
-//! that wakes them, [`wakes`] whom it wakes, [`away`] those whose clients are away, [`backfill`]
-//! another thread, [`laps`] when a takeover ends, [`claims`] which one of two does, [`backlog`]
-//! what is still to be sent, [`told`] what is said of deadlines, [`weighed`] a queue, [`pace`] the configuration, [`report`] what is
-//! told of a stream.
+//! stream, [`control`] what it says besides changes, [`told`] of deadlines, [`producer`] a stream,
+//! [`watches`] what it knows of its parts, [`answer`] what its client says, [`streams`] all of them
+//! with the thread that wakes them, [`wakes`] whom it wakes, [`away`] those whose clients are away,
+//! [`backfill`] another thread, [`laps`] when a takeover ends, [`claims`] which one of two does,
+//! [`backlog`] what is still to be sent, [`weighed`] a queue, [`pace`] the configuration,
+//! [`report`] what is told of a stream.
 //!
 //! Cost: a stream looks at a vbucket when that has news, which it sees without a lock, and only the
 //! streams for which there are some are woken. What streams keep in memory is bounded: there are

@@ -263,7 +263,7 @@ impl Part {
                     self.controls.push_front(control);
                     return Next::Unacked;
                 }
-                let Some(control) = control.as_of_now(vbucket) else {
+                let Some(control) = control.into_present(vbucket) else {
                     continue;
                 };
                 return Next::Send(Box::new(self.draft_control(control)));

@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
+use super::Specific;
 use super::code::UPDATE_DEADLINE;
 use super::control::{Control, opaque};
-use super::{NO_DEADLINE, Specific};
 use crate::checkpoint::{Change, Op};
 use crate::types::CheckpointId;
 use crate::vbucket::Vbucket;
@@ -20,7 +20,7 @@ pub(super) struct Told(Option<(CheckpointId, Option<Duration>)>);
 impl Told {
     /// A window is about to begin for the client. Returns what comes before.
     pub(super) fn enter(&mut self, vbucket: &Vbucket, window: CheckpointId) -> Option<Control> {
-        let ends = vbucket.undecided_deadline(window).flatten();
+        let ends = vbucket.undecided_window(window).and_then(|it| it.deadline);
         self.0 = Some((window, ends));
         ends.map(|_| deadline(window))
     }
@@ -38,7 +38,7 @@ impl Told {
     /// What is to be said if the deadline was moved since.
     pub(super) fn news(&mut self, vbucket: &Vbucket) -> Option<Control> {
         let (window, told) = self.0.as_mut()?;
-        let now = vbucket.undecided_deadline(*window)?;
+        let now = vbucket.undecided_window(*window)?.deadline;
         let moved = *told != now;
         *told = now;
         moved.then(|| deadline(*window))
@@ -47,17 +47,15 @@ impl Told {
 
 impl Control {
     /// The message as it is to be sent now; `None` if there is nothing to be said any more.
-    pub(super) fn as_of_now(self, vbucket: &Vbucket) -> Option<Self> {
+    pub(super) fn into_present(self, vbucket: &Vbucket) -> Option<Self> {
         let Some(window) = self.tells else {
             return Some(self);
         };
-        let left = vbucket.time_left(window)?;
-        let seconds = left.map(|left| left.as_millis().div_ceil(1_000));
-        let seconds = seconds.and_then(|seconds| u32::try_from(seconds).ok());
+        let left = vbucket.seconds_left(window)?;
         let parts: [&[u8]; 3] = [
             &UPDATE_DEADLINE.to_be_bytes(),
             &window.get().to_be_bytes(),
-            &seconds.unwrap_or(NO_DEADLINE).to_be_bytes(),
+            &left.to_be_bytes(),
         ];
         Some(Self {
             specific: Specific::of(&parts),

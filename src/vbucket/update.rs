@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::{LogGuard, Ordered, Vbucket};
-use crate::checkpoint::{Change, Log, Phase, Touched, WindowReport};
+use crate::checkpoint::{Change, Log, Phase, Touched, Window, WindowReport};
 use crate::types::{CheckpointId, Seqno};
 
 /// Makes the revert of many vbuckets visible to readers at one instant. Reverts are numbered, and a
@@ -179,20 +179,23 @@ impl Vbucket {
         self.log().log.window()?.deadline
     }
 
-    /// The deadline of the window `id` while that is undecided: open, or being completed.
-    pub(crate) fn undecided_deadline(&self, id: CheckpointId) -> Option<Option<Duration>> {
+    /// The window `id` while that is undecided: open, or being completed.
+    pub(crate) fn undecided_window(&self, id: CheckpointId) -> Option<Window> {
         self.with_log(|log| {
             let window = log.window().filter(|_| log.window_id() == Some(id))?;
             let undecided = !matches!(window.phase, Phase::Reverting { .. });
-            undecided.then_some(window.deadline)
+            undecided.then_some(*window)
         })
     }
 
-    /// The same as the time that is left.
-    pub(crate) fn time_left(&self, id: CheckpointId) -> Option<Option<Duration>> {
-        let deadline = self.undecided_deadline(id)?;
+    /// Seconds that such a window has left, a part of one counted as whole; `u32::MAX` without a
+    /// deadline.
+    pub(crate) fn seconds_left(&self, id: CheckpointId) -> Option<u32> {
+        let deadline = self.undecided_window(id)?.deadline;
         let now = self.shared.host.monotonic();
-        Some(deadline.map(|deadline| deadline.saturating_sub(now)))
+        let left = deadline.map(|deadline| deadline.saturating_sub(now).as_millis());
+        let seconds = left.map(|left| left.div_ceil(1_000));
+        Some(seconds.map_or(u32::MAX, |left| u32::try_from(left).unwrap_or(u32::MAX - 1)))
     }
 
     /// Sets that.

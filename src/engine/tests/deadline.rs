@@ -235,3 +235,27 @@ fn a_window_may_be_over_before_its_start_is_noted() {
     let _ = node.host.finish(OPERATOR, call).unwrap();
     has_reverted(&node);
 }
+
+/// What `stats onlineupdate` says of a COMPLETE that has not been sent.
+#[test]
+fn whether_a_complete_could_commit_is_told_before() {
+    let node = Node::new();
+    let cause = || node.engine.complete_hindrance().map(str::to_owned);
+    assert!(cause().unwrap().contains("no online update is open"));
+    node.set(0, "k", "before");
+    node.start().unwrap();
+    node.set(0, "k", "inside");
+    assert_eq!(cause(), None);
+    node.engine.set_persistence(false);
+    assert!(cause().unwrap().contains("START_PERSISTENCE"));
+    node.engine.set_persistence(true);
+    assert_eq!(cause(), None);
+    node.write();
+    node.store.hold_commits(true);
+    node.begin_complete();
+    node.host
+        .until("COMPLETE commits", || node.store.held() > 0);
+    assert!(cause().unwrap().contains("still running"));
+    node.store.hold_commits(false);
+    node.complete().unwrap();
+}

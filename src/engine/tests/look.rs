@@ -6,9 +6,10 @@ use super::soak::Dice;
 use super::{CLIENT, Node, OPERATOR, id, refusal};
 use crate::checkpoint::Touch;
 use crate::engine::{Cursor, Page, UndoError, Wanted};
+use crate::item::Item;
 use crate::types::VbucketState;
 
-fn wanted<'a>(prefix: &'a str, entries: usize, from: Option<Cursor>) -> Wanted<'a> {
+fn wanted(prefix: &str, entries: usize, from: Option<Cursor>) -> Wanted<'_> {
     Wanted {
         vbucket: None,
         prefix: prefix.as_bytes(),
@@ -49,7 +50,7 @@ impl Listing {
             let looked = &seen.looked;
             let key = String::from_utf8(looked.latest.key().to_vec()).unwrap();
             assert!(key.starts_with(prefix));
-            let [old, new] = [&looked.old, &looked.new].map(|it| it.as_ref().map(|it| it.nbytes()));
+            let [old, new] = [&looked.old, &looked.new].map(|it| it.as_ref().map(Item::nbytes));
             let place = (seen.vbucket.get(), key);
             let before = self.seen.insert(place.clone(), (looked.touch, old, new));
             assert!(before.is_none(), "{place:?} comes twice");

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Core, Kind};
+use super::{Core, Engine, Kind};
 use crate::checkpoint::WindowReport;
 use crate::store::WindowRecord;
+use crate::vbucket::Vbucket;
 
 /// What the node is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,5 +91,30 @@ impl Core {
     /// How long it is until the first of those windows reverts by itself.
     fn left_of(&self, window: &WindowReport) -> Option<Duration> {
         Some(window.deadline?.saturating_sub(self.host.monotonic()))
+    }
+
+    /// Why a COMPLETE could not commit now; none if it could.
+    fn complete_hindrance(&self) -> Option<&str> {
+        let running = self.updates.gate.lock().running;
+        let windows = self.commanded().into_iter();
+        let windows = windows.filter_map(Vbucket::window_report);
+        let window = windows.reduce(|mut sum, window| {
+            sum.add(&window);
+            sum
+        });
+        self.hindrance(running, &window.unwrap_or_default())
+    }
+}
+
+impl Engine {
+    /// Why a COMPLETE could not commit now; none if it could.
+    pub(crate) fn complete_hindrance(&self) -> Option<&str> {
+        self.core.complete_hindrance()
+    }
+
+    /// About how many bytes more a window may take until writes fail; none without a quota.
+    pub(crate) fn window_room(&self) -> Option<u64> {
+        let report = self.update_report();
+        self.core.bytes_left(&report.window)
     }
 }
