@@ -20,6 +20,12 @@ DONE, REFUSED, USAGE, PARTLY, NO_WINDOW = range(5)
 DEPLOY_FAILED, CHECK_FAILED, TIMED_OUT, INTERRUPTED, WINDOW_LOST = range(10, 15)
 KEYS = [b"old %d" % number for number in range(300)]
 NEW = [b"new %d" % number for number in range(100)]
+GET_LOCKED = 0x94
+
+
+def shown(key):
+    """A key as the program shows it."""
+    return key.decode().replace(" ", "\\x20")
 
 
 class Nodes(unittest.TestCase):
@@ -515,6 +521,90 @@ class Three(Nodes):
             self.holds(host, self.before)
         gone.start()
         self.holds(gone, self.before)
+
+
+class Keys(Nodes):
+    """Single keys of a window, on two nodes."""
+
+    count = 2
+
+    def test_diff_shows_every_key_with_old_and_new_value(self):
+        self.tool("start")
+        after = [self.change(host) for host in self.hosts]
+        with self.hosts[0].binary() as link:
+            self.assertEqual(link.set(b"old 0", b"\xff\0raw").status, SUCCESS)
+        lines = self.tool("diff", "--values", "--json").objects()
+        for host, held in zip(self.hosts, after):
+            found = {line["key"]: line for line in lines if line.get("node") == name(host)}
+            changed = {key for key in held if held[key] != self.before[key]}
+            self.assertEqual(set(found), {shown(key) for key in changed})
+            for key in changed - {b"old 0"}:
+                line, old, new = found[shown(key)], self.before[key], held[key]
+                what = "added" if old is None else "deleted" if new is None else "updated"
+                self.assertEqual(line["what"], what)
+                for side, value in (("old", old), ("new", new)):
+                    text = line[side] and line[side]["value"]
+                    self.assertEqual(text, value and value.decode(), line)
+        first = next(line for line in lines if line["key"] == shown(b"old 0"))
+        self.assertEqual(first["new"]["value_hex"], "ff00726177")
+        self.assertEqual(first["old"]["size"], len(b"before 0"))
+        total = lines[-1]
+        self.assertEqual((total["prefix"], total["added"], total["updated"], total["deleted"]),
+                         ("(all)", 200, 300, 150))
+        text = self.tool("diff", "--values", "--prefix", "old\\x200").out
+        self.assertRegex(text, r"before 0 +\| ff 00 72 61 77")
+        self.assertNotIn("new", text.split("prefix")[0])
+        self.tool("revert")
+        self.tool("diff", expected=NO_WINDOW)
+
+    def test_diff_is_read_to_the_end_of_many_pages(self):
+        keys = [b"many/%d" % number for number in range(5000)]
+        self.tool("start")
+        for host in self.hosts:
+            with host.binary() as link:
+                link.pipeline([wire.request(wire.SETQ, key, wire.store_extras(), b"v")
+                               for key in keys])
+        lines = self.tool("diff", "--json", "--prefix", "many/").objects()
+        for host in self.hosts:
+            found = [line["key"] for line in lines if line.get("node") == name(host)]
+            self.assertEqual(sorted(found), sorted(key.decode() for key in keys))
+        sums = self.tool("diff", "--sums", "--json").objects()
+        self.assertEqual(sums[0], {**sums[0], "prefix": "many/", "added": 10_000})
+        self.tool("revert")
+
+    def test_a_key_is_undone_and_the_rest_is_kept(self):
+        self.tool("start")
+        after = [self.change(host) for host in self.hosts]
+        done = self.tool("undo", "old\\x200", "old\\x201", "new\\x207")
+        self.assertIn("undid 6 keys", done.out)
+        for host, held in zip(self.hosts, after):
+            for key in (b"old 0", b"old 1", b"new 7"):
+                held[key] = self.before[key]
+            self.holds(host, held)
+        done = self.tool("undo", "old\\x202", "nothing", expected=PARTLY)
+        self.assertIn("not touched in any of these windows: nothing", done.out)
+        self.tool("undo", "--prefix", "new")
+        self.tool("complete")
+        for host, held in zip(self.hosts, after):
+            held |= dict.fromkeys(NEW)
+            held[b"old 2"] = self.before[b"old 2"]
+            self.holds(host, held)
+            host.restart()
+            self.holds(host, held)
+
+    def test_a_locked_key_is_named(self):
+        self.tool("start")
+        self.change(self.hosts[0])
+        with self.hosts[0].binary() as link:
+            link.call(GET_LOCKED, b"old 0")
+            done = self.tool("undo", "--prefix", "old\\x200", expected=REFUSED)
+            self.assertIn("old\\x200 (", done.out)
+        self.tool("revert")
+        self.holds(self.hosts[0], self.before)
+
+    def test_escapes_that_are_none_are_refused(self):
+        self.assertIn("backslash", self.tool("undo", "a\\b", expected=USAGE).err)
+        self.assertIn("backslash", self.tool("diff", "--prefix", "\\x", expected=USAGE).err)
 
 
 class Moved(Nodes):
