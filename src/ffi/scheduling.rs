@@ -1,10 +1,11 @@
 //! How the system's scheduler treats the calling thread.
 
-/// How long background work asks to run at a time, in nanoseconds: longer than the 3 ms or so of an
-/// ordinary thread. Since Linux 6.12 a thread that wakes up takes the processor at once from one
-/// that asked for more time than itself, and else waits until the next tick of the scheduler: 4 ms
-/// in most kernels. Not much longer, and no lower priority: where all processors are busy, a thread
-/// that waits for its turn may hold a lock that a client needs. (100 ms made clients wait 140.)
+/// How long background work asks to run at a time, in nanoseconds: longer than an ordinary thread,
+/// which gets 0.7 to 3 ms. Since Linux 6.12 a thread that wakes up takes the processor at once from
+/// one that asked for more time than itself, and else waits until the next tick of the scheduler: 4
+/// ms in most kernels. Not much longer, and no lower priority: where all processors are busy, a
+/// thread that waits for its turn may hold a lock that a client needs. (100 ms made clients wait
+/// 140.)
 const BACKGROUND_SLICE_NS: u64 = 8_000_000;
 
 /// Lets the calling thread, and those that it starts, make way at once for host threads that wake
