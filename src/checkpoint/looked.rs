@@ -26,6 +26,8 @@ pub(crate) struct Looked {
     pub(crate) new: Option<Item>,
     /// Its key, also where it has neither.
     pub(crate) latest: Item,
+    /// A client has locked it: its CAS now is the key to that lock.
+    pub(crate) locked: bool,
 }
 
 /// A key's slot in the table.
@@ -34,6 +36,7 @@ pub(crate) struct Latest<'a> {
     pub(crate) item: &'a Item,
     pub(crate) seqno: Seqno,
     pub(crate) deleted: bool,
+    pub(crate) locked: bool,
 }
 
 impl Window {
@@ -107,6 +110,7 @@ impl Log {
             old,
             new: exists.then(|| latest.item.clone()),
             latest: latest.item.clone(),
+            locked: latest.locked,
         })
     }
 }

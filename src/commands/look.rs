@@ -82,9 +82,13 @@ fn put_entry(body: &mut Vec<u8>, seen: &Seen) {
     for pair in [number(length), number(flags), number(Item::expiry)] {
         body.extend(pair.iter().flat_map(|number| number.to_be_bytes()));
     }
-    for side in sides {
-        body.extend(side.as_ref().map_or(0, Item::cas).to_be_bytes());
+    let [old, mut new] = sides.map(|side| side.as_ref().map_or(0, Item::cas));
+    if looked.locked && looked.new.is_some() {
+        // As get answers it.
+        new = u64::MAX;
     }
+    body.extend(old.to_be_bytes());
+    body.extend(new.to_be_bytes());
     body.extend(key);
 }
 

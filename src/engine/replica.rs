@@ -446,6 +446,7 @@ impl Core {
             // Another connection has opened one meanwhile.
             return Err(Error::Temporary);
         }
+        self.forget_told_deadline(cookie, vbucket.id());
         self.replication.lacking.cleared(vbucket);
         self.house.wake();
         Ok(())

@@ -44,6 +44,13 @@ impl Core {
         Ok(())
     }
 
+    /// The peer begins anew, and tells a deadline again if there still is one.
+    pub(super) fn forget_told_deadline(&self, cookie: Cookie, vbucket: VbucketId) {
+        self.with_consumer(cookie, |consumer| {
+            consumer.deadlines.retain(|(of, ..)| *of != vbucket);
+        });
+    }
+
     /// The deadline that a peer has told of a window.
     pub(super) fn told_deadline(
         &self,

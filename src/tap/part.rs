@@ -286,16 +286,19 @@ impl Part {
                     return Next::Lost;
                 }
             }
+            if self.changes.len() <= 1
+                && let Some(news) = self.told.news(vbucket)
+            {
+                // A change that is left goes first and asks for the answer for which this waits.
+                self.controls.push_back(news);
+                if self.changes.is_empty() {
+                    continue;
+                }
+            }
             // What follows says whether an answer is wanted. This is looked for while the last one
             // is still here: the cursor is not to pass it.
             if self.changes.len() == 1 && !self.read(vbucket, name, request) {
                 return Next::Lost;
-            }
-            if self.changes.len() <= 1
-                && let Some(news) = self.told.news(vbucket)
-            {
-                self.controls.push_back(news);
-                continue;
             }
             let Some(change) = self.changes.pop_front() else {
                 self.let_go();

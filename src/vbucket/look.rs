@@ -56,6 +56,7 @@ fn latest(slot: &Slot) -> Latest<'_> {
         item: slot.item(),
         seqno: slot.seqno(),
         deleted: slot.is_deleted(),
+        locked: slot.is_locked(),
     }
 }
 

@@ -57,6 +57,19 @@ class Look(LookTest):
             0, VANISHED, True, vanished, 0, 0, 0, 0, 0, 0, 0, 0))
         self.does(REVERT)
 
+    def test_the_cas_that_opens_a_lock_is_not_told(self):
+        key = self.key("locked")
+        self.link.set(key, b"before")
+        self.does(START)
+        self.link.set(key, b"inside")
+        lock = self.link.call(GET_LOCKED, key, struct.pack(">I", 20))
+        self.status(lock, SUCCESS)
+        entry = self.look(key)[key]
+        self.assertEqual(entry.new_cas, 0xffffffffffffffff)
+        self.status(self.link.set(key, b"mine", cas=lock.cas), SUCCESS)
+        self.assertEqual(self.look(key)[key].new_cas, self.link.get(key).cas)
+        self.does(REVERT)
+
     def test_pages_of_every_size_hold_every_key_once(self):
         keys = {self.key(str(n)) for n in range(2_500)}
         self.does(START)

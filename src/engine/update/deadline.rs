@@ -27,9 +27,17 @@ impl Core {
         Some(self.host.monotonic() + Duration::from_secs(seconds.into()))
     }
 
+    /// Those with an open window that is their operator's. What a master has opened here, the
+    /// master's mark decides about.
+    fn own_windows(&self) -> Vec<&Vbucket> {
+        let mut vbuckets = self.open();
+        vbuckets.retain(|vbucket| vbucket.has_own_window());
+        vbuckets
+    }
+
     fn overdue(&self) -> Vec<&Vbucket> {
         let now = self.host.monotonic();
-        let mut vbuckets = self.open();
+        let mut vbuckets = self.own_windows();
         vbuckets.retain(|vbucket| vbucket.deadline().is_some_and(|deadline| deadline <= now));
         vbuckets
     }
@@ -41,7 +49,7 @@ impl Core {
 
     /// How long the thread may sleep.
     pub(super) fn until_deadline(&self) -> Option<Duration> {
-        let vbuckets = self.open();
+        let vbuckets = self.own_windows();
         let first = vbuckets.iter().filter_map(|vbucket| vbucket.deadline());
         let left = first.min()?.saturating_sub(self.host.monotonic());
         Some(left.max(LOOK_MIN))

@@ -100,6 +100,40 @@ fn a_deadline_that_is_moved_or_taken_away_is_so_on_the_replica() {
     reverts_after(&replica, 9);
 }
 
+/// A message about the deadline waits until what was sent is acknowledged: somebody has to ask.
+#[test]
+fn changes_that_were_on_their_way_when_it_was_moved_arrive_with_it() {
+    for changes in 1..=4 {
+        let (master, replica, mut link) = pair_in_window(100);
+        link.settle(&master, &replica);
+        for number in 0..changes {
+            master.set(0, &format!("later-{number}"), "inside");
+        }
+        master.engine.move_deadline(500).unwrap();
+        link.settle(&master, &replica);
+        for number in 0..changes {
+            let key = format!("later-{number}");
+            assert_eq!(
+                value(&replica, &key).as_deref(),
+                Some("inside"),
+                "{changes}"
+            );
+        }
+        assert_eq!(left(&replica), Some(500), "{changes}");
+    }
+}
+
+#[test]
+fn a_deadline_that_was_taken_away_before_a_stream_began_anew_stays_away() {
+    let (master, replica, mut link) = pair_in_window(100);
+    link.settle(&master, &replica);
+    assert_eq!(left(&replica), Some(100));
+    master.engine.streams().reset_chain();
+    master.engine.move_deadline(0).unwrap();
+    link.settle(&master, &replica);
+    assert_eq!((phase(&replica), left(&replica)), (Some(Phase::Open), None));
+}
+
 #[test]
 fn a_master_that_reverts_at_its_deadline_takes_its_replica_along() {
     let (master, replica, mut link) = pair_in_window(10);
