@@ -83,7 +83,11 @@ class Packages(unittest.TestCase):
 
     def serve(self, root):
         """Runs what the unit runs, and decides an update on it."""
-        with open(f"{root}/lib/systemd/system/checkpoint-engine.service", encoding="ascii") as file:
+        # Which of the two it is depends on the release of Debian.
+        units = [f"{root}/{folder}/systemd/system/checkpoint-engine.service"
+                 for folder in ("lib", "usr/lib")]
+        unit = next(filter(os.path.exists, units))
+        with open(unit, encoding="ascii") as file:
             command = re.search(r"^ExecStart=(.*)$", file.read(), re.M)[1]
         with open(f"{root}/etc/default/checkpoint-engine", encoding="ascii") as file:
             variables = dict(re.findall(r'^(\w+)="(.*)"$', file.read(), re.M))
