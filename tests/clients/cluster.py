@@ -1,7 +1,9 @@
 """Nodes, the program `online-update`, and a load on the nodes, for the tests of that program."""
 
+import errno
 import json
 import os
+import select
 import socket
 import subprocess
 import threading
@@ -62,6 +64,36 @@ def end(process):
 def call(*arguments, **options):
     """Runs the program to its end."""
     return end(begin(*arguments, **options))
+
+
+def listen(fifo, process):
+    """Opens a fifo to read, once something came; fails if the program ends without it."""
+    file = os.fdopen(os.open(fifo, os.O_RDONLY | os.O_NONBLOCK), encoding="ascii")
+    poll = select.poll()
+    poll.register(file, select.POLLIN)
+    try:
+        server.until(lambda: poll.poll(0) or process.poll() is not None, SECONDS, fifo)
+        if not poll.poll(0):
+            raise AssertionError(f"nobody wrote to {fifo}: {end(process)}")
+    except BaseException:
+        file.close()
+        process.kill()
+        raise
+    os.set_blocking(file.fileno(), True)
+    return file
+
+
+def tell(fifo, text):
+    """Writes to a fifo, once somebody reads there; fails if nobody does."""
+    def opened():
+        try:
+            return os.fdopen(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK), "w", encoding="ascii")
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            return None
+    with server.until(opened, what=f"a reader of {fifo}") as file:
+        file.write(text)
 
 
 def contents(host, keys):

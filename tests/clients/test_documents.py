@@ -65,6 +65,10 @@ def blocks(page):
     return found
 
 
+# Where the programs of the pages are.
+BUILT = os.path.dirname(os.path.join(server.TOP, server.ENGINE))
+
+
 class Place:
     """Where the blocks of one page run: directories, ports and servers of their own."""
 
@@ -84,7 +88,9 @@ class Place:
         shown = re.sub(r"\b1121\d\b", lambda it: str(self.port(int(it[0]))), shown)
         shown = re.sub(r"(?<![\w.])(/tmp|/usr/local|/var/lib)\b",
                        lambda it: self.directory + it[0], shown)
-        return re.sub(r"\./data", f"{self.directory}/data", shown)
+        shown = re.sub(r"\./data", f"{self.directory}/data", shown)
+        # Cargo may be told to build elsewhere.
+        return shown.replace("target/release", BUILT)
 
     def start(self, script, port):
         """Runs a script that goes on, and waits until it listens."""

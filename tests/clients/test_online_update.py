@@ -12,7 +12,7 @@ import unittest
 import cluster
 import server
 import wire
-from cluster import begin, call, contents, end, name
+from cluster import begin, call, contents, end, listen, name, tell
 from server import until
 from wire import COMPLETE, REVERT, START, STOP_PERSISTENCE, START_PERSISTENCE, SUCCESS
 
@@ -224,7 +224,7 @@ class One(Nodes):
             # The child of the deployment holds the fifo open until it ends too.
             script = self.script(f"sh -c 'trap \"\" HUP; echo up; exec sleep 1000' > {fifo} & wait")
             process = begin(*self.arguments(), "run", "--", script)
-            with open(fifo, encoding="ascii") as up:
+            with listen(fifo, process) as up:
                 self.assertEqual(up.readline(), "up\n")
                 self.change(host)
                 process.send_signal(how)
@@ -353,14 +353,13 @@ class Three(Nodes):
         os.mkfifo(answer)
         process = begin(*self.arguments(), "run", "--check", "exit 3", "--", "sh", "-c",
                         f"echo up > {fifo}; read word < {answer}")
-        with open(fifo, encoding="ascii") as up:
+        with listen(fifo, process) as up:
             self.assertEqual(up.read(), "up\n")
         for host in self.hosts:
             self.change(host)
             with cluster.Load(host, KEYS[50:100]) as load:
                 load.more()
-        with open(answer, "w", encoding="ascii") as go_on:
-            go_on.write("go\n")
+        tell(answer, "go\n")
         done = end(process)
         self.assertEqual(done.status, CHECK_FAILED, done)
         self.assertIn("the check ended with status 3", done.out)
@@ -374,7 +373,7 @@ class Three(Nodes):
         os.mkfifo(answer)
         process = begin(*self.arguments(), "run", "--revert-after", "1h", "--", "sh", "-c",
                         f"echo up > {fifo}; read word < {answer}")
-        with open(fifo, encoding="ascii") as up:
+        with listen(fifo, process) as up:
             self.assertEqual(up.read(), "up\n")
         for host in self.hosts:
             self.change(host)
@@ -383,8 +382,7 @@ class Three(Nodes):
         process.kill()
         process.wait()
         # The deployment goes on without the program, and holds its output.
-        with open(answer, "w", encoding="ascii") as go_on:
-            go_on.write("go\n")
+        tell(answer, "go\n")
         end(process)
         self.are("open")
         self.tool("extend", "1s")
@@ -488,7 +486,7 @@ class Three(Nodes):
         os.mkfifo(answer)
         process = begin(*self.arguments(), "run", "--", "sh", "-c",
                         f"echo up > {fifo}; read word < {answer}")
-        with open(fifo, encoding="ascii") as up:
+        with listen(fifo, process) as up:
             self.assertEqual(up.read(), "up\n")
         for host in self.hosts:
             self.change(host)
@@ -500,8 +498,7 @@ class Three(Nodes):
             self.hosts[1].start()
         finally:
             self.hosts[1].command = command
-        with open(answer, "w", encoding="ascii") as go_on:
-            go_on.write("go\n")
+        tell(answer, "go\n")
         done = end(process)
         self.assertEqual(done.status, WINDOW_LOST, done)
         self.assertRegex(done.out, "FAILED +it restarted")
