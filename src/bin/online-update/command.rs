@@ -84,7 +84,7 @@ pub(crate) fn settle(client: &Client, node: &Node, watch: Watch<'_>) -> Result<W
 pub(crate) fn complete(client: &Client, node: &Node, watch: Watch<'_>) -> Part {
     match send(client, node, (opcode::COMPLETE, &[]), watch) {
         Ok(answer) if answer.status() == status::SUCCESS => Part::new(Mark::Good, "completed"),
-        Ok(answer) => failed(client, node, "COMPLETE", &answer.words(), watch),
+        Ok(answer) => failed(client, node, "COMPLETE", &answer, watch),
         Err(Trouble::NotSent(text)) => {
             Part::new(Mark::Unknown, format!("{text}; COMPLETE was not sent"))
         }
@@ -116,7 +116,7 @@ pub(crate) fn revert(client: &Client, node: &Node, watch: Watch<'_>) -> Part {
             format!("reverted; {}", window.touched_in_words()),
         ),
         // Somebody else, or the deadline, may have been first.
-        Ok(answer) => failed(client, node, "REVERT", &answer.words(), watch),
+        Ok(answer) => failed(client, node, "REVERT", &answer, watch),
         Err(Trouble::NotSent(text)) => {
             Part::new(Mark::Unknown, format!("{text}; REVERT was not sent"))
         }
@@ -151,10 +151,15 @@ fn ended(window: &Window) -> Part {
 }
 
 /// A node refused a command; what it is at now tells what that means.
-fn failed(client: &Client, node: &Node, name: &str, words: &str, watch: Watch<'_>) -> Part {
+fn failed(client: &Client, node: &Node, name: &str, answer: &Answer, watch: Watch<'_>) -> Part {
+    let words = answer.words();
+    // The window has ended, but the store may not know it.
+    let in_memory_only = answer.status() == status::TEMPORARY;
     match settle(client, node, watch) {
-        Ok(window) if window.state == State::None && name == "REVERT" => ended(&window),
-        Ok(window) => after(name, words, &window),
+        Ok(window) if window.state == State::None && name == "REVERT" && !in_memory_only => {
+            ended(&window)
+        }
+        Ok(window) => after(name, &words, &window),
         Err(again) => Part::new(
             Mark::Unknown,
             format!("{name} failed: {words}; then {again}"),

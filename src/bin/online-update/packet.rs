@@ -34,6 +34,7 @@ pub(crate) mod status {
     pub(crate) const AUTH_ERROR: u16 = 0x20;
     pub(crate) const UNKNOWN_COMMAND: u16 = 0x81;
     pub(crate) const NOT_SUPPORTED: u16 = 0x83;
+    pub(crate) const TEMPORARY: u16 = 0x86;
 }
 
 /// One request.
@@ -185,7 +186,7 @@ impl Answer {
             0x83 => "not in this state",
             0x84 => "a defect of the node, see its log",
             0x85 => "the node is busy",
-            0x86 => "not now, try again",
+            status::TEMPORARY => "not now, try again",
             _ => "the node says nothing about it",
         };
         format!("{meaning} (status {:#04x})", self.status())
