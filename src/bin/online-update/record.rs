@@ -41,11 +41,24 @@ pub(crate) fn write(path: &Path, nodes: &[Node], started: &Started) -> Result<()
 /// Reads what was started on these nodes.
 ///
 /// # Errors
-/// The file cannot be read, or tells of other nodes.
+/// The file cannot be read, or tells of other nodes: a decision is for all of them.
 pub(crate) fn read(path: &Path, nodes: &[Node]) -> Result<Started, String> {
     let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let object: Value = serde_json::from_str(&text)
         .map_err(|error| format!("{} is no record of a START: {error}", path.display()))?;
+    let told = object.get("nodes").and_then(Value::as_object);
+    let names = told.into_iter().flat_map(Map::keys);
+    let missing: Vec<&str> = names
+        .filter(|name| nodes.iter().all(|node| node.name != **name))
+        .map(String::as_str)
+        .collect();
+    if !missing.is_empty() {
+        return Err(format!(
+            "{} tells of {} too: name the same nodes",
+            path.display(),
+            missing.join(", ")
+        ));
+    }
     let begun = object.get("started").and_then(Value::as_u64).unwrap_or(0);
     let elapsed = today().saturating_sub(Duration::from_secs(begun));
     let mut windows = Vec::with_capacity(nodes.len());
@@ -106,12 +119,23 @@ mod tests {
         };
         let started = Started {
             at: clock::now(),
-            windows: vec![(Identity::from([(0, 5), (1023, u64::MAX)]), process)],
+            windows: vec![(Identity::from([(0, 5), (1023, u64::MAX)]), process); 2],
+        };
+        write(&path, &[node("a:1"), node("c:1")], &started).unwrap();
+        let error = read(&path, &[node("a:1")]).unwrap_err();
+        assert!(
+            error.contains("c:1 too") && !error.contains("a:1"),
+            "{error}"
+        );
+        let started = Started {
+            windows: started.windows[..1].to_vec(),
+            ..started
         };
         write(&path, &[node("a:1")], &started).unwrap();
         let read_back = read(&path, &[node("a:1")]).unwrap();
         assert_eq!(read_back.windows, started.windows);
-        assert!(read(&path, &[node("b:1")]).unwrap_err().contains("b:1"));
+        let error = read(&path, &[node("a:1"), node("b:1")]).unwrap_err();
+        assert!(error.contains("b:1"), "{error}");
         fs::write(&path, "{").unwrap();
         assert!(
             read(&path, &[node("a:1")])
