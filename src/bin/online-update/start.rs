@@ -191,7 +191,11 @@ fn doubtful(client: &Client, node: &Node, text: &str, at: Instant) -> Part {
             format!("START was sent, but {text}; asked again: {again}. Its window may be open"),
         ),
         Ok(window) if window.state == State::None => {
-            Part::new(Mark::Bad, format!("{text}; no window is open there"))
+            // A START that is under way may open it yet.
+            Part::new(
+                Mark::Unknown,
+                format!("START was sent, but {text}; no window is open there yet"),
+            )
         }
         Ok(window) if window.seconds_open <= clock::now().duration_since(at).as_secs() + 1 => {
             let part = command::revert(client, node, &|_| {});
