@@ -52,8 +52,10 @@ pub(crate) fn unescape(text: &str) -> Result<Vec<u8>, String> {
 /// The bytes as text, if that is what they are: no control characters but line ends and tabs.
 pub(crate) fn as_text(bytes: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(bytes).ok()?;
-    let strange = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\r' | '\t');
-    (!text.contains(strange)).then_some(text)
+    // Alone, a carriage return would let what follows hide what stands before.
+    let strange = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
+    let tame = !text.split("\r\n").any(|line| line.contains(strange));
+    tame.then_some(text)
 }
 
 /// Two hexadecimal digits a byte.
@@ -195,6 +197,9 @@ mod tests {
         assert_eq!(words(b"no\x1b[2J\r\nroom "), "no [2J  room");
         assert_eq!(words(&vec![b'x'; 100_000]).len(), WORDS_MAX);
         assert_eq!(as_text(b"line\n"), Some("line\n"));
+        assert_eq!(as_text(b"\ttwo\r\nlines\r\n"), Some("\ttwo\r\nlines\r\n"));
+        assert_eq!(as_text(b"secret\rshown"), None);
+        assert_eq!(as_text(b"secret\r\r\n"), None);
         assert_eq!(as_text(b"\x1b[2J"), None);
         assert_eq!(as_text(b"\xff"), None);
         assert_eq!(hex(b"\0\xff"), "00ff");

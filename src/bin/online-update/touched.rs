@@ -96,7 +96,6 @@ pub(crate) fn list(
             _ => return Err(Stop::Failed(answer.words())),
         }
         let mut rest = answer.value();
-        let empty = rest.is_empty();
         while !rest.is_empty() {
             let (touched, behind) = decode(rest).ok_or_else(|| {
                 Stop::Failed("it lists touched keys in a form unknown here".to_owned())
@@ -107,7 +106,7 @@ pub(crate) fn list(
         if answer.key().is_empty() {
             return Ok(());
         }
-        if empty && cursor == answer.key() {
+        if cursor == answer.key() {
             return Err(Stop::Failed(
                 "its list of touched keys does not end".to_owned(),
             ));
