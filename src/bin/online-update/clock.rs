@@ -12,7 +12,7 @@ pub(crate) fn now() -> Instant {
 }
 
 /// A moment until which something may take.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Until(Instant);
 
 impl Until {

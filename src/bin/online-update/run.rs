@@ -98,6 +98,7 @@ impl Run<'_> {
         let words: Vec<&OsStr> = plan.deploy.iter().map(OsString::as_os_str).collect();
         let shown = words.iter().map(|word| word.to_string_lossy().into_owned());
         let shown = shown.collect::<Vec<_>>().join(" ");
+        self.wait(Duration::ZERO, "start")?;
         self.say("deploy", &format!("deploy: {shown}"), None);
         let (group, status) = self.carry_out("deploy", &words, Exit::DeployFailed)?;
         if status != 0 {
@@ -108,10 +109,12 @@ impl Run<'_> {
                 text,
             });
         }
-        let Some(check) = &plan.check else {
-            return Ok(());
+        let (last, checked) = match &plan.check {
+            Some(check) => ("check", self.check(check, plan.pause)),
+            None => ("deploy", Ok(())),
         };
-        let checked = self.check(check, plan.pause);
+        // Who was first wins, also over a check that ended well a moment later.
+        let checked = checked.and_then(|()| self.wait(Duration::ZERO, last));
         if checked.is_err() {
             // What the deployment left running would go on changing what is reverted.
             group.end();
@@ -128,7 +131,7 @@ impl Run<'_> {
             group.end();
             match status {
                 0 => return Ok(()),
-                UNDECIDED => self.pause(pause)?,
+                UNDECIDED => self.wait(pause, "check")?,
                 _ => {
                     let text = format!("the check ended with status {status}");
                     return Err(Failure {
@@ -170,14 +173,16 @@ impl Run<'_> {
         }
     }
 
-    fn pause(&self, pause: Duration) -> Result<(), Failure> {
-        let end = Until::after(pause);
+    /// Lets time pass, or none: what has come meanwhile breaks off.
+    fn wait(&self, time: Duration, name: &str) -> Result<(), Failure> {
+        let end = Until::after(time);
+        let end = self.until.map_or(end, |until| until.min(end));
+        let over = || self.until.is_some_and(|until| until.left().is_none());
         loop {
-            let over = self.until.is_some_and(|until| until.left().is_none());
             match self.events.next(Some(end)) {
                 Event::Ended(..) => {}
-                Event::Late if !over => return Ok(()),
-                event => return Err(broken_off(&event, "check")),
+                Event::Late if !over() => return Ok(()),
+                event => return Err(broken_off(&event, name)),
             }
         }
     }
