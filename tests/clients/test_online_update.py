@@ -216,6 +216,10 @@ class One(Nodes):
             self.assertIn("reverted", done.out)
             self.are("none")
 
+    def test_a_window_that_the_deployment_completes_is_done(self):
+        self.tool("run", "--", cluster.PROGRAM, *self.arguments(), "complete")
+        self.assertEqual(self.state(self.hosts[0])["last_outcome"], "completed")
+
     def test_an_interrupted_run_ends_the_deployment_and_reverts(self):
         host = self.hosts[0]
         for how in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -50,11 +50,8 @@ pub(crate) fn complete(
     };
     let lost = !stands && cases.iter().any(|case| matches!(case, Case::Gone(_)));
     if !cases.iter().any(is_open) && !cases.iter().any(|case| matches!(case, Case::Silent(_))) {
-        let text = "no node has a window open".to_owned();
-        let parts = cases.iter().map(as_it_was).collect();
-        let exit = Exit::NoWindow;
         return Completed {
-            decision: Decision { parts, text, exit },
+            decision: without_window(&cases),
             lost,
         };
     }
@@ -96,6 +93,23 @@ pub(crate) fn complete(
     Completed {
         decision,
         lost: false,
+    }
+}
+
+/// No node has a window: nothing is sent, and some may have completed.
+fn without_window(cases: &[Case]) -> Decision {
+    let done = cases.iter().any(|case| matches!(case, Case::Done(_)));
+    let gone = cases.iter().any(|case| matches!(case, Case::Gone(_)));
+    let (text, exit) = if done && gone {
+        let text = "completed on some nodes only, and no node has a window open";
+        (text, Exit::Partly)
+    } else {
+        ("no node has a window open", Exit::NoWindow)
+    };
+    Decision {
+        parts: cases.iter().map(as_it_was).collect(),
+        text: text.to_owned(),
+        exit,
     }
 }
 
@@ -174,4 +188,19 @@ fn sum(parts: Vec<Part>, good: usize, unknown: bool) -> Decision {
         (text, Exit::Partly)
     };
     Decision { parts, text, exit }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_done_in_part_is_told_from_what_is_not_begun() {
+        let done = || Case::Done(String::new());
+        let gone = || Case::Gone(String::new());
+        let exit = |cases: &[Case]| without_window(cases).exit;
+        assert_eq!(exit(&[done(), gone()]), Exit::Partly);
+        assert_eq!(exit(&[done(), done()]), Exit::NoWindow);
+        assert_eq!(exit(&[gone(), gone()]), Exit::NoWindow);
+    }
 }
