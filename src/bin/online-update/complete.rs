@@ -71,25 +71,27 @@ pub(crate) fn complete(
     // From here on the nodes decide alike or wait: no deadline takes one back.
     let held = deadline::hold(client, nodes, &cases, &lefts);
     if let (false, Some(parts)) = (stands, held) {
-        deadline::restore(client, nodes, &lefts, clock::now().duration_since(looked));
-        let text = "not completed: nothing was sent to any node, windows are as they were";
-        let decision = Decision {
+        let text = "not completed: COMPLETE was not sent to any node, windows are as they were";
+        let mut decision = Decision {
             parts,
             text: text.to_owned(),
             exit: Exit::Refused,
         };
+        let elapsed = clock::now().duration_since(looked);
+        let failures = deadline::restore(client, nodes, &lefts, elapsed);
+        tell(&mut decision, failures);
         return Completed {
             decision,
             lost: false,
         };
     }
     let parts = carry_out(client, nodes, &cases, show);
-    let good = parts.iter().filter(|part| part.mark == Mark::Good).count();
-    let unknown = parts.iter().any(|part| part.mark == Mark::Unknown);
-    if good == 0 && !unknown {
-        deadline::restore(client, nodes, &lefts, clock::now().duration_since(looked));
+    let mut decision = sum(parts, &cases);
+    if decision.exit == Exit::Refused {
+        let elapsed = clock::now().duration_since(looked);
+        let failures = deadline::restore(client, nodes, &lefts, elapsed);
+        tell(&mut decision, failures);
     }
-    let decision = sum(parts, good, unknown);
     Completed {
         decision,
         lost: false,
@@ -168,14 +170,37 @@ fn as_it_was(case: &Case) -> Part {
     }
 }
 
-fn sum(parts: Vec<Part>, good: usize, unknown: bool) -> Decision {
+/// Adds what was not restored: such a window stays open for ever.
+fn tell(decision: &mut Decision, failures: Vec<Option<String>>) {
+    for (part, failure) in decision.parts.iter_mut().zip(failures) {
+        if let Some(why) = failure {
+            let more = format!("; its deadline is not restored: {why}");
+            part.text.push_str(&more);
+            if part.mark == Mark::Good {
+                part.mark = Mark::Open;
+            }
+            "not completed on any node, and deadlines are lost on those named"
+                .clone_into(&mut decision.text);
+            decision.exit = Exit::Partly;
+        }
+    }
+}
+
+/// What came of all of it: `Refused` if no node has completed.
+fn sum(parts: Vec<Part>, cases: &[Case]) -> Decision {
     let all = parts.len();
+    let good = parts.iter().filter(|part| part.mark == Mark::Good).count();
+    let unknown = parts.iter().any(|part| part.mark == Mark::Unknown);
+    // Where a window has moved away, nothing has completed.
+    let completed =
+        |(part, case): (&Part, &Case)| part.mark == Mark::Good && !matches!(case, Case::Moved(_));
+    let begun = unknown || parts.iter().zip(cases).any(completed);
     let (text, exit) = if good == all {
         (
             format!("completed on {}", text::count(all as u64, "node")),
             Exit::Done,
         )
-    } else if good == 0 && !unknown {
+    } else if !begun {
         (
             "not completed on any node; the windows are open".to_owned(),
             Exit::Refused,
@@ -193,6 +218,27 @@ fn sum(parts: Vec<Part>, good: usize, unknown: bool) -> Decision {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_window_that_moved_away_has_not_completed() {
+        let cases = [Case::Moved(String::new()), Case::Ready(String::new())];
+        let parts = |mark| vec![Part::new(Mark::Good, ""), Part::new(mark, "")];
+        assert_eq!(sum(parts(Mark::Open), &cases).exit, Exit::Refused);
+        assert_eq!(sum(parts(Mark::Unknown), &cases).exit, Exit::Partly);
+        assert_eq!(sum(parts(Mark::Good), &cases).exit, Exit::Done);
+    }
+
+    #[test]
+    fn a_deadline_that_is_lost_is_told() {
+        let cases = [Case::Ready(String::new()), Case::Ready(String::new())];
+        let mut decision = sum(vec![Part::new(Mark::Open, "no"); 2], &cases);
+        tell(&mut decision, vec![None, None]);
+        assert_eq!(decision.exit, Exit::Refused);
+        tell(&mut decision, vec![None, Some("no answer".to_owned())]);
+        assert_eq!(decision.exit, Exit::Partly);
+        assert_eq!(decision.parts[0].text, "no");
+        assert!(decision.parts[1].text.contains("not restored: no answer"));
+    }
 
     #[test]
     fn what_is_done_in_part_is_told_from_what_is_not_begun() {

@@ -8,7 +8,7 @@ use crate::each::each;
 use crate::exit::Exit;
 use crate::judge::Case;
 use crate::nodes::Node;
-use crate::packet::{Request, opcode, status};
+use crate::packet::{Answer, Request, opcode, status};
 use crate::text;
 use crate::window::Left;
 
@@ -59,28 +59,43 @@ pub(crate) fn hold(
     refused.then_some(parts)
 }
 
-/// Gives the nodes back what was left of their deadlines.
-pub(crate) fn restore(client: &Client, nodes: &[Node], lefts: &[Left], elapsed: Duration) {
+/// Gives the nodes back what was left of their deadlines; why not, for each that does not have it.
+pub(crate) fn restore(
+    client: &Client,
+    nodes: &[Node],
+    lefts: &[Left],
+    elapsed: Duration,
+) -> Vec<Option<String>> {
     each(nodes, |index, node| {
-        if let Some(Left::Seconds(left)) = lefts.get(index) {
-            let left = left.saturating_sub(elapsed.as_secs()).max(1);
-            // A node that refuses has no window any more; the report says so.
-            let _ = set(client, node, u32::try_from(left).unwrap_or(u32::MAX));
+        let Some(Left::Seconds(left)) = lefts.get(index) else {
+            return None;
+        };
+        let left = left.saturating_sub(elapsed.as_secs()).max(1);
+        match send(client, node, u32::try_from(left).unwrap_or(u32::MAX)) {
+            // Without a window nothing is to end.
+            Ok(answer) if matches!(answer.status(), status::SUCCESS | status::NOT_SUPPORTED) => {
+                None
+            }
+            Ok(answer) => Some(answer.words()),
+            Err(text) => Some(text),
         }
-    });
+    })
 }
 
 /// Sets one. The inner error is the node's refusal, the outer one a node that does not answer.
 fn set(client: &Client, node: &Node, seconds: u32) -> Result<Result<(), String>, String> {
-    let mut link = client.open(node)?;
-    let answer = link.call(&Request {
-        opcode: opcode::DEADLINE,
-        extras: &seconds.to_be_bytes(),
-        ..Request::default()
-    })?;
+    let answer = send(client, node, seconds)?;
     Ok(match answer.status() {
         status::SUCCESS => Ok(()),
         status::UNKNOWN_COMMAND => Err("its engine knows no deadlines".to_owned()),
         _ => Err(answer.words()),
+    })
+}
+
+fn send(client: &Client, node: &Node, seconds: u32) -> Result<Answer, String> {
+    client.open(node)?.call(&Request {
+        opcode: opcode::DEADLINE,
+        extras: &seconds.to_be_bytes(),
+        ..Request::default()
     })
 }
