@@ -16,6 +16,8 @@ use crate::window::{self, Identity, State, Window};
 pub(crate) struct Look {
     pub(crate) window: Window,
     pub(crate) identity: Identity,
+    /// With a window or not.
+    pub(crate) checkpoints: Identity,
     /// No vbucket is active or pending there.
     pub(crate) serves_none: bool,
 }
@@ -54,10 +56,12 @@ pub(crate) fn look(client: &Client, nodes: &[Node]) -> Vec<Result<Look, String>>
         let mut link = client.open(node)?;
         let window = Window::read(&mut link)?;
         let identity = window::identity(&mut link)?;
+        let checkpoints = window::checkpoints(&mut link)?;
         let serves_none = window::serves_none(&mut link)?;
         Ok(Look {
             window,
             identity,
+            checkpoints,
             serves_none,
         })
     })
@@ -141,6 +145,17 @@ fn compare(
     }
     // On a node from which the window moved away, this is the outcome of an earlier one.
     if look.window.state == State::None && look.window.last_outcome == "completed" {
+        // Ids only rise: who never came past the window has not completed it. A replica that has
+        // taken the node's place may have missed it.
+        let behind = |(vbucket, id): (&u16, &u64)| {
+            let now = look.checkpoints.get(vbucket);
+            now.is_some_and(|now| now <= id)
+        };
+        if !same && started.iter().any(behind) {
+            let text = "another process answers there, which never had the window: what it has \
+                        completed is an earlier one";
+            return Case::Gone(text.to_owned());
+        }
         let since = if same { "" } else { ", and it restarted since" };
         return Case::Done(format!("it is completed already{since}"));
     }
@@ -250,6 +265,7 @@ mod tests {
                 process,
             },
             identity: ids.iter().copied().collect(),
+            checkpoints: Identity::new(),
             serves_none: false,
         }
     }
@@ -323,6 +339,15 @@ mod tests {
             good(),
         );
         assert!(matches!(case, Case::Done(_)));
+
+        // Another process: a restart after COMPLETE, or a replica that has missed the window.
+        for (checkpoint, done) in [(4, false), (5, false), (6, true)] {
+            let mut other = look(State::None, "completed", &[], process("9", 3));
+            other.checkpoints = Identity::from([(0, checkpoint)]);
+            let (case, _) = cases(other, good());
+            assert_eq!(matches!(case, Case::Done(_)), done, "{case:?}");
+            assert!(done || text(&case).contains("an earlier one"), "{case:?}");
+        }
     }
 
     #[test]

@@ -164,6 +164,21 @@ pub(crate) fn identity(link: &mut Link) -> Result<Identity, String> {
     Ok(identity_in(&windows, &roles, &checkpoints))
 }
 
+/// The open checkpoint of each vbucket of a node, with a window or not.
+///
+/// # Errors
+/// No answer.
+pub(crate) fn checkpoints(link: &mut Link) -> Result<Identity, String> {
+    let found = link.statistics("checkpoint")?.unwrap_or_default();
+    let checkpoints = found.iter().filter_map(|(name, id)| {
+        let vbucket = name
+            .strip_prefix("vb_")?
+            .strip_suffix(":open_checkpoint_id")?;
+        Some((vbucket.parse().ok()?, id.parse().ok()?))
+    });
+    Ok(checkpoints.collect())
+}
+
 /// Whether commands find nothing to act on: no vbucket is active or pending.
 ///
 /// # Errors
