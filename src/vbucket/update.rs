@@ -179,12 +179,17 @@ impl Vbucket {
         self.log().log.window()?.deadline
     }
 
-    /// The window `id` while that is undecided: open, or being completed.
+    /// The window `id` while that is undecided: open, or being completed, which no deadline ends.
     pub(crate) fn undecided_window(&self, id: CheckpointId) -> Option<Window> {
         self.with_log(|log| {
             let window = log.window().filter(|_| log.window_id() == Some(id))?;
-            let undecided = !matches!(window.phase, Phase::Reverting { .. });
-            undecided.then_some(*window)
+            let mut window = *window;
+            match window.phase {
+                Phase::Open => {}
+                Phase::Completing { .. } => window.deadline = None,
+                Phase::Reverting { .. } => return None,
+            }
+            Some(window)
         })
     }
 

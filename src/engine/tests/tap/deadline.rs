@@ -134,6 +134,28 @@ fn a_deadline_that_was_taken_away_before_a_stream_began_anew_stays_away() {
     assert_eq!((phase(&replica), left(&replica)), (Some(Phase::Open), None));
 }
 
+/// A COMPLETE that was accepted goes on whatever the clock says: also on a replica that is promoted
+/// before it hears of the end.
+#[test]
+fn no_deadline_ends_a_window_that_is_being_completed() {
+    for fails in [false, true] {
+        let (master, replica, mut link) = pair_in_window(100);
+        link.settle(&master, &replica);
+        master.store.hold_commits(true);
+        master.begin_complete();
+        let held = || master.store.held() > 0;
+        master.host.until("COMPLETE commits", held);
+        link.settle(&master, &replica);
+        assert_eq!((phase(&replica), left(&replica)), (Some(Phase::Open), None));
+        master.store.faults().fail_commits(fails);
+        master.store.hold_commits(false);
+        assert_eq!(master.complete().is_err(), fails);
+        master.store.faults().fail_commits(false);
+        link.settle(&master, &replica);
+        assert_eq!(left(&replica), fails.then_some(100));
+    }
+}
+
 #[test]
 fn a_master_that_reverts_at_its_deadline_takes_its_replica_along() {
     let (master, replica, mut link) = pair_in_window(10);
