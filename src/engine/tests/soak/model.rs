@@ -235,6 +235,12 @@ impl Window {
         at_start.filter(|row| !row.has_expired(self.started))
     }
 
+    /// Whether the key was there at START and had expired: somebody may have noticed that in the
+    /// window, also before a `flush_all`, and touched the key so.
+    fn had_expired(&self) -> bool {
+        self.at_start.is_some() && self.was().is_none()
+    }
+
     /// Whether it did something to the key.
     fn is_changed(&self) -> bool {
         self.changed || self.flushed && self.was().is_some()
@@ -458,7 +464,8 @@ impl World {
             Reply::Undone(Err(Reason::Untouched)),
         ];
         let untouched = untouched.contains(reply);
-        if !window.is_changed() && (untouched || !window.touched && !self.has_expired(now)) {
+        let may_be_touched = window.touched || window.had_expired() || self.has_expired(now);
+        if !window.is_changed() && (untouched || !may_be_touched) {
             return untouched;
         }
         let was = window.was().map(Row::stored);
@@ -485,7 +492,8 @@ impl World {
     /// Whether LOOK may say that of the key: what happened, and the versions of then and now.
     fn may_look(&self, found: Option<&Looked>, now: u32) -> bool {
         let window = self.window.as_ref();
-        let window = window.filter(|window| window.touched || window.is_changed());
+        let window =
+            window.filter(|window| window.touched || window.had_expired() || window.is_changed());
         let (Some(window), Some(found)) = (window, found) else {
             return found.is_none() && window.is_none_or(|window| !window.is_changed());
         };
