@@ -36,6 +36,18 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def small_disk(test, size):
+    """A file system of so many bytes for a test, which is skipped where none is to be had."""
+    directory = tempfile.mkdtemp(prefix="checkpoint-engine-disk-")
+    test.addCleanup(os.rmdir, directory)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", directory]
+    tried = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if tried.returncode:
+        test.skipTest(f"a small file system cannot be mounted here: {tried.stderr.strip()}")
+    test.addCleanup(subprocess.run, ["umount", directory], check=True)
+    return directory
+
+
 def until(condition, seconds=30, what="condition"):
     """Waits until `condition()` is true and returns its value."""
     end = time.monotonic() + seconds

@@ -240,6 +240,40 @@ class One(Nodes):
             self.holds(host, self.before)
 
 
+    def complete_a_node_that_stands_still(self):
+        """A COMPLETE that is asking; the node goes on when the test is over, or before."""
+        process = begin(*self.arguments(), "complete")
+        self.assertIn("asking 1 node", process.stderr.readline())
+        process.send_signal(signal.SIGINT)
+        return process
+
+    def test_what_has_begun_goes_on_to_its_report_at_a_signal(self):
+        host = self.hosts[0]
+        self.tool("start")
+        self.addCleanup(host.process.send_signal, signal.SIGCONT)
+        host.process.send_signal(signal.SIGSTOP)
+        process = self.complete_a_node_that_stands_still()
+        host.process.send_signal(signal.SIGCONT)
+        done = end(process)
+        self.assertEqual(done.status, DONE, done)
+        self.assertIn("completed on 1 node", done.out)
+
+    def test_the_second_signal_ends_it(self):
+        host = self.hosts[0]
+        self.tool("start")
+        self.addCleanup(host.process.send_signal, signal.SIGCONT)
+        host.process.send_signal(signal.SIGSTOP)
+        process = self.complete_a_node_that_stands_still()
+
+        def ended():
+            process.send_signal(signal.SIGTERM)
+            return process.poll() is not None
+        until(ended, what="the end of the program")
+        self.assertEqual(end(process).status, PARTLY)
+        host.process.send_signal(signal.SIGCONT)
+        self.tool("revert")
+
+
 class WhoAsks(Nodes):
     """SASL PLAIN, in front of one node."""
 
@@ -351,11 +385,12 @@ class Three(Nodes):
             host.restart()
             self.holds(host, self.before | load.latest)
 
-    def test_run_reverts_when_the_check_fails(self):
+    def deploying(self, *options):
+        """A run in the middle of its deployment, after changes; the fifo that lets it go on."""
         fifo, answer = self.path("fifo"), self.path("answer")
         os.mkfifo(fifo)
         os.mkfifo(answer)
-        process = begin(*self.arguments(), "run", "--check", "exit 3", "--", "sh", "-c",
+        process = begin(*self.arguments(), "run", *options, "--", "sh", "-c",
                         f"echo up > {fifo}; read word < {answer}")
         with listen(fifo, process) as up:
             self.assertEqual(up.read(), "up\n")
@@ -363,6 +398,10 @@ class Three(Nodes):
             self.change(host)
             with cluster.Load(host, KEYS[50:100]) as load:
                 load.more()
+        return process, answer
+
+    def test_run_reverts_when_the_check_fails(self):
+        process, answer = self.deploying("--check", "exit 3")
         tell(answer, "go\n")
         done = end(process)
         self.assertEqual(done.status, CHECK_FAILED, done)
@@ -372,17 +411,7 @@ class Three(Nodes):
             self.holds(host, self.before)
 
     def test_the_deadline_takes_back_what_a_killed_run_began(self):
-        fifo, answer = self.path("fifo"), self.path("answer")
-        os.mkfifo(fifo)
-        os.mkfifo(answer)
-        process = begin(*self.arguments(), "run", "--revert-after", "1h", "--", "sh", "-c",
-                        f"echo up > {fifo}; read word < {answer}")
-        with listen(fifo, process) as up:
-            self.assertEqual(up.read(), "up\n")
-        for host in self.hosts:
-            self.change(host)
-            with cluster.Load(host, KEYS[50:100]) as load:
-                load.more()
+        process, answer = self.deploying("--revert-after", "1h")
         process.kill()
         process.wait()
         # The deployment goes on without the program, and holds its output.

@@ -5,9 +5,7 @@ fills it; removing that file is all that has to be done: no restart.
 """
 
 import os
-import subprocess
 import sys
-import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "clients"))
@@ -33,13 +31,7 @@ class DiskFull(unittest.TestCase):
     """One node over a disk that runs full."""
 
     def setUp(self):
-        self.disk = tempfile.mkdtemp(prefix="checkpoint-engine-disk-")
-        self.addCleanup(os.rmdir, self.disk)
-        mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "none", self.disk]
-        tried = subprocess.run(mount, capture_output=True, text=True, check=False)
-        if tried.returncode:
-            self.skipTest(f"a small file system cannot be mounted here: {tried.stderr.strip()}")
-        self.addCleanup(subprocess.run, ["umount", self.disk], check=True)
+        self.disk = server.small_disk(self, DISK_BYTES)
         config = f"dbname={self.disk}/db;max_size={QUOTA_BYTES}"
         self.host = server.Server(config, on_disk=False)
         self.addCleanup(self.host.close)

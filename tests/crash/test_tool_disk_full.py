@@ -7,7 +7,6 @@ The store lies on a small file system of its own (tmpfs), which takes the right 
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import unittest
@@ -34,13 +33,7 @@ class DiskFull(unittest.TestCase):
     """The third node's disk is small."""
 
     def setUp(self):
-        self.disk = tempfile.mkdtemp(prefix="checkpoint-engine-disk-")
-        self.addCleanup(os.rmdir, self.disk)
-        mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "none", self.disk]
-        tried = subprocess.run(mount, capture_output=True, text=True, check=False)
-        if tried.returncode:
-            self.skipTest(f"a small file system cannot be mounted here: {tried.stderr.strip()}")
-        self.addCleanup(subprocess.run, ["umount", self.disk], check=True)
+        self.disk = server.small_disk(self, DISK_BYTES)
         self.hosts = [server.Server(), server.Server(),
                       server.Server(f"dbname={self.disk}/db;max_size=400m", on_disk=False)]
         for host in self.hosts:

@@ -69,11 +69,11 @@ pub(crate) fn complete(
         .map(|look| look.as_ref().map_or(Left::Forever, |look| look.window.left))
         .collect();
     // From here on the nodes decide alike or wait: no deadline takes one back.
-    let held = deadline::hold(client, nodes, &cases, &lefts);
-    if let (false, Some(parts)) = (stands, held) {
+    let held = deadline::hold(client, nodes, &cases, &lefts, stands);
+    if let (false, Some(parts)) = (stands, &held) {
         let text = "not completed: COMPLETE was not sent to any node, windows are as they were";
         let mut decision = Decision {
-            parts,
+            parts: parts.clone(),
             text: text.to_owned(),
             exit: Exit::Refused,
         };
@@ -87,6 +87,9 @@ pub(crate) fn complete(
     }
     let parts = carry_out(client, nodes, &cases, show);
     let mut decision = sum(parts, &cases);
+    if let Some(held) = held {
+        tell_of_held(&mut decision, &held);
+    }
     if decision.exit == Exit::Refused {
         let elapsed = clock::now().duration_since(looked);
         let failures = deadline::restore(client, nodes, &lefts, elapsed);
@@ -112,6 +115,16 @@ fn without_window(cases: &[Case]) -> Decision {
         parts: cases.iter().map(as_it_was).collect(),
         text: text.to_owned(),
         exit,
+    }
+}
+
+/// Adds which windows keep their deadline, although others have completed.
+fn tell_of_held(decision: &mut Decision, held: &[Part]) {
+    for (part, held) in decision.parts.iter_mut().zip(held) {
+        if part.mark != Mark::Good && held.mark != Mark::Good {
+            let more = format!("; its deadline may still revert it: {}", held.text);
+            part.text.push_str(&more);
+        }
     }
 }
 
@@ -238,6 +251,21 @@ mod tests {
         assert_eq!(decision.exit, Exit::Partly);
         assert_eq!(decision.parts[0].text, "no");
         assert!(decision.parts[1].text.contains("not restored: no answer"));
+    }
+
+    #[test]
+    fn a_deadline_that_could_not_be_taken_away_is_told() {
+        let cases = [Case::Done(String::new()), Case::Ready(String::new())];
+        let parts = vec![Part::new(Mark::Good, "done"), Part::new(Mark::Open, "no")];
+        let mut decision = sum(parts, &cases);
+        let held = vec![
+            Part::new(Mark::Good, ""),
+            Part::new(Mark::Unknown, "silence"),
+        ];
+        tell_of_held(&mut decision, &held);
+        assert_eq!(decision.parts[0].text, "done");
+        assert!(decision.parts[1].text.ends_with("revert it: silence"));
+        assert_eq!(decision.exit, Exit::Partly);
     }
 
     #[test]

@@ -36,16 +36,21 @@ pub(crate) fn extend(client: &Client, nodes: &[Node], time: Option<Duration>) ->
     Decision { parts, text, exit }
 }
 
-/// Takes the deadlines of the nodes that are to complete away. The parts of all nodes, if one of
-/// them refuses.
+/// Takes the deadlines of the nodes that are to complete away; where the decision `stands` already,
+/// of those too that cannot now. The parts of all nodes, if one of them refuses.
 pub(crate) fn hold(
     client: &Client,
     nodes: &[Node],
     cases: &[Case],
     lefts: &[Left],
+    stands: bool,
 ) -> Option<Vec<Part>> {
     let parts = each(nodes, |index, node| {
-        let ready = matches!(cases.get(index), Some(Case::Ready(_)));
+        let ready = match cases.get(index) {
+            Some(Case::Ready(_)) => true,
+            Some(Case::Hindered(_)) => stands,
+            _ => false,
+        };
         if !ready || !matches!(lefts.get(index), Some(Left::Seconds(_))) {
             return Part::new(Mark::Good, "nothing was sent");
         }

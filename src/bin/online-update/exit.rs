@@ -50,7 +50,8 @@ Exit status:
    1  not done; what was begun has been taken back, and windows are as they were
    2  the command line is wrong
    3  done on some nodes only, or windows are still open: the report names them.
-      The same command again goes on where this one ended
+      The same command again goes on where this one ended. Also at a second signal: at the
+      first one start, complete, revert, undo and extend go on to their report
    4  no node has a window open
   10  run: the deployment failed; reverted on every node
   11  run: the check failed; reverted on every node

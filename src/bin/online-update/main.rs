@@ -110,6 +110,12 @@ fn carry_out(cli: &Cli) -> Exit {
             }
         };
     }
+    if decides(&cli.command)
+        && let Err(error) = process::finish_first(Exit::Partly as i32)
+    {
+        style.failure(&format!("signals: {error}"), Exit::Refused);
+        return Exit::Refused;
+    }
     match reach(&cli.common) {
         Ok((client, nodes)) => command(cli, &client, &nodes, style),
         Err(text) => wrong(&text, style),
@@ -132,6 +138,19 @@ fn reach(common: &Common) -> Result<(Client, Vec<Node>), String> {
         timeout,
     };
     Ok((client, nodes))
+}
+
+/// Whether a command changes something on node after node, and is not to end between them. (`run`
+/// does with signals what it says.)
+const fn decides(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Start { .. }
+            | Command::Complete { .. }
+            | Command::Revert
+            | Command::Undo { .. }
+            | Command::Extend { .. }
+    )
 }
 
 fn command(cli: &Cli, client: &Client, nodes: &[Node], style: Style) -> Exit {

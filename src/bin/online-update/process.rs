@@ -6,12 +6,15 @@ use std::fs;
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
 use crate::clock::Until;
@@ -74,6 +77,21 @@ impl Events {
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Event::Late,
         }
     }
+}
+
+/// From now on the first signal is only noted: what has begun on some nodes is ended on all, and
+/// reported. The second one ends the program with `status`.
+///
+/// # Errors
+/// The system does not give what it takes.
+pub(crate) fn finish_first(status: i32) -> io::Result<()> {
+    let noted = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        // In this order: the one that notes it is not to end the program as well.
+        flag::register_conditional_shutdown(signal, status, Arc::clone(&noted))?;
+        flag::register(signal, Arc::clone(&noted))?;
+    }
+    Ok(())
 }
 
 /// A process and its children.
