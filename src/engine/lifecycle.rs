@@ -9,7 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::answers::Answers;
-use super::{Core, Engine, Noted, Replication, Updates, Waiting, house, noted, update};
+use super::{Core, Engine, Noted, Replication, Restores, Updates, Waiting, house, noted, update};
 use crate::bgfetch::{self, Fetcher};
 use crate::config::{Config, OnlineUpdateUndo};
 use crate::flusher::{self, Persister, Round};
@@ -23,7 +23,7 @@ use crate::store::memory::MemoryStore;
 use crate::store::{Store, WindowRecord};
 use crate::tap::{self, Streams};
 use crate::types::{CheckpointId, VbucketId, VbucketState};
-use crate::vbucket::{ReadersSwitch, Shared, Trash, Vbucket, VbucketMap};
+use crate::vbucket::{ReadersSwitch, Restoring, Shared, Trash, Vbucket, VbucketMap};
 use crate::warmup::{self, Warmup};
 use crate::worker::{Class, Signal, Worker};
 
@@ -61,6 +61,9 @@ impl Engine {
             return Err(NO_WARMUP.to_owned());
         }
         let core = build(host, config, store)?;
+        if core.config.restore_mode {
+            core.begin_in_restore_mode();
+        }
         let warmup = Warmup::new(
             store,
             &core.vbuckets,
@@ -237,6 +240,7 @@ fn share(host: &Arc<dyn Host>, config: &Config, store: &dyn Store) -> Shared {
         host: Arc::clone(host),
         metrics: Metrics::default(),
         switch: ReadersSwitch::default(),
+        restoring: Restoring::default(),
         settings: Settings::new(config),
         lease: if store.keeps_values() {
             LEASE_IDS
@@ -305,6 +309,7 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
         updates: Updates::new(fate, Signal::new()),
         streams: Arc::new(streams),
         replication: Replication::default(),
+        restores: Restores::default(),
         hasher,
         house,
         waiting: Waiting::default(),

@@ -24,7 +24,7 @@
 //! | `disk_*` of `timings` but `disk_commit` | what is timed is a whole commit |
 //! | `key_dirtied`, `key_data_age`, `key_last_...` | would cost every item a time |
 //! | `*_depth`, `histo_*`, `mem_size_counted` of `hash` | no chains; no group walks the keys |
-//! | groups `dispatcher`, `restore` | no dispatcher, no restore mode |
+//! | group `dispatcher` | no dispatcher |
 //! | `ep_tap_bg_num_samples`, `_wait_*`, `_load_*` of `tap` | values are read many at a time |
 
 use crate::engine::Engine;
@@ -34,6 +34,7 @@ use crate::host::{Cookie, StatSink};
 mod general;
 mod keys;
 mod machine;
+mod restore;
 mod tap;
 #[cfg(test)]
 mod tests;
@@ -70,6 +71,7 @@ pub(crate) fn stats(
         ["timings"] => timings::all(engine, sink),
         ["onlineupdate"] => update::node(engine, sink),
         ["onlineupdate-vb"] => update::by_vbucket(engine, sink),
+        ["restore"] => restore::all(engine, sink),
         ["lacking"] => update::lacking(engine, sink),
         ["tap"] => tap::all(engine, sink),
         ["tapagg", separator] => tap::aggregated(engine, separator, sink),

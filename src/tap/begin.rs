@@ -138,7 +138,7 @@ impl Streams {
     fn begin_part(&self, producer: &mut Producer, vbucket: &Vbucket) -> Option<usize> {
         let request = &producer.request;
         let index = producer.parts.len();
-        if request.dump {
+        if request.dump && !request.goes_on() {
             let mut part = Part::new(vbucket.id(), Seqno::ZERO);
             part.fill(Seqno::new(u64::MAX), false);
             producer.add(part);
@@ -147,7 +147,8 @@ impl Streams {
         let wall = self.shared.host.unix_nanos() / 1_000_000_000;
         let needed = request.since.is_none_or(|since| since < wall);
         // Who takes a vbucket has to have all of it.
-        let backfills = request.hands_over() || needed && !request.registered;
+        let has_all = request.hands_over() || request.goes_on();
+        let backfills = has_all || needed && !request.registered;
         let (mut part, fills) = Part::begin(vbucket, &producer.name, request, backfills)?;
         if request.hands_over() {
             part.set_state(VbucketState::Pending);

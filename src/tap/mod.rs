@@ -35,6 +35,7 @@ mod begin;
 mod claims;
 mod connect;
 mod control;
+mod draft;
 mod laps;
 mod pace;
 mod part;
@@ -77,6 +78,8 @@ pub(crate) mod code {
     /// How long a window has left.
     pub(crate) const UPDATE_DEADLINE: u32 =
         crate::constants::CHECKPOINT_ENGINE_TAP_OPAQUE_ONLINE_UPDATE_DEADLINE;
+    /// All that a dump gives of the vbucket was sent.
+    pub(crate) const DUMP_ENDS: u32 = 7;
     /// The backfill has ended.
     pub(crate) const BACKFILL_ENDS: u32 = 8;
 }

@@ -42,6 +42,7 @@ const SECTIONS: &[(&str, &str)] = &[
         "`tap`, one sender: `%s` is its name",
     ),
     ("Statistic of `tapagg`", "`tapagg`: `%s` is the group"),
+    ("Statistic of `restore`", "`restore`"),
     ("Histogram of `timings`", "`timings`"),
 ];
 
