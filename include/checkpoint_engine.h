@@ -55,7 +55,7 @@
 
 /*
  * Answers the value of a key and locks it, for the seconds in 4 bytes of extras (none or 0: the
- * configured time; 4 more bytes are ignored). SET, REPLACE, APPEND, PREPEND and DELETE with the CAS
+ * configured time; what else there is is ignored). SET, REPLACE, APPEND, PREPEND and DELETE with the CAS
  * of the answer change the key, which ends the lock, and `UNLOCK_KEY` ends it. Until then incr and
  * decr, which carry no CAS, are refused; TOUCH and GAT go on, and the key stays locked.
  */
@@ -64,26 +64,46 @@
 /* Ends the lock of a key: the CAS of the header is that of the lock, in either byte order. */
 #define CHECKPOINT_ENGINE_CMD_UNLOCK_KEY 0x95
 
+/*
+ * Waits until keys are durable, on other nodes, or changed. The value: 4 bytes of options, 2 bytes
+ * number of keys, and for each key CAS (8; 0: any), vbucket (2), length (2) and the key. The answer
+ * has the number of keys and for each of them CAS, vbucket, length, event (1) and the key. What
+ * takes longer than `sync_cmd_timeout` is a temporary failure.
+ */
+#define CHECKPOINT_ENGINE_CMD_SYNC 0x96
+
+/* Option of SYNC: these bits are the number of other nodes that are to have it. */
+#define CHECKPOINT_ENGINE_SYNC_REPLICAS 0xf0
+
+/* Option of SYNC: it is to be durable. */
+#define CHECKPOINT_ENGINE_SYNC_PERSISTENCE 0x08
+
+/* Option of SYNC: it is to be changed; stands alone. */
+#define CHECKPOINT_ENGINE_SYNC_MUTATION 0x04
+
+/* Option of SYNC: with replicas and persistence, both are waited for and not either. */
+#define CHECKPOINT_ENGINE_SYNC_BOTH 0x02
+
+/* Event of SYNC: the key is durable. */
+#define CHECKPOINT_ENGINE_SYNC_EVENT_PERSISTED 1
+
+/* Event of SYNC: it was changed. */
+#define CHECKPOINT_ENGINE_SYNC_EVENT_MODIFIED 2
+
+/* Event of SYNC: it was deleted. */
+#define CHECKPOINT_ENGINE_SYNC_EVENT_DELETED 3
+
+/* Event of SYNC: other nodes have it. */
+#define CHECKPOINT_ENGINE_SYNC_EVENT_REPLICATED 4
+
+/* Event of SYNC: there is no such key, or its vbucket is not active here. */
+#define CHECKPOINT_ENGINE_SYNC_EVENT_NO_KEY 5
+
+/* Event of SYNC: it has another CAS. */
+#define CHECKPOINT_ENGINE_SYNC_EVENT_OTHER_CAS 6
+
 /* Answers the id of the vbucket's last closed checkpoint: 8 bytes of body. */
 #define CHECKPOINT_ENGINE_CMD_LAST_CLOSED_CHECKPOINT 0x97
-
-/*
- * In ep-engine 1.7: restores the file that is named by the key. This engine opens no file that a
- * client names, and answers NOT_SUPPORTED.
- */
-#define CHECKPOINT_ENGINE_CMD_RESTORE_FILE 0x98
-
-/*
- * Ends the restore that runs, if one does; what is in place stays. NOT_SUPPORTED outside of restore
- * mode.
- */
-#define CHECKPOINT_ENGINE_CMD_RESTORE_ABORT 0x99
-
-/*
- * Ends restore mode: all keys are there. EBUSY while another connection restores; NOT_SUPPORTED
- * outside of restore mode.
- */
-#define CHECKPOINT_ENGINE_CMD_RESTORE_COMPLETE 0x9a
 
 /*
  * Opens the window of an online update on all active vbuckets: from now on nothing reaches the
@@ -128,20 +148,6 @@
  */
 #define CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_DEADLINE 0xeb
 
-/*
- * Has this connection restore a backup, which may be named by the key: the node is in restore mode
- * until RESTORE_COMPLETE, RESTORE_ABORT, or the end of the connection.
- */
-#define CHECKPOINT_ENGINE_CMD_RESTORE_BEGIN 0xec
-
-/*
- * Puts a key of a backup in place where there is none and no client has deleted it since
- * RESTORE_BEGIN: 8 bytes of extras (flags, expiry in Unix seconds) and its value; the CAS of the
- * header is the key's. Without extras and value: it was deleted, and no older backup brings it
- * back. The newest version of a key comes first.
- */
-#define CHECKPOINT_ENGINE_CMD_RESTORE_KEY 0xed
-
 /* Done. */
 #define CHECKPOINT_ENGINE_STATUS_SUCCESS 0x00
 
@@ -177,9 +183,6 @@
 
 /* A defect of the engine; see its log. */
 #define CHECKPOINT_ENGINE_STATUS_EINTERNAL 0x84
-
-/* Another connection does that. */
-#define CHECKPOINT_ENGINE_STATUS_EBUSY 0x85
 
 /* Not now; try again. */
 #define CHECKPOINT_ENGINE_STATUS_ETMPFAIL 0x86
@@ -381,7 +384,10 @@
 /* Statistic: bytes in use by the engine, counted exactly. */
 #define CHECKPOINT_ENGINE_STAT_MEM_USED "mem_used"
 
-/* Statistic: bytes of items: keys, values and their headers. */
+/*
+ * Statistic: bytes of items: keys, values and their headers; with the entries of the logs and the
+ * versions that only those have.
+ */
 #define CHECKPOINT_ENGINE_STAT_KV_SIZE "ep_kv_size"
 
 /* Statistic: the same with the items of dead vbuckets. */
@@ -543,6 +549,57 @@
 /* Statistic: calls that met a defect of the engine and were answered with an error. */
 #define CHECKPOINT_ENGINE_STAT_PANICS "ep_panics"
 
+/* Statistic: how long the store took to open, in seconds. */
+#define CHECKPOINT_ENGINE_STAT_DBINIT "ep_dbinit"
+
+/* Statistic: always `singleDB`: one store has all vbuckets. */
+#define CHECKPOINT_ENGINE_STAT_DB_STRATEGY "ep_db_strategy"
+
+/* Statistic: always 1. */
+#define CHECKPOINT_ENGINE_STAT_DBSHARDS "ep_dbshards"
+
+/* Statistic: always 3: threads that use the store at a time, but for streams and online updates. */
+#define CHECKPOINT_ENGINE_STAT_STORE_MAX_CONCURRENCY "ep_store_max_concurrency"
+
+/* Statistic: always 2: those of them that read for clients. */
+#define CHECKPOINT_ENGINE_STAT_STORE_MAX_READERS "ep_store_max_readers"
+
+/* Statistic: always 1: those that write. */
+#define CHECKPOINT_ENGINE_STAT_STORE_MAX_READWRITE "ep_store_max_readwrite"
+
+/* Statistic: always 0: the store has no key twice. */
+#define CHECKPOINT_ENGINE_STAT_WARMUP_DUPS "ep_warmup_dups"
+
+/* Statistic: always 0: no key is left out for want of memory. */
+#define CHECKPOINT_ENGINE_STAT_WARMUP_OOM "ep_warmup_oom"
+
+/* Statistic: always 0: no read waits for the flusher. */
+#define CHECKPOINT_ENGINE_STAT_FLUSH_PREEMPTS "ep_flush_preempts"
+
+/* Statistic: always 0: what is about to expire is written. */
+#define CHECKPOINT_ENGINE_STAT_ITEM_FLUSH_EXPIRED "ep_item_flush_expired"
+
+/*
+ * Statistic: `running` while rows of deleted vbuckets are being deleted, else `complete`; absent
+ * before the first deletion.
+ */
+#define CHECKPOINT_ENGINE_STAT_DB_CLEANER_STATUS "ep_db_cleaner_status"
+
+/*
+ * Statistic: memory of the mutations that are not durable yet, in bytes; for a checkpoint that is
+ * durable in part an estimate.
+ */
+#define CHECKPOINT_ENGINE_STAT_DISKQUEUE_MEMORY "ep_diskqueue_memory"
+
+/* Statistic: the same without the entries of the log. */
+#define CHECKPOINT_ENGINE_STAT_DISKQUEUE_PENDING "ep_diskqueue_pending"
+
+/* Statistic: rows that were written for keys that had none. */
+#define CHECKPOINT_ENGINE_STAT_TOTAL_NEW_ITEMS "ep_total_new_items"
+
+/* Statistic: values evicted from replica vbuckets. */
+#define CHECKPOINT_ENGINE_STAT_NUM_EJECT_REPLICAS "ep_num_eject_replicas"
+
 /* Statistic by state: vbuckets in a state; `%s` is `active`, `replica` or `pending`. */
 #define CHECKPOINT_ENGINE_STAT_STATE_NUM "vb_%s_num"
 
@@ -560,6 +617,39 @@
 
 /* Statistic by state: their mutations that are not durable yet. */
 #define CHECKPOINT_ENGINE_STAT_STATE_QUEUE_SIZE "vb_%s_queue_size"
+
+/* Statistic by state: memory of those mutations, in bytes, as in `ep_diskqueue_memory`. */
+#define CHECKPOINT_ENGINE_STAT_STATE_QUEUE_MEMORY "vb_%s_queue_memory"
+
+/* Statistic by state: the same without the entries of the log. */
+#define CHECKPOINT_ENGINE_STAT_STATE_QUEUE_PENDING "vb_%s_queue_pending"
+
+/*
+ * Statistic by state: how long they have waited, all together, in milliseconds; to within 4 s
+ * each.
+ */
+#define CHECKPOINT_ENGINE_STAT_STATE_QUEUE_AGE "vb_%s_queue_age"
+
+/* Statistic by state: mutations logged. */
+#define CHECKPOINT_ENGINE_STAT_STATE_QUEUE_FILL "vb_%s_queue_fill"
+
+/* Statistic by state: rows written and deleted. */
+#define CHECKPOINT_ENGINE_STAT_STATE_QUEUE_DRAIN "vb_%s_queue_drain"
+
+/* Statistic by state: rows written for keys that had none. */
+#define CHECKPOINT_ENGINE_STAT_STATE_OPS_CREATE "vb_%s_ops_create"
+
+/* Statistic by state: rows that took the place of others. */
+#define CHECKPOINT_ENGINE_STAT_STATE_OPS_UPDATE "vb_%s_ops_update"
+
+/* Statistic by state: rows deleted. */
+#define CHECKPOINT_ENGINE_STAT_STATE_OPS_DELETE "vb_%s_ops_delete"
+
+/* Statistic by state: mutations in commits that failed. */
+#define CHECKPOINT_ENGINE_STAT_STATE_OPS_REJECT "vb_%s_ops_reject"
+
+/* Statistic by state: values evicted from memory. */
+#define CHECKPOINT_ENGINE_STAT_STATE_EJECT "vb_%s_eject"
 
 /* Statistic by state: memory of their tables without the items, in bytes. */
 #define CHECKPOINT_ENGINE_STAT_STATE_HT_MEMORY "vb_%s_ht_memory"
@@ -594,6 +684,15 @@
  */
 #define CHECKPOINT_ENGINE_GROUP_TIMINGS "timings"
 
+/*
+ * Group of statistics: what the threads do that write to the store (`dispatcher`), read from it
+ * for clients (`ro_dispatcher`) and do neither (`nio_dispatcher`).
+ */
+#define CHECKPOINT_ENGINE_GROUP_DISPATCHER "dispatcher"
+
+/* Group of statistics: empty: there is no restore mode. */
+#define CHECKPOINT_ENGINE_GROUP_RESTORE "restore"
+
 /* Group of statistics: what is known of a key: `key KEY [VBUCKET]`. */
 #define CHECKPOINT_ENGINE_GROUP_KEY "key"
 
@@ -614,9 +713,6 @@
  * kept here, so that the key is not there; up to 1,000. KEY as in `onlineupdate-keys`.
  */
 #define CHECKPOINT_ENGINE_GROUP_LACKING "lacking"
-
-/* Group of statistics: the restore that runs, or the last one; empty outside of restore mode. */
-#define CHECKPOINT_ENGINE_GROUP_RESTORE "restore"
 
 /*
  * Group of statistics: up to 100 of the keys that windows have touched: `onlineupdate-keys
@@ -677,6 +773,18 @@
 /* Statistic of a vbucket: memory of its items, in bytes. */
 #define CHECKPOINT_ENGINE_STAT_VB_MEM_SIZE "vb_%u:mem_size"
 
+/* Statistic of a vbucket: the same. */
+#define CHECKPOINT_ENGINE_STAT_VB_MEM_SIZE_COUNTED "vb_%u:mem_size_counted"
+
+/* Statistic of a vbucket: entries of the table's emptiest part; a part has 1,600 at most. */
+#define CHECKPOINT_ENGINE_STAT_VB_MIN_DEPTH "vb_%u:min_depth"
+
+/* Statistic of a vbucket: entries of its fullest part. */
+#define CHECKPOINT_ENGINE_STAT_VB_MAX_DEPTH "vb_%u:max_depth"
+
+/* Statistic of a vbucket: parts with so many entries: from the first number to below the second. */
+#define CHECKPOINT_ENGINE_STAT_VB_HISTO "vb_%u:histo_%u,%u"
+
 /* Statistic of a vbucket: memory of the table without the items, in bytes. */
 #define CHECKPOINT_ENGINE_STAT_VB_TABLE_BYTES "vb_%u:table_bytes"
 
@@ -730,6 +838,21 @@
 
 /* Statistic of `key` and `vkey`: 1 when the value is in memory, else 0. */
 #define CHECKPOINT_ENGINE_STAT_KEY_IS_RESIDENT "key_is_resident"
+
+/*
+ * Statistic of `key` and `vkey`: since when the latest version waits to be durable, in Unix
+ * seconds to within 4; 0 if it is.
+ */
+#define CHECKPOINT_ENGINE_STAT_KEY_DIRTIED "key_dirtied"
+
+/* Statistic of `key` and `vkey`: for how long, in seconds; 0 if it is durable. */
+#define CHECKPOINT_ENGINE_STAT_KEY_DATA_AGE "key_data_age"
+
+/*
+ * Statistic of `key` and `vkey`: when it was written, in Unix seconds to within 4, and less well
+ * if that is long ago; 0 if it was loaded at the start.
+ */
+#define CHECKPOINT_ENGINE_STAT_KEY_LAST_MODIFICATION_TIME "key_last_modification_time"
 
 /*
  * Statistic of `key` and `vkey`: in `vkey` only: `valid`, `dirty`, `ram_but_not_disk`,
@@ -967,6 +1090,30 @@
 /* Statistic of a TAP stream or sender: always 0, the host refuses messages of unknown kinds. */
 #define CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_UNKNOWN "eq_tapq:%s:num_unknown"
 
+/*
+ * Statistic of `tap`: reads that the following times are of, in microseconds; absent before the
+ * first.
+ */
+#define CHECKPOINT_ENGINE_STAT_TAP_BG_NUM_SAMPLES "ep_tap_bg_num_samples"
+
+/* Statistic of `tap`: shortest time until a read began. */
+#define CHECKPOINT_ENGINE_STAT_TAP_BG_MIN_WAIT "ep_tap_bg_min_wait"
+
+/* Statistic of `tap`: longest time until a read began. */
+#define CHECKPOINT_ENGINE_STAT_TAP_BG_MAX_WAIT "ep_tap_bg_max_wait"
+
+/* Statistic of `tap`: mean time until a read began. */
+#define CHECKPOINT_ENGINE_STAT_TAP_BG_WAIT_AVG "ep_tap_bg_wait_avg"
+
+/* Statistic of `tap`: shortest read. */
+#define CHECKPOINT_ENGINE_STAT_TAP_BG_MIN_LOAD "ep_tap_bg_min_load"
+
+/* Statistic of `tap`: longest read. */
+#define CHECKPOINT_ENGINE_STAT_TAP_BG_MAX_LOAD "ep_tap_bg_max_load"
+
+/* Statistic of `tap`: mean read. */
+#define CHECKPOINT_ENGINE_STAT_TAP_BG_LOAD_AVG "ep_tap_bg_load_avg"
+
 /* Statistic of `tap`: the configuration key of that name. */
 #define CHECKPOINT_ENGINE_STAT_TAP_BG_MAX_PENDING "ep_tap_bg_max_pending"
 
@@ -1069,38 +1216,35 @@
 /* Statistic of a TAP sender: those that failed. */
 #define CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_CHECKPOINT_END_FAILED "eq_tapq:%s:num_checkpoint_end_failed"
 
-/* Statistic of `restore`: always `checkpoint-engine`. */
-#define CHECKPOINT_ENGINE_STAT_RESTORE_ENGINE "ep_restore:engine"
+/* Statistic of `dispatcher`: always `dispatcher_running`. */
+#define CHECKPOINT_ENGINE_STAT_DISPATCHER_STATE "%s:state"
 
-/* Statistic of `restore`: `running` while a connection restores, else `initialized`. */
-#define CHECKPOINT_ENGINE_STAT_RESTORE_STATE "ep_restore:state"
+/* Statistic of `dispatcher`: `running` or `idle`. */
+#define CHECKPOINT_ENGINE_STAT_DISPATCHER_STATUS "%s:status"
 
-/* Statistic of `restore`: why the last restore ended early; empty if it did not. */
-#define CHECKPOINT_ENGINE_STAT_RESTORE_LAST_ERROR "ep_restore:last_error"
+/* Statistic of `dispatcher`: what it does; absent when it is idle. */
+#define CHECKPOINT_ENGINE_STAT_DISPATCHER_TASK "%s:task"
 
-/* Statistic of `restore`: what its client calls the backup. */
-#define CHECKPOINT_ENGINE_STAT_RESTORE_FILE "ep_restore:file"
+/* Statistic of `dispatcher`: for how long, in microseconds. */
+#define CHECKPOINT_ENGINE_STAT_DISPATCHER_RUNTIME "%s:runtime"
 
-/* Statistic of `restore`: keys that were refused for the time being. */
-#define CHECKPOINT_ENGINE_STAT_RESTORE_NUMBER_BUSY "ep_restore:number_busy"
+/* Statistic of `dispatcher`: the same of the last 20 jobs, the latest first. */
+#define CHECKPOINT_ENGINE_STAT_DISPATCHER_LOG_TASK "%s:log:%u:task"
 
-/*
- * Statistic of `restore`: keys that were left out: they are there, or were deleted
- * meanwhile.
- */
-#define CHECKPOINT_ENGINE_STAT_RESTORE_NUMBER_SKIPPED "ep_restore:number_skipped"
+/* Statistic of `dispatcher`: when it began, in Unix seconds. */
+#define CHECKPOINT_ENGINE_STAT_DISPATCHER_LOG_STARTTIME "%s:log:%u:starttime"
 
-/* Statistic of `restore`: keys that were put in place, or noted as deleted. */
-#define CHECKPOINT_ENGINE_STAT_RESTORE_NUMBER_RESTORED "ep_restore:number_restored"
+/* Statistic of `dispatcher`: how long it took, in microseconds. */
+#define CHECKPOINT_ENGINE_STAT_DISPATCHER_LOG_RUNTIME "%s:log:%u:runtime"
 
-/* Statistic of `restore`: keys that had expired. */
-#define CHECKPOINT_ENGINE_STAT_RESTORE_NUMBER_EXPIRED "ep_restore:number_expired"
+/* Statistic of `dispatcher`: the last 20 jobs that took a second or longer. */
+#define CHECKPOINT_ENGINE_STAT_DISPATCHER_SLOW_TASK "%s:slow:%u:task"
 
-/* Statistic of `restore`: keys of vbuckets that are not active here. */
-#define CHECKPOINT_ENGINE_STAT_RESTORE_NUMBER_WRONG_VBUCKET "ep_restore:number_wrong_vbucket"
+/* Statistic of `dispatcher`: when it began, in Unix seconds. */
+#define CHECKPOINT_ENGINE_STAT_DISPATCHER_SLOW_STARTTIME "%s:slow:%u:starttime"
 
-/* Statistic of `restore`: whether it was aborted. */
-#define CHECKPOINT_ENGINE_STAT_RESTORE_TERMINATE "ep_restore:terminate"
+/* Statistic of `dispatcher`: how long it took, in microseconds. */
+#define CHECKPOINT_ENGINE_STAT_DISPATCHER_SLOW_RUNTIME "%s:slow:%u:runtime"
 
 /* Statistic of `tapagg`: streams of the group. */
 #define CHECKPOINT_ENGINE_STAT_TAPAGG_COUNT "%s:count"
@@ -1125,6 +1269,27 @@
 
 /* Statistic of `tapagg`: changes that are still to be sent. */
 #define CHECKPOINT_ENGINE_STAT_TAPAGG_TOTAL_BACKLOG_SIZE "%s:total_backlog_size"
+
+/* Histogram of `timings`: how long the oldest mutation of a commit had waited. */
+#define CHECKPOINT_ENGINE_TIMING_STORAGE_AGE "storage_age"
+
+/* Histogram of `timings`: the same. */
+#define CHECKPOINT_ENGINE_TIMING_DATA_AGE "data_age"
+
+/* Histogram of `timings`: from the wish of a stream for a value to the beginning of its read. */
+#define CHECKPOINT_ENGINE_TIMING_BG_TAP_WAIT "bg_tap_wait"
+
+/* Histogram of `timings`: reads of values for streams. */
+#define CHECKPOINT_ENGINE_TIMING_BG_TAP_LOAD "bg_tap_load"
+
+/* Histogram of `timings`: changes that a master sent. */
+#define CHECKPOINT_ENGINE_TIMING_TAP_MUTATION "tap_mutation"
+
+/* Histogram of `timings`: states that another node sent. */
+#define CHECKPOINT_ENGINE_TIMING_TAP_VB_SET "tap_vb_set"
+
+/* Histogram of `timings`: begins of backfills that a master sent. */
+#define CHECKPOINT_ENGINE_TIMING_TAP_VB_RESET "tap_vb_reset"
 
 /* Histogram of `timings`: commits. */
 #define CHECKPOINT_ENGINE_TIMING_DISK_COMMIT "disk_commit"
@@ -1298,13 +1463,6 @@
 #define CHECKPOINT_ENGINE_KEY_FAILPARTIALWARMUP "failpartialwarmup"
 
 /*
- * Whether the node begins in restore mode: what is not in memory is a temporary failure and no
- * miss, until RESTORE_COMPLETE.
- * Takes one of true, false, on, off; default: false.
- */
-#define CHECKPOINT_ENGINE_KEY_RESTORE_MODE "restore_mode"
-
-/*
  * How long a key is locked by `GET_LOCKED` without a time of its own.
  * Takes a number from 1 to 86400 (s); default: 15.
  */
@@ -1318,7 +1476,7 @@
 
 /*
  * How long SYNC waits.
- * Takes a number from 10 to 60000 (ms); default: 2500.
+ * Takes a number from 0 to 4294967295 (ms); default: 2500.
  */
 #define CHECKPOINT_ENGINE_KEY_SYNC_CMD_TIMEOUT "sync_cmd_timeout"
 
@@ -1354,7 +1512,7 @@
 #define CHECKPOINT_ENGINE_KEY_TAP_BACKLOG_LIMIT "tap_backlog_limit"
 
 /*
- * Disk reads that one TAP producer may have under way.
+ * Values that a TAP backfill reads from the store before another one has its turn.
  * Takes a number from 1 to 1000000 (reads); default: 500.
  */
 #define CHECKPOINT_ENGINE_KEY_TAP_BG_MAX_PENDING "tap_bg_max_pending"

@@ -173,13 +173,19 @@ impl Fetcher {
             for cookie in resume {
                 self.shared.host.notify(cookie);
             }
-            self.delay(batch.len());
+            let (jobs, host) = (&self.shared.metrics.jobs.reads, &self.shared.host);
+            let reads = batch.len() + usize::from(job.is_some());
+            let running = (reads > 0).then(|| jobs.begin("read values", host.monotonic()));
+            self.delay(reads);
             batch.sort_unstable_by(|one, other| one.version.cmp(&other.version));
             for wanted in &batch {
                 self.serve(wanted);
             }
             if let Some(job) = job {
                 job(&*self.store);
+            }
+            if let Some(running) = running {
+                jobs.end(running, host.monotonic());
             }
             if idle {
                 return;

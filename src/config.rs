@@ -13,9 +13,11 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+mod foreign;
 mod text;
 mod value;
 
+use foreign::{FOREIGN, WITHOUT_EFFECT};
 use text::{edit_distance, shorten, split_unescaped};
 pub(crate) use value::UNLIMITED;
 use value::{Legal, Value};
@@ -87,18 +89,7 @@ pub(crate) struct KeyDoc {
 impl KeyDoc {
     /// The legal values in words.
     pub(crate) fn range(&self) -> String {
-        let unit = if self.unit.is_empty() {
-            String::new()
-        } else {
-            format!(" ({})", self.unit)
-        };
-        match self.legal {
-            Legal::Range(min, UNLIMITED) => format!("a number, {min} or more{unit}"),
-            Legal::Range(min, max) => format!("a number from {min} to {max}{unit}"),
-            Legal::Decimal(min, max) => format!("a number from {min} to {max}{unit}"),
-            Legal::Words(words) => format!("one of {}", words.join(", ")),
-            Legal::Text => "any text".to_owned(),
-        }
+        self.legal.range(self.unit)
     }
 }
 
@@ -115,8 +106,8 @@ macro_rules! keys {
         pub(crate) struct Config {
             $($(#[doc = $doc])+ #[doc = concat!("\n\nUnit: ", $unit, ". Default: ", $default, ".")]
             pub(crate) $name: $value,)+
-            /// Keys of other engines that were given and have no effect here.
-            pub(crate) ignored: Vec<&'static str>,
+            /// Keys that were given and have no effect here, and why.
+            pub(crate) ignored: Vec<(&'static str, &'static str)>,
             /// What an operator should know about the text, although it is legal.
             pub(crate) warnings: Vec<String>,
         }
@@ -201,15 +192,12 @@ keys! {
     waitforwarmup: bool = "true", SWITCH, "";
     /// Whether the start is refused when the keys alone do not fit into `max_size`.
     failpartialwarmup: bool = "true", SWITCH, "";
-    /// Whether the node begins in restore mode: what is not in memory is a temporary failure and no
-    /// miss, until RESTORE_COMPLETE.
-    restore_mode: bool = "false", SWITCH, "";
     /// How long a key is locked by `GET_LOCKED` without a time of its own.
     getl_default_timeout: u32 = "15", Legal::Range(1, 86_400), "s";
     /// Longest time for which `GET_LOCKED` may lock a key.
     getl_max_timeout: u32 = "30", Legal::Range(1, 86_400), "s";
     /// How long SYNC waits.
-    sync_cmd_timeout: u32 = "2500", Legal::Range(10, 60_000), "ms";
+    sync_cmd_timeout: u32 = "2500", Legal::Range(0, 0xffff_ffff), "ms";
     /// How long the state of a named TAP producer is kept after its connection closed.
     tap_keepalive: u32 = "0", Legal::Range(0, 3600), "s";
     /// Time between two NOOPs on a silent TAP stream; 0 never.
@@ -221,7 +209,7 @@ keys! {
     tap_streams_max: usize = "512", Legal::Range(1, 100_000), "streams";
     /// A TAP backfill pauses while more items than this are queued.
     tap_backlog_limit: usize = "5000", Legal::Range(1, 10_000_000), "items";
-    /// Disk reads that one TAP producer may have under way.
+    /// Values that a TAP backfill reads from the store before another one has its turn.
     tap_bg_max_pending: usize = "500", Legal::Range(1, 1_000_000), "reads";
     /// Pause of a TAP stream after a temporary failure of its receiver; 0 none.
     tap_backoff_period: f64 = "5", Legal::Decimal(0.0, 3600.0), "s";
@@ -246,33 +234,13 @@ const ALIASES: &[(&str, &str)] = &[
     ("item_size_max", "max_item_size"),
 ];
 
-/// Keys that tune the `SQLite` store or the tables of ep-engine, or the allocator of the hosts'
-/// default engine (the host writes those itself for `-M`, `-f`, `-n` and `-L`).
-const IGNORED: &[&str] = &[
-    "shardpattern",
-    "initfile",
-    "postInitfile",
-    "db_strategy",
-    "db_shards",
-    "vb_del_chunk_size",
-    "vb_chunk_del_time",
-    "concurrentDB",
-    "ht_size",
-    "ht_locks",
-    "stored_val_type",
-    "bf_resident_threshold",
-    "inconsistent_slave_chk",
-    "eviction",
-    "factor",
-    "chunk_size",
-    "preallocate",
+/// Numbers out of range that are not refused: ep-engine ignored them with a warning.
+const TOLERANT: &[&str] = &[
+    "chk_max_items",
+    "chk_period",
+    "max_checkpoints",
+    "mutation_mem_threshold",
 ];
-
-/// Keys that are checked and have no effect; their documentation says why.
-const WITHOUT_EFFECT: &[&str] = &["expiry_window"];
-
-/// Keys that are checked but have no effect in this version.
-const NOT_YET: &[&str] = &["sync_cmd_timeout", "tap_bg_max_pending"];
 
 /// The key whose value is a file with further entries.
 const CONFIG_FILE: &str = "config_file";
@@ -320,11 +288,11 @@ impl Config {
         ALIASES
     }
 
-    /// Keys that are accepted and change nothing.
+    /// Keys that are accepted and change nothing, and why.
     #[cfg(test)]
-    pub(crate) fn without_effect() -> impl Iterator<Item = &'static str> {
-        let keys = IGNORED.iter().chain(WITHOUT_EFFECT).chain(NOT_YET);
-        keys.copied()
+    pub(crate) fn without_effect() -> impl Iterator<Item = (&'static str, &'static str)> {
+        let foreign = FOREIGN.iter().map(|foreign| (foreign.key, foreign.reason));
+        foreign.chain(WITHOUT_EFFECT.iter().copied())
     }
 
     /// The watermarks that belong to a quota, low and high: 60 % and 75 %.
@@ -354,11 +322,12 @@ impl Config {
             self.max_size = UNLIMITED;
         }
         let (low, high) = Self::watermarks(self.max_size);
-        if self.mem_low_wat == 0 {
-            self.mem_low_wat = low;
-        }
+        // One that is given may lie beyond the other one's default.
         if self.mem_high_wat == 0 {
-            self.mem_high_wat = high;
+            self.mem_high_wat = high.max(self.mem_low_wat);
+        }
+        if self.mem_low_wat == 0 {
+            self.mem_low_wat = low.min(self.mem_high_wat);
         }
         self.tap_ack_initial_sequence_number = self.tap_ack_initial_sequence_number.max(1);
     }
@@ -376,13 +345,6 @@ impl Config {
                 "mem_low_wat={mem_low_wat}, mem_high_wat={mem_high_wat} and max_size={max_size} \
                  contradict each other: each must be at most as large as the next ({UNLIMITED} \
                  stands for no limit); without the first two, 60 % and 75 % of max_size are taken"
-            ));
-        }
-        if self.getl_default_timeout > self.getl_max_timeout {
-            return Err(format!(
-                "getl_default_timeout={} is longer than getl_max_timeout={}: lower the first or \
-                 raise the second",
-                self.getl_default_timeout, self.getl_max_timeout
             ));
         }
         Ok(())
@@ -489,16 +451,16 @@ impl Reader {
 
     /// Sets a key that the operator gave.
     fn set_given(&mut self, name: &str, value: &str) -> Result<(), String> {
-        if let Some(ignored) = IGNORED.iter().find(|ignored| **ignored == name) {
-            if !self.config.ignored.contains(ignored) {
-                self.config.ignored.push(ignored);
+        if let Some(foreign) = FOREIGN.iter().find(|foreign| foreign.key == name) {
+            if !foreign.legal.allows(value) {
+                return Err(illegal(name, value, &foreign.legal.range(""), ""));
             }
+            self.ignore((foreign.key, foreign.reason));
             return Ok(());
         }
         let key = self.set(name, value)?;
-        let mut without_effect = WITHOUT_EFFECT.iter().chain(NOT_YET);
-        if let Some(ignored) = without_effect.find(|ignored| **ignored == key) {
-            self.config.ignored.push(ignored);
+        if let Some(without_effect) = WITHOUT_EFFECT.iter().find(|it| it.0 == key) {
+            self.ignore(*without_effect);
         }
         if self.given.contains(&key) {
             self.config.warnings.push(format!(
@@ -510,6 +472,12 @@ impl Reader {
         Ok(())
     }
 
+    fn ignore(&mut self, key: (&'static str, &'static str)) {
+        if !self.config.ignored.contains(&key) {
+            self.config.ignored.push(key);
+        }
+    }
+
     /// Sets a key by either name and returns the first one.
     fn set(&mut self, name: &str, value: &str) -> Result<&'static str, String> {
         let alias = ALIASES.iter().find(|(alias, _)| *alias == name);
@@ -518,19 +486,25 @@ impl Reader {
             return Err(unknown(name));
         };
         if (key.set)(&mut self.config, value, key.legal).is_none() {
-            return Err(format!(
-                "{name}={} is not legal: {name} takes {}{}; {WHERE_TO_LOOK}",
-                shorten(value),
-                key.range(),
-                if key.default.is_empty() {
-                    String::new()
-                } else {
-                    format!(" (default {})", key.default)
-                }
-            ));
+            let error = illegal(name, value, &key.range(), key.default);
+            if !TOLERANT.contains(&key.key) || !key.legal.is_well_formed(value) {
+                return Err(error);
+            }
+            let warning = format!("{error}. It is ignored, as if it had not been given");
+            self.config.warnings.push(warning);
         }
         Ok(key.key)
     }
+}
+
+/// The sentence about a value that is not legal.
+fn illegal(name: &str, value: &str, range: &str, default: &str) -> String {
+    let default = match default {
+        "" => String::new(),
+        default => format!(" (default {default})"),
+    };
+    let value = shorten(value);
+    format!("{name}={value} is not legal: {name} takes {range}{default}; {WHERE_TO_LOOK}")
 }
 
 /// The sentence about a key that does not exist.
@@ -540,7 +514,7 @@ fn unknown(name: &str) -> String {
         .map(|key| key.key)
         .chain(ALIASES.iter().map(|(alias, _)| *alias));
     let nearest = names
-        .chain(IGNORED.iter().copied())
+        .chain(FOREIGN.iter().map(|foreign| foreign.key))
         .chain([CONFIG_FILE])
         .map(|known| (edit_distance(name, known), known))
         .min()
@@ -657,7 +631,7 @@ mod tests {
                 "vb0=yes is not legal: vb0 takes one of true, false, on, off",
             ),
             (
-                "chk_period=59",
+                "chk_period=5x",
                 "a number from 60 to 3600 (s) (default 600)",
             ),
             ("max_vbuckets=1025", "from 1 to 1024 (vbuckets)"),
@@ -672,7 +646,16 @@ mod tests {
             ("durability=fsync", "one of sync, periodic, none"),
             ("max_size=100;mem_low_wat=90;mem_high_wat=80", "contradict"),
             ("max_size=100;mem_high_wat=101", "contradict"),
-            ("getl_default_timeout=31", "longer than getl_max_timeout=30"),
+            (
+                "ht_size=many",
+                "ht_size=many is not legal: ht_size takes a number",
+            ),
+            (
+                "db_strategy=oneDB",
+                "db_strategy takes one of multiDB, singleDB",
+            ),
+            ("concurrentDB=2", "takes one of true, false"),
+            ("bf_resident_threshold=x", "takes a number"),
             ("config_file=/nonexistent/file", "cannot be read"),
         ] {
             let sentence = refusal(text);
@@ -697,7 +680,8 @@ mod tests {
     #[test]
     fn keys_of_other_engines_are_listed_once_and_repeated_keys_warned_about() {
         let config = parse("ht_size=7;eviction=false;ht_size=8;max_size=1m;cache_size=2m;vb0=on");
-        assert_eq!(config.ignored, ["ht_size", "eviction"]);
+        let keys: Vec<&str> = config.ignored.iter().map(|(key, _)| *key).collect();
+        assert_eq!(keys, ["ht_size", "eviction"]);
         assert_eq!(config.max_size, 2 << 20);
         assert_eq!(
             config.warnings,
@@ -706,6 +690,28 @@ mod tests {
         let config = parse("dbname=C:\\dir");
         assert_eq!(config.dbname, Some(PathBuf::from("C:dir")));
         assert_eq!(config.warnings.len(), 1);
+    }
+
+    #[test]
+    fn what_ep_engine_started_with_starts_here() {
+        let config = parse("chk_max_items=99;chk_period=3601;max_checkpoints=1");
+        let default = Config::default();
+        assert_eq!(config.chk_max_items, default.chk_max_items);
+        assert_eq!(config.chk_period, default.chk_period);
+        assert_eq!(config.max_checkpoints, default.max_checkpoints);
+        assert_eq!(config.warnings.len(), 3, "{:?}", config.warnings);
+        assert!(config.warnings[0].contains("chk_max_items=99 is not legal"));
+        let config = parse("mutation_mem_threshold=1.5");
+        assert!((config.mutation_mem_threshold - 0.9).abs() < f64::EPSILON);
+        assert_eq!(parse("getl_max_timeout=10").getl_default_timeout, 15);
+        assert_eq!(parse("sync_cmd_timeout=0").sync_cmd_timeout, 0);
+        let config = parse("max_size=100;mem_low_wat=80");
+        assert_eq!((config.mem_low_wat, config.mem_high_wat), (80, 80));
+        let config = parse("max_size=100;mem_high_wat=50");
+        assert_eq!((config.mem_low_wat, config.mem_high_wat), (50, 50));
+        let config = parse("db_strategy=singleMTDB;bf_resident_threshold=0.5;expiry_window=5");
+        let reasons = config.ignored.iter().map(|(_, reason)| reason.len());
+        assert_eq!(reasons.filter(|length| *length > 10).count(), 3);
     }
 
     #[test]

@@ -28,23 +28,39 @@ pub const CHECKPOINT_ENGINE_CMD_GATQ: u8 = 0x1e;
 /// Takes the value of a key out of memory, if it is on disk.
 pub const CHECKPOINT_ENGINE_CMD_EVICT_KEY: u8 = 0x93;
 /// Answers the value of a key and locks it, for the seconds in 4 bytes of extras (none or 0: the
-/// configured time; 4 more bytes are ignored). SET, REPLACE, APPEND, PREPEND and DELETE with the CAS
+/// configured time; what else there is is ignored). SET, REPLACE, APPEND, PREPEND and DELETE with the CAS
 /// of the answer change the key, which ends the lock, and `UNLOCK_KEY` ends it. Until then incr and
 /// decr, which carry no CAS, are refused; TOUCH and GAT go on, and the key stays locked.
 pub const CHECKPOINT_ENGINE_CMD_GET_LOCKED: u8 = 0x94;
 /// Ends the lock of a key: the CAS of the header is that of the lock, in either byte order.
 pub const CHECKPOINT_ENGINE_CMD_UNLOCK_KEY: u8 = 0x95;
+/// Waits until keys are durable, on other nodes, or changed. The value: 4 bytes of options, 2 bytes
+/// number of keys, and for each key CAS (8; 0: any), vbucket (2), length (2) and the key. The answer
+/// has the number of keys and for each of them CAS, vbucket, length, event (1) and the key. What
+/// takes longer than `sync_cmd_timeout` is a temporary failure.
+pub const CHECKPOINT_ENGINE_CMD_SYNC: u8 = 0x96;
+/// Option of SYNC: these bits are the number of other nodes that are to have it.
+pub const CHECKPOINT_ENGINE_SYNC_REPLICAS: u32 = 0xf0;
+/// Option of SYNC: it is to be durable.
+pub const CHECKPOINT_ENGINE_SYNC_PERSISTENCE: u32 = 0x08;
+/// Option of SYNC: it is to be changed; stands alone.
+pub const CHECKPOINT_ENGINE_SYNC_MUTATION: u32 = 0x04;
+/// Option of SYNC: with replicas and persistence, both are waited for and not either.
+pub const CHECKPOINT_ENGINE_SYNC_BOTH: u32 = 0x02;
+/// Event of SYNC: the key is durable.
+pub const CHECKPOINT_ENGINE_SYNC_EVENT_PERSISTED: u8 = 1;
+/// Event of SYNC: it was changed.
+pub const CHECKPOINT_ENGINE_SYNC_EVENT_MODIFIED: u8 = 2;
+/// Event of SYNC: it was deleted.
+pub const CHECKPOINT_ENGINE_SYNC_EVENT_DELETED: u8 = 3;
+/// Event of SYNC: other nodes have it.
+pub const CHECKPOINT_ENGINE_SYNC_EVENT_REPLICATED: u8 = 4;
+/// Event of SYNC: there is no such key, or its vbucket is not active here.
+pub const CHECKPOINT_ENGINE_SYNC_EVENT_NO_KEY: u8 = 5;
+/// Event of SYNC: it has another CAS.
+pub const CHECKPOINT_ENGINE_SYNC_EVENT_OTHER_CAS: u8 = 6;
 /// Answers the id of the vbucket's last closed checkpoint: 8 bytes of body.
 pub const CHECKPOINT_ENGINE_CMD_LAST_CLOSED_CHECKPOINT: u8 = 0x97;
-/// In ep-engine 1.7: restores the file that is named by the key. This engine opens no file that a
-/// client names, and answers NOT_SUPPORTED.
-pub const CHECKPOINT_ENGINE_CMD_RESTORE_FILE: u8 = 0x98;
-/// Ends the restore that runs, if one does; what is in place stays. NOT_SUPPORTED outside of restore
-/// mode.
-pub const CHECKPOINT_ENGINE_CMD_RESTORE_ABORT: u8 = 0x99;
-/// Ends restore mode: all keys are there. EBUSY while another connection restores; NOT_SUPPORTED
-/// outside of restore mode.
-pub const CHECKPOINT_ENGINE_CMD_RESTORE_COMPLETE: u8 = 0x9a;
 /// Opens the window of an online update on all active vbuckets: from now on nothing reaches the
 /// disk. Answered when the store has it on record; if that cannot be, the window is closed again.
 /// Extras: none, or 4 bytes, the seconds after which it reverts by itself (0: never).
@@ -69,14 +85,6 @@ pub const CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_UNDO: u8 = 0xea;
 /// Moves the deadline of the open windows: 4 bytes of extras, the seconds from now after which they
 /// revert by themselves (0: never).
 pub const CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_DEADLINE: u8 = 0xeb;
-/// Has this connection restore a backup, which may be named by the key: the node is in restore mode
-/// until RESTORE_COMPLETE, RESTORE_ABORT, or the end of the connection.
-pub const CHECKPOINT_ENGINE_CMD_RESTORE_BEGIN: u8 = 0xec;
-/// Puts a key of a backup in place where there is none and no client has deleted it since
-/// RESTORE_BEGIN: 8 bytes of extras (flags, expiry in Unix seconds) and its value; the CAS of the
-/// header is the key's. Without extras and value: it was deleted, and no older backup brings it
-/// back. The newest version of a key comes first.
-pub const CHECKPOINT_ENGINE_CMD_RESTORE_KEY: u8 = 0xed;
 
 /// Done.
 pub const CHECKPOINT_ENGINE_STATUS_SUCCESS: u16 = 0x00;
@@ -102,8 +110,6 @@ pub const CHECKPOINT_ENGINE_STATUS_ENOMEM: u16 = 0x82;
 pub const CHECKPOINT_ENGINE_STATUS_NOT_SUPPORTED: u16 = 0x83;
 /// A defect of the engine; see its log.
 pub const CHECKPOINT_ENGINE_STATUS_EINTERNAL: u16 = 0x84;
-/// Another connection does that.
-pub const CHECKPOINT_ENGINE_STATUS_EBUSY: u16 = 0x85;
 /// Not now; try again.
 pub const CHECKPOINT_ENGINE_STATUS_ETMPFAIL: u16 = 0x86;
 
@@ -237,7 +243,8 @@ pub const CHECKPOINT_ENGINE_STAT_EXPIRED: &CStr = c"ep_expired";
 pub const CHECKPOINT_ENGINE_STAT_EVICTIONS: &CStr = c"evictions";
 /// Statistic: bytes in use by the engine, counted exactly.
 pub const CHECKPOINT_ENGINE_STAT_MEM_USED: &CStr = c"mem_used";
-/// Statistic: bytes of items: keys, values and their headers.
+/// Statistic: bytes of items: keys, values and their headers; with the entries of the logs and the
+/// versions that only those have.
 pub const CHECKPOINT_ENGINE_STAT_KV_SIZE: &CStr = c"ep_kv_size";
 /// Statistic: the same with the items of dead vbuckets.
 pub const CHECKPOINT_ENGINE_STAT_TOTAL_CACHE_SIZE: &CStr = c"ep_total_cache_size";
@@ -344,6 +351,39 @@ pub const CHECKPOINT_ENGINE_STAT_TAP_LACKING_KEYS: &CStr = c"ep_tap_lacking_keys
 /// Statistic: calls that met a defect of the engine and were answered with an error.
 pub const CHECKPOINT_ENGINE_STAT_PANICS: &CStr = c"ep_panics";
 
+/// Statistic: how long the store took to open, in seconds.
+pub const CHECKPOINT_ENGINE_STAT_DBINIT: &CStr = c"ep_dbinit";
+/// Statistic: always `singleDB`: one store has all vbuckets.
+pub const CHECKPOINT_ENGINE_STAT_DB_STRATEGY: &CStr = c"ep_db_strategy";
+/// Statistic: always 1.
+pub const CHECKPOINT_ENGINE_STAT_DBSHARDS: &CStr = c"ep_dbshards";
+/// Statistic: always 3: threads that use the store at a time, but for streams and online updates.
+pub const CHECKPOINT_ENGINE_STAT_STORE_MAX_CONCURRENCY: &CStr = c"ep_store_max_concurrency";
+/// Statistic: always 2: those of them that read for clients.
+pub const CHECKPOINT_ENGINE_STAT_STORE_MAX_READERS: &CStr = c"ep_store_max_readers";
+/// Statistic: always 1: those that write.
+pub const CHECKPOINT_ENGINE_STAT_STORE_MAX_READWRITE: &CStr = c"ep_store_max_readwrite";
+/// Statistic: always 0: the store has no key twice.
+pub const CHECKPOINT_ENGINE_STAT_WARMUP_DUPS: &CStr = c"ep_warmup_dups";
+/// Statistic: always 0: no key is left out for want of memory.
+pub const CHECKPOINT_ENGINE_STAT_WARMUP_OOM: &CStr = c"ep_warmup_oom";
+/// Statistic: always 0: no read waits for the flusher.
+pub const CHECKPOINT_ENGINE_STAT_FLUSH_PREEMPTS: &CStr = c"ep_flush_preempts";
+/// Statistic: always 0: what is about to expire is written.
+pub const CHECKPOINT_ENGINE_STAT_ITEM_FLUSH_EXPIRED: &CStr = c"ep_item_flush_expired";
+/// Statistic: `running` while rows of deleted vbuckets are being deleted, else `complete`; absent
+/// before the first deletion.
+pub const CHECKPOINT_ENGINE_STAT_DB_CLEANER_STATUS: &CStr = c"ep_db_cleaner_status";
+/// Statistic: memory of the mutations that are not durable yet, in bytes; for a checkpoint that is
+/// durable in part an estimate.
+pub const CHECKPOINT_ENGINE_STAT_DISKQUEUE_MEMORY: &CStr = c"ep_diskqueue_memory";
+/// Statistic: the same without the entries of the log.
+pub const CHECKPOINT_ENGINE_STAT_DISKQUEUE_PENDING: &CStr = c"ep_diskqueue_pending";
+/// Statistic: rows that were written for keys that had none.
+pub const CHECKPOINT_ENGINE_STAT_TOTAL_NEW_ITEMS: &CStr = c"ep_total_new_items";
+/// Statistic: values evicted from replica vbuckets.
+pub const CHECKPOINT_ENGINE_STAT_NUM_EJECT_REPLICAS: &CStr = c"ep_num_eject_replicas";
+
 /// Statistic by state: vbuckets in a state; `%s` is `active`, `replica` or `pending`.
 pub const CHECKPOINT_ENGINE_STAT_STATE_NUM: &CStr = c"vb_%s_num";
 /// Statistic by state: their items.
@@ -356,6 +396,27 @@ pub const CHECKPOINT_ENGINE_STAT_STATE_PERC_MEM_RESIDENT: &CStr = c"vb_%s_perc_m
 pub const CHECKPOINT_ENGINE_STAT_STATE_ITM_MEMORY: &CStr = c"vb_%s_itm_memory";
 /// Statistic by state: their mutations that are not durable yet.
 pub const CHECKPOINT_ENGINE_STAT_STATE_QUEUE_SIZE: &CStr = c"vb_%s_queue_size";
+/// Statistic by state: memory of those mutations, in bytes, as in `ep_diskqueue_memory`.
+pub const CHECKPOINT_ENGINE_STAT_STATE_QUEUE_MEMORY: &CStr = c"vb_%s_queue_memory";
+/// Statistic by state: the same without the entries of the log.
+pub const CHECKPOINT_ENGINE_STAT_STATE_QUEUE_PENDING: &CStr = c"vb_%s_queue_pending";
+/// Statistic by state: how long they have waited, all together, in milliseconds; to within 4 s
+/// each.
+pub const CHECKPOINT_ENGINE_STAT_STATE_QUEUE_AGE: &CStr = c"vb_%s_queue_age";
+/// Statistic by state: mutations logged.
+pub const CHECKPOINT_ENGINE_STAT_STATE_QUEUE_FILL: &CStr = c"vb_%s_queue_fill";
+/// Statistic by state: rows written and deleted.
+pub const CHECKPOINT_ENGINE_STAT_STATE_QUEUE_DRAIN: &CStr = c"vb_%s_queue_drain";
+/// Statistic by state: rows written for keys that had none.
+pub const CHECKPOINT_ENGINE_STAT_STATE_OPS_CREATE: &CStr = c"vb_%s_ops_create";
+/// Statistic by state: rows that took the place of others.
+pub const CHECKPOINT_ENGINE_STAT_STATE_OPS_UPDATE: &CStr = c"vb_%s_ops_update";
+/// Statistic by state: rows deleted.
+pub const CHECKPOINT_ENGINE_STAT_STATE_OPS_DELETE: &CStr = c"vb_%s_ops_delete";
+/// Statistic by state: mutations in commits that failed.
+pub const CHECKPOINT_ENGINE_STAT_STATE_OPS_REJECT: &CStr = c"vb_%s_ops_reject";
+/// Statistic by state: values evicted from memory.
+pub const CHECKPOINT_ENGINE_STAT_STATE_EJECT: &CStr = c"vb_%s_eject";
 /// Statistic by state: memory of their tables without the items, in bytes.
 pub const CHECKPOINT_ENGINE_STAT_STATE_HT_MEMORY: &CStr = c"vb_%s_ht_memory";
 
@@ -378,6 +439,11 @@ pub const CHECKPOINT_ENGINE_GROUP_MEMORY: &CStr = c"memory";
 /// Group of statistics: histograms: `NAME_FROM,TO` is how often it took FROM to less than TO
 /// microseconds.
 pub const CHECKPOINT_ENGINE_GROUP_TIMINGS: &CStr = c"timings";
+/// Group of statistics: what the threads do that write to the store (`dispatcher`), read from it
+/// for clients (`ro_dispatcher`) and do neither (`nio_dispatcher`).
+pub const CHECKPOINT_ENGINE_GROUP_DISPATCHER: &CStr = c"dispatcher";
+/// Group of statistics: empty: there is no restore mode.
+pub const CHECKPOINT_ENGINE_GROUP_RESTORE: &CStr = c"restore";
 /// Group of statistics: what is known of a key: `key KEY [VBUCKET]`.
 pub const CHECKPOINT_ENGINE_GROUP_KEY: &CStr = c"key";
 /// Group of statistics: the same and whether the disk agrees; waits for the disk: `vkey KEY
@@ -390,8 +456,6 @@ pub const CHECKPOINT_ENGINE_GROUP_ONLINE_UPDATE_VB: &CStr = c"onlineupdate-vb";
 /// Group of statistics: `vb_N:KEY`, the length of a value that a master has and that can never be
 /// kept here, so that the key is not there; up to 1,000. KEY as in `onlineupdate-keys`.
 pub const CHECKPOINT_ENGINE_GROUP_LACKING: &CStr = c"lacking";
-/// Group of statistics: the restore that runs, or the last one; empty outside of restore mode.
-pub const CHECKPOINT_ENGINE_GROUP_RESTORE: &CStr = c"restore";
 /// Group of statistics: up to 100 of the keys that windows have touched: `onlineupdate-keys
 /// [PREFIX]`. A line is named `vb_%u:KEY`, and its value is `added`, `updated`, `deleted` or
 /// `vanished` with the lengths of the old and the new value, `-` for none. In KEY and PREFIX
@@ -433,6 +497,14 @@ pub const CHECKPOINT_ENGINE_STAT_VB_COUNTED: &CStr = c"vb_%u:counted";
 pub const CHECKPOINT_ENGINE_STAT_VB_RESIZED: &CStr = c"vb_%u:resized";
 /// Statistic of a vbucket: memory of its items, in bytes.
 pub const CHECKPOINT_ENGINE_STAT_VB_MEM_SIZE: &CStr = c"vb_%u:mem_size";
+/// Statistic of a vbucket: the same.
+pub const CHECKPOINT_ENGINE_STAT_VB_MEM_SIZE_COUNTED: &CStr = c"vb_%u:mem_size_counted";
+/// Statistic of a vbucket: entries of the table's emptiest part; a part has 1,600 at most.
+pub const CHECKPOINT_ENGINE_STAT_VB_MIN_DEPTH: &CStr = c"vb_%u:min_depth";
+/// Statistic of a vbucket: entries of its fullest part.
+pub const CHECKPOINT_ENGINE_STAT_VB_MAX_DEPTH: &CStr = c"vb_%u:max_depth";
+/// Statistic of a vbucket: parts with so many entries: from the first number to below the second.
+pub const CHECKPOINT_ENGINE_STAT_VB_HISTO: &CStr = c"vb_%u:histo_%u,%u";
 /// Statistic of a vbucket: memory of the table without the items, in bytes.
 pub const CHECKPOINT_ENGINE_STAT_VB_TABLE_BYTES: &CStr = c"vb_%u:table_bytes";
 /// Statistic of a vbucket: as in `onlineupdate`.
@@ -470,6 +542,14 @@ pub const CHECKPOINT_ENGINE_STAT_KEY_FLAGS: &CStr = c"key_flags";
 pub const CHECKPOINT_ENGINE_STAT_KEY_CAS: &CStr = c"key_cas";
 /// Statistic of `key` and `vkey`: 1 when the value is in memory, else 0.
 pub const CHECKPOINT_ENGINE_STAT_KEY_IS_RESIDENT: &CStr = c"key_is_resident";
+/// Statistic of `key` and `vkey`: since when the latest version waits to be durable, in Unix
+/// seconds to within 4; 0 if it is.
+pub const CHECKPOINT_ENGINE_STAT_KEY_DIRTIED: &CStr = c"key_dirtied";
+/// Statistic of `key` and `vkey`: for how long, in seconds; 0 if it is durable.
+pub const CHECKPOINT_ENGINE_STAT_KEY_DATA_AGE: &CStr = c"key_data_age";
+/// Statistic of `key` and `vkey`: when it was written, in Unix seconds to within 4, and less well
+/// if that is long ago; 0 if it was loaded at the start.
+pub const CHECKPOINT_ENGINE_STAT_KEY_LAST_MODIFICATION_TIME: &CStr = c"key_last_modification_time";
 /// Statistic of `key` and `vkey`: in `vkey` only: `valid`, `dirty`, `ram_but_not_disk`,
 /// `length_mismatch`, `data_mismatch`, `flags_mismatch` or `item_deleted`.
 pub const CHECKPOINT_ENGINE_STAT_KEY_VALID: &CStr = c"key_valid";
@@ -633,6 +713,21 @@ pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_ACK_PLAYBACK_SIZE: &CStr =
 pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_EXPIRES: &CStr = c"eq_tapq:%s:expires";
 /// Statistic of a TAP stream or sender: always 0, the host refuses messages of unknown kinds.
 pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_UNKNOWN: &CStr = c"eq_tapq:%s:num_unknown";
+/// Statistic of `tap`: reads that the following times are of, in microseconds; absent before the
+/// first.
+pub const CHECKPOINT_ENGINE_STAT_TAP_BG_NUM_SAMPLES: &CStr = c"ep_tap_bg_num_samples";
+/// Statistic of `tap`: shortest time until a read began.
+pub const CHECKPOINT_ENGINE_STAT_TAP_BG_MIN_WAIT: &CStr = c"ep_tap_bg_min_wait";
+/// Statistic of `tap`: longest time until a read began.
+pub const CHECKPOINT_ENGINE_STAT_TAP_BG_MAX_WAIT: &CStr = c"ep_tap_bg_max_wait";
+/// Statistic of `tap`: mean time until a read began.
+pub const CHECKPOINT_ENGINE_STAT_TAP_BG_WAIT_AVG: &CStr = c"ep_tap_bg_wait_avg";
+/// Statistic of `tap`: shortest read.
+pub const CHECKPOINT_ENGINE_STAT_TAP_BG_MIN_LOAD: &CStr = c"ep_tap_bg_min_load";
+/// Statistic of `tap`: longest read.
+pub const CHECKPOINT_ENGINE_STAT_TAP_BG_MAX_LOAD: &CStr = c"ep_tap_bg_max_load";
+/// Statistic of `tap`: mean read.
+pub const CHECKPOINT_ENGINE_STAT_TAP_BG_LOAD_AVG: &CStr = c"ep_tap_bg_load_avg";
 /// Statistic of `tap`: the configuration key of that name.
 pub const CHECKPOINT_ENGINE_STAT_TAP_BG_MAX_PENDING: &CStr = c"ep_tap_bg_max_pending";
 /// Statistic of `tap`: changes sent that were read from memory.
@@ -711,28 +806,27 @@ pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_CHECKPOINT_END: &CStr =
 /// Statistic of a TAP sender: those that failed.
 pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_NUM_CHECKPOINT_END_FAILED: &CStr =
     c"eq_tapq:%s:num_checkpoint_end_failed";
-/// Statistic of `restore`: always `checkpoint-engine`.
-pub const CHECKPOINT_ENGINE_STAT_RESTORE_ENGINE: &CStr = c"ep_restore:engine";
-/// Statistic of `restore`: `running` while a connection restores, else `initialized`.
-pub const CHECKPOINT_ENGINE_STAT_RESTORE_STATE: &CStr = c"ep_restore:state";
-/// Statistic of `restore`: why the last restore ended early; empty if it did not.
-pub const CHECKPOINT_ENGINE_STAT_RESTORE_LAST_ERROR: &CStr = c"ep_restore:last_error";
-/// Statistic of `restore`: what its client calls the backup.
-pub const CHECKPOINT_ENGINE_STAT_RESTORE_FILE: &CStr = c"ep_restore:file";
-/// Statistic of `restore`: keys that were refused for the time being.
-pub const CHECKPOINT_ENGINE_STAT_RESTORE_NUMBER_BUSY: &CStr = c"ep_restore:number_busy";
-/// Statistic of `restore`: keys that were left out: they are there, or were deleted
-/// meanwhile.
-pub const CHECKPOINT_ENGINE_STAT_RESTORE_NUMBER_SKIPPED: &CStr = c"ep_restore:number_skipped";
-/// Statistic of `restore`: keys that were put in place, or noted as deleted.
-pub const CHECKPOINT_ENGINE_STAT_RESTORE_NUMBER_RESTORED: &CStr = c"ep_restore:number_restored";
-/// Statistic of `restore`: keys that had expired.
-pub const CHECKPOINT_ENGINE_STAT_RESTORE_NUMBER_EXPIRED: &CStr = c"ep_restore:number_expired";
-/// Statistic of `restore`: keys of vbuckets that are not active here.
-pub const CHECKPOINT_ENGINE_STAT_RESTORE_NUMBER_WRONG_VBUCKET: &CStr =
-    c"ep_restore:number_wrong_vbucket";
-/// Statistic of `restore`: whether it was aborted.
-pub const CHECKPOINT_ENGINE_STAT_RESTORE_TERMINATE: &CStr = c"ep_restore:terminate";
+/// Statistic of `dispatcher`: always `dispatcher_running`.
+pub const CHECKPOINT_ENGINE_STAT_DISPATCHER_STATE: &CStr = c"%s:state";
+/// Statistic of `dispatcher`: `running` or `idle`.
+pub const CHECKPOINT_ENGINE_STAT_DISPATCHER_STATUS: &CStr = c"%s:status";
+/// Statistic of `dispatcher`: what it does; absent when it is idle.
+pub const CHECKPOINT_ENGINE_STAT_DISPATCHER_TASK: &CStr = c"%s:task";
+/// Statistic of `dispatcher`: for how long, in microseconds.
+pub const CHECKPOINT_ENGINE_STAT_DISPATCHER_RUNTIME: &CStr = c"%s:runtime";
+/// Statistic of `dispatcher`: the same of the last 20 jobs, the latest first.
+pub const CHECKPOINT_ENGINE_STAT_DISPATCHER_LOG_TASK: &CStr = c"%s:log:%u:task";
+/// Statistic of `dispatcher`: when it began, in Unix seconds.
+pub const CHECKPOINT_ENGINE_STAT_DISPATCHER_LOG_STARTTIME: &CStr = c"%s:log:%u:starttime";
+/// Statistic of `dispatcher`: how long it took, in microseconds.
+pub const CHECKPOINT_ENGINE_STAT_DISPATCHER_LOG_RUNTIME: &CStr = c"%s:log:%u:runtime";
+/// Statistic of `dispatcher`: the last 20 jobs that took a second or longer.
+pub const CHECKPOINT_ENGINE_STAT_DISPATCHER_SLOW_TASK: &CStr = c"%s:slow:%u:task";
+/// Statistic of `dispatcher`: when it began, in Unix seconds.
+pub const CHECKPOINT_ENGINE_STAT_DISPATCHER_SLOW_STARTTIME: &CStr = c"%s:slow:%u:starttime";
+/// Statistic of `dispatcher`: how long it took, in microseconds.
+pub const CHECKPOINT_ENGINE_STAT_DISPATCHER_SLOW_RUNTIME: &CStr = c"%s:slow:%u:runtime";
+
 /// Statistic of `tapagg`: streams of the group.
 pub const CHECKPOINT_ENGINE_STAT_TAPAGG_COUNT: &CStr = c"%s:count";
 /// Statistic of `tapagg`: changes that are still to be sent.
@@ -750,6 +844,20 @@ pub const CHECKPOINT_ENGINE_STAT_TAPAGG_BACKFILL_REMAINING: &CStr = c"%s:backfil
 /// Statistic of `tapagg`: changes that are still to be sent.
 pub const CHECKPOINT_ENGINE_STAT_TAPAGG_TOTAL_BACKLOG_SIZE: &CStr = c"%s:total_backlog_size";
 
+/// Histogram of `timings`: how long the oldest mutation of a commit had waited.
+pub const CHECKPOINT_ENGINE_TIMING_STORAGE_AGE: &CStr = c"storage_age";
+/// Histogram of `timings`: the same.
+pub const CHECKPOINT_ENGINE_TIMING_DATA_AGE: &CStr = c"data_age";
+/// Histogram of `timings`: from the wish of a stream for a value to the beginning of its read.
+pub const CHECKPOINT_ENGINE_TIMING_BG_TAP_WAIT: &CStr = c"bg_tap_wait";
+/// Histogram of `timings`: reads of values for streams.
+pub const CHECKPOINT_ENGINE_TIMING_BG_TAP_LOAD: &CStr = c"bg_tap_load";
+/// Histogram of `timings`: changes that a master sent.
+pub const CHECKPOINT_ENGINE_TIMING_TAP_MUTATION: &CStr = c"tap_mutation";
+/// Histogram of `timings`: states that another node sent.
+pub const CHECKPOINT_ENGINE_TIMING_TAP_VB_SET: &CStr = c"tap_vb_set";
+/// Histogram of `timings`: begins of backfills that a master sent.
+pub const CHECKPOINT_ENGINE_TIMING_TAP_VB_RESET: &CStr = c"tap_vb_reset";
 /// Histogram of `timings`: commits.
 pub const CHECKPOINT_ENGINE_TIMING_DISK_COMMIT: &CStr = c"disk_commit";
 /// Histogram of `timings`: from the wish for a value to the beginning of its read.
@@ -846,10 +954,6 @@ pub const CHECKPOINT_ENGINE_KEY_WAITFORWARMUP: &CStr = c"waitforwarmup";
 /// Whether the start is refused when the keys alone do not fit into `max_size`.
 /// Takes one of true, false, on, off; default: true.
 pub const CHECKPOINT_ENGINE_KEY_FAILPARTIALWARMUP: &CStr = c"failpartialwarmup";
-/// Whether the node begins in restore mode: what is not in memory is a temporary failure and no
-/// miss, until RESTORE_COMPLETE.
-/// Takes one of true, false, on, off; default: false.
-pub const CHECKPOINT_ENGINE_KEY_RESTORE_MODE: &CStr = c"restore_mode";
 /// How long a key is locked by `GET_LOCKED` without a time of its own.
 /// Takes a number from 1 to 86400 (s); default: 15.
 pub const CHECKPOINT_ENGINE_KEY_GETL_DEFAULT_TIMEOUT: &CStr = c"getl_default_timeout";
@@ -857,7 +961,7 @@ pub const CHECKPOINT_ENGINE_KEY_GETL_DEFAULT_TIMEOUT: &CStr = c"getl_default_tim
 /// Takes a number from 1 to 86400 (s); default: 30.
 pub const CHECKPOINT_ENGINE_KEY_GETL_MAX_TIMEOUT: &CStr = c"getl_max_timeout";
 /// How long SYNC waits.
-/// Takes a number from 10 to 60000 (ms); default: 2500.
+/// Takes a number from 0 to 4294967295 (ms); default: 2500.
 pub const CHECKPOINT_ENGINE_KEY_SYNC_CMD_TIMEOUT: &CStr = c"sync_cmd_timeout";
 /// How long the state of a named TAP producer is kept after its connection closed.
 /// Takes a number from 0 to 3600 (s); default: 0.
@@ -875,7 +979,7 @@ pub const CHECKPOINT_ENGINE_KEY_TAP_STREAMS_MAX: &CStr = c"tap_streams_max";
 /// A TAP backfill pauses while more items than this are queued.
 /// Takes a number from 1 to 10000000 (items); default: 5000.
 pub const CHECKPOINT_ENGINE_KEY_TAP_BACKLOG_LIMIT: &CStr = c"tap_backlog_limit";
-/// Disk reads that one TAP producer may have under way.
+/// Values that a TAP backfill reads from the store before another one has its turn.
 /// Takes a number from 1 to 1000000 (reads); default: 500.
 pub const CHECKPOINT_ENGINE_KEY_TAP_BG_MAX_PENDING: &CStr = c"tap_bg_max_pending";
 /// Pause of a TAP stream after a temporary failure of its receiver; 0 none.

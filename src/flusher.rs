@@ -278,6 +278,7 @@ impl Persister {
                     None => part.reader.committed(part.closed, &part.changes),
                 }
             }
+            self.shared.awaited.stir();
             self.note_age(&parts);
             self.sync_periodically(progress)
         });
@@ -302,10 +303,9 @@ impl Persister {
         if let Some(begun) = written.map(|part| part.reader.begun()).min() {
             let begun = u64::from(begun).max(self.woken.load(Ordering::Relaxed));
             let now = self.shared.host.monotonic().as_secs();
-            self.shared
-                .metrics
-                .age_seconds
-                .note(now.saturating_sub(begun));
+            let (metrics, age) = (&self.shared.metrics, now.saturating_sub(begun));
+            metrics.age_seconds.note(age);
+            metrics.timings.age.record(Duration::from_secs(age));
         }
     }
 
@@ -315,7 +315,9 @@ impl Persister {
     /// When the store cannot be written; nothing is lost by that.
     fn purge(&self) -> Result<bool, StoreError> {
         let _progress = self.progress.lock();
-        Ok(!self.is_stopped() && self.store.purge()?)
+        let more = !self.is_stopped() && self.store.purge()?;
+        self.shared.metrics.purging.set(u64::from(more));
+        Ok(more)
     }
 
     /// Reads from the logs until a batch is together.
@@ -384,6 +386,7 @@ impl Persister {
                 metrics.commits.add(1);
                 metrics.persisted.add(count);
                 metrics.rows_deleted.add(written.deleted);
+                metrics.rows_created.add(written.created);
                 metrics.writes.add(written.put + written.deleted);
                 metrics.written_bytes.add(written.bytes);
                 self.tidy_signal.wake();
@@ -405,6 +408,7 @@ impl Persister {
     ) -> Result<(), StoreError> {
         let mut batch = self.begin()?;
         let mut rows = Tally::default();
+        let mut by_part = Vec::new();
         let mut written = HashMap::new();
         for part in parts {
             let (id, incarnation) = (part.reader.vbucket().id(), part.reader.incarnation());
@@ -416,7 +420,10 @@ impl Persister {
             if flushed.is_some_and(|flushed| flushed > Seqno::ZERO) {
                 batch.clear(id);
             }
-            fill(&mut *batch, id, &part.changes, &mut rows);
+            let mut own = Tally::default();
+            fill(&mut *batch, id, &part.changes, &mut own);
+            rows.add(&own);
+            by_part.push((part.reader.vbucket(), own));
             written.insert(id, Written::of(part));
         }
         let mut news = Vec::new();
@@ -438,16 +445,27 @@ impl Persister {
         if batch.len() == 0 {
             return Ok(());
         }
-        self.finish(
+        let large = parts.iter().find(|part| part.large.is_some());
+        let result = self.finish(
             |_| count as u64,
             |written| {
                 *written = rows;
-                let Some(large) = parts.iter().find(|part| part.large.is_some()) else {
+                let Some(large) = large else {
                     return batch.commit(self.durability);
                 };
                 batch.commit_with(&mut |rows| write_part(large, rows, written))
             },
-        )?;
+        );
+        let rejected = |part: &Part<'_>| {
+            let writes = part.reader.vbucket().writes();
+            writes.rejected.add(part.count() as u64);
+        };
+        let written = result.inspect_err(|_| parts.iter().for_each(rejected))?;
+        match large {
+            // It has the batch for itself.
+            Some(large) => written.note(large.reader.vbucket()),
+            None => by_part.iter().for_each(|(vbucket, own)| own.note(vbucket)),
+        }
         progress.window = progress.wanted_window;
         self.learn(progress, news);
         Ok(())
@@ -527,20 +545,31 @@ impl Persister {
             }
         }
         batch.set_window(window);
+        let mut by_vbucket = Vec::new();
         self.finish(
             |written| written.put + written.deleted,
             |written| {
                 batch.commit_with(&mut |rows| {
-                    completing().try_for_each(|vbucket| write_window(vbucket, rows, written))
+                    completing().try_for_each(|vbucket| {
+                        let mut own = Tally::default();
+                        let result = write_window(vbucket, rows, &mut own);
+                        written.add(&own);
+                        by_vbucket.push((vbucket, own));
+                        result
+                    })
                 })
             },
         )?;
+        for (vbucket, own) in by_vbucket {
+            own.note(vbucket);
+        }
         progress.window = window;
         progress.wanted_window = window;
         self.learn(progress, records);
         // While the windows are still there to be read.
         completing().for_each(|vbucket| forget_deletions(vbucket));
         completed(vbuckets);
+        self.shared.awaited.stir();
         Ok(())
     }
 }

@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 mod histogram;
+mod jobs;
 
 pub(crate) use histogram::Histogram;
+pub(crate) use jobs::{Job, Jobs, Queue};
 
 /// A number that grows, or that is set.
 #[derive(Debug, Default)]
@@ -95,6 +97,12 @@ pub(crate) struct Metrics {
     pub(crate) persisted: Counter,
     /// Rows that commits deleted.
     pub(crate) rows_deleted: Counter,
+    /// Rows that they wrote of keys that had none.
+    pub(crate) rows_created: Counter,
+    /// 1 while void rows are being deleted.
+    pub(crate) purging: Counter,
+    /// How long the store took to open, in seconds.
+    pub(crate) open_seconds: Counter,
     /// Commits.
     pub(crate) commits: Counter,
     /// Times that the store gave space on the disk back.
@@ -141,6 +149,8 @@ pub(crate) struct Metrics {
     pub(crate) evictions: Counter,
     /// Values evicted from memory.
     pub(crate) value_ejects: Counter,
+    /// Those of them that were in replica vbuckets.
+    pub(crate) replica_ejects: Counter,
     /// EVICT_KEY for values that had to stay.
     pub(crate) eject_failures: Counter,
     /// Times that eviction began.
@@ -189,13 +199,27 @@ pub(crate) struct Metrics {
     pub(crate) defects: Counter,
     /// Where the time goes.
     pub(crate) timings: Timings,
+    /// What the threads do that work on their own.
+    pub(crate) jobs: Jobs,
 }
 
 /// What is measured, none of it on the path of a get or a store.
 #[derive(Debug, Default)]
 pub(crate) struct Timings {
     /// One commit to the store.
-    pub(crate) commit: Histogram,
+    pub(crate) commit: Histogram<true>,
+    /// How long the oldest change of a batch had waited.
+    pub(crate) age: Histogram<true>,
+    /// From the wish for a value to a stream's read of it.
+    pub(crate) tap_wait: Histogram,
+    /// One such read.
+    pub(crate) tap_load: Histogram,
+    /// A change that a master sent.
+    pub(crate) tap_mutation: Histogram,
+    /// A state that another node sent.
+    pub(crate) tap_state: Histogram,
+    /// The begin of a backfill that a master sent.
+    pub(crate) tap_reset: Histogram,
     /// From the wish for a value to the beginning of its read.
     pub(crate) fetch_wait: Histogram,
     /// One read of a value.
@@ -221,6 +245,7 @@ impl Metrics {
             &self.fetch_failures,
             &self.evictions,
             &self.value_ejects,
+            &self.replica_ejects,
             &self.eject_failures,
             &self.pager_runs,
             &self.expiry_pager_runs,
@@ -242,15 +267,21 @@ impl Metrics {
         }
         let timings = &self.timings;
         for histogram in [
-            &timings.commit,
             &timings.fetch_wait,
             &timings.fetch_load,
             &timings.pending_ops,
             &timings.get_vbucket,
             &timings.set_vbucket,
             &timings.delete_vbucket,
+            &timings.tap_wait,
+            &timings.tap_load,
+            &timings.tap_mutation,
+            &timings.tap_state,
+            &timings.tap_reset,
         ] {
             histogram.reset();
         }
+        timings.commit.reset();
+        timings.age.reset();
     }
 }

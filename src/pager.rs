@@ -34,7 +34,7 @@ use crate::ffi::alloc::used_bytes;
 use crate::leaving;
 use crate::served::Served;
 use crate::store::Store;
-use crate::types::{Seqno, VBUCKETS_MAX, VbucketId};
+use crate::types::{Seqno, VBUCKETS_MAX, VbucketId, VbucketState};
 use crate::vbucket::{Ejection, Shared, Swept, Vbucket, VbucketMap, Walk};
 use crate::worker::{Signal, Wake};
 
@@ -256,11 +256,20 @@ impl Evictor {
         let ejection = vbucket.eject(hash, key);
         let metrics = &self.shared.metrics;
         match ejection {
-            Ejection::Ejected => metrics.value_ejects.add(1),
+            Ejection::Ejected => self.note_ejected(vbucket, 1),
             Ejection::Kept => metrics.eject_failures.add(1),
             Ejection::Absent | Ejection::Already => {}
         }
         ejection
+    }
+
+    fn note_ejected(&self, vbucket: &Vbucket, values: u64) {
+        let metrics = &self.shared.metrics;
+        metrics.value_ejects.add(values);
+        vbucket.writes().ejected.add(values);
+        if vbucket.state() == Some(VbucketState::Replica) {
+            metrics.replica_ejects.add(values);
+        }
     }
 
     /// Looks at one part. Returns what the whole lap found when it ends here.
@@ -274,14 +283,14 @@ impl Evictor {
         while usize::from(hand.vbucket) < VBUCKETS_MAX {
             let vbucket = VbucketId::new(hand.vbucket).and_then(|id| self.vbuckets.get(id));
             let part = vbucket.and_then(|vbucket| {
-                let (part, counter) = if self.can_evict_values() {
-                    (vbucket.evict_part(&mut hand.walk)?, &metrics.value_ejects)
-                } else {
-                    let needed = || used() > goal;
-                    let part = evict_keys(vbucket, &mut hand.walk, &needed)?;
-                    (part, &metrics.evictions)
-                };
-                counter.add(part.taken as u64);
+                if self.can_evict_values() {
+                    let part = vbucket.evict_part(&mut hand.walk)?;
+                    self.note_ejected(vbucket, part.taken as u64);
+                    return Some(part);
+                }
+                let needed = || used() > goal;
+                let part = evict_keys(vbucket, &mut hand.walk, &needed)?;
+                metrics.evictions.add(part.taken as u64);
                 Some(part)
             });
             if let Some(part) = part {
@@ -335,6 +344,8 @@ pub(crate) fn run(evictor: &Evictor, signal: &Signal) {
             continue;
         }
         evictor.shared.metrics.pager_runs.add(1);
+        let jobs = &evictor.shared.metrics.jobs.others;
+        let job = jobs.begin("evict values", host.monotonic());
         // What stands in an open checkpoint would be held by it.
         for vbucket in evictor.vbuckets.iter() {
             vbucket.close_for_memory();
@@ -368,6 +379,7 @@ pub(crate) fn run(evictor: &Evictor, signal: &Signal) {
             }
             break;
         }
+        jobs.end(job, host.monotonic());
         if !evictor.is_above_low() {
             fruitless = None;
         }

@@ -52,7 +52,12 @@
     BOTH(lock_takes_the_first_four_of_eight_bytes, "")                                             \
     BOTH(lock_runs_out, "")                                                                        \
     BOTH(lock_is_for_active_vbuckets, "")                                                          \
+    BOTH(key_commands_look_at_the_key_alone, "")                                                   \
     BOTH(key_commands_refuse_malformed_requests, "")                                               \
+    DISK(sync_waits_until_a_key_is_durable, "")                                                    \
+    DISK(sync_gives_up_in_time, "sync_cmd_timeout=50")                                             \
+    MEMORY(sync_for_persistence_needs_a_store, "")                                                 \
+    BOTH(sync_refuses_bad_flags_and_malformed_requests, "")                                        \
     DISK(evict_takes_small_values_out_too, "")                                                     \
     DISK(evict_takes_a_durable_value_out_and_a_read_brings_it_back, "")                            \
     DISK(restart_keeps_values_and_metadata, "")                                                    \

@@ -181,7 +181,7 @@ TEST(parameters_refuse_malformed_requests) {
 /* ---- groups ---- */
 
 TEST(unknown_groups_are_not_found) {
-    static const char *const groups[] = {"no such group", "has",      "vbuckets", "dispatcher",
+    static const char *const groups[] = {"no such group", "has",      "vbuckets", "config",
                                          "VBUCKET",       "memory 0", "\xff\xfe", "kvtimings"};
     struct client c = client_new(h, h1);
     for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++) {

@@ -50,9 +50,7 @@ fn the_configuration_keys_are_those_of_the_configuration() {
 }
 
 /// Commands that no host's protocol has a name for.
-const OWN: [&str; 6] = [
-    "RESTORE_BEGIN",
-    "RESTORE_KEY",
+const OWN: [&str; 4] = [
     "ONLINE_UPDATE_LOOK",
     "ONLINE_UPDATE_BEFORE",
     "ONLINE_UPDATE_UNDO",

@@ -530,7 +530,7 @@ fn rule_14_engine_specific_bytes_are_where_they_really_are() {
 fn rule_15_the_reason_of_a_failed_start_is_logged() {
     for (config, reason) in [
         (c"max_sise=1", "did you mean \"max_size\"?"),
-        (c"chk_period=1", "a number from 60 to 3600 (s)"),
+        (c"chk_period=1x", "a number from 60 to 3600 (s)"),
         (c"dbname=\xff", "the configuration is not UTF-8"),
     ] {
         let mut host = Host::created(Kind::Membase);

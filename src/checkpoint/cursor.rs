@@ -32,6 +32,8 @@ pub(crate) struct Change {
     pub(crate) item: Option<Item>,
     /// The checkpoint it stands in.
     pub(crate) checkpoint: CheckpointId,
+    /// The store had no row of the key before, as far as the table knew.
+    pub(crate) is_new: bool,
 }
 
 /// Where a read ended.
@@ -127,7 +129,7 @@ impl Log {
     }
 
     /// The checkpoints that are not wholly before or at a position.
-    fn ahead(&self, after: Seqno) -> impl Iterator<Item = &Checkpoint> {
+    pub(super) fn ahead(&self, after: Seqno) -> impl Iterator<Item = &Checkpoint> {
         let from = self
             .closed
             .partition_point(|c| c.last.is_some_and(|last| last <= after));
@@ -163,16 +165,6 @@ impl Log {
             }
         }
         count
-    }
-
-    /// Live changes behind the persistence cursor that will be written at some time: those of a
-    /// reverted window never will.
-    pub(crate) fn unpersisted(&self) -> usize {
-        let ahead = self.ahead(self.persisted);
-        ahead
-            .filter(|checkpoint| checkpoint.kind != Kind::Reverted)
-            .map(|checkpoint| checkpoint.changes_after(self.persisted))
-            .sum()
     }
 
     /// The persistence cursor.
@@ -361,11 +353,12 @@ impl Checkpoint {
             op: entry.op(),
             item: entry.item.clone(),
             checkpoint: self.id,
+            is_new: entry.is_new(),
         }
     }
 
     /// Live changes behind a position.
-    fn changes_after(&self, after: Seqno) -> usize {
+    pub(super) fn changes_after(&self, after: Seqno) -> usize {
         if self.last.is_some_and(|last| last <= after) {
             return 0;
         }

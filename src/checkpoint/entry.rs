@@ -32,7 +32,7 @@ pub(crate) enum Op {
 
 impl Op {
     fn from_bits(bits: u8) -> Self {
-        match bits & !UNSAVED {
+        match bits & !(UNSAVED | NEW) {
             1 => Self::Set,
             2 => Self::Delete,
             3 => Self::Flush,
@@ -81,11 +81,13 @@ pub(crate) struct Origin {
 
 /// Stands beside the operation while the pre-image is not on disk.
 const UNSAVED: u8 = 0x80;
+/// Stands there when the table did not know the key before: the store has no row of it.
+const NEW: u8 = 0x40;
 
 /// An entry.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    /// Sequence number in the upper 56 bits, operation and [`UNSAVED`] in the lower 8.
+    /// Sequence number in the upper 56 bits, operation, [`UNSAVED`] and [`NEW`] in the lower 8.
     word: u64,
     /// The item of a mutation, nothing otherwise.
     pub(crate) item: Option<Item>,
@@ -114,6 +116,16 @@ impl Entry {
 
     pub(crate) fn is_live(&self) -> bool {
         self.op() != Op::Tombstone
+    }
+
+    /// Whether the store had no row of the key when it was logged, as far as the table knew.
+    pub(super) fn is_new(&self) -> bool {
+        self.word & u64::from(NEW) != 0
+    }
+
+    /// Notes that.
+    pub(super) fn set_new(&mut self) {
+        self.word |= u64::from(NEW);
     }
 
     /// Whether the pre-image was not on disk when it was taken, and still is not.

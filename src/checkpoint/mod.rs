@@ -31,9 +31,11 @@ mod follow;
 mod lease;
 mod looked;
 mod places;
+mod queue;
 mod segment;
 #[cfg(test)]
 mod tests;
+mod times;
 mod touched;
 mod window;
 
@@ -46,7 +48,9 @@ pub(crate) use follow::Fit;
 use follow::{Followed, Numbering};
 pub(crate) use looked::{Latest, Looked, Was};
 use places::Places;
+pub(crate) use queue::Queue;
 use segment::Segments;
+use times::Times;
 use touched::Touches;
 pub(crate) use touched::{Tally, Touch, Touched};
 pub(crate) use window::{Phase, Window};
@@ -91,6 +95,8 @@ pub(crate) struct Checkpoint {
     created: u32,
     /// Keys and values of the live mutations.
     bytes: usize,
+    /// Those of them that later entries of other checkpoints made void: the table has them no more.
+    superseded: usize,
     /// Live mutations.
     mutations: usize,
     /// Flushes.
@@ -152,6 +158,9 @@ pub(crate) struct Log {
     /// Position of the latest `flush_all`: keys whose latest entry is before it are gone.
     floor: Seqno,
     window: Option<Window>,
+    /// Windows that were reverted.
+    reverts: u64,
+    times: Times,
     /// Of the keys that the window has touched.
     places: Places,
     numbering: Numbering,
@@ -181,6 +190,8 @@ impl Log {
             turns: 0,
             floor: Seqno::ZERO,
             window: None,
+            reverts: 0,
+            times: Times::default(),
             places: Places::default(),
             numbering: Numbering::Own,
             named_from: Seqno::ZERO,
@@ -264,6 +275,9 @@ impl Log {
             Some(prior) if prior.seqno >= self.open.first => {
                 superseded = self.open.remove(prior.seqno);
                 if let Some(old) = &mut superseded {
+                    if old.is_new() && old.seqno() > self.persisted {
+                        entry.set_new();
+                    }
                     self.open.touches.remove(old, self.floor);
                     if let Some(origin) = old.origin.take() {
                         entry.set_origin(origin, old.is_unsaved());
@@ -271,6 +285,10 @@ impl Log {
                 }
             }
             _ => {
+                match prior {
+                    None => entry.set_new(),
+                    Some(prior) => self.note_superseded(prior),
+                }
                 if let Some((origin, unsaved)) = self.origin(hash, prior) {
                     entry.set_origin(Box::new(origin), unsaved);
                 }
@@ -409,6 +427,7 @@ impl Checkpoint {
             last: None,
             created,
             bytes: 0,
+            superseded: 0,
             mutations: 0,
             flushes: 0,
             due: Due::default(),

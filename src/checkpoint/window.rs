@@ -197,6 +197,7 @@ impl Log {
         let done = self.end_window(Op::UpdateRevert, Kind::Reverted, now, |end| {
             Phase::Reverting { end }
         });
+        self.reverts += u64::from(done);
         if let Some(window) = self.window.filter(|_| done) {
             self.floor = window.floor;
             self.restore_due(window.due, clocks);
@@ -223,6 +224,11 @@ impl Log {
             window.done = 0;
         }
         true
+    }
+
+    /// Windows that were reverted so far.
+    pub(crate) fn reverts(&self) -> u64 {
+        self.reverts
     }
 
     /// The changes of the window that is completing or reverting, behind `after`; looks at `limit`
@@ -305,6 +311,7 @@ impl Log {
             merged.mutations += checkpoint.mutations;
             merged.flushes += checkpoint.flushes;
             merged.bytes += checkpoint.bytes;
+            merged.superseded += checkpoint.superseded;
             merged.due = checkpoint.due;
             if checkpoint.flushes > 0 {
                 merged.touches.flush();
@@ -331,6 +338,8 @@ impl Log {
         };
         if let Some(entry) = &buried {
             self.open.touches.remove(entry, self.floor);
+            let bytes = entry.item.as_ref().map_or(0, Item::memory_bytes);
+            self.open.superseded = self.open.superseded.saturating_sub(bytes);
         }
         buried.is_some()
     }

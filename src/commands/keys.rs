@@ -37,15 +37,15 @@ pub(super) fn get_locked(
     request: &Request<'_>,
     reply: &mut dyn Reply,
 ) -> Result<()> {
-    let seconds = match request.extras {
-        [] => Some(0),
-        // Some clients send a reserved word behind the seconds.
-        &[a, b, c, d] | &[a, b, c, d, _, _, _, _] => Some(u32::from_be_bytes([a, b, c, d])),
-        _ => None,
-    };
-    let (Some(seconds), Ok(())) = (seconds, key_alone(request)) else {
-        return answer(reply, Status::EINVAL, LOCK_SHAPE);
-    };
+    if let Some(refusal) = refusal(request) {
+        return answer(reply, Status::EINVAL, refusal);
+    }
+    // Some clients send no time, and some a reserved word behind it.
+    let seconds = request
+        .extras
+        .first_chunk()
+        .map(|seconds| u32::from_be_bytes(*seconds));
+    let seconds = seconds.unwrap_or(0);
     match engine.get_locked(cookie, request.key, seconds, request.vbucket) {
         Ok(item) => answer_item(reply, &item),
         Err(Error::NotFound) => answer(reply, Status::KEY_ENOENT, b"NOT_FOUND"),
@@ -56,8 +56,8 @@ pub(super) fn get_locked(
 
 /// UNLOCK_KEY.
 pub(super) fn unlock(engine: &Engine, request: &Request<'_>, reply: &mut dyn Reply) -> Result<()> {
-    if !request.extras.is_empty() || key_alone(request).is_err() {
-        return answer(reply, Status::EINVAL, KEY_SHAPE);
+    if let Some(refusal) = refusal(request) {
+        return answer(reply, Status::EINVAL, refusal);
     }
     match engine.unlock(request.key, request.cas, request.vbucket) {
         Ok(()) => answer(reply, Status::SUCCESS, b"UNLOCKED"),
@@ -69,8 +69,8 @@ pub(super) fn unlock(engine: &Engine, request: &Request<'_>, reply: &mut dyn Rep
 
 /// EVICT_KEY.
 pub(super) fn evict(engine: &Engine, request: &Request<'_>, reply: &mut dyn Reply) -> Result<()> {
-    if !request.extras.is_empty() || key_alone(request).is_err() {
-        return answer(reply, Status::EINVAL, KEY_SHAPE);
+    if let Some(refusal) = refusal(request) {
+        return answer(reply, Status::EINVAL, refusal);
     }
     let (status, body): (_, &[u8]) = match engine.evict(request.key, request.vbucket) {
         Ok(Ejection::Absent) => (Status::KEY_ENOENT, b"Not found."),
@@ -82,14 +82,14 @@ pub(super) fn evict(engine: &Engine, request: &Request<'_>, reply: &mut dyn Repl
     answer(reply, status, body)
 }
 
-const KEY_SHAPE: &[u8] = b"the request takes a key of 1 to 250 bytes, and no extras or value";
-const LOCK_SHAPE: &[u8] = b"the request takes a key of 1 to 250 bytes, no value, and either no \
-    extras, or 4 bytes: the seconds for which to lock; 4 more are ignored";
-
-/// Whether the request has a legal key and no value.
-fn key_alone(request: &Request<'_>) -> Result<()> {
-    let legal = (1..=KEY_BYTES_MAX).contains(&request.key.len()) && request.value.is_empty();
-    legal.then_some(()).ok_or(Error::Invalid)
+/// Why a request without a usable key is refused. What else it carries was never looked at:
+/// clients of ep-engine sent empty words and times there.
+fn refusal(request: &Request<'_>) -> Option<&'static [u8]> {
+    match request.key.len() {
+        0 => Some(b"The request takes a key."),
+        1..=KEY_BYTES_MAX => None,
+        _ => Some(b"Key is too large."),
+    }
 }
 
 fn answer_item(reply: &mut dyn Reply, item: &Item) -> Result<()> {

@@ -22,6 +22,43 @@ pub(super) enum Legal {
     Text,
 }
 
+impl Legal {
+    /// In words.
+    pub(super) fn range(self, unit: &str) -> String {
+        let unit = match unit {
+            "" => String::new(),
+            unit => format!(" ({unit})"),
+        };
+        match self {
+            Self::Range(min, UNLIMITED) => format!("a number, {min} or more{unit}"),
+            Self::Range(min, max) => format!("a number from {min} to {max}{unit}"),
+            Self::Decimal(f64::MIN, f64::MAX) => format!("a number{unit}"),
+            Self::Decimal(min, max) => format!("a number from {min} to {max}{unit}"),
+            Self::Words(words) => format!("one of {}", words.join(", ")),
+            Self::Text => "any text".to_owned(),
+        }
+    }
+
+    /// Whether a text is legal.
+    pub(super) fn allows(self, text: &str) -> bool {
+        match self {
+            Self::Range(..) => u64::read(text, self).is_some(),
+            Self::Decimal(..) => f64::read(text, self).is_some(),
+            Self::Words(words) => words.contains(&text) || words.contains(&&*text.to_lowercase()),
+            Self::Text => true,
+        }
+    }
+
+    /// Whether it is a number, of whatever size, where one is wanted.
+    pub(super) fn is_well_formed(self, text: &str) -> bool {
+        match self {
+            Self::Range(..) => size(text).is_some(),
+            Self::Decimal(..) => text.parse().is_ok_and(f64::is_finite),
+            Self::Words(_) | Self::Text => false,
+        }
+    }
+}
+
 /// A type that a configuration value can have.
 pub(super) trait Value: Sized {
     /// The value, or `None` when the text is not legal.

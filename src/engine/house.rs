@@ -30,6 +30,8 @@ pub(super) fn run(core: &Core, signal: &Signal) {
             return;
         }
         ageing = false;
+        let jobs = &core.shared.metrics.jobs.others;
+        let job = jobs.begin("look after checkpoints", core.host.monotonic());
         for vbucket in core.vbuckets.iter() {
             core.flush_if_due(vbucket);
             if vbucket.state() == Some(VbucketState::Active) {
@@ -41,9 +43,12 @@ pub(super) fn run(core: &Core, signal: &Signal) {
         }
         core.drop_slow_cursors();
         core.shared.metrics.remover_runs.add(1);
+        jobs.end(job, core.host.monotonic());
         if core.until_expiry_pager(looked) == Some(Duration::ZERO) {
+            let job = jobs.begin("delete expired items", core.host.monotonic());
             core.expire(signal);
             looked = core.host.monotonic();
+            jobs.end(job, looked);
         }
     }
 }

@@ -9,7 +9,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::answers::Answers;
-use super::{Core, Engine, Noted, Replication, Restores, Updates, Waiting, house, noted, update};
+use super::{
+    Core, Engine, Noted, Replication, Syncs, Updates, Waiting, house, noted, sync, update,
+};
 use crate::bgfetch::{self, Fetcher};
 use crate::config::{Config, OnlineUpdateUndo};
 use crate::flusher::{self, Persister, Round};
@@ -23,7 +25,7 @@ use crate::store::memory::MemoryStore;
 use crate::store::{Store, WindowRecord};
 use crate::tap::{self, Streams};
 use crate::types::{CheckpointId, VbucketId, VbucketState};
-use crate::vbucket::{ReadersSwitch, Restoring, Shared, Trash, Vbucket, VbucketMap};
+use crate::vbucket::{Awaited, ReadersSwitch, Shared, Trash, Vbucket, VbucketMap};
 use crate::warmup::{self, Warmup};
 use crate::worker::{Class, Signal, Worker};
 
@@ -46,8 +48,12 @@ impl Engine {
     /// # Errors
     /// A sentence for the operator; nothing was changed on disk.
     pub(crate) fn start(host: Arc<dyn Host>, config: Config) -> Result<Self, String> {
+        let begun = host.monotonic();
         let store = open_store(&config)?;
-        Self::start_with(host, config, &store)
+        let took = host.monotonic().saturating_sub(begun);
+        let engine = Self::start_with(host, config, &store)?;
+        engine.shared().metrics.open_seconds.set(took.as_secs());
+        Ok(engine)
     }
 
     /// The same over a given store.
@@ -61,9 +67,6 @@ impl Engine {
             return Err(NO_WARMUP.to_owned());
         }
         let core = build(host, config, store)?;
-        if core.config.restore_mode {
-            core.begin_in_restore_mode();
-        }
         let warmup = Warmup::new(
             store,
             &core.vbuckets,
@@ -161,6 +164,7 @@ impl Core {
             "update" => self.updates_died(),
             "flush" => self.persister.died(),
             "note" => self.noted_died(noted::DIED),
+            "sync" => self.syncs_ended(),
             "warmup" => self.loading_died(),
             _ => {}
         }
@@ -221,11 +225,13 @@ fn tell(host: &dyn Host, config: &Config) {
         host.log(LogLevel::Warning, warning);
     }
     if !config.ignored.is_empty() {
+        let key = |(key, reason): &(&str, &str)| format!("{key} ({reason})");
+        let keys: Vec<String> = config.ignored.iter().map(key).collect();
         let text = format!(
             "configuration keys without effect here: {}",
-            config.ignored.join(", ")
+            keys.join("; ")
         );
-        host.log(LogLevel::Info, &text);
+        host.log(LogLevel::Warning, &text);
     }
     if config.dbname.is_none() {
         let text = "no dbname is configured: everything is kept in memory only and is gone when \
@@ -240,7 +246,6 @@ fn share(host: &Arc<dyn Host>, config: &Config, store: &dyn Store) -> Shared {
         host: Arc::clone(host),
         metrics: Metrics::default(),
         switch: ReadersSwitch::default(),
-        restoring: Restoring::default(),
         settings: Settings::new(config),
         lease: if store.keeps_values() {
             LEASE_IDS
@@ -249,6 +254,7 @@ fn share(host: &Arc<dyn Host>, config: &Config, store: &dyn Store) -> Shared {
         },
         flush: Signal::new(),
         trash: Trash::new(Signal::new()),
+        awaited: Awaited::default(),
         keep_pre_images: in_memory || !store.keeps_values(),
     }
 }
@@ -309,13 +315,13 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
         updates: Updates::new(fate, Signal::new()),
         streams: Arc::new(streams),
         replication: Replication::default(),
-        restores: Restores::default(),
         hasher,
         house,
         waiting: Waiting::default(),
         verified: Answers::default(),
         pre_images: Answers::default(),
         noted: Noted::default(),
+        syncs: Syncs::default(),
         previous,
         config,
     }))
@@ -384,18 +390,13 @@ fn spawn(core: &Arc<Core>, warmup: Option<Arc<Warmup>>) -> Result<Vec<Worker>, S
         let body = move |signal: &Signal| own.warm_up(&warmup, signal);
         start("warmup", &Signal::new(), Box::new(body))?;
     }
-    let own = Arc::clone(core);
-    start(
-        "update",
-        core.updates.signal(),
-        Box::new(move |signal| update::run(&own, signal)),
-    )?;
-    let own = Arc::clone(core);
-    start(
-        "note",
-        core.noted.signal(),
-        Box::new(move |signal| noted::run(&own, signal)),
-    )?;
+    let run = |body: fn(&Core, &Signal)| -> Box<dyn FnOnce(&Signal) + Send> {
+        let own = Arc::clone(core);
+        Box::new(move |signal| body(&own, signal))
+    };
+    start("update", core.updates.signal(), run(update::run))?;
+    start("note", core.noted.signal(), run(noted::run))?;
+    start("sync", core.shared.awaited.signal(), run(sync::run))?;
     let own = Arc::clone(core);
     let flush = move |signal: &Signal| {
         flusher::run(&own.persister, &own.house, signal);
@@ -406,12 +407,7 @@ fn spawn(core: &Arc<Core>, warmup: Option<Arc<Warmup>>) -> Result<Vec<Worker>, S
     if core.persister.keeps_values() {
         start("tidy", core.persister.tidy_signal(), Box::new(tidy))?;
     }
-    let own = Arc::clone(core);
-    start(
-        "house",
-        &core.house,
-        Box::new(move |signal| house::run(&own, signal)),
-    )?;
+    start("house", &core.house, run(house::run))?;
     let own = Arc::clone(core);
     let warm = move |signal: &Signal| rewarm::run(&own.rewarm, signal);
     start("rewarm", core.rewarm.signal(), Box::new(warm))?;

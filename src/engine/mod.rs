@@ -4,11 +4,10 @@
 //! the disk. Background: `ce-flush`, `ce-tidy` (space on the disk), `ce-fetch-N`, `ce-pager`
 //! (eviction), `ce-update` (COMPLETE and REVERT), `ce-note` (answers that wait for the store),
 //! `ce-rewarm` (what a REVERT left on disk), `ce-house` (timers), `ce-tap` and `ce-backfill`
-//! (streams to replicas); while keys are being loaded `ce-warmup` and `ce-scan`. All are joined by
-//! [`Engine::shutdown`].
+//! (streams to replicas), `ce-sync` (clients of SYNC); while keys are being loaded `ce-warmup` and
+//! `ce-scan`. All are joined by [`Engine::shutdown`].
 //!
-//! Lock order, outermost first: the gate of online update (`update.rs`), who restores a backup
-//! (`restore.rs`), the right to commit
+//! Lock order, outermost first: the gate of online update (`update.rs`), the right to commit
 //! (`flusher.rs`), the place of eviction's walk (`pager.rs`), one TAP stream (`tap`), one stripe,
 //! one log (or all logs, ascending, with no stripe; for a revert behind the order of reverts), and
 //! last the small locks under which nothing is locked or called: waiting clients, fetch queue,
@@ -43,8 +42,8 @@ mod noted;
 mod ops;
 mod provoked;
 mod replica;
-mod restore;
 mod streams;
+mod sync;
 mod tap;
 #[cfg(test)]
 mod tests;
@@ -61,8 +60,10 @@ pub(crate) use look::{Cursor, Page, Seen, Wanted};
 use noted::Noted;
 use replica::Replication;
 pub(crate) use replica::{Consumer, TapEvent, TapMessage};
-use restore::Restores;
-pub(crate) use restore::{RestoreError, RestoreKey};
+use sync::Syncs;
+pub(crate) use sync::{
+    Asked, Conditions, Event as SyncEvent, REQUEST_KEYS_MAX, SyncError, Synced, Told,
+};
 use undo::PreImages;
 pub(crate) use undo::UndoError;
 use update::Updates;
@@ -84,7 +85,6 @@ pub(crate) struct Core {
     updates: Updates,
     streams: Arc<Streams>,
     replication: Replication,
-    restores: Restores,
     /// Seeds the hash of keys, so that nobody can choose keys that collide.
     hasher: RandomState,
     /// Wakes the housekeeper.
@@ -95,6 +95,7 @@ pub(crate) struct Core {
     /// Pre-images that were read for clients.
     pre_images: PreImages,
     noted: Noted,
+    syncs: Syncs,
     /// The vbuckets that the store had at the start, and their states.
     previous: Vec<(VbucketId, VbucketState)>,
 }
@@ -111,12 +112,14 @@ impl Core {
     fn changed(&self) {
         self.shared.flush.wake();
         self.streams.changed();
+        self.shared.awaited.stir();
     }
 
     /// The same at once, without regard to `min_data_age`.
     fn changed_at_once(&self) {
         self.persister.press();
         self.streams.changed();
+        self.shared.awaited.stir();
         self.shared.flush.call();
         self.shared.flush.hurry();
     }
@@ -205,8 +208,8 @@ impl Engine {
         self.core.verified.forget(cookie);
         self.core.pre_images.forget(cookie);
         self.core.noted.vbuckets.forget(cookie);
+        self.core.forget_sync(cookie);
         self.core.replication.forget(cookie);
-        self.core.end_restore_of(cookie);
         self.core.streams.disconnected(cookie);
     }
 }

@@ -535,9 +535,22 @@ impl Engine {
     /// where nothing else would reach the peer, and for what must not go on.
     pub(crate) fn tap_receive(&self, cookie: Cookie, message: &TapMessage<'_>) -> Result<()> {
         let core = &*self.core;
+        let begun = core.host.monotonic();
         let result = core.receive(cookie, message);
         if result == Err(Error::WouldBlock) {
             return result;
+        }
+        let timings = &core.shared.metrics.timings;
+        let timing = match message.event {
+            TapEvent::Mutation | TapEvent::Deletion => Some(&timings.tap_mutation),
+            TapEvent::VbucketSet => Some(&timings.tap_state),
+            TapEvent::Opaque if message.specific == code::BACKFILL_BEGINS.to_be_bytes() => {
+                Some(&timings.tap_reset)
+            }
+            _ => None,
+        };
+        if let Some(timing) = timing {
+            timing.record(core.host.monotonic().saturating_sub(begun));
         }
         core.changed();
         let nacks = core.with_consumer(cookie, |consumer| {

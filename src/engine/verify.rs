@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::host::{BlockedCookie, Cookie, LogLevel};
 use crate::item::Item;
 use crate::store::{Record, Store};
-use crate::types::VbucketId;
+use crate::types::{VbucketId, VbucketState};
 use crate::vbucket::Vbucket;
 
 /// How a key in memory and its row in the store compare.
@@ -80,6 +80,21 @@ fn compare_row(item: &Item, record: &Record<'_>) -> Validity {
 }
 
 impl Core {
+    /// The vbucket, if its keys may be shown: also a pending one, because whoever looks does not
+    /// want to wait for its turn.
+    fn shown(&self, cookie: Cookie, vbucket: u16) -> Result<&Vbucket> {
+        let vbucket = VbucketId::new(vbucket).and_then(|id| self.vbuckets.get(id));
+        match vbucket.map(|vbucket| (vbucket, vbucket.state())) {
+            Some((vbucket, Some(VbucketState::Pending)))
+                if !vbucket.is_poisoned() && !vbucket.is_loading() =>
+            {
+                Ok(vbucket)
+            }
+            Some((vbucket, _)) => self.serving(cookie, vbucket.id().get()),
+            None => self.serving(cookie, u16::MAX),
+        }
+    }
+
     fn verify_in_store(
         &self,
         id: VbucketId,
@@ -111,7 +126,7 @@ impl Engine {
         if let Some(result) = self.core.verified.take(cookie)? {
             return result;
         }
-        let vbucket = self.core.serving(cookie, vbucket)?;
+        let vbucket = self.core.shown(cookie, vbucket)?;
         let found = vbucket.get(self.hash(key), key).item();
         let item = found.ok_or(Error::NotFound)?;
         let (core, id, cookie) = (

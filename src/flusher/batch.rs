@@ -106,6 +106,8 @@ impl Room {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Tally {
     pub(super) put: u64,
+    /// How many of them are of keys that had none.
+    pub(super) created: u64,
     pub(super) deleted: u64,
     /// Of keys and values.
     pub(super) bytes: u64,
@@ -113,13 +115,30 @@ pub(super) struct Tally {
 
 impl Tally {
     /// Counts a row: a key-only item is a deletion.
-    pub(super) fn count(&mut self, item: &Item) {
+    pub(super) fn count(&mut self, item: &Item, is_new: bool) {
         self.bytes += (item.key().len() + item.value().len()) as u64;
         if item.is_resident() {
             self.put += 1;
+            self.created += u64::from(is_new);
         } else {
             self.deleted += 1;
         }
+    }
+
+    /// Adds another one.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.put += other.put;
+        self.created += other.created;
+        self.deleted += other.deleted;
+        self.bytes += other.bytes;
+    }
+
+    /// Tells reports that this was written for a vbucket.
+    pub(super) fn note(&self, vbucket: &Vbucket) {
+        let writes = vbucket.writes();
+        writes.created.add(self.created);
+        writes.updated.add(self.put - self.created);
+        writes.deleted.add(self.deleted);
     }
 }
 
@@ -196,7 +215,7 @@ pub(super) fn fill(
     let first = flush.map_or(0, |index| index + 1);
     for change in changes.iter().skip(first) {
         let Some(item) = &change.item else { continue };
-        written.count(item);
+        written.count(item, change.is_new);
         match change.op {
             Op::Set => batch.put(vbucket, item.key(), &record(item)),
             Op::Delete => batch.delete(vbucket, item.key()),
@@ -269,7 +288,7 @@ mod tests {
     use crate::store::fault::{self, FaultStore};
     use crate::store::{Rows, Store};
     use crate::types::VbucketState;
-    use crate::vbucket::{Arrival, ReadersSwitch, Restoring, Shared, Trash, VbucketMap, Verdict};
+    use crate::vbucket::{Arrival, Awaited, ReadersSwitch, Shared, Trash, VbucketMap, Verdict};
     use crate::worker::Signal;
 
     /// A vbucket with five closed checkpoints of ten keys.
@@ -283,10 +302,10 @@ mod tests {
             host: Arc::new(FakeHost::new()),
             metrics: Metrics::default(),
             switch: ReadersSwitch::default(),
-            restoring: Restoring::default(),
             settings: Settings::new(&config),
             flush: Signal::new(),
             trash: Trash::new(Signal::new()),
+            awaited: Awaited::default(),
             lease: u64::MAX,
             keep_pre_images: false,
         }));

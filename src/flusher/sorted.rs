@@ -23,15 +23,21 @@ const REPORT_ROWS: usize = 4_096;
 /// One row.
 struct Row {
     key: ByKey,
-    seqno: Seqno,
+    /// The place in the log, shifted by one, and whether the store had no row before.
+    word: u64,
 }
 
 const _: () = assert!(size_of::<Row>() == 32);
 
 impl Row {
-    fn new(item: Item, seqno: Seqno) -> Self {
+    fn new(item: Item, seqno: Seqno, is_new: bool) -> Self {
         let key = ByKey::new(item);
-        Self { key, seqno }
+        let word = seqno.get() << 1 | u64::from(is_new);
+        Self { key, word }
+    }
+
+    fn is_new(&self) -> bool {
+        self.word & 1 != 0
     }
 
     fn item(&self) -> &Item {
@@ -43,7 +49,7 @@ impl Row {
 fn sort(rows: &mut Vec<Row>) {
     rows.sort_unstable_by(|left, right| {
         let by_key = left.key.cmp(&right.key);
-        by_key.then_with(|| right.seqno.cmp(&left.seqno))
+        by_key.then_with(|| right.word.cmp(&left.word))
     });
     rows.dedup_by(|later, kept| later.key == kept.key);
 }
@@ -157,7 +163,7 @@ fn write_rows(
                 if let Some(row) = ahead.next() {
                     row.item().prefetch_whole();
                 }
-                written.count(row.item());
+                written.count(row.item(), row.is_new());
                 if row.item().is_resident() {
                     out.put(id, row.item().key(), &record(row.item()))?;
                 } else {
@@ -194,7 +200,7 @@ fn gather(
                 continue;
             };
             debug_assert_eq!(item.is_resident(), change.op == Op::Set);
-            let row = Row::new(item, change.seqno);
+            let row = Row::new(item, change.seqno, change.is_new);
             let above = |other: &Row| row.key > other.key;
             if after.is_some_and(|after| !above(after)) || highest.as_ref().is_some_and(above) {
                 continue;
@@ -203,7 +209,10 @@ fn gather(
             if rows.len() == most {
                 sort(rows);
                 rows.truncate(most / 2);
-                let copy = |row: &Row| Row::new(row.item().clone(), row.seqno);
+                let copy = |row: &Row| Row {
+                    key: ByKey::new(row.item().clone()),
+                    word: row.word,
+                };
                 highest = rows.last().map(copy);
             }
         }
@@ -228,7 +237,7 @@ mod tests {
     use crate::settings::Settings;
     use crate::types::{CheckpointId, VbucketId, VbucketState};
     use crate::vbucket::{
-        ReadersSwitch, Restoring, Shared, Trash, VbucketMap, Verdict, begin_complete, open_windows,
+        Awaited, ReadersSwitch, Shared, Trash, VbucketMap, Verdict, begin_complete, open_windows,
     };
     use crate::worker::Signal;
 
@@ -238,12 +247,12 @@ mod tests {
             host: Arc::new(FakeHost::new()),
             metrics: Metrics::default(),
             switch: ReadersSwitch::default(),
-            restoring: Restoring::default(),
             settings: Settings::new(&Config::default()),
             flush: Signal::new(),
             lease: u64::MAX,
             keep_pre_images: false,
             trash: Trash::new(Signal::new()),
+            awaited: Awaited::default(),
         }));
         let id = VbucketId::new(0).unwrap();
         map.create(id, VbucketState::Active, CheckpointId::new(1), 0);

@@ -33,7 +33,17 @@ pub(crate) fn run(persister: &Persister, after: &Signal, signal: &Signal) {
             }
             Wake::Work => settle_after = Some(SETTLE_AFTER),
         }
-        if persister.ripen(signal) || persister.flush(signal, &mut complaint) {
+        if persister.ripen(signal) {
+            return;
+        }
+        let (host, jobs) = (
+            &persister.shared.host,
+            &persister.shared.metrics.jobs.writes,
+        );
+        let job = jobs.begin("write what has changed", host.monotonic());
+        let stops = persister.flush(signal, &mut complaint);
+        jobs.end(job, host.monotonic());
+        if stops {
             return;
         }
         after.wake();
@@ -44,6 +54,10 @@ impl Persister {
     /// Waits until the changes that woke the flusher are old enough. Returns whether it is to stop.
     fn ripen(&self, signal: &Signal) -> bool {
         let (settings, metrics) = (&self.shared.settings, &self.shared.metrics);
+        let now = self.shared.unix_now();
+        self.vbuckets
+            .iter()
+            .for_each(|vbucket| vbucket.note_time(now));
         let woken = self.shared.host.monotonic();
         self.woken.store(woken.as_secs(), Ordering::Relaxed);
         if signal.nap(GATHER) {

@@ -9,9 +9,14 @@ use super::Counter;
 /// Bins: below 1 us, 1 us, 2 to 3 us, 4 to 7 us and so on; the last one has no end.
 const BINS: usize = 25;
 
-/// Durations, in microseconds.
+/// The first bin of what takes long, and by how much each bin is longer than the one before, in
+/// tenths.
+const SLOW_FIRST: u64 = 1_000_000;
+const SLOW_GROWTH: u64 = 14;
+
+/// Durations, in microseconds. Those that take long, seconds to hours, have other bins.
 #[derive(Debug, Default)]
-pub(crate) struct Histogram {
+pub(crate) struct Histogram<const SLOW: bool = false> {
     bins: [AtomicU64; BINS],
     total: Counter,
     max: Counter,
@@ -34,11 +39,28 @@ pub(crate) struct Summary {
     pub(crate) mean: u64,
 }
 
-impl Histogram {
+impl<const SLOW: bool> Histogram<SLOW> {
+    /// Where a bin begins.
+    fn begin(index: usize) -> u64 {
+        if !SLOW {
+            return (1_u64 << index) >> 1;
+        }
+        match index.checked_sub(1) {
+            None => 0,
+            Some(steps) => (0..steps).fold(SLOW_FIRST, |begin, _| begin * SLOW_GROWTH / 10),
+        }
+    }
+
     /// Counts a duration.
     pub(crate) fn record(&self, duration: Duration) {
         let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        let bin = (u64::BITS - micros.leading_zeros()) as usize;
+        let bin = if SLOW {
+            (1..BINS)
+                .take_while(|&bin| Self::begin(bin) <= micros)
+                .count()
+        } else {
+            (u64::BITS - micros.leading_zeros()) as usize
+        };
         if let Some(bin) = self.bins.get(bin.min(BINS - 1)) {
             bin.fetch_add(1, Ordering::Relaxed);
         }
@@ -77,13 +99,12 @@ impl Histogram {
     /// The bins in use: first microsecond, first one behind it, how many.
     pub(crate) fn bins(&self) -> impl Iterator<Item = (u64, u64, u64)> {
         let bins = self.bins.iter().enumerate().map(|(index, bin)| {
-            let from = (1_u64 << index) >> 1;
             let to = if index == BINS - 1 {
                 u64::MAX
             } else {
-                1 << index
+                Self::begin(index + 1)
             };
-            (from, to, bin.load(Ordering::Relaxed))
+            (Self::begin(index), to, bin.load(Ordering::Relaxed))
         });
         bins.filter(|(_, _, count)| *count > 0)
     }
@@ -94,7 +115,7 @@ mod tests {
     use super::*;
 
     fn recorded(micros: &[u64]) -> Histogram {
-        let histogram = Histogram::default();
+        let histogram: Histogram = Histogram::default();
         for &micros in micros {
             histogram.record(Duration::from_micros(micros));
         }
@@ -120,8 +141,21 @@ mod tests {
     }
 
     #[test]
+    fn what_takes_long_has_bins_of_seconds() {
+        let histogram = Histogram::<true>::default();
+        for micros in [0, 999_999, 1_000_000, 1_399_999, 1_400_000, u64::MAX] {
+            histogram.record(Duration::from_micros(micros));
+        }
+        let bins: Vec<_> = histogram.bins().collect();
+        assert_eq!(bins[0], (0, 1_000_000, 2));
+        assert_eq!(bins[1], (1_000_000, 1_400_000, 2));
+        assert_eq!(bins[2], (1_400_000, 1_960_000, 1));
+        assert_eq!((bins[3].1, bins[3].2, bins.len()), (u64::MAX, 1, 4));
+    }
+
+    #[test]
     fn a_summary_holds_the_extremes_and_the_mean() {
-        assert_eq!(Histogram::default().summary(), None);
+        assert_eq!(<Histogram>::default().summary(), None);
         let histogram = recorded(&[30, 10, 50]);
         let summary = Summary {
             count: 3,

@@ -2,6 +2,7 @@
 
 use super::machine;
 use crate::announced;
+use crate::checkpoint::Queue;
 use crate::config::UNLIMITED;
 use crate::engine::{Engine, UpdateState};
 use crate::ffi::alloc::used_bytes;
@@ -26,13 +27,32 @@ pub(super) fn all(engine: &Engine, sink: &mut dyn StatSink) {
     update(engine, sink);
 }
 
+/// What ep-engine counted and what is the same at all times here: tools look for it. There is one
+/// database, whose rows no key has twice; no key is left out for want of memory; no read waits for
+/// the flusher; what is about to expire is written; who reads and who writes is fixed.
+const CONSTANT: [(&str, u64); 8] = [
+    ("ep_dbshards", 1),
+    ("ep_warmup_dups", 0),
+    ("ep_warmup_oom", 0),
+    ("ep_flush_preempts", 0),
+    ("ep_item_flush_expired", 0),
+    ("ep_store_max_concurrency", 3),
+    ("ep_store_max_readers", 2),
+    ("ep_store_max_readwrite", 1),
+];
+
 /// What the vbuckets of one state hold together.
 #[derive(Debug, Default)]
 struct Total {
     vbuckets: usize,
     table: Figures,
-    /// Changes ahead of the persistence cursor.
-    queued: usize,
+    /// What is ahead of the persistence cursor.
+    queue: Queue,
+    /// Bytes that the logs have besides the tables.
+    log_bytes: usize,
+    /// Rows that were new, that took the place of others, deleted; changes in failed commits;
+    /// values that left memory.
+    writes: [u64; 5],
     /// Changes that were ever logged.
     logged: u64,
     /// How many of them stored an item.
@@ -44,9 +64,21 @@ impl Total {
     fn add(&mut self, vbucket: &Vbucket) {
         self.vbuckets += 1;
         self.table.add(vbucket.figures());
-        let (queued, logged, stored) =
-            vbucket.with_log(|log| (log.unpersisted(), log.logged(), log.stored()));
-        self.queued += queued;
+        self.queue.add(vbucket.queue());
+        let (log_bytes, logged, stored) =
+            vbucket.with_log(|log| (log.own_bytes(), log.logged(), log.stored()));
+        self.log_bytes += log_bytes;
+        let writes = vbucket.writes();
+        let counters = [
+            &writes.created,
+            &writes.updated,
+            &writes.deleted,
+            &writes.rejected,
+            &writes.ejected,
+        ];
+        for (sum, counter) in self.writes.iter_mut().zip(counters) {
+            *sum += counter.get();
+        }
         self.logged += logged;
         self.stored += stored;
         self.shape.add(vbucket.shape());
@@ -96,9 +128,12 @@ impl Totals {
         ]
     }
 
-    fn queued(&self) -> usize {
-        let living: usize = self.living().iter().map(|(_, total)| total.queued).sum();
-        living + self.dead.queued
+    fn queue(&self) -> Queue {
+        let mut queue = self.dead.queue;
+        for (_, total) in self.living() {
+            queue.add(total.queue);
+        }
+        queue
     }
 
     fn logged(&self) -> u64 {
@@ -137,6 +172,11 @@ fn node(engine: &Engine, sink: &mut dyn StatSink) {
         .as_deref()
         .map(|path| path.display().to_string());
     sink.add("ep_dbname", &dbname.as_deref().unwrap_or_default());
+    sink.add("ep_dbinit", &engine.shared().metrics.open_seconds.get());
+    sink.add("ep_db_strategy", &"singleDB");
+    for (name, value) in CONSTANT {
+        sink.add(name, &value);
+    }
     sink.add("ep_warmup", &config.warmup);
     let warmup = match engine.shared().metrics.warming_up.get() {
         0 => "complete",
@@ -158,12 +198,15 @@ fn node(engine: &Engine, sink: &mut dyn StatSink) {
 fn queue(engine: &Engine, totals: &Totals, sink: &mut dyn StatSink) {
     let metrics = &engine.shared().metrics;
     let todo = metrics.flusher_todo.get();
-    let queued = totals.queued() as u64;
+    let queue = totals.queue();
+    let queued = queue.changes as u64;
     sink.add("ep_queue_size", &queued.saturating_sub(todo));
     sink.add("ep_flusher_todo", &todo);
     // What the flusher has taken is one transaction.
     sink.add("ep_uncommitted_items", &todo);
     sink.add("ep_diskqueue_items", &queued);
+    sink.add("ep_diskqueue_memory", &queue.memory());
+    sink.add("ep_diskqueue_pending", &queue.bytes);
     sink.add("ep_flusher_state", &engine.flusher_state().name());
     let enqueued = totals.logged() + metrics.enqueued_by_deleted.get();
     sink.add("ep_total_enqueued", &enqueued);
@@ -194,9 +237,24 @@ fn by_state(totals: &Totals, sink: &mut dyn StatSink) {
             ("curr_items", total.table.items),
             ("num_non_resident", total.table.evicted),
             ("perc_mem_resident", total.percent_resident()),
-            ("queue_size", total.queued),
+            ("queue_size", total.queue.changes),
+            ("queue_memory", total.queue.memory()),
+            ("queue_pending", total.queue.bytes),
             ("ht_memory", total.shape.bytes),
             ("itm_memory", total.table.bytes),
+        ] {
+            sink.add(&format!("vb_{}_{name}", state.name()), &value);
+        }
+        let [created, updated, deleted, rejected, ejected] = total.writes;
+        for (name, value) in [
+            ("queue_age", total.queue.age * 1000),
+            ("queue_fill", total.logged),
+            ("queue_drain", created + updated + deleted),
+            ("ops_create", created),
+            ("ops_update", updated),
+            ("ops_delete", deleted),
+            ("ops_reject", rejected),
+            ("eject", ejected),
         ] {
             sink.add(&format!("vb_{}_{name}", state.name()), &value);
         }
@@ -211,12 +269,15 @@ pub(super) fn memory(engine: &Engine, sink: &mut dyn StatSink) {
 fn quota(engine: &Engine, totals: &Totals, sink: &mut dyn StatSink) {
     let settings = &engine.shared().settings;
     let used = used_bytes();
-    let tables = totals.living().map(|(_, total)| total.table);
-    let items: usize = tables.iter().map(|table| table.bytes).sum();
+    let bytes = totals
+        .living()
+        .map(|(_, total)| total.table.bytes + total.log_bytes);
+    let items: usize = bytes.iter().sum();
     sink.add("mem_used", &used);
     sink.add("ep_announced_bytes", &announced::bytes());
     sink.add("ep_kv_size", &items);
-    sink.add("ep_total_cache_size", &(items + totals.dead.table.bytes));
+    let dead = totals.dead.table.bytes + totals.dead.log_bytes;
+    sink.add("ep_total_cache_size", &(items + dead));
     sink.add("ep_overhead", &used.saturating_sub(items));
     sink.add("ep_max_data_size", &settings.max_size.get());
     sink.add("ep_mem_low_wat", &settings.mem_low_wat.get());
@@ -229,6 +290,7 @@ fn quota(engine: &Engine, totals: &Totals, sink: &mut dyn StatSink) {
         ("ep_announced_refusals", &metrics.announcements_refused),
         ("ep_num_pager_runs", &metrics.pager_runs),
         ("ep_num_value_ejects", &metrics.value_ejects),
+        ("ep_num_eject_replicas", &metrics.replica_ejects),
         ("ep_num_eject_failures", &metrics.eject_failures),
         ("ep_num_expiry_pager_runs", &metrics.expiry_pager_runs),
     ] {
@@ -240,6 +302,7 @@ fn counters(engine: &Engine, sink: &mut dyn StatSink) {
     let metrics = &engine.shared().metrics;
     for (name, counter) in [
         ("ep_total_persisted", &metrics.persisted),
+        ("ep_total_new_items", &metrics.rows_created),
         ("ep_commit_num", &metrics.commits),
         ("ep_store_tidied", &metrics.tidied),
         ("ep_item_commit_failed", &metrics.commit_failures),
@@ -306,6 +369,13 @@ fn deletions(engine: &Engine, sink: &mut dyn StatSink) {
     sink.add("ep_vbucket_del", &metrics.vbuckets_deleted.get());
     let refused = metrics.vbucket_deletions_refused.get();
     sink.add("ep_vbucket_del_fail", &refused);
+    if metrics.vbuckets_deleted.get() > 0 {
+        let status = match metrics.purging.get() {
+            0 => "complete",
+            _ => "running",
+        };
+        sink.add("ep_db_cleaner_status", &status);
+    }
     if let Some(times) = metrics.timings.delete_vbucket.summary() {
         sink.add("ep_vbucket_del_max_walltime", &times.max);
         sink.add("ep_vbucket_del_total_walltime", &times.total);

@@ -43,7 +43,18 @@ fn report(engine: &Engine, vbucket: &Vbucket, key: &str, sink: &mut dyn StatSink
     let hash = engine.hash(key.as_bytes());
     let found = vbucket.get(hash, key.as_bytes()).item();
     let item = found.ok_or(Error::NotFound)?;
-    sink.add("key_is_dirty", &u8::from(vbucket.is_dirty(&item)));
+    let changed = vbucket.changed(&item);
+    let since = if changed.dirty { changed.at } else { 0 };
+    let now = engine.shared().unix_now();
+    let waits = if changed.dirty {
+        now.saturating_sub(since)
+    } else {
+        0
+    };
+    sink.add("key_is_dirty", &u8::from(changed.dirty));
+    sink.add("key_dirtied", &since);
+    sink.add("key_data_age", &waits);
+    sink.add("key_last_modification_time", &changed.at);
     sink.add("key_exptime", &item.expiry());
     // As a number, in the order of the bytes that the client sent.
     sink.add("key_flags", &u32::from_be(item.flags()));

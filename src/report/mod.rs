@@ -6,35 +6,17 @@
 //! are held for a few loads at a time. A group that waits for the disk writes nothing before it
 //! returns `WouldBlock` (docs/hosts.md, "Rules", 10).
 //!
-//! # What ep-engine has and this engine does not
-//! | statistics | why not |
-//! |---|---|
-//! | `ep_dbshards`, `ep_db_strategy`, `ep_store_max_*` | describe SQLite |
-//! | `ep_dbinit` | not measured: what takes long is in `ep_warmup_time` |
-//! | `ep_total_new_items`, `vb_X_ops_create`, `_update` | a row is written without a look at it |
-//! | `vb_X_ops_delete`, `vb_X_ops_reject` | counted for the whole node, failures by batch |
-//! | `ep_flush_preempts` | reads do not wait for the flusher |
-//! | `ep_value_size` | keys and values are one allocation: `ep_kv_size` |
-//! | `vb_X_queue_*` but `_size`; `ep_diskqueue_memory`, `_pending` | counted for the whole node |
-//! | `vb_X_eject` | counted for the whole node: `ep_num_value_ejects` |
-//! | `ep_num_eject_replicas` | what holds for active vbuckets holds for replicas |
-//! | `ep_db_cleaner_status` | no read sees a void row, however late it goes |
-//! | `ep_warmup_dups`, `ep_warmup_oom` | no row stands twice; no key is left out |
-//! | `ep_latency_*`, `get_cmd`, `store_cmd`, `arith_cmd` | would cost every operation a clock |
-//! | `disk_*` of `timings` but `disk_commit` | what is timed is a whole commit |
-//! | `key_dirtied`, `key_data_age`, `key_last_...` | would cost every item a time |
-//! | `*_depth`, `histo_*`, `mem_size_counted` of `hash` | no chains; no group walks the keys |
-//! | group `dispatcher` | no dispatcher |
-//! | `ep_tap_bg_num_samples`, `_wait_*`, `_load_*` of `tap` | values are read many at a time |
+//! What ep-engine has and this engine does not stands in docs/compatibility.md, which is made of
+//! `tests/classic.rs`.
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::host::{Cookie, StatSink};
 
 mod general;
+mod jobs;
 mod keys;
 mod machine;
-mod restore;
 mod tap;
 #[cfg(test)]
 mod tests;
@@ -61,19 +43,22 @@ pub(crate) fn stats(
     let words: Vec<&str> = group.split_ascii_whitespace().collect();
     match words[..] {
         [] => general::all(engine, sink),
-        // memcached's lists of slab classes: there are none, and clients wait for an end.
-        ["items" | "slabs" | "sizes"] => {}
+        // memcached's lists of slab classes: there are none, and clients wait for an end. Nor is
+        // there a restore mode.
+        ["items" | "slabs" | "sizes" | "restore"] => {}
         ["memory"] => general::memory(engine, sink),
         ["vbucket"] => vbuckets::states(engine, sink),
         ["prev-vbucket"] => vbuckets::previous_states(engine, sink),
         ["checkpoint"] => vbuckets::checkpoints(engine, sink),
         ["hash"] => vbuckets::tables(engine, sink),
         ["timings"] => timings::all(engine, sink),
+        ["dispatcher"] => jobs::all(engine, sink),
         ["onlineupdate"] => update::node(engine, sink),
         ["onlineupdate-vb"] => update::by_vbucket(engine, sink),
-        ["restore"] => restore::all(engine, sink),
         ["lacking"] => update::lacking(engine, sink),
         ["tap"] => tap::all(engine, sink),
+        // Tools use this one.
+        ["tapagg"] => tap::aggregated(engine, "_", sink),
         ["tapagg", separator] => tap::aggregated(engine, separator, sink),
         ["key", ref which @ ..] => return keys::key(engine, which, sink),
         ["vkey", ref which @ ..] => return keys::vkey(engine, cookie, which, sink),

@@ -9,8 +9,8 @@ use crate::host::StatSink;
 use crate::tap::{NAME_PREFIX, Report};
 use crate::types::VbucketId;
 
-/// Longest part of a name before the separator that makes a group of `tapagg`.
-const GROUP_BYTES_MAX: usize = 8;
+/// So much of a separator counts.
+const SEPARATOR_BYTES_MAX: usize = 8;
 
 /// The group `tap`: each stream, each peer that sends to us, and sums.
 pub(super) fn all(engine: &Engine, sink: &mut dyn StatSink) {
@@ -171,6 +171,25 @@ pub(super) fn reads(engine: &Engine, sink: &mut dyn StatSink) {
     sink.add("ep_tap_bg_fetch_requeued", &0);
 }
 
+/// How long those reads take, after the first one.
+fn read_times(engine: &Engine, sink: &mut dyn StatSink) {
+    let timings = &engine.shared().metrics.timings;
+    let (Some(wait), Some(load)) = (timings.tap_wait.summary(), timings.tap_load.summary()) else {
+        return;
+    };
+    for (name, value) in [
+        ("ep_tap_bg_num_samples", load.count),
+        ("ep_tap_bg_min_wait", wait.min),
+        ("ep_tap_bg_max_wait", wait.max),
+        ("ep_tap_bg_wait_avg", wait.mean),
+        ("ep_tap_bg_min_load", load.min),
+        ("ep_tap_bg_max_load", load.max),
+        ("ep_tap_bg_load_avg", load.mean),
+    ] {
+        sink.add(name, &value);
+    }
+}
+
 fn sums(engine: &Engine, reports: &[Report], consumers: usize, sink: &mut dyn StatSink) {
     let totals = engine.streams().totals();
     let pace = engine.streams().pace();
@@ -182,6 +201,7 @@ fn sums(engine: &Engine, reports: &[Report], consumers: usize, sink: &mut dyn St
     let [fetched, deletions, read] =
         [fetched, deletions, read].map(|total| total.load(Ordering::Relaxed));
     reads(engine, sink);
+    read_times(engine, sink);
     for key in ["ep_tap_queue_fill", "ep_tap_queue_itemondisk"] {
         sink.add(key, &0);
     }
@@ -225,6 +245,8 @@ fn sums(engine: &Engine, reports: &[Report], consumers: usize, sink: &mut dyn St
 
 /// The group `tapagg SEPARATOR`: streams by the part of their name before the separator.
 pub(super) fn aggregated(engine: &Engine, separator: &str, sink: &mut dyn StatSink) {
+    let end = separator.floor_char_boundary(SEPARATOR_BYTES_MAX);
+    let separator = separator.get(..end).unwrap_or(separator);
     let mut groups: BTreeMap<String, [u64; 8]> = BTreeMap::new();
     for report in engine.streams().reports() {
         let figures = [
@@ -238,7 +260,6 @@ pub(super) fn aggregated(engine: &Engine, separator: &str, sink: &mut dyn StatSi
             report.backlog as u64,
         ];
         let prefix = report.name.split_once(separator).map(|(prefix, _)| prefix);
-        let prefix = prefix.filter(|prefix| prefix.len() <= GROUP_BYTES_MAX);
         let names = [prefix.map(str::to_owned), Some(format!("{separator}total"))];
         for name in names.into_iter().flatten() {
             let group = groups.entry(name).or_default();

@@ -15,6 +15,7 @@ use crate::host::fake::FakeHost;
 use crate::host::{Cookie, Host, StatSink};
 use crate::types::{StoreOp, VbucketState};
 
+mod classic;
 mod documents;
 
 const CLIENT: Cookie = Cookie::new(0x1000);
@@ -141,6 +142,16 @@ fn promised() -> BTreeSet<&'static str> {
 }
 
 fn general_form(name: &str) -> String {
+    let jobs: Vec<&str> = name.split(':').collect();
+    if let [queue, list, number, what] = jobs[..]
+        && queue.ends_with("dispatcher")
+        && number.parse::<u8>().is_ok()
+    {
+        return format!("%s:{list}:%u:{what}");
+    }
+    if name.contains(":histo_") {
+        return "vb_%u:histo_%u,%u".to_owned();
+    }
     if let Some((_, key)) = name
         .strip_prefix("eq_tapq:")
         .and_then(|it| it.split_once(':'))
@@ -223,9 +234,22 @@ fn the_header_lists_every_statistic_and_no_other() {
         &timings.delete_vbucket,
         // That of the life in which the window was.
         &timings.revert,
+        &timings.tap_wait,
+        &timings.tap_load,
+        &timings.tap_mutation,
+        &timings.tap_state,
+        &timings.tap_reset,
     ] {
         histogram.record(std::time::Duration::ZERO);
     }
+    node.engine.shared().metrics.vbuckets_deleted.add(1);
+    node.host.advance(2);
+    let jobs = &node.engine.shared().metrics.jobs;
+    jobs.others.end(
+        jobs.others.begin("slow", std::time::Duration::ZERO),
+        node.host.monotonic(),
+    );
+    jobs.others.begin("runs", node.host.monotonic());
     // The boundary to C adds this one.
     let mut found = BTreeSet::from(["ep_panics".to_owned()]);
     for group in [
@@ -236,6 +260,8 @@ fn the_header_lists_every_statistic_and_no_other() {
         "checkpoint",
         "hash",
         "timings",
+        "dispatcher",
+        "restore",
         "onlineupdate",
         "onlineupdate-vb",
         "tap",
@@ -245,9 +271,6 @@ fn the_header_lists_every_statistic_and_no_other() {
     ] {
         found.extend(node.group(group).keys().map(|name| general_form(name)));
     }
-    let other = Node::new();
-    other.engine.begin_restore(CLIENT, b"file").unwrap();
-    found.extend(other.group("restore").into_keys());
     let found: BTreeSet<&str> = found.iter().map(String::as_str).collect();
     let promised = promised();
     let differ: Vec<_> = found.symmetric_difference(&promised).collect();
@@ -331,17 +354,18 @@ fn the_general_group_counts_by_state() {
     assert!(node.number("vb_active_ht_memory") > 2 * empty_table);
     let lines = node.group("");
     let number = |name: &str| lines[name].parse::<u64>().unwrap();
-    let items = ["active", "replica", "pending"]
+    let items: u64 = ["active", "replica", "pending"]
         .map(|state| number(&format!("vb_{state}_itm_memory")))
         .iter()
         .sum();
-    assert_eq!(number("ep_kv_size"), items);
+    let entry = 24;
+    assert_eq!(number("ep_kv_size"), items + 17 * entry);
     assert_eq!(
         number("mem_used"),
         number("ep_kv_size") + number("ep_overhead")
     );
     // Items of one size: 17 of them live, 4 in the dead vbucket.
-    assert_eq!(number("ep_total_cache_size"), items / 17 * 21);
+    assert_eq!(number("ep_total_cache_size"), (items / 17 + entry) * 21);
 }
 
 #[test]
@@ -521,10 +545,164 @@ fn keys_are_compared_with_their_rows() {
         ("key key x", Error::Invalid),
         ("vkey key 0 0", Error::Invalid),
         ("vbucket 0", Error::NotFound),
-        ("dispatcher", Error::NotFound),
+        ("kvstore", Error::NotFound),
     ] {
         assert_eq!(node.try_group(group), Err(error), "{group}");
     }
+}
+
+#[test]
+fn a_key_of_a_pending_vbucket_is_shown() {
+    let node = Node::new();
+    node.set(0, "key");
+    node.drain();
+    node.state(0, VbucketState::Pending);
+    let lines = node.group("vkey key 0");
+    assert_eq!(lines["key_valid"], "valid");
+    assert_eq!(node.try_group("vkey none 0"), Err(Error::NotFound));
+    assert_eq!(node.try_group("key key 0"), Err(Error::NotFound));
+    for state in [VbucketState::Replica, VbucketState::Dead] {
+        node.state(0, state);
+        assert_eq!(node.try_group("vkey key 0"), Err(Error::NotMyVbucket));
+    }
+}
+
+#[test]
+fn a_key_is_shown_with_the_time_of_its_last_change() {
+    let mut node = Node::new();
+    node.set(0, "key");
+    let written = node.host.unix();
+    node.drain();
+    let shown = |node: &Node, name: &str| node.one("key key", name).parse::<u32>().unwrap();
+    assert_eq!(shown(&node, "key_last_modification_time"), written);
+    assert_eq!(
+        (shown(&node, "key_dirtied"), shown(&node, "key_data_age")),
+        (0, 0)
+    );
+    node.host.advance(1_000);
+    node.set(0, "other");
+    node.drain();
+    assert_eq!(shown(&node, "key_last_modification_time"), written);
+    // What waits for its window waits since then.
+    node.start();
+    node.set(0, "key");
+    let changed = node.host.unix();
+    let vbucket = node.engine.vbucket(0).unwrap();
+    let noted = || {
+        let key = vbucket
+            .get(node.engine.hash(b"key"), b"key")
+            .item()
+            .unwrap();
+        let at = vbucket.present(key.hash(), b"key").unwrap().seqno;
+        vbucket.with_log(|log| log.written_at(at)).is_some()
+    };
+    node.host.until("the flusher has seen it", noted);
+    node.host.advance(50);
+    assert_eq!(shown(&node, "key_last_modification_time"), changed);
+    assert_eq!(shown(&node, "key_dirtied"), changed);
+    assert_eq!(shown(&node, "key_data_age"), 50);
+    assert_eq!(node.number("vb_active_queue_age"), 50_000);
+    node.restart("");
+    assert_eq!(shown(&node, "key_last_modification_time"), 0);
+}
+
+#[test]
+fn what_the_store_did_is_counted_by_state() {
+    let node = Node::new();
+    for key in ["a", "b", "c"] {
+        node.set(0, key);
+    }
+    node.drain();
+    node.set(0, "a");
+    node.engine.remove(CLIENT, b"b", 0, 0).unwrap();
+    node.drain();
+    node.start();
+    for key in ["a", "new"] {
+        node.set(0, key);
+        node.set(0, key);
+    }
+    let complete = || node.engine.complete_update(CLIENT);
+    node.host.finish(CLIENT, complete).unwrap().unwrap();
+    node.drain();
+    let figures = |names: [&str; 6]| names.map(|name| node.number(name));
+    let names = [
+        "vb_active_ops_create",
+        "vb_active_ops_update",
+        "vb_active_ops_delete",
+        "vb_active_ops_reject",
+        "vb_active_queue_drain",
+        "ep_total_new_items",
+    ];
+    assert_eq!(figures(names), [4, 2, 1, 0, 7, 4]);
+    assert_eq!(node.number("vb_active_queue_fill"), 9);
+    node.state(0, VbucketState::Replica);
+    assert_eq!(node.number("vb_active_ops_create"), 0);
+    assert_eq!(node.number("vb_replica_ops_create"), 4);
+}
+
+#[test]
+fn what_only_the_log_has_counts_as_items() {
+    let node = Node::new();
+    node.engine.set_persistence(false);
+    let value = vec![b'v'; 100_000];
+    for _ in 0..3 {
+        let item = node.engine.allocate(b"key", value.len(), 0, 0).unwrap();
+        item.fill(&value);
+        let set = StoreOp::Set;
+        node.engine.store(CLIENT, &item, set, 0).unwrap();
+        node.engine.vbucket(0).unwrap().finish();
+    }
+    assert!(node.number("ep_kv_size") > 300_000);
+    assert!(node.number("vb_active_itm_memory") < 110_000);
+    let waits = node.number("ep_diskqueue_pending");
+    assert!((300_000..310_000).contains(&waits), "{waits}");
+    assert_eq!(node.number("ep_diskqueue_memory"), waits + 3 * 24);
+    node.engine.set_persistence(true);
+    node.drain();
+    node.host
+        .until("the log lets go", || node.number("ep_kv_size") < 110_000);
+    assert_eq!(node.number("ep_diskqueue_pending"), 0);
+}
+
+#[test]
+fn the_dispatchers_show_their_jobs() {
+    let node = Node::new();
+    node.set(0, "key");
+    node.drain();
+    node.host.until("the flusher is through", || {
+        node.one("dispatcher", "dispatcher:status") == "idle"
+    });
+    let lines = node.group("dispatcher");
+    assert_eq!(lines["dispatcher:log:0:task"], "write what has changed");
+    assert_eq!(lines["dispatcher:log:0:runtime"], "0");
+    assert_eq!(
+        lines["dispatcher:log:0:starttime"],
+        node.host.unix().to_string()
+    );
+    assert_eq!(lines["ro_dispatcher:state"], "dispatcher_running");
+    assert!(node.group("restore").is_empty());
+}
+
+#[test]
+fn streams_are_grouped_by_what_comes_before_the_separator() {
+    let node = Node::new();
+    assert!(node.group("tapagg _").is_empty());
+    for (number, name) in ["replication_a", "replication_b", "other", "x--y"]
+        .iter()
+        .enumerate()
+    {
+        let peer = Cookie::new(0x100 + number);
+        node.engine
+            .tap_connect(peer, name.as_bytes(), 0x10, &[])
+            .unwrap();
+    }
+    let lines = node.group("tapagg _");
+    assert_eq!(lines["replication:count"], "2");
+    assert_eq!(lines["_total:count"], "4");
+    assert!(!lines.contains_key("other:count"));
+    assert_eq!(node.group("tapagg"), lines);
+    let lines = node.group("tapagg --");
+    assert_eq!((&*lines["x:count"], &*lines["--total:count"]), ("1", "4"));
 }
 
 #[test]

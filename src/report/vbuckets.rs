@@ -81,7 +81,22 @@ pub(super) fn tables(engine: &Engine, sink: &mut dyn StatSink) {
         add("reported", &vbucket.items());
         add("counted", &shape.slots);
         add("resized", &shape.splits);
-        add("mem_size", &vbucket.figures().bytes);
+        let (least, most) = shape.depths.unwrap_or_default();
+        add("min_depth", &least);
+        add("max_depth", &most);
+        for (bin, count) in shape
+            .by_depth
+            .iter()
+            .enumerate()
+            .filter(|(_, count)| **count > 0)
+        {
+            let (from, to) = ((1_usize << bin) >> 1, 1_usize << bin);
+            add(&format!("histo_{from},{to}"), count);
+        }
+        // Counted whenever it changes.
+        let bytes = vbucket.figures().bytes;
+        add("mem_size", &bytes);
+        add("mem_size_counted", &bytes);
         add("table_bytes", &shape.bytes);
     });
 }

@@ -40,6 +40,8 @@ struct Filler {
     ended: bool,
     /// Of the last step of the walk: items whose values are still to be read.
     bare: Vec<Item>,
+    /// When it came upon them.
+    since: Duration,
 }
 
 /// What is to be filled.
@@ -101,6 +103,7 @@ impl Fillers {
             walk: Walk::default(),
             ended: false,
             bare: Vec::new(),
+            since: Duration::ZERO,
         };
         drop(producer);
         self.new.lock().push(filler);
@@ -140,6 +143,7 @@ impl Streams {
             if !filler.keys_only {
                 let is_bare = |item: &mut Item| !item.is_resident();
                 filler.bare = items.extract_if(.., is_bare).collect();
+                filler.since = self.now();
                 // In the store's order; the first is taken from the end.
                 filler
                     .bare
@@ -168,15 +172,20 @@ impl Streams {
     fn read_values(&self, filler: &mut Filler, items: &mut Vec<Item>) -> Result<u64, StoreError> {
         let (mut read, mut bytes) = (0, 0);
         while bytes < READ_BYTES
+            && read < self.pace.reads
             && let Some(item) = filler.bare.pop()
         {
             let mut full = None;
             let store = &self.fillers.store;
+            let begun = self.now();
             store.get(filler.vbucket, item.key(), &mut |record| {
                 if record.cas == item.cas() && record.value.len() == item.nbytes() {
                     full = Item::with_value(item.key(), &[record.value], item.meta());
                 }
             })?;
+            let timings = &self.shared.metrics.timings;
+            timings.tap_wait.record(begun.saturating_sub(filler.since));
+            timings.tap_load.record(self.now().saturating_sub(begun));
             bytes += item.nbytes();
             read += 1;
             items.extend(full);

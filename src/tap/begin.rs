@@ -18,7 +18,7 @@ use crate::vbucket::Vbucket;
 /// Why a stream was not begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// The connection has one.
+    /// The connection has one, of another name or of a kind that ends.
     HasOne,
     /// There are so many.
     TooMany(usize),
@@ -42,8 +42,8 @@ impl Streams {
         name: &[u8],
         request: Request,
     ) -> Result<(), Refused> {
-        if self.has(cookie) {
-            return Err(Refused::HasOne);
+        if let Some(live) = self.find(cookie) {
+            return self.change_filter(&live, name, &request);
         }
         let beginning = self.beginning.lock();
         let name: Arc<[u8]> = if name.is_empty() {
@@ -61,7 +61,11 @@ impl Streams {
         producer.reconnects = reconnects;
         let mut fills = Vec::new();
         for vbucket in self.wanted(&producer.request) {
-            fills.extend(self.begin_part(&mut producer, vbucket));
+            let part = self.make_part(&producer.name, &producer.request, vbucket);
+            if let Some((part, is_filled)) = part {
+                fills.extend(is_filled.then_some(producer.parts.len()));
+                producer.add(part);
+            }
         }
         // Nobody would move the cursors of the others.
         let kept: HashSet<VbucketId> = producer.vbuckets().collect();
@@ -119,7 +123,7 @@ impl Streams {
     }
 
     /// Which vbuckets a stream is of.
-    fn wanted(&self, request: &Request) -> Vec<&Vbucket> {
+    pub(super) fn wanted(&self, request: &Request) -> Vec<&Vbucket> {
         let serves = |vbucket: &&Vbucket| match vbucket.state() {
             Some(VbucketState::Active) => true,
             Some(VbucketState::Replica | VbucketState::Pending) => !request.dump,
@@ -134,27 +138,27 @@ impl Streams {
         }
     }
 
-    /// Adds a part; returns its index if it has to be filled.
-    fn begin_part(&self, producer: &mut Producer, vbucket: &Vbucket) -> Option<usize> {
-        let request = &producer.request;
-        let index = producer.parts.len();
-        if request.dump && !request.goes_on() {
+    /// A part of a stream, and whether it has to be filled.
+    pub(super) fn make_part(
+        &self,
+        name: &Arc<[u8]>,
+        request: &Request,
+        vbucket: &Vbucket,
+    ) -> Option<(Part, bool)> {
+        if request.dump {
             let mut part = Part::new(vbucket.id(), Seqno::ZERO);
             part.fill(Seqno::new(u64::MAX), false);
-            producer.add(part);
-            return Some(index);
+            return Some((part, true));
         }
         let wall = self.shared.host.unix_nanos() / 1_000_000_000;
         let needed = request.since.is_none_or(|since| since < wall);
         // Who takes a vbucket has to have all of it.
-        let has_all = request.hands_over() || request.goes_on();
-        let backfills = has_all || needed && !request.registered;
-        let (mut part, fills) = Part::begin(vbucket, &producer.name, request, backfills)?;
+        let backfills = request.hands_over() || needed && !request.registered;
+        let (mut part, fills) = Part::begin(vbucket, name, request, backfills)?;
         if request.hands_over() {
             part.set_state(VbucketState::Pending);
         }
-        producer.add(part);
-        fills.then_some(index)
+        Some((part, fills))
     }
 
     /// A connection of that name, if there is one, ends. Its cursors are the next one's if they

@@ -117,6 +117,14 @@ impl Request {
         Ok(request)
     }
 
+    /// Is of the vbuckets of another request from now on; the rest of it stays as it was.
+    pub(super) fn take_filter(&mut self, other: &Self) {
+        self.flags = self.flags & !LIST_VBUCKETS | other.flags & LIST_VBUCKETS;
+        self.vbuckets.clone_from(&other.vbuckets);
+        self.has.clone_from(&other.has);
+        self.since = other.since.or(self.since);
+    }
+
     /// The flags in words, as statistics show them.
     pub(crate) fn words(&self) -> String {
         let words = [
@@ -130,12 +138,6 @@ impl Request {
         let set = words.iter().filter(|(flag, _)| self.flags & flag != 0);
         let set: Vec<&str> = set.map(|(_, word)| *word).collect();
         format!("{} ({})", self.flags, set.join(","))
-    }
-
-    /// Whether it is a dump that a later one goes on from: every vbucket as it was at one instant,
-    /// or what has changed since the checkpoints that the client names.
-    pub(crate) fn goes_on(&self) -> bool {
-        self.dump && self.checkpoints
     }
 
     /// Whether the vbuckets are the client's in the end; those that it did not list stay.

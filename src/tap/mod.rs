@@ -10,7 +10,8 @@
 //! was sent of the vbucket. A change that the client refused is sent again before anything that
 //! follows it, a mark above all.
 //!
-//! Modules: [`connect`] reads a request, [`begin`] begins a stream, [`part`] is one vbucket of a
+//! Modules: [`connect`] reads a request, [`begin`] begins a stream, [`filter`] changes which
+//! vbuckets it is of, [`part`] is one vbucket of a
 //! stream, [`control`] what it says besides changes, [`told`] of deadlines, [`producer`] a stream,
 //! [`watches`] what it knows of its parts, [`answer`] what its client says, [`streams`] all of them
 //! with the thread that wakes them, [`wakes`] whom it wakes, [`away`] those whose clients are away,
@@ -35,7 +36,7 @@ mod begin;
 mod claims;
 mod connect;
 mod control;
-mod draft;
+mod filter;
 mod laps;
 mod pace;
 mod part;
@@ -78,8 +79,6 @@ pub(crate) mod code {
     /// How long a window has left.
     pub(crate) const UPDATE_DEADLINE: u32 =
         crate::constants::CHECKPOINT_ENGINE_TAP_OPAQUE_ONLINE_UPDATE_DEADLINE;
-    /// All that a dump gives of the vbucket was sent.
-    pub(crate) const DUMP_ENDS: u32 = 7;
     /// The backfill has ended.
     pub(crate) const BACKFILL_ENDS: u32 = 8;
 }

@@ -24,6 +24,8 @@ pub(crate) struct Pace {
     pub(crate) noop: Option<Duration>,
     /// The first number.
     pub(crate) first_seqno: u32,
+    /// Values that a backfill reads from the store before another stream has its turn.
+    pub(crate) reads: u64,
     /// Items of backfills that one stream may have queued.
     pub(crate) backlog: usize,
     /// Bytes that one stream may keep in memory as a backfill's items, and as many again as
@@ -46,6 +48,7 @@ impl Pace {
             backoff: Duration::from_secs_f64(config.tap_backoff_period),
             noop: (noop != 0).then(|| seconds(noop)),
             first_seqno: config.tap_ack_initial_sequence_number,
+            reads: config.tap_bg_max_pending as u64,
             backlog: config.tap_backlog_limit,
             bytes: usize::try_from(config.max_size / BYTES_SHARE)
                 .map_or(BYTES_MAX, |share| share.min(BYTES_MAX)),

@@ -31,7 +31,7 @@ use crate::error::{Error, Result};
 use crate::host::{Cookie, LogLevel};
 use crate::pager::Evictor;
 use crate::store::Store;
-use crate::types::VbucketId;
+use crate::types::{Seqno, VbucketId};
 use crate::vbucket::{Shared, Vbucket, VbucketMap};
 use crate::worker::{Signal, Wake};
 
@@ -164,7 +164,7 @@ impl Streams {
         self.shared.host.monotonic()
     }
 
-    fn find(&self, cookie: Cookie) -> Option<Arc<Live>> {
+    pub(super) fn find(&self, cookie: Cookie) -> Option<Arc<Live>> {
         self.live.read().get(&cookie).cloned()
     }
 
@@ -230,6 +230,8 @@ impl Streams {
                 self.fillers.signal().wake();
             }
             drop(producer);
+            // What it sent before may be the client's for good by now.
+            self.shared.awaited.stir();
             self.count(&turn);
             return turn;
         }
@@ -248,8 +250,7 @@ impl Streams {
     fn begin_anew(&self, producer: &mut Producer, index: usize) {
         let name = producer.name.clone();
         producer.forget_sent(index);
-        let request = &producer.request;
-        let backfills = !request.registered || request.hands_over() || request.goes_on();
+        let backfills = !producer.request.registered || producer.request.hands_over();
         let Some(part) = producer.parts.get_mut(index) else {
             return;
         };
@@ -278,6 +279,7 @@ impl Streams {
             let acked = producer.answered(seqno, answer, &self.vbuckets, self.now());
             (acked, producer.name.clone())
         };
+        self.shared.awaited.stir();
         if answer == Answer::NotNow {
             // Somebody has to end the pause.
             self.signal.wake();
@@ -327,7 +329,7 @@ impl Streams {
             places: producer
                 .parts
                 .iter()
-                .filter(|part| part.is_whole() && (part.follows() || request.goes_on()))
+                .filter(|part| part.follows() && part.is_whole())
                 .map(Part::stands)
                 .collect(),
             until: (!request.registered).then(|| now + Duration::from_secs(keeps)),
@@ -426,6 +428,20 @@ impl Streams {
             live.producer.lock().noted_dead(vbucket);
             self.signal.wake();
         }
+    }
+
+    /// Up to where in the log of a vbucket the clients of streams have everything, the furthest
+    /// first; of those that are connected and were given a whole state.
+    pub(crate) fn places(&self, vbucket: VbucketId) -> Vec<Seqno> {
+        let mut places = Vec::new();
+        for live in self.lives() {
+            let producer = live.producer.lock();
+            let mut parts = producer.parts.iter();
+            let part = parts.find(|part| part.id == vbucket && part.is_whole() && part.follows());
+            places.extend(part.map(|part| part.stands().cursor));
+        }
+        places.sort_unstable_by(|one, other| other.cmp(one));
+        places
     }
 
     /// Sums over all streams.

@@ -84,6 +84,7 @@ impl VbucketMap {
             // Nothing is left of what a defect had touched.
             vbucket.poisoned.store(false, Ordering::Release);
             vbucket.given.store(false, Ordering::Release);
+            vbucket.writes.reset();
             vbucket.arrive(&mut ordered, state, arrival);
         }
         Some(vbucket)

@@ -28,6 +28,7 @@ use crate::store::VbucketRecord;
 use crate::types::{CheckpointId, Seqno, UnixTime, VbucketId, VbucketState};
 use crate::worker::Signal;
 
+mod awaited;
 mod buckets;
 mod checkpoints;
 mod cursor;
@@ -40,7 +41,6 @@ mod map;
 mod reader;
 mod replica;
 mod residency;
-mod restoring;
 mod revert;
 mod state;
 mod table;
@@ -48,7 +48,9 @@ mod table;
 mod tests;
 mod trash;
 mod update;
+mod writes;
 
+pub(crate) use awaited::{Awaited, Present};
 use guard::LogGuard;
 pub(crate) use load::Access;
 pub(crate) use locks::LockRule;
@@ -57,7 +59,6 @@ pub(crate) use look::Place;
 pub(crate) use map::VbucketMap;
 pub(crate) use reader::Reader;
 pub(crate) use residency::{Ejection, Swept, Walk};
-pub(crate) use restoring::Restoring;
 pub(crate) use revert::{RevertStep, Reverted};
 pub(crate) use state::Arrival;
 pub(crate) use table::{Figures, Shape};
@@ -66,6 +67,7 @@ pub(crate) use trash::Trash;
 pub(crate) use update::{
     ReadersSwitch, begin_complete, begin_revert, complete_failed, completed, open_windows,
 };
+pub(crate) use writes::Writes;
 
 /// What all vbuckets of an engine share.
 pub(crate) struct Shared {
@@ -77,12 +79,12 @@ pub(crate) struct Shared {
     pub(crate) switch: ReadersSwitch,
     /// What may change at run time.
     pub(crate) settings: Settings,
-    /// Whether keys come out of a backup, and what is gone since.
-    pub(crate) restoring: Restoring,
     /// Wakes the flusher.
     pub(crate) flush: Arc<Signal>,
     /// What the housekeeper is to drop.
     pub(crate) trash: Trash,
+    /// Clients that wait for something to become durable, replicated or changed.
+    pub(crate) awaited: Awaited,
     /// Ids of checkpoints that are reserved ahead in the store; `u64::MAX` without one.
     pub(crate) lease: u64,
     /// Whether pre-images keep their value although it is on disk, or because no disk has it.
@@ -186,6 +188,7 @@ pub(crate) struct Vbucket {
     revert_mark: AtomicU64,
     /// When a delayed flush is due, for who does not lock the log; written with it held.
     flush_due: AtomicU32,
+    writes: Writes,
     shared: Arc<Shared>,
 }
 
@@ -232,6 +235,7 @@ impl Vbucket {
             revert_high: AtomicU64::new(0),
             revert_mark: AtomicU64::new(0),
             flush_due: AtomicU32::new(0),
+            writes: Writes::default(),
             shared,
         }
     }
@@ -371,10 +375,7 @@ impl Vbucket {
                 (Op::Set, item)
             }
             Verdict::Remove => match present {
-                Some(slot) => {
-                    self.note_gone(key);
-                    (Op::Delete, slot.item().key_only())
-                }
+                Some(slot) => (Op::Delete, slot.item().key_only()),
                 None => return Err(Error::NotFound),
             },
         };
@@ -442,7 +443,6 @@ impl Vbucket {
         let Some(slot) = stripe.find(hash, key) else {
             return;
         };
-        self.note_gone(key);
         let prior = self.prior(slot, &ordered.log);
         let item = prior.item.key_only();
         let (seqno, superseded) = ordered.log.append(Op::Delete, item.clone(), Some(&prior));
@@ -527,11 +527,7 @@ impl Vbucket {
 
     /// Whether the key's latest version is not durable yet.
     pub(crate) fn is_dirty(&self, item: &Item) -> bool {
-        let mut stripe = self.table.lock(item.hash());
-        let seqno = stripe
-            .find(item.hash(), item.key())
-            .map(|slot| slot.seqno());
-        seqno.is_some_and(|seqno| seqno > self.log().log.persisted())
+        self.changed(item).dirty
     }
 }
 

@@ -469,13 +469,30 @@ pub(crate) struct Shape {
     pub(crate) splits: usize,
     /// Memory of the table without its items.
     pub(crate) bytes: usize,
+    /// Slots of the emptiest and of the fullest part.
+    pub(crate) depths: Option<(usize, usize)>,
+    /// Parts with no slot, with one, with 2 to 3, with 4 to 7 and so on.
+    pub(crate) by_depth: [usize; DEPTHS],
 }
+
+/// Bins of parts: none holds 2^14 slots.
+const DEPTHS: usize = 15;
 
 impl Shape {
     fn of(stripe: &Stripe) -> Self {
         let parts = &stripe.parts;
         let tables: usize = parts.iter().map(Buckets::bytes).sum();
+        let lengths = parts.iter().map(Buckets::len);
+        let mut by_depth = [0; DEPTHS];
+        for length in lengths.clone() {
+            let bin = (usize::BITS - length.leading_zeros()) as usize;
+            if let Some(bin) = by_depth.get_mut(bin.min(DEPTHS - 1)) {
+                *bin += 1;
+            }
+        }
         Self {
+            depths: lengths.clone().min().zip(lengths.max()),
+            by_depth,
             slots: parts.iter().map(Buckets::len).sum(),
             room: parts.iter().map(Buckets::room).sum(),
             splits: parts.len().saturating_sub(1),
@@ -489,6 +506,13 @@ impl Shape {
         self.room += other.room;
         self.splits += other.splits;
         self.bytes += other.bytes;
+        self.depths = match (self.depths, other.depths) {
+            (Some((low, high)), Some((least, most))) => Some((low.min(least), high.max(most))),
+            (one, other) => one.or(other),
+        };
+        for (sum, count) in self.by_depth.iter_mut().zip(other.by_depth) {
+            *sum += count;
+        }
     }
 }
 

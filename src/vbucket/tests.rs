@@ -10,7 +10,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::{
-    Arrival, Ejection, Found, Shared, Swept, Trash, Vbucket, VbucketMap, Verdict, Walk,
+    Arrival, Awaited, Ejection, Found, Shared, Swept, Trash, Vbucket, VbucketMap, Verdict, Walk,
     begin_complete, begin_revert, complete_failed, completed, open_windows,
 };
 use crate::checkpoint::{Change, Log, Op, Phase};
@@ -94,7 +94,6 @@ impl Node {
             host: Arc::clone(&host) as Arc<dyn Host>,
             metrics: Metrics::default(),
             switch: super::ReadersSwitch::default(),
-            restoring: super::Restoring::default(),
             settings: Settings::new(&Config {
                 chk_max_items: 8,
                 ..Config::default()
@@ -102,6 +101,7 @@ impl Node {
             lease: u64::MAX,
             flush: Signal::new(),
             trash: Trash::new(Signal::new()),
+            awaited: Awaited::default(),
             keep_pre_images,
         });
         let map = Arc::new(VbucketMap::new(Arc::clone(&shared)));

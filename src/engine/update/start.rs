@@ -3,9 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    Core, DEAD, IS_OPEN, NO_IDS, NO_VBUCKET, Outcome, RESTORING, UpdateError, replica::Reverted,
-};
+use super::{Core, DEAD, IS_OPEN, NO_IDS, NO_VBUCKET, Outcome, UpdateError, replica::Reverted};
 use crate::checkpoint::Log;
 use crate::engine::noted::{DIED, Waiter};
 use crate::error::{Error, Result};
@@ -85,9 +83,6 @@ impl Core {
             return Err(UpdateError::Failed(DEAD.to_owned()));
         }
         self.at_rest(&mut gate)?;
-        if self.is_restoring() {
-            return Err(UpdateError::Unsupported(RESTORING));
-        }
         let vbuckets = self.commanded();
         if vbuckets.is_empty() {
             return Err(UpdateError::Unsupported(NO_VBUCKET));

@@ -41,8 +41,11 @@ const SECTIONS: &[(&str, &str)] = &[
         "Statistic of a TAP sender",
         "`tap`, one sender: `%s` is its name",
     ),
+    (
+        "Statistic of `dispatcher`",
+        "`dispatcher`: `%s` is `dispatcher`, `ro_dispatcher` or `nio_dispatcher`",
+    ),
     ("Statistic of `tapagg`", "`tapagg`: `%s` is the group"),
-    ("Statistic of `restore`", "`restore`"),
     ("Histogram of `timings`", "`timings`"),
 ];
 
@@ -64,7 +67,7 @@ fn compare(page: &str, made: &str) {
 }
 
 /// A cell of a table.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
 
@@ -90,10 +93,11 @@ fn configuration() -> String {
     }
     page.push_str(
         "\n## Accepted and without effect\n\nKeys of ep-engine 1.7 and of the hosts' default \
-         engine that make no sense here; the log names those that were given.\n\n",
+         engine that make no sense here; the log says so once of those that were given. Values \
+         that those refused are refused.\n\n| key | why |\n|---|---|\n",
     );
-    for key in Config::without_effect() {
-        writeln!(page, "- `{key}`").unwrap();
+    for (key, reason) in Config::without_effect() {
+        writeln!(page, "| `{key}` | {} |", cell(reason)).unwrap();
     }
     page.push_str(
         "\n## What may change while the engine runs\n\nThe key of the command is the name, its \
@@ -115,7 +119,7 @@ fn configuration() -> String {
 }
 
 /// What `constants.rs` says of statistics: the beginning of each sentence, name, the rest.
-fn sentences() -> Vec<(String, String, String)> {
+pub(super) fn sentences() -> Vec<(String, String, String)> {
     let source = include_str!("../../constants.rs").replace("=\n    ", "= ");
     let mut sentences: Vec<(String, String, String)> = Vec::new();
     let mut comment: Vec<&str> = Vec::new();

@@ -1,7 +1,8 @@
 //! What becomes of a stream when its connection ends, and who may go on with it.
 
 use super::{
-    ACK, BACKFILL, CHECKPOINTS, LIST, Link, Node, assert_same, forget, has_cursor, list, replica,
+    ACK, BACKFILL, CHECKPOINTS, DUMP, LIST, Link, Node, TAKEOVER, assert_same, forget, has_cursor,
+    id, list, replica,
 };
 use crate::checkpoint::Log;
 use crate::error::Error;
@@ -47,6 +48,72 @@ fn a_connection_has_one_stream() {
     let connect = || node.engine.tap_connect(stranger, b"", BACKFILL, &[0; 7]);
     assert_eq!(node.host.call(stranger, connect), Err(Error::Invalid));
     assert!(!node.host.is_reserved(stranger));
+}
+
+/// A key in each of three vbuckets.
+fn write_all(node: &Node, value: &str) {
+    (0..3).for_each(|vbucket| {
+        node.set(vbucket, &format!("{value}{vbucket}"), value);
+    });
+}
+
+/// The vbuckets of the changes that a stream has sent since the last look.
+fn vbuckets_of(link: &mut Link, node: &Node) -> Vec<u16> {
+    let before = link.sent.len();
+    link.run(node, None);
+    let changes = link.sent[before..].iter();
+    let changes = changes.filter(|sent| sent.text.starts_with("set"));
+    let mut ids: Vec<u16> = changes.map(|sent| sent.vbucket).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+#[test]
+fn a_second_request_of_one_name_changes_the_filter() {
+    let node = Node::with_vbuckets(3);
+    write_all(&node, "a");
+    let flags = BACKFILL | ACK | CHECKPOINTS | LIST;
+    let data = |ids: &[u16]| [&[0; 8][..], &list(ids)].concat();
+    let mut link = Link::connect(&node, "n", flags, &data(&[0, 1])).unwrap();
+    let again = |stream, flags, data: &[u8]| {
+        let call = || node.engine.tap_connect(stream, b"n", flags, data);
+        node.host.call(stream, call)
+    };
+    assert_eq!(vbuckets_of(&mut link, &node), [0, 1]);
+    assert_eq!(again(link.stream, flags, &data(&[1, 2])), Ok(()));
+    assert_eq!(vbuckets_of(&mut link, &node), [2], "what it has goes on");
+    write_all(&node, "b");
+    assert_eq!(vbuckets_of(&mut link, &node), [1, 2]);
+    let filter = |node: &Node| node.engine.streams().reports()[0].filter.clone();
+    assert_eq!(filter(&node), Some(vec![id(1), id(2)]));
+    // There and back, with messages that nobody has acknowledged.
+    link.answers = false;
+    write_all(&node, "c");
+    assert_eq!(vbuckets_of(&mut link, &node), [1, 2]);
+    assert_eq!(again(link.stream, flags, &data(&[0])), Ok(()));
+    link.answer_late(&node);
+    assert_eq!(vbuckets_of(&mut link, &node), [0]);
+    // All of them.
+    assert_eq!(again(link.stream, BACKFILL, &[0; 8]), Ok(()));
+    assert_eq!(vbuckets_of(&mut link, &node), [1, 2]);
+    assert_eq!(filter(&node), None);
+    assert_eq!(node.engine.streams().reports().len(), 1);
+    for flags in [DUMP, TAKEOVER | LIST] {
+        let data = if flags == DUMP {
+            Vec::new()
+        } else {
+            list(&[0])
+        };
+        assert_eq!(again(link.stream, flags, &data), Err(Error::Unsupported));
+    }
+    for id in 0..3 {
+        assert_eq!(node.engine.vbucket(id).unwrap().with_log(Log::cursors), 1);
+    }
+    link.disconnect(&node, None);
+    for id in 0..3 {
+        assert_eq!(node.engine.vbucket(id).unwrap().with_log(Log::cursors), 0);
+    }
 }
 
 /// The host fails if a connection is still kept afterwards, or released twice.

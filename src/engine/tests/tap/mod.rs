@@ -19,7 +19,6 @@ mod chains;
 mod consumer;
 mod corners;
 mod deadline;
-mod dumps;
 mod ends;
 mod hostile;
 mod many;
