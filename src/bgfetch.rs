@@ -15,11 +15,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 use crate::error::{Error, Result};
 use crate::host::{BlockedCookie, Cookie, LogLevel};
 use crate::item::Item;
+use crate::latch::Latch;
 use crate::pager::Evictor;
 use crate::served::Version;
 use crate::store::Store;
@@ -67,7 +66,7 @@ pub(crate) struct Fetcher {
     shared: Arc<Shared>,
     evictor: Arc<Evictor>,
     // Guards the queue. Lock order: last; nothing is locked or called under it.
-    queue: Mutex<Queue>,
+    queue: Latch<Queue>,
     signal: Arc<Signal>,
 }
 
@@ -84,7 +83,7 @@ impl Fetcher {
             vbuckets,
             shared,
             evictor,
-            queue: Mutex::default(),
+            queue: Latch::default(),
             signal: Signal::new(),
         }
     }

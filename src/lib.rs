@@ -9,7 +9,7 @@
 //! | rank | modules | what |
 //! |---|---|---|
 //! | 0 | `types`, `constants`, | ids and units; what the C header offers as constants; |
-//! | | `ffi` | the allocator, the scheduler, the cache |
+//! | | `ffi`, `latch` | the allocator, the scheduler, the cache; the lock of short work |
 //! | 1 | `error`, `config`, `metrics`, | vocabulary; |
 //! | | `announced`, `leaving` | bytes that clients have only announced, or a REVERT drops |
 //! | 2 | `settings`, `host`, `item` | settings, ports to the host, the item |
@@ -55,6 +55,7 @@ mod ffi;
 mod flusher;
 mod host;
 mod item;
+mod latch;
 mod leaving;
 mod metrics;
 mod pager;

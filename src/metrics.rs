@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::Mutex;
+use crate::latch::Latch;
 
 mod histogram;
 mod jobs;
@@ -65,7 +65,7 @@ impl Gauge {
 #[derive(Debug, Default)]
 pub(crate) struct Text(
     // Guards the sentence. Lock order: last.
-    Mutex<String>,
+    Latch<String>,
 );
 
 impl Text {

@@ -27,10 +27,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 use crate::announced;
 use crate::ffi::alloc::used_bytes;
+use crate::latch::Latch;
 use crate::leaving;
 use crate::served::Served;
 use crate::store::Store;
@@ -85,7 +84,7 @@ pub(crate) struct Evictor {
     threshold: f64,
     store: Arc<dyn Store>,
     // Guards the place of the walk. Lock order: before one stripe.
-    hand: Mutex<Hand>,
+    hand: Latch<Hand>,
     /// Nothing can be freed, now or once it is durable.
     exhausted: AtomicBool,
     served: Served,
@@ -106,7 +105,7 @@ impl Evictor {
             shared,
             threshold,
             store,
-            hand: Mutex::default(),
+            hand: Latch::default(),
             exhausted: AtomicBool::new(false),
             served: Served::default(),
             signal: Signal::new(),

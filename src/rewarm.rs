@@ -12,11 +12,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use parking_lot::Mutex;
-
 use crate::bykey::ByKey;
 use crate::host::LogLevel;
 use crate::item::Item;
+use crate::latch::Latch;
 use crate::pager::Evictor;
 use crate::store::{Record, Store, StoreError};
 use crate::types::VbucketId;
@@ -47,7 +46,7 @@ pub(crate) struct Rewarm {
     shared: Arc<Shared>,
     evictor: Arc<Evictor>,
     // Guards what is to be done, oldest first. Lock order: last.
-    queue: Mutex<VecDeque<Cold>>,
+    queue: Latch<VecDeque<Cold>>,
     /// Vbuckets that are being warmed or are to be.
     left: AtomicUsize,
     signal: Arc<Signal>,
@@ -66,7 +65,7 @@ impl Rewarm {
             vbuckets,
             shared,
             evictor,
-            queue: Mutex::default(),
+            queue: Latch::default(),
             left: AtomicUsize::new(0),
             signal: Signal::new(),
         }

@@ -9,9 +9,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 use crate::item::Item;
+use crate::latch::Latch;
 use crate::types::VbucketId;
 
 /// Values that are kept at most.
@@ -41,7 +40,7 @@ struct Values {
 #[derive(Debug, Default)]
 pub(crate) struct Served(
     // Guards the values. Lock order: last.
-    Mutex<Values>,
+    Latch<Values>,
 );
 
 impl Served {

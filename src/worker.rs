@@ -2,14 +2,13 @@
 //! joined, and sleeps without using the processor.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
-
 use crate::ffi::scheduling::make_way;
+use crate::latch::{Latch, LatchGuard};
 
 /// Why a worker's sleep ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +35,7 @@ pub(crate) struct Signal {
     /// Set while a wake-up is on its way that the worker has not taken yet.
     raised: AtomicBool,
     // Guards the flags in it. Last in the lock order: nothing is locked under it.
-    state: Mutex<State>,
+    state: Latch<State>,
     changed: Condvar, // Goes with `state`, which it guards the changes of.
 }
 
@@ -64,17 +63,23 @@ impl Signal {
         self.changed.notify_one();
     }
 
+    /// Sleeps until something is so, or the time is over.
+    fn sleep(&self, time: Option<Duration>, is_so: fn(&State) -> bool) -> LatchGuard<'_, State> {
+        let (state, changed) = (self.state.lock(), &self.changed);
+        let goes_on = |state: &mut State| !is_so(state);
+        match time {
+            None => changed.wait_while(state, goes_on),
+            Some(time) => changed
+                .wait_timeout_while(state, time, goes_on)
+                .map(|(state, _)| state)
+                .map_err(|error| PoisonError::new(error.into_inner().0)),
+        }
+        .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Sleeps until there is work, the worker is to stop, or the time is over.
     pub(crate) fn wait(&self, time: Option<Duration>) -> Wake {
-        let mut state = self.state.lock();
-        if !state.work && !state.stop {
-            match time {
-                Some(time) => {
-                    let _ = self.changed.wait_for(&mut state, time);
-                }
-                None => self.changed.wait(&mut state),
-            }
-        }
+        let mut state = self.sleep(time, |state| state.work || state.stop);
         // Before the worker looks for work: what comes after this raises the signal again.
         if std::mem::take(&mut state.work) {
             self.raised.store(false, Ordering::Release);
@@ -89,22 +94,13 @@ impl Signal {
 
     /// Sleeps for the time whatever work comes; true when the worker is to stop.
     pub(crate) fn nap(&self, time: Duration) -> bool {
-        let mut state = self.state.lock();
-        if !state.stop {
-            let _ = self
-                .changed
-                .wait_while_for(&mut state, |state| !state.stop, time);
-        }
-        state.stop
+        self.sleep(Some(time), |state| state.stop).stop
     }
 
     /// Sleeps for the time whatever work comes, and less when the worker is hurried; true when it
     /// is to stop.
     pub(crate) fn linger(&self, time: Duration) -> bool {
-        let mut state = self.state.lock();
-        let _ = self
-            .changed
-            .wait_while_for(&mut state, |state| !state.stop && !state.hurry, time);
+        let mut state = self.sleep(Some(time), |state| state.stop || state.hurry);
         state.hurry = false;
         state.stop
     }

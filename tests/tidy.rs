@@ -23,6 +23,7 @@ const RANKS: &[(&str, usize)] = &[
     ("types", 0),
     ("constants", 0),
     ("ffi", 0),
+    ("latch", 0),
     ("error", 1),
     ("config", 1),
     ("metrics", 1),

@@ -8,21 +8,20 @@
 
 use std::collections::HashMap;
 
-use parking_lot::Mutex;
-
 use crate::error::{Error, Result};
 use crate::host::{BlockedCookie, Cookie};
+use crate::latch::Latch;
 
 /// Results by client; none while it waits.
 #[derive(Debug)]
 pub(super) struct Answers<T>(
     // Guards the results. Lock order: last.
-    Mutex<HashMap<Cookie, Option<T>>>,
+    Latch<HashMap<Cookie, Option<T>>>,
 );
 
 impl<T> Default for Answers<T> {
     fn default() -> Self {
-        Self(Mutex::default())
+        Self(Latch::default())
     }
 }
 

@@ -6,18 +6,17 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::MutexGuard;
-
 use super::Ordered;
+use crate::latch::LatchGuard;
 
 /// The log, locked. When it is let go, those who look without the lock see that it has changed.
 pub(super) struct LogGuard<'a> {
-    ordered: MutexGuard<'a, Ordered>,
+    ordered: LatchGuard<'a, Ordered>,
     version: &'a AtomicU64,
 }
 
 impl<'a> LogGuard<'a> {
-    pub(super) fn new(ordered: MutexGuard<'a, Ordered>, version: &'a AtomicU64) -> Self {
+    pub(super) fn new(ordered: LatchGuard<'a, Ordered>, version: &'a AtomicU64) -> Self {
         Self { ordered, version }
     }
 }

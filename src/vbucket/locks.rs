@@ -8,11 +8,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 use super::table::Stripe;
 use super::{Found, Vbucket};
 use crate::error::{Error, Result};
+use crate::latch::Latch;
 use crate::types::Seqno;
 
 /// Locks that a sweep looks at in one go.
@@ -26,7 +25,7 @@ pub(super) type Times = BTreeMap<Box<[u8]>, Duration>;
 #[derive(Debug, Default)]
 pub(super) struct Locks(
     // Guards the times. Lock order: last, with the key's stripe held.
-    Mutex<Times>,
+    Latch<Times>,
 );
 
 impl Locks {

@@ -16,12 +16,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
-use parking_lot::Mutex;
-
 use crate::checkpoint::{Entry, Log, Op, Prior};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::item::Item;
+use crate::latch::Latch;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::store::VbucketRecord;
@@ -174,7 +173,7 @@ pub(crate) struct Vbucket {
     locks: Locks,
     // Guards the log and, with it, the decision of every mutation. Second in the lock order, after
     // one stripe; several logs at a time only in ascending order of id, with no stripe held.
-    ordered: Mutex<Ordered>,
+    ordered: Latch<Ordered>,
     /// Of the log, for those who look without its lock; see [`Vbucket::version`].
     version: AtomicU64,
     /// The latest flush, for readers without the log's lock; written with it held.
@@ -221,7 +220,7 @@ impl Vbucket {
             poisoned: AtomicBool::new(false),
             table: Table::new(),
             locks: Locks::default(),
-            ordered: Mutex::new(Ordered {
+            ordered: Latch::new(Ordered {
                 log,
                 incarnation: 0,
                 told: None,

@@ -9,10 +9,9 @@
 //! Threads and locks: a stripe's mutex is the outer one of an operation; a vbucket's log mutex may
 //! be taken under it, nothing else.
 
-use parking_lot::{Mutex, MutexGuard};
-
 use super::buckets::{self, Buckets, TAG_BITS};
 use crate::item::Item;
+use crate::latch::{Latch, LatchGuard};
 use crate::types::{STRIPES, Seqno, stripe};
 
 const STRIPE_BITS: u32 = STRIPES.trailing_zeros();
@@ -523,7 +522,7 @@ const _: () = assert!(size_of::<Padded>() == 64);
 struct Padded(
     // Guards one stripe. First in the lock order of an operation, before the vbucket's log; two
     // stripes are never held together.
-    Mutex<Stripe>,
+    Latch<Stripe>,
 );
 
 /// The table.
@@ -540,7 +539,7 @@ impl Table {
     }
 
     /// Locks the stripe of a hash.
-    pub(crate) fn lock(&self, hash: u32) -> MutexGuard<'_, Stripe> {
+    pub(crate) fn lock(&self, hash: u32) -> LatchGuard<'_, Stripe> {
         #[expect(
             clippy::indexing_slicing,
             reason = "the remainder is an index of the array"
@@ -549,7 +548,7 @@ impl Table {
     }
 
     /// One of the stripes; `None` behind the last.
-    pub(crate) fn stripe(&self, index: usize) -> Option<&Mutex<Stripe>> {
+    pub(crate) fn stripe(&self, index: usize) -> Option<&Latch<Stripe>> {
         self.stripes.get(index).map(|padded| &padded.0)
     }
 
@@ -569,7 +568,7 @@ impl Table {
     }
 
     /// The stripes, to be locked one after the other.
-    pub(crate) fn stripes(&self) -> impl Iterator<Item = &Mutex<Stripe>> {
+    pub(crate) fn stripes(&self) -> impl Iterator<Item = &Latch<Stripe>> {
         self.stripes.iter().map(|padded| &padded.0)
     }
 }

@@ -5,11 +5,10 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use super::locks::Times;
 use super::map::Remains;
 use crate::checkpoint::Checkpoint;
+use crate::latch::Latch;
 use crate::worker::Signal;
 
 /// Changes that are dropped where they are: waking the housekeeper would cost more.
@@ -27,7 +26,7 @@ struct Pile {
 #[derive(Debug)]
 pub(crate) struct Trash {
     // Guards what is to be dropped. Lock order: last.
-    pile: Mutex<Pile>,
+    pile: Latch<Pile>,
     house: Arc<Signal>,
 }
 
@@ -35,7 +34,7 @@ impl Trash {
     /// Emptied by whom `house` wakes.
     pub(crate) fn new(house: Arc<Signal>) -> Self {
         Self {
-            pile: Mutex::default(),
+            pile: Latch::default(),
             house,
         }
     }
