@@ -932,6 +932,12 @@
 /* Statistic of `onlineupdate`: how the last window ended. */
 #define CHECKPOINT_ENGINE_STAT_WINDOW_LAST_OUTCOME "last_outcome"
 
+/*
+ * Statistic of `onlineupdate`: how many seconds ago that was; `none` if no window has ended since
+ * this process began.
+ */
+#define CHECKPOINT_ENGINE_STAT_WINDOW_LAST_OUTCOME_SECONDS "last_outcome_seconds"
+
 /* Statistic of a TAP stream or sender: `producer` or `consumer`. */
 #define CHECKPOINT_ENGINE_STAT_TAP_STREAM_TYPE "eq_tapq:%s:type"
 

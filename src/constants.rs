@@ -597,6 +597,9 @@ pub const CHECKPOINT_ENGINE_STAT_WINDOW_BYTES_LEFT: &CStr = c"bytes_left";
 pub const CHECKPOINT_ENGINE_STAT_WINDOW_CAN_COMPLETE: &CStr = c"can_complete";
 /// Statistic of `onlineupdate`: how the last window ended.
 pub const CHECKPOINT_ENGINE_STAT_WINDOW_LAST_OUTCOME: &CStr = c"last_outcome";
+/// Statistic of `onlineupdate`: how many seconds ago that was; `none` if no window has ended since
+/// this process began.
+pub const CHECKPOINT_ENGINE_STAT_WINDOW_LAST_OUTCOME_SECONDS: &CStr = c"last_outcome_seconds";
 
 /// Statistic of a TAP stream or sender: `producer` or `consumer`.
 pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_TYPE: &CStr = c"eq_tapq:%s:type";

@@ -99,6 +99,8 @@ struct Gate {
     /// Vbuckets that came while COMPLETE ran: part of the window, should it fail.
     joined: Vec<VbucketId>,
     last: WindowRecord,
+    /// When that was; none if an earlier process saw it.
+    ended_at: Option<Duration>,
 }
 
 /// The node's online updates.
@@ -127,6 +129,7 @@ impl Updates {
             replicas: VecDeque::new(),
             joined: Vec::new(),
             last,
+            ended_at: None,
         };
         Self {
             gate: Mutex::new(gate),
@@ -162,6 +165,12 @@ impl Gate {
         self.ending.clone_from(&vbuckets);
         self.queued = Some(Job { kind, vbuckets });
     }
+
+    /// A window ended now.
+    fn ended(&mut self, outcome: WindowRecord, now: Duration) {
+        self.last = outcome;
+        self.ended_at = Some(now);
+    }
 }
 
 impl GateGuard<'_> {
@@ -181,8 +190,8 @@ impl GateGuard<'_> {
     }
 
     /// A window has ended without a command of this node: that became of it.
-    pub(super) fn note_end(&mut self, outcome: WindowRecord) {
-        self.0.last = outcome;
+    pub(super) fn note_end(&mut self, outcome: WindowRecord, now: Duration) {
+        self.0.ended(outcome, now);
     }
 
     /// A vbucket came while windows were open or COMPLETE was running, and its own was opened.
@@ -295,7 +304,9 @@ impl Core {
                     vbucket.dissolve_window();
                 }
             }
-            gate.last = last.unwrap_or(gate.last);
+            if let Some(last) = last {
+                gate.ended(last, self.host.monotonic());
+            }
             // A master may have opened or ended one while the store was told of this end.
             let record = self.record_now(gate.last);
             self.persister.want_window(record);
@@ -440,7 +451,7 @@ impl Core {
             WindowRecord::Open
         } else {
             vbucket.follow_complete();
-            gate.last = WindowRecord::Completed;
+            gate.ended(WindowRecord::Completed, self.host.monotonic());
             self.record_now(WindowRecord::Completed)
         };
         self.persister.want_window(record);
@@ -459,7 +470,7 @@ impl Core {
         }
         let done = {
             let mut gate = self.updates.gate.lock();
-            gate.last = WindowRecord::Reverted;
+            gate.ended(WindowRecord::Reverted, self.host.monotonic());
             gate.replicas.pop_front()
         };
         self.changed();

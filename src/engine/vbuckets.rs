@@ -118,7 +118,7 @@ impl Core {
         }
         let remains = self.vbuckets.delete(vbucket);
         if given {
-            gate.note_end(WindowRecord::Reverted);
+            gate.note_end(WindowRecord::Reverted, self.host.monotonic());
             let record = self.record_now(WindowRecord::Reverted);
             self.persister.want_window(record);
         }

@@ -46,6 +46,10 @@ pub(super) fn node(engine: &Engine, sink: &mut dyn StatSink) {
     sink.add("rewarmed_values", &rewarmed.get());
     sink.add("undo", &undo);
     sink.add("last_outcome", &report.last_outcome);
+    match report.ended_for {
+        Some(time) => sink.add("last_outcome_seconds", &time.as_secs()),
+        None => sink.add("last_outcome_seconds", &"none"),
+    }
 }
 
 /// The group `onlineupdate-vb`.

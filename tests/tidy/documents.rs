@@ -112,6 +112,44 @@ fn every_page_is_named_by_another() {
     assert!(orphans.is_empty(), "no page names {orphans:?}");
 }
 
+/// The opcodes that the first cell of a row names, each with its name in the second one.
+fn rows_of(page: &str) -> HashSet<(String, String)> {
+    let rows = page.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| 0x")?.split('|');
+        let opcodes = cells.next()?.split(", ");
+        let names = cells.next()?.split(", ");
+        let clean = |text: &str| text.trim().trim_start_matches("0x").to_owned();
+        Some(opcodes.map(clean).zip(names.map(clean)).collect::<Vec<_>>())
+    });
+    rows.flatten().collect()
+}
+
+#[test]
+fn every_opcode_has_its_row() {
+    let text = |path: &str| {
+        let mut files = files();
+        files.retain(|file| file.path == path);
+        files.pop().expect(path).text
+    };
+    let rows = rows_of(&text("docs/protocol.md"));
+    let constants = text("src/constants.rs");
+    let opcodes = constants.lines().filter_map(|line| {
+        let (name, rest) = line
+            .strip_prefix("pub const CHECKPOINT_ENGINE_CMD_")?
+            .split_once(": u8 = 0x")?;
+        let name = name.trim_start_matches("ONLINE_UPDATE_");
+        Some((rest.trim_end_matches(';').to_owned(), name.to_owned()))
+    });
+    let opcodes: Vec<_> = opcodes.collect();
+    assert!(opcodes.len() > 20, "{opcodes:?}");
+    for opcode in opcodes {
+        assert!(
+            rows.contains(&opcode),
+            "docs/protocol.md has no row of {opcode:?}"
+        );
+    }
+}
+
 #[test]
 fn the_look_for_documents_sees_what_it_should() {
     let line = "see [it](../src/a.md#b), `docs/c.md`, \"Two\" and x.mdx, {name}.md";

@@ -173,7 +173,7 @@ fn after(name: &str, words: &str, window: &Window) -> Part {
             Mark::Bad,
             format!(
                 "{name}: {words}; no window is open now, last outcome: {}",
-                window.last_outcome
+                window.outcome_in_words()
             ),
         ),
         _ => Part::new(

@@ -70,10 +70,10 @@ pub(crate) fn complete(
         .collect();
     // From here on the nodes decide alike or wait: no deadline takes one back.
     let held = deadline::hold(client, nodes, &cases, &lefts, stands);
-    if let (false, Some(parts)) = (stands, &held) {
+    if let Some(parts) = held.filter(|_| !stands) {
         let text = "not completed: COMPLETE was not sent to any node, windows are as they were";
         let mut decision = Decision {
-            parts: parts.clone(),
+            parts,
             text: text.to_owned(),
             exit: Exit::Refused,
         };
@@ -87,8 +87,9 @@ pub(crate) fn complete(
     }
     let parts = carry_out(client, nodes, &cases, show);
     let mut decision = sum(parts, &cases);
-    if let Some(held) = held {
-        tell_of_held(&mut decision, &held);
+    if decision.exit == Exit::Partly {
+        let failures = deadline::take_away(client, nodes, &decision.parts, &lefts);
+        tell_of_deadlines(&mut decision, failures);
     }
     if decision.exit == Exit::Refused {
         let elapsed = clock::now().duration_since(looked);
@@ -119,10 +120,10 @@ fn without_window(cases: &[Case]) -> Decision {
 }
 
 /// Adds which windows keep their deadline, although others have completed.
-fn tell_of_held(decision: &mut Decision, held: &[Part]) {
-    for (part, held) in decision.parts.iter_mut().zip(held) {
-        if part.mark != Mark::Good && held.mark != Mark::Good {
-            let more = format!("; its deadline may still revert it: {}", held.text);
+fn tell_of_deadlines(decision: &mut Decision, failures: Vec<Option<String>>) {
+    for (part, failure) in decision.parts.iter_mut().zip(failures) {
+        if let Some(why) = failure {
+            let more = format!("; its deadline may still revert it: {why}");
             part.text.push_str(&more);
         }
     }
@@ -164,7 +165,7 @@ fn finish(client: &Client, node: &Node, watch: command::Watch<'_>) -> Part {
             Mark::Bad,
             format!(
                 "it was completing; last outcome now: {}",
-                window.last_outcome
+                window.outcome_in_words()
             ),
         ),
     }
@@ -258,11 +259,7 @@ mod tests {
         let cases = [Case::Done(String::new()), Case::Ready(String::new())];
         let parts = vec![Part::new(Mark::Good, "done"), Part::new(Mark::Open, "no")];
         let mut decision = sum(parts, &cases);
-        let held = vec![
-            Part::new(Mark::Good, ""),
-            Part::new(Mark::Unknown, "silence"),
-        ];
-        tell_of_held(&mut decision, &held);
+        tell_of_deadlines(&mut decision, vec![None, Some("silence".to_owned())]);
         assert_eq!(decision.parts[0].text, "done");
         assert!(decision.parts[1].text.ends_with("revert it: silence"));
         assert_eq!(decision.exit, Exit::Partly);

@@ -36,7 +36,11 @@ pub(crate) fn extend(client: &Client, nodes: &[Node], time: Option<Duration>) ->
     Decision { parts, text, exit }
 }
 
-/// Takes the deadlines of the nodes that are to complete away; where the decision `stands` already,
+/// For how long no deadline passes while nodes complete. Not for ever: if this program is killed in
+/// between, nothing else ends windows that nobody decides.
+const HOLD_SECONDS: u64 = 3_600;
+
+/// Puts the deadlines of the nodes that are to complete off; where the decision `stands` already,
 /// of those too that cannot now. The parts of all nodes, if one of them refuses.
 pub(crate) fn hold(
     client: &Client,
@@ -51,10 +55,11 @@ pub(crate) fn hold(
             Some(Case::Hindered(_)) => stands,
             _ => false,
         };
-        if !ready || !matches!(lefts.get(index), Some(Left::Seconds(_))) {
+        let Some(Left::Seconds(left)) = lefts.get(index).filter(|_| ready) else {
             return Part::new(Mark::Good, "nothing was sent");
-        }
-        match set(client, node, 0) {
+        };
+        let seconds = u32::try_from(HOLD_SECONDS.max(*left)).unwrap_or(u32::MAX);
+        match set(client, node, seconds) {
             Ok(Ok(())) => Part::new(Mark::Good, "it can complete"),
             Ok(Err(words)) => Part::new(Mark::Bad, format!("its deadline: {words}")),
             Err(text) => Part::new(Mark::Unknown, text),
@@ -62,6 +67,23 @@ pub(crate) fn hold(
     });
     let refused = parts.iter().any(|part| part.mark != Mark::Good);
     refused.then_some(parts)
+}
+
+/// Takes the deadlines away where COMPLETE was not `done`, although it was elsewhere; why not, for
+/// each that still has one.
+pub(crate) fn take_away(
+    client: &Client,
+    nodes: &[Node],
+    done: &[Part],
+    lefts: &[Left],
+) -> Vec<Option<String>> {
+    each(nodes, |index, node| {
+        let good = done.get(index).is_some_and(|part| part.mark == Mark::Good);
+        if good || !matches!(lefts.get(index), Some(Left::Seconds(_))) {
+            return None;
+        }
+        failure(send(client, node, 0))
+    })
 }
 
 /// Gives the nodes back what was left of their deadlines; why not, for each that does not have it.
@@ -76,15 +98,17 @@ pub(crate) fn restore(
             return None;
         };
         let left = left.saturating_sub(elapsed.as_secs()).max(1);
-        match send(client, node, u32::try_from(left).unwrap_or(u32::MAX)) {
-            // Without a window nothing is to end.
-            Ok(answer) if matches!(answer.status(), status::SUCCESS | status::NOT_SUPPORTED) => {
-                None
-            }
-            Ok(answer) => Some(answer.words()),
-            Err(text) => Some(text),
-        }
+        failure(send(client, node, u32::try_from(left).unwrap_or(u32::MAX)))
     })
+}
+
+/// Why a deadline is not as it should be. Without a window nothing is to end.
+fn failure(answer: Result<Answer, String>) -> Option<String> {
+    match answer {
+        Ok(answer) if matches!(answer.status(), status::SUCCESS | status::NOT_SUPPORTED) => None,
+        Ok(answer) => Some(answer.words()),
+        Err(text) => Some(text),
+    }
 }
 
 /// Sets one. The inner error is the node's refusal, the outer one a node that does not answer.

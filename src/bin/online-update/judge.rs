@@ -156,6 +156,9 @@ fn compare(
                         completed is an earlier one";
             return Case::Gone(text.to_owned());
         }
+        if earlier(&look.window, elapsed) {
+            return Case::Gone(completed_earlier(&look.window));
+        }
         let since = if same { "" } else { ", and it restarted since" };
         return Case::Done(format!("it is completed already{since}"));
     }
@@ -197,6 +200,9 @@ fn guess(look: &Look, longest: Option<u64>) -> Case {
     }
     let younger = longest.is_some_and(|longest| window.process.uptime < longest);
     match window.last_outcome.as_str() {
+        "completed" if longest.is_some_and(|longest| earlier(window, longest)) => {
+            Case::Gone(completed_earlier(window))
+        }
         "completed" => Case::Done("it is completed already: no window is open".to_owned()),
         "lost at restart" => Case::Gone(lost(window)),
         _ if younger => Case::Gone(lost(window)),
@@ -206,6 +212,19 @@ fn guess(look: &Look, longest: Option<u64>) -> Case {
         ),
         _ => Case::Gone(format!("no window is open there ({})", outcome(window))),
     }
+}
+
+/// Whether the last window of a node ended before one that has been open for so many seconds began.
+fn earlier(window: &Window, open_for: u64) -> bool {
+    // Both are whole seconds of clocks of two machines.
+    window.outcome_age.is_some_and(|age| age > open_for + 2)
+}
+
+fn completed_earlier(window: &Window) -> String {
+    format!(
+        "no window is open there: what it completed is an earlier one ({})",
+        outcome(window)
+    )
 }
 
 fn ready(look: &Look, text: String) -> Case {
@@ -223,7 +242,7 @@ fn lost(window: &Window) -> String {
 }
 
 fn outcome(window: &Window) -> String {
-    format!("last outcome: {}", window.last_outcome)
+    format!("last outcome: {}", window.outcome_in_words())
 }
 
 #[cfg(test)]
@@ -259,6 +278,7 @@ mod tests {
                 done: 0,
                 total: 0,
                 last_outcome: outcome.to_owned(),
+                outcome_age: None,
                 left: Left::Forever,
                 bytes_left: None,
                 hindrance: None,
@@ -378,6 +398,36 @@ mod tests {
         let cases = judge(&nodes, &[Ok(lost), Ok(good)], Some(&started));
         assert!(matches!(cases[0], Case::Gone(_)), "{cases:?}");
         assert_eq!(cases[1], Case::Ready(String::new()));
+    }
+
+    #[test]
+    fn a_node_that_completed_before_the_window_of_the_others_began_did_not_complete_this_one() {
+        let completed = |age| {
+            let mut look = look(State::None, "completed", &[], process("1", 9_000));
+            look.window.outcome_age = age;
+            look
+        };
+        // The other one has been open for 50 seconds.
+        for (age, done) in [
+            (None, true),
+            (Some(49), true),
+            (Some(52), true),
+            (Some(53), false),
+        ] {
+            let looks = [
+                Ok(completed(age)),
+                Ok(look(State::Open, "none", &[(1, 7)], process("2", 101))),
+            ];
+            let cases = judge(&[node("a"), node("b")], &looks, None);
+            assert_eq!(matches!(cases[0], Case::Done(_)), done, "{age:?} {cases:?}");
+            assert!(done || text(&cases[0]).contains("53 s ago"), "{cases:?}");
+        }
+        // With a record: it was made just now.
+        let good = || look(State::Open, "none", &[(1, 7)], process("2", 101));
+        let (case, _) = cases(completed(Some(1)), good());
+        assert!(matches!(case, Case::Done(_)), "{case:?}");
+        let (case, _) = cases(completed(Some(60)), good());
+        assert!(matches!(case, Case::Gone(_)), "{case:?}");
     }
 
     #[test]

@@ -59,7 +59,7 @@ fn of_node(window: &Window) -> String {
         State::None => {
             tell(format!(
                 "no window is open; last outcome: {}",
-                window.last_outcome
+                window.outcome_in_words()
             ));
             tell("START would open one; COMPLETE and REVERT would be refused".to_owned());
         }
@@ -120,7 +120,10 @@ pub(crate) fn in_a_line(node: &Node, found: &Found) -> String {
     };
     let name = &node.name;
     match window.state {
-        State::None => format!("{name}: no window; last outcome: {}", window.last_outcome),
+        State::None => format!(
+            "{name}: no window; last outcome: {}",
+            window.outcome_in_words()
+        ),
         State::Open => {
             let left = match window.left {
                 Left::Seconds(left) => format!(", reverts in {}", text::seconds(left)),
@@ -161,6 +164,7 @@ pub(crate) fn as_json(node: &Node, found: &Found) -> Value {
         "up": true,
         "state": window.state.name(),
         "last_outcome": window.last_outcome,
+        "last_outcome_seconds": window.outcome_age,
         "seconds_open": window.seconds_open,
         "seconds_left": left,
         "touched_keys": window.touched,

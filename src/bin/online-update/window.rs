@@ -48,6 +48,8 @@ pub(crate) struct Window {
     pub(crate) done: u64,
     pub(crate) total: u64,
     pub(crate) last_outcome: String,
+    /// How many seconds ago that was; none: before the node started, or the engine does not say.
+    pub(crate) outcome_age: Option<u64>,
     pub(crate) left: Left,
     /// `None`: the engine does not say.
     pub(crate) bytes_left: Option<u64>,
@@ -118,6 +120,7 @@ impl Window {
             done: count("progress_done"),
             total: count("progress_total"),
             last_outcome: found.get("last_outcome").cloned().unwrap_or_default(),
+            outcome_age: number(found, "last_outcome_seconds"),
             left: number(found, "seconds_left").map_or(Left::Forever, Left::Seconds),
             bytes_left: number(found, "bytes_left"),
             hindrance: can.strip_prefix("no").map(|why| {
@@ -134,6 +137,13 @@ impl Window {
                 uptime: number(general, "uptime").unwrap_or(0),
             },
         })
+    }
+
+    /// How the last window ended, and when.
+    pub(crate) fn outcome_in_words(&self) -> String {
+        let age = self.outcome_age.map(text::seconds);
+        let age = age.map_or_else(String::new, |age| format!(", {age} ago"));
+        format!("{}{age}", self.last_outcome)
     }
 
     /// What has been touched, in words.

@@ -1,5 +1,7 @@
 //! Windows that revert by themselves.
 
+use std::time::Duration;
+
 use super::{Node, OPERATOR, refusal};
 use crate::engine::UpdateState;
 use crate::error::Error;
@@ -47,6 +49,26 @@ fn a_window_that_nobody_decides_about_reverts_at_its_deadline() {
     assert_eq!(node.last_outcome(), "completed");
     let node = node.crash();
     assert_eq!(node.get(0, "k").as_deref(), Some("again"));
+}
+
+#[test]
+fn how_long_ago_the_last_window_ended_is_told() {
+    let node = node_for(10);
+    let ended_for = |node: &Node| node.engine.update_report().ended_for;
+    assert_eq!(ended_for(&node), None);
+    node.let_pass(5);
+    node.complete().unwrap();
+    assert_eq!(ended_for(&node), Some(Duration::ZERO));
+    node.let_pass(7);
+    assert_eq!(ended_for(&node), Some(Duration::from_secs(7)));
+    node.start().unwrap();
+    node.let_pass(1);
+    node.revert().unwrap();
+    assert_eq!(ended_for(&node), Some(Duration::ZERO));
+    // Another process has not seen it.
+    let node = node.crash();
+    assert_eq!(node.last_outcome(), "reverted");
+    assert_eq!(ended_for(&node), None);
 }
 
 #[test]

@@ -47,14 +47,16 @@ pub(crate) struct UpdateReport {
     pub(crate) rewarming: bool,
     /// What became of the last window.
     pub(crate) last_outcome: &'static str,
+    /// How long ago that was; none if no window has ended since this process began.
+    pub(crate) ended_for: Option<Duration>,
 }
 
 impl Core {
     /// Figures for `stats onlineupdate`.
     pub(super) fn update_report(&self) -> UpdateReport {
-        let (running, last) = {
+        let (running, last, ended_at) = {
             let gate = self.updates.gate.lock();
-            (gate.running, gate.last)
+            (gate.running, gate.last, gate.ended_at)
         };
         let commanded = self.commanded();
         let windows = commanded
@@ -81,10 +83,10 @@ impl Core {
                 WindowRecord::Completed => "completed",
                 WindowRecord::Reverted => "reverted",
                 WindowRecord::Expired => "reverted at deadline",
-
                 WindowRecord::Lost => "lost at restart",
                 WindowRecord::None | WindowRecord::Open => "none",
             },
+            ended_for: ended_at.map(|at| self.host.monotonic().saturating_sub(at)),
         }
     }
 

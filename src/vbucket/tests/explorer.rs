@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{NOW, Node, hash, item, put, remove, revert_all, value, with_others};
-use crate::checkpoint::Change;
+use crate::checkpoint::{Change, Was};
+use crate::item::Item;
 use crate::types::{CheckpointId, Seqno, VbucketId, VbucketState};
 use crate::vbucket::update::begin_revert_in_steps;
 use crate::vbucket::{
@@ -52,6 +53,8 @@ enum Step {
     MasterReverted,
     Put(usize),
     Remove(usize),
+    /// A key goes back to what it was at START, if an operator's window is open.
+    Undo(usize),
     Read(usize),
     /// A `flush_all` of the first vbucket that is due at once, and who carries it out.
     Delay,
@@ -74,7 +77,7 @@ enum Step {
 use Step::{
     Before, Bury, Collect, Commit, Complete, Completed, Create, Delay, Delete, Due, Fail, Flush,
     FlushAll, Forget, LookForFlushed, MasterReverted, MasterReverts, MasterStarts, Promote, Put,
-    Read, Remove, Reopen, Retire, Revert, Reverted, Start, Sweep, TakeBack,
+    Read, Remove, Reopen, Retire, Revert, Reverted, Start, Sweep, TakeBack, Undo,
 };
 
 type State = [Option<u64>; KEYS.len()];
@@ -229,7 +232,7 @@ impl<'a> World<'a> {
     /// Takes a step. False when it was refused.
     fn run(&mut self, program: usize, step: Step) -> bool {
         match step {
-            Put(_) | Remove(_) | FlushAll(_) | Delay | Due => self.write(step),
+            Put(_) | Remove(_) | Undo(_) | FlushAll(_) | Delay | Due => self.write(step),
             Read(key) => assert_eq!(self.read(key), self.model.state[key]),
             Start | Complete | Revert => return self.command(step),
             MasterStarts | MasterReverts | MasterReverted => self.master(step),
@@ -300,6 +303,7 @@ impl<'a> World<'a> {
                     self.changed(key, None);
                 }
             }
+            Undo(key) if self.is_active(key) && self.job.is_none() => self.undo(key),
             Delay => {
                 self.due(0);
                 self.vbucket(0).delay_flush(self.node.host.unix(), None);
@@ -319,6 +323,32 @@ impl<'a> World<'a> {
             // The client is sent elsewhere.
             _ => {}
         }
+    }
+
+    fn undo(&mut self, key: usize) {
+        let (index, name) = (usize::from(self.place[key]), KEYS[key]);
+        let Some(barrier) = self.model.barrier[index] else {
+            return;
+        };
+        let at_start = self.model.history[index][barrier - 1][key];
+        let vbucket = self.vbucket(index);
+        let old = match vbucket.was(hash(name), name) {
+            None => {
+                assert_eq!(self.model.state[key], at_start, "it is not touched");
+                return;
+            }
+            Some(Was::Absent) => None,
+            Some(Was::Present(item)) if item.is_resident() => Some(item),
+            Some(Was::Present(item)) => {
+                let disk = self.node.disk.lock();
+                let row = &disk[&(self.place[key], name.to_vec())];
+                Item::with_value(name, &[&row.value], item.meta())
+            }
+        };
+        let text = old.as_ref().map(|old| String::from_utf8_lossy(old.value()));
+        assert_eq!(text.map(|text| text.parse().unwrap()), at_start);
+        vbucket.undo(hash(name), name, 0, old.as_ref()).unwrap();
+        self.changed(key, at_start);
     }
 
     fn command(&mut self, step: Step) -> bool {
@@ -745,12 +775,14 @@ const REVERTS: &[Step] = &[Start, Revert, TakeBack(0), TakeBack(1), Reverted];
 const FAILS: &[Step] = &[Start, Complete, Before, Fail, Reopen, Bury(0), Bury(1)];
 const LATE_REVERT: &[Step] = &[Revert, TakeBack(0), TakeBack(1), Reverted];
 const FLUSHES: &[Step] = &[Collect, Flush];
-const CLIENTS: [&[Step]; 5] = [
+const CLIENTS: [&[Step]; 7] = [
     &[Delay, Due, Read(0), Put(1)],
     &[Put(0), Put(1), Read(0)],
     &[Remove(0), Put(0), Read(0)],
     &[Put(1), Remove(1), Read(1)],
     &[Put(0), Put(0), Remove(0)],
+    &[Put(0), Undo(0), Read(0)],
+    &[Put(1), Undo(1), Read(1)],
 ];
 
 #[test]
@@ -785,6 +817,7 @@ fn every_interleaving_of_two_operators_a_client_and_the_flusher() {
 
 const REPLICA_REVERTS: &[Step] = &[MasterReverts, TakeBack(2), MasterReverted];
 const FLUSHES_ALL: &[Step] = &[Put(1), FlushAll(1), FlushAll(0)];
+const FLUSHED_AND_UNDONE: &[Step] = &[FlushAll(0), Undo(0), Read(0), Put(0)];
 const REPLACES: &[Step] = &[Retire(1), Delete(1), Create(1), Put(1)];
 /// What a client writes as soon as the new one is there stays the last change of it.
 const REMAKES: &[Step] = &[Retire(1), Delete(1), Create(1)];
@@ -824,6 +857,14 @@ fn every_interleaving_with_a_master_and_with_vbuckets_that_come_and_go() {
         ),
         ("flush_all, deletion, sweep", [FLUSHES_ALL, REMAKES, SWEEPS]),
         ("REVERT, flush_all, sweep", [REVERTS, FLUSHES_ALL, SWEEPS]),
+        (
+            "REVERT, flush_all and UNDO, flusher",
+            [REVERTS, FLUSHED_AND_UNDONE, FLUSHES],
+        ),
+        (
+            "failing COMPLETE, flush_all and UNDO, flusher",
+            [FAILS, FLUSHED_AND_UNDONE, FLUSHES],
+        ),
     ] {
         *counts.entry(name).or_insert(0) += explore(&programs, [0, 1, 2], true);
     }

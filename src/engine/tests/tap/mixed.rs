@@ -1,5 +1,5 @@
-//! Writers, windows, refusals, lost connections and lost cursors all at once, by a seed: after all
-//! of it both sides are equal, and so are their disks.
+//! Writers, windows, undone keys, refusals, lost connections and lost cursors all at once, by a
+//! seed: after all of it both sides are equal, and so are their disks.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -37,6 +37,10 @@ fn write(node: &Node, random: &mut Random) {
         18..=21 => {
             let append = || engine.store(client, &item, StoreOp::Append, vbucket);
             let _ = node.host.finish(client, append);
+        }
+        22..=25 => {
+            let undo = || engine.undo(client, key.as_bytes(), 0, vbucket);
+            let _ = node.host.finish(client, undo);
         }
         _ => {
             let set = || engine.store(client, &item, StoreOp::Set, vbucket);
