@@ -5,6 +5,11 @@
 //! beside a busy background thread stood still for milliseconds. This one spins for about as long
 //! as a background thread works on one group of keys, then sleeps until the holder wakes it.
 
+#![expect(
+    clippy::disallowed_types,
+    reason = "the only place that knows how it is locked"
+)]
+
 use std::hint::spin_loop;
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
