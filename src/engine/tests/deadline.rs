@@ -197,7 +197,7 @@ fn only_what_is_overdue_reverts() {
     node.set(0, "k", "inside");
     node.set(1, "other", "inside");
     // As if it had come with a window of another node.
-    let deadline = node.host.monotonic() + std::time::Duration::from_secs(5);
+    let deadline = node.host.monotonic() + Duration::from_secs(5);
     node.engine.vbucket(0).unwrap().set_deadline(Some(deadline));
     node.let_pass(5);
     node.host.until("one window has ended", || {
