@@ -106,6 +106,24 @@
 #define CHECKPOINT_ENGINE_CMD_LAST_CLOSED_CHECKPOINT 0x97
 
 /*
+ * In ep-engine 1.7: restores the file that is named by the key. This engine opens no file that a
+ * client names, and answers NOT_SUPPORTED.
+ */
+#define CHECKPOINT_ENGINE_CMD_RESTORE_FILE 0x98
+
+/*
+ * Ends the restore that runs, if one does; what is in place stays. NOT_SUPPORTED outside of restore
+ * mode.
+ */
+#define CHECKPOINT_ENGINE_CMD_RESTORE_ABORT 0x99
+
+/*
+ * Ends restore mode: all keys are there. EBUSY while another connection restores; NOT_SUPPORTED
+ * outside of restore mode.
+ */
+#define CHECKPOINT_ENGINE_CMD_RESTORE_COMPLETE 0x9a
+
+/*
  * Opens the window of an online update on all active vbuckets: from now on nothing reaches the
  * disk. Answered when the store has it on record; if that cannot be, the window is closed again.
  * Extras: none, or 4 bytes, the seconds after which it reverts by itself (0: never).
@@ -148,6 +166,20 @@
  */
 #define CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_DEADLINE 0xeb
 
+/*
+ * Has this connection restore a backup, which may be named by the key: the node is in restore mode
+ * until RESTORE_COMPLETE, RESTORE_ABORT, or the end of the connection.
+ */
+#define CHECKPOINT_ENGINE_CMD_RESTORE_BEGIN 0xec
+
+/*
+ * Puts a key of a backup in place where there is none and no client has deleted it since
+ * RESTORE_BEGIN: 8 bytes of extras (flags, expiry in Unix seconds) and its value; the CAS of the
+ * header is the key's. Without extras and value: it was deleted, and no older backup brings it
+ * back. The newest version of a key comes first.
+ */
+#define CHECKPOINT_ENGINE_CMD_RESTORE_KEY 0xed
+
 /* Done. */
 #define CHECKPOINT_ENGINE_STATUS_SUCCESS 0x00
 
@@ -183,6 +215,9 @@
 
 /* A defect of the engine; see its log. */
 #define CHECKPOINT_ENGINE_STATUS_EINTERNAL 0x84
+
+/* Another connection does that. */
+#define CHECKPOINT_ENGINE_STATUS_EBUSY 0x85
 
 /* Not now; try again. */
 #define CHECKPOINT_ENGINE_STATUS_ETMPFAIL 0x86
@@ -690,9 +725,6 @@
  */
 #define CHECKPOINT_ENGINE_GROUP_DISPATCHER "dispatcher"
 
-/* Group of statistics: empty: there is no restore mode. */
-#define CHECKPOINT_ENGINE_GROUP_RESTORE "restore"
-
 /* Group of statistics: what is known of a key: `key KEY [VBUCKET]`. */
 #define CHECKPOINT_ENGINE_GROUP_KEY "key"
 
@@ -713,6 +745,9 @@
  * kept here, so that the key is not there; up to 1,000. KEY as in `onlineupdate-keys`.
  */
 #define CHECKPOINT_ENGINE_GROUP_LACKING "lacking"
+
+/* Group of statistics: the restore that runs, or the last one; empty outside of restore mode. */
+#define CHECKPOINT_ENGINE_GROUP_RESTORE "restore"
 
 /*
  * Group of statistics: up to 100 of the keys that windows have touched: `onlineupdate-keys
@@ -1252,6 +1287,39 @@
 /* Statistic of `dispatcher`: how long it took, in microseconds. */
 #define CHECKPOINT_ENGINE_STAT_DISPATCHER_SLOW_RUNTIME "%s:slow:%u:runtime"
 
+/* Statistic of `restore`: always `checkpoint-engine`. */
+#define CHECKPOINT_ENGINE_STAT_RESTORE_ENGINE "ep_restore:engine"
+
+/* Statistic of `restore`: `running` while a connection restores, else `initialized`. */
+#define CHECKPOINT_ENGINE_STAT_RESTORE_STATE "ep_restore:state"
+
+/* Statistic of `restore`: why the last restore ended early; empty if it did not. */
+#define CHECKPOINT_ENGINE_STAT_RESTORE_LAST_ERROR "ep_restore:last_error"
+
+/* Statistic of `restore`: what its client calls the backup. */
+#define CHECKPOINT_ENGINE_STAT_RESTORE_FILE "ep_restore:file"
+
+/* Statistic of `restore`: keys that were refused for the time being. */
+#define CHECKPOINT_ENGINE_STAT_RESTORE_NUMBER_BUSY "ep_restore:number_busy"
+
+/*
+ * Statistic of `restore`: keys that were left out: they are there, or were deleted
+ * meanwhile.
+ */
+#define CHECKPOINT_ENGINE_STAT_RESTORE_NUMBER_SKIPPED "ep_restore:number_skipped"
+
+/* Statistic of `restore`: keys that were put in place, or noted as deleted. */
+#define CHECKPOINT_ENGINE_STAT_RESTORE_NUMBER_RESTORED "ep_restore:number_restored"
+
+/* Statistic of `restore`: keys that had expired. */
+#define CHECKPOINT_ENGINE_STAT_RESTORE_NUMBER_EXPIRED "ep_restore:number_expired"
+
+/* Statistic of `restore`: keys of vbuckets that are not active here. */
+#define CHECKPOINT_ENGINE_STAT_RESTORE_NUMBER_WRONG_VBUCKET "ep_restore:number_wrong_vbucket"
+
+/* Statistic of `restore`: whether it was aborted. */
+#define CHECKPOINT_ENGINE_STAT_RESTORE_TERMINATE "ep_restore:terminate"
+
 /* Statistic of `tapagg`: streams of the group. */
 #define CHECKPOINT_ENGINE_STAT_TAPAGG_COUNT "%s:count"
 
@@ -1467,6 +1535,13 @@
  * Takes one of true, false, on, off; default: true.
  */
 #define CHECKPOINT_ENGINE_KEY_FAILPARTIALWARMUP "failpartialwarmup"
+
+/*
+ * Whether the node begins in restore mode: what is not in memory is a temporary failure and no
+ * miss, until RESTORE_COMPLETE.
+ * Takes one of true, false, on, off; default: false.
+ */
+#define CHECKPOINT_ENGINE_KEY_RESTORE_MODE "restore_mode"
 
 /*
  * How long a key is locked by `GET_LOCKED` without a time of its own.

@@ -192,6 +192,9 @@ keys! {
     waitforwarmup: bool = "true", SWITCH, "";
     /// Whether the start is refused when the keys alone do not fit into `max_size`.
     failpartialwarmup: bool = "true", SWITCH, "";
+    /// Whether the node begins in restore mode: what is not in memory is a temporary failure and no
+    /// miss, until RESTORE_COMPLETE.
+    restore_mode: bool = "false", SWITCH, "";
     /// How long a key is locked by `GET_LOCKED` without a time of its own.
     getl_default_timeout: u32 = "15", Legal::Range(1, 86_400), "s";
     /// Longest time for which `GET_LOCKED` may lock a key.

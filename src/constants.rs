@@ -61,6 +61,15 @@ pub const CHECKPOINT_ENGINE_SYNC_EVENT_NO_KEY: u8 = 5;
 pub const CHECKPOINT_ENGINE_SYNC_EVENT_OTHER_CAS: u8 = 6;
 /// Answers the id of the vbucket's last closed checkpoint: 8 bytes of body.
 pub const CHECKPOINT_ENGINE_CMD_LAST_CLOSED_CHECKPOINT: u8 = 0x97;
+/// In ep-engine 1.7: restores the file that is named by the key. This engine opens no file that a
+/// client names, and answers NOT_SUPPORTED.
+pub const CHECKPOINT_ENGINE_CMD_RESTORE_FILE: u8 = 0x98;
+/// Ends the restore that runs, if one does; what is in place stays. NOT_SUPPORTED outside of restore
+/// mode.
+pub const CHECKPOINT_ENGINE_CMD_RESTORE_ABORT: u8 = 0x99;
+/// Ends restore mode: all keys are there. EBUSY while another connection restores; NOT_SUPPORTED
+/// outside of restore mode.
+pub const CHECKPOINT_ENGINE_CMD_RESTORE_COMPLETE: u8 = 0x9a;
 /// Opens the window of an online update on all active vbuckets: from now on nothing reaches the
 /// disk. Answered when the store has it on record; if that cannot be, the window is closed again.
 /// Extras: none, or 4 bytes, the seconds after which it reverts by itself (0: never).
@@ -85,6 +94,14 @@ pub const CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_UNDO: u8 = 0xea;
 /// Moves the deadline of the open windows: 4 bytes of extras, the seconds from now after which they
 /// revert by themselves (0: never).
 pub const CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_DEADLINE: u8 = 0xeb;
+/// Has this connection restore a backup, which may be named by the key: the node is in restore mode
+/// until RESTORE_COMPLETE, RESTORE_ABORT, or the end of the connection.
+pub const CHECKPOINT_ENGINE_CMD_RESTORE_BEGIN: u8 = 0xec;
+/// Puts a key of a backup in place where there is none and no client has deleted it since
+/// RESTORE_BEGIN: 8 bytes of extras (flags, expiry in Unix seconds) and its value; the CAS of the
+/// header is the key's. Without extras and value: it was deleted, and no older backup brings it
+/// back. The newest version of a key comes first.
+pub const CHECKPOINT_ENGINE_CMD_RESTORE_KEY: u8 = 0xed;
 
 /// Done.
 pub const CHECKPOINT_ENGINE_STATUS_SUCCESS: u16 = 0x00;
@@ -110,6 +127,8 @@ pub const CHECKPOINT_ENGINE_STATUS_ENOMEM: u16 = 0x82;
 pub const CHECKPOINT_ENGINE_STATUS_NOT_SUPPORTED: u16 = 0x83;
 /// A defect of the engine; see its log.
 pub const CHECKPOINT_ENGINE_STATUS_EINTERNAL: u16 = 0x84;
+/// Another connection does that.
+pub const CHECKPOINT_ENGINE_STATUS_EBUSY: u16 = 0x85;
 /// Not now; try again.
 pub const CHECKPOINT_ENGINE_STATUS_ETMPFAIL: u16 = 0x86;
 
@@ -442,8 +461,6 @@ pub const CHECKPOINT_ENGINE_GROUP_TIMINGS: &CStr = c"timings";
 /// Group of statistics: what the threads do that write to the store (`dispatcher`), read from it
 /// for clients (`ro_dispatcher`) and do neither (`nio_dispatcher`).
 pub const CHECKPOINT_ENGINE_GROUP_DISPATCHER: &CStr = c"dispatcher";
-/// Group of statistics: empty: there is no restore mode.
-pub const CHECKPOINT_ENGINE_GROUP_RESTORE: &CStr = c"restore";
 /// Group of statistics: what is known of a key: `key KEY [VBUCKET]`.
 pub const CHECKPOINT_ENGINE_GROUP_KEY: &CStr = c"key";
 /// Group of statistics: the same and whether the disk agrees; waits for the disk: `vkey KEY
@@ -456,6 +473,8 @@ pub const CHECKPOINT_ENGINE_GROUP_ONLINE_UPDATE_VB: &CStr = c"onlineupdate-vb";
 /// Group of statistics: `vb_N:KEY`, the length of a value that a master has and that can never be
 /// kept here, so that the key is not there; up to 1,000. KEY as in `onlineupdate-keys`.
 pub const CHECKPOINT_ENGINE_GROUP_LACKING: &CStr = c"lacking";
+/// Group of statistics: the restore that runs, or the last one; empty outside of restore mode.
+pub const CHECKPOINT_ENGINE_GROUP_RESTORE: &CStr = c"restore";
 /// Group of statistics: up to 100 of the keys that windows have touched: `onlineupdate-keys
 /// [PREFIX]`. A line is named `vb_%u:KEY`, and its value is `added`, `updated`, `deleted` or
 /// `vanished` with the lengths of the old and the new value, `-` for none. In KEY and PREFIX
@@ -829,7 +848,28 @@ pub const CHECKPOINT_ENGINE_STAT_DISPATCHER_SLOW_TASK: &CStr = c"%s:slow:%u:task
 pub const CHECKPOINT_ENGINE_STAT_DISPATCHER_SLOW_STARTTIME: &CStr = c"%s:slow:%u:starttime";
 /// Statistic of `dispatcher`: how long it took, in microseconds.
 pub const CHECKPOINT_ENGINE_STAT_DISPATCHER_SLOW_RUNTIME: &CStr = c"%s:slow:%u:runtime";
-
+/// Statistic of `restore`: always `checkpoint-engine`.
+pub const CHECKPOINT_ENGINE_STAT_RESTORE_ENGINE: &CStr = c"ep_restore:engine";
+/// Statistic of `restore`: `running` while a connection restores, else `initialized`.
+pub const CHECKPOINT_ENGINE_STAT_RESTORE_STATE: &CStr = c"ep_restore:state";
+/// Statistic of `restore`: why the last restore ended early; empty if it did not.
+pub const CHECKPOINT_ENGINE_STAT_RESTORE_LAST_ERROR: &CStr = c"ep_restore:last_error";
+/// Statistic of `restore`: what its client calls the backup.
+pub const CHECKPOINT_ENGINE_STAT_RESTORE_FILE: &CStr = c"ep_restore:file";
+/// Statistic of `restore`: keys that were refused for the time being.
+pub const CHECKPOINT_ENGINE_STAT_RESTORE_NUMBER_BUSY: &CStr = c"ep_restore:number_busy";
+/// Statistic of `restore`: keys that were left out: they are there, or were deleted
+/// meanwhile.
+pub const CHECKPOINT_ENGINE_STAT_RESTORE_NUMBER_SKIPPED: &CStr = c"ep_restore:number_skipped";
+/// Statistic of `restore`: keys that were put in place, or noted as deleted.
+pub const CHECKPOINT_ENGINE_STAT_RESTORE_NUMBER_RESTORED: &CStr = c"ep_restore:number_restored";
+/// Statistic of `restore`: keys that had expired.
+pub const CHECKPOINT_ENGINE_STAT_RESTORE_NUMBER_EXPIRED: &CStr = c"ep_restore:number_expired";
+/// Statistic of `restore`: keys of vbuckets that are not active here.
+pub const CHECKPOINT_ENGINE_STAT_RESTORE_NUMBER_WRONG_VBUCKET: &CStr =
+    c"ep_restore:number_wrong_vbucket";
+/// Statistic of `restore`: whether it was aborted.
+pub const CHECKPOINT_ENGINE_STAT_RESTORE_TERMINATE: &CStr = c"ep_restore:terminate";
 /// Statistic of `tapagg`: streams of the group.
 pub const CHECKPOINT_ENGINE_STAT_TAPAGG_COUNT: &CStr = c"%s:count";
 /// Statistic of `tapagg`: changes that are still to be sent.
@@ -957,6 +997,10 @@ pub const CHECKPOINT_ENGINE_KEY_WAITFORWARMUP: &CStr = c"waitforwarmup";
 /// Whether the start is refused when the keys alone do not fit into `max_size`.
 /// Takes one of true, false, on, off; default: true.
 pub const CHECKPOINT_ENGINE_KEY_FAILPARTIALWARMUP: &CStr = c"failpartialwarmup";
+/// Whether the node begins in restore mode: what is not in memory is a temporary failure and no
+/// miss, until RESTORE_COMPLETE.
+/// Takes one of true, false, on, off; default: false.
+pub const CHECKPOINT_ENGINE_KEY_RESTORE_MODE: &CStr = c"restore_mode";
 /// How long a key is locked by `GET_LOCKED` without a time of its own.
 /// Takes a number from 1 to 86400 (s); default: 15.
 pub const CHECKPOINT_ENGINE_KEY_GETL_DEFAULT_TIMEOUT: &CStr = c"getl_default_timeout";

@@ -122,6 +122,7 @@ impl Status {
     pub(crate) const ENOMEM: Self = Self(constants::CHECKPOINT_ENGINE_STATUS_ENOMEM);
     pub(crate) const NOT_SUPPORTED: Self = Self(constants::CHECKPOINT_ENGINE_STATUS_NOT_SUPPORTED);
     pub(crate) const EINTERNAL: Self = Self(constants::CHECKPOINT_ENGINE_STATUS_EINTERNAL);
+    pub(crate) const EBUSY: Self = Self(constants::CHECKPOINT_ENGINE_STATUS_EBUSY);
     pub(crate) const ETMPFAIL: Self = Self(constants::CHECKPOINT_ENGINE_STATUS_ETMPFAIL);
 }
 

@@ -50,7 +50,9 @@ fn the_configuration_keys_are_those_of_the_configuration() {
 }
 
 /// Commands that no host's protocol has a name for.
-const OWN: [&str; 4] = [
+const OWN: [&str; 6] = [
+    "RESTORE_BEGIN",
+    "RESTORE_KEY",
     "ONLINE_UPDATE_LOOK",
     "ONLINE_UPDATE_BEFORE",
     "ONLINE_UPDATE_UNDO",

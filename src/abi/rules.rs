@@ -107,8 +107,9 @@ impl Entry {
     }
 }
 
-/// Rule 1: six codes. No such key has a length that no key can have; what cannot be answered
-/// honestly closes the connection.
+/// Rule 1: six codes. No such key has a length that no key can have. Of the failures that all hosts
+/// take "not supported" is the one that is no miss and leaves the connection open: it stands for a
+/// temporary one. What cannot be answered honestly closes the connection.
 const fn get(error: Error) -> Code {
     match error {
         Error::NotFound
@@ -117,11 +118,11 @@ const fn get(error: Error) -> Code {
         | Error::Unsupported
         | Error::Disconnect => convert::code(error),
         Error::Invalid | Error::TooBig => Code::ENGINE_KEY_ENOENT,
+        Error::Temporary => Code::ENGINE_ENOTSUP,
         Error::Exists
         | Error::NotStored
         | Error::NotNumeric
         | Error::NoMemory
-        | Error::Temporary
         | Error::Internal => Code::ENGINE_DISCONNECT,
     }
 }

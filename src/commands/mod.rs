@@ -20,6 +20,11 @@ use crate::constants::{
     CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_START as ONLINE_UPDATE_START,
     CHECKPOINT_ENGINE_CMD_ONLINE_UPDATE_UNDO as ONLINE_UPDATE_UNDO,
     CHECKPOINT_ENGINE_CMD_RESET_REPLICATION_CHAIN as RESET_REPLICATION_CHAIN,
+    CHECKPOINT_ENGINE_CMD_RESTORE_ABORT as RESTORE_ABORT,
+    CHECKPOINT_ENGINE_CMD_RESTORE_BEGIN as RESTORE_BEGIN,
+    CHECKPOINT_ENGINE_CMD_RESTORE_COMPLETE as RESTORE_COMPLETE,
+    CHECKPOINT_ENGINE_CMD_RESTORE_FILE as RESTORE_FILE,
+    CHECKPOINT_ENGINE_CMD_RESTORE_KEY as RESTORE_KEY,
     CHECKPOINT_ENGINE_CMD_SET_FLUSH_PARAM as SET_FLUSH_PARAM,
     CHECKPOINT_ENGINE_CMD_SET_TAP_PARAM as SET_TAP_PARAM,
     CHECKPOINT_ENGINE_CMD_SET_VBUCKET as SET_VBUCKET,
@@ -36,6 +41,7 @@ use crate::settings::Family;
 mod keys;
 mod look;
 mod parameters;
+mod restore;
 mod sync;
 mod update;
 mod vbuckets;
@@ -84,6 +90,9 @@ pub(crate) fn execute(
         }
         ONLINE_UPDATE_START | ONLINE_UPDATE_COMPLETE | ONLINE_UPDATE_REVERT => {
             update::online_update(engine, cookie, request, reply)
+        }
+        RESTORE_FILE | RESTORE_ABORT | RESTORE_COMPLETE | RESTORE_BEGIN | RESTORE_KEY => {
+            restore::restore(engine, cookie, request, reply)
         }
         ONLINE_UPDATE_DEADLINE => update::deadline(engine, request, reply),
         ONLINE_UPDATE_LOOK => look::look(engine, request, reply),

@@ -67,7 +67,6 @@ pub(super) const FOREIGN: &[Foreign] = &[
         "an active vbucket numbers its checkpoints itself; ids that two nodes give would mean \
          nothing",
     ),
-    key("restore_mode", SWITCH, "there is no restore mode"),
     key(
         "eviction",
         Legal::Text,

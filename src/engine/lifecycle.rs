@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use super::answers::Answers;
 use super::{
-    Core, Engine, Noted, Replication, Syncs, Updates, Waiting, house, noted, sync, update,
+    Core, Engine, Noted, Replication, Restores, Syncs, Updates, Waiting, house, noted, sync, update,
 };
 use crate::bgfetch::{self, Fetcher};
 use crate::config::{Config, OnlineUpdateUndo};
@@ -25,7 +25,7 @@ use crate::store::memory::MemoryStore;
 use crate::store::{Store, WindowRecord};
 use crate::tap::{self, Streams};
 use crate::types::{CheckpointId, VbucketId, VbucketState};
-use crate::vbucket::{Awaited, ReadersSwitch, Shared, Trash, Vbucket, VbucketMap};
+use crate::vbucket::{Awaited, ReadersSwitch, Restoring, Shared, Trash, Vbucket, VbucketMap};
 use crate::warmup::{self, Warmup};
 use crate::worker::{Class, Signal, Worker};
 
@@ -67,6 +67,9 @@ impl Engine {
             return Err(NO_WARMUP.to_owned());
         }
         let core = build(host, config, store)?;
+        if core.config.restore_mode {
+            core.begin_in_restore_mode();
+        }
         let warmup = Warmup::new(
             store,
             &core.vbuckets,
@@ -246,6 +249,7 @@ fn share(host: &Arc<dyn Host>, config: &Config, store: &dyn Store) -> Shared {
         host: Arc::clone(host),
         metrics: Metrics::default(),
         switch: ReadersSwitch::default(),
+        restoring: Restoring::default(),
         settings: Settings::new(config),
         lease: if store.keeps_values() {
             LEASE_IDS
@@ -315,6 +319,7 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
         updates: Updates::new(fate, Signal::new()),
         streams: Arc::new(streams),
         replication: Replication::default(),
+        restores: Restores::default(),
         hasher,
         house,
         waiting: Waiting::default(),

@@ -7,7 +7,8 @@
 //! (streams to replicas), `ce-sync` (clients of SYNC); while keys are being loaded `ce-warmup` and
 //! `ce-scan`. All are joined by [`Engine::shutdown`].
 //!
-//! Lock order, outermost first: the gate of online update (`update.rs`), the right to commit
+//! Lock order, outermost first: the gate of online update (`update.rs`), who restores a backup
+//! (`restore.rs`), the right to commit
 //! (`flusher.rs`), the place of eviction's walk (`pager.rs`), one TAP stream (`tap`), one stripe,
 //! one log (or all logs, ascending, with no stripe; for a revert behind the order of reverts), and
 //! last the small locks under which nothing is locked or called: waiting clients, fetch queue,
@@ -42,6 +43,7 @@ mod noted;
 mod ops;
 mod provoked;
 mod replica;
+mod restore;
 mod streams;
 mod sync;
 mod tap;
@@ -60,6 +62,8 @@ pub(crate) use look::{Cursor, Page, Seen, Wanted};
 use noted::Noted;
 use replica::Replication;
 pub(crate) use replica::{Consumer, TapEvent, TapMessage};
+use restore::Restores;
+pub(crate) use restore::{RestoreError, RestoreKey};
 use sync::Syncs;
 pub(crate) use sync::{
     Asked, Conditions, Event as SyncEvent, REQUEST_KEYS_MAX, SyncError, Synced, Told,
@@ -85,6 +89,7 @@ pub(crate) struct Core {
     updates: Updates,
     streams: Arc<Streams>,
     replication: Replication,
+    restores: Restores,
     /// Seeds the hash of keys, so that nobody can choose keys that collide.
     hasher: RandomState,
     /// Wakes the housekeeper.
@@ -210,6 +215,7 @@ impl Engine {
         self.core.noted.vbuckets.forget(cookie);
         self.core.forget_sync(cookie);
         self.core.replication.forget(cookie);
+        self.core.end_restore_of(cookie);
         self.core.streams.disconnected(cookie);
     }
 }

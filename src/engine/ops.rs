@@ -114,7 +114,7 @@ impl Core {
     fn present(&self, cookie: Cookie, vbucket: &Vbucket, hash: u32, key: &[u8]) -> Result<Item> {
         match vbucket.get(hash, key) {
             Found::Hit(item) | Found::Locked(item) => Ok(item),
-            Found::Miss => Err(Error::NotFound),
+            Found::Miss => Err(Self::missing(vbucket, key)),
             Found::NotResident(item) => self.fetch(vbucket, item, cookie),
         }
     }
@@ -195,7 +195,7 @@ impl Engine {
         let hash = core.hash(key);
         let item = match vbucket.get(hash, key) {
             Found::Hit(item) => return Ok(item),
-            Found::Miss => return Err(Error::NotFound),
+            Found::Miss => return Err(Core::missing(vbucket, key)),
             Found::NotResident(item) => core.fetch(vbucket, item, cookie)?,
             Found::Locked(item) => return masked(&item),
         };
@@ -238,9 +238,13 @@ impl Engine {
             StoreOp::Add => LockRule::Keep,
             _ => LockRule::Match(expected),
         };
+        let may_come = || vbucket.may_come(item.key());
         let result = vbucket.change(item.hash(), item.key(), rule, &mut |present| match (
             op, present,
         ) {
+            (StoreOp::Add | StoreOp::Replace | StoreOp::Cas, None) if may_come() => {
+                Err(Error::Temporary)
+            }
             (StoreOp::Add, Some(_)) | (StoreOp::Replace, None) => Err(Error::NotStored),
             (StoreOp::Cas, None) => Err(Error::NotFound),
             (StoreOp::Cas, Some(present)) if present.cas() != expected => Err(Error::Exists),
@@ -260,7 +264,7 @@ impl Engine {
         let vbucket = core.serving(cookie, vbucket)?;
         let rule = LockRule::with_cas(cas);
         vbucket.change(core.hash(key), key, rule, &mut |present| match present {
-            None => Err(Error::NotFound),
+            None => Err(Core::missing(vbucket, key)),
             Some(item) if cas != 0 && item.cas() != cas => Err(Error::Exists),
             Some(_) => Ok(Verdict::Remove),
         })?;
@@ -291,6 +295,7 @@ impl Engine {
         let mut done = None;
         let mut decide = |present: Option<&Item>| {
             let (value, meta) = match present {
+                None if vbucket.may_come(key) => return Err(Error::Temporary),
                 None if !arithmetic.create => return Err(Error::NotFound),
                 None => (
                     arithmetic.initial,
@@ -406,7 +411,10 @@ impl Engine {
             return Err(Error::Temporary);
         }
         let opens = |lock: u64| cas == lock || cas == lock.swap_bytes();
-        vbucket.unlock(core.hash(key), key, &opens)
+        match vbucket.unlock(core.hash(key), key, &opens) {
+            Err(Error::NotFound) => Err(Core::missing(vbucket, key)),
+            other => other,
+        }
     }
 
     /// Takes the value of a key out of memory.

@@ -213,6 +213,8 @@ const DEAD: &str = "a thread of the engine that online updates need has died of 
                     log and `stats`): restart this node; a restart comes back to START";
 const NO_IDS: &str = "the store has not reserved enough checkpoint ids: persistence is stopped or \
                       failing (see the log); remove the cause and try again";
+const RESTORING: &str = "a backup is being restored, and a REVERT would take half of its keys \
+                         away; wait until it has ended (see `stats restore`)";
 const NO_VBUCKET: &str = "this node has no active vbucket; create one with SET_VBUCKET (0x3d)";
 
 impl Core {

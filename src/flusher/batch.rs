@@ -288,7 +288,9 @@ mod tests {
     use crate::store::fault::{self, FaultStore};
     use crate::store::{Rows, Store};
     use crate::types::VbucketState;
-    use crate::vbucket::{Arrival, Awaited, ReadersSwitch, Shared, Trash, VbucketMap, Verdict};
+    use crate::vbucket::{
+        Arrival, Awaited, ReadersSwitch, Restoring, Shared, Trash, VbucketMap, Verdict,
+    };
     use crate::worker::Signal;
 
     /// A vbucket with five closed checkpoints of ten keys.
@@ -302,6 +304,7 @@ mod tests {
             host: Arc::new(FakeHost::new()),
             metrics: Metrics::default(),
             switch: ReadersSwitch::default(),
+            restoring: Restoring::default(),
             settings: Settings::new(&config),
             flush: Signal::new(),
             trash: Trash::new(Signal::new()),

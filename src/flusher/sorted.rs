@@ -237,7 +237,8 @@ mod tests {
     use crate::settings::Settings;
     use crate::types::{CheckpointId, VbucketId, VbucketState};
     use crate::vbucket::{
-        Awaited, ReadersSwitch, Shared, Trash, VbucketMap, Verdict, begin_complete, open_windows,
+        Awaited, ReadersSwitch, Restoring, Shared, Trash, VbucketMap, Verdict, begin_complete,
+        open_windows,
     };
     use crate::worker::Signal;
 
@@ -247,6 +248,7 @@ mod tests {
             host: Arc::new(FakeHost::new()),
             metrics: Metrics::default(),
             switch: ReadersSwitch::default(),
+            restoring: Restoring::default(),
             settings: Settings::new(&Config::default()),
             flush: Signal::new(),
             lease: u64::MAX,

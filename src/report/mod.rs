@@ -17,6 +17,7 @@ mod general;
 mod jobs;
 mod keys;
 mod machine;
+mod restore;
 mod tap;
 #[cfg(test)]
 mod tests;
@@ -43,9 +44,8 @@ pub(crate) fn stats(
     let words: Vec<&str> = group.split_ascii_whitespace().collect();
     match words[..] {
         [] => general::all(engine, sink),
-        // memcached's lists of slab classes: there are none, and clients wait for an end. Nor is
-        // there a restore mode.
-        ["items" | "slabs" | "sizes" | "restore"] => {}
+        // memcached's lists of slab classes: there are none, and clients wait for an end.
+        ["items" | "slabs" | "sizes"] => {}
         ["memory"] => general::memory(engine, sink),
         ["vbucket"] => vbuckets::states(engine, sink),
         ["prev-vbucket"] => vbuckets::previous_states(engine, sink),
@@ -55,6 +55,7 @@ pub(crate) fn stats(
         ["dispatcher"] => jobs::all(engine, sink),
         ["onlineupdate"] => update::node(engine, sink),
         ["onlineupdate-vb"] => update::by_vbucket(engine, sink),
+        ["restore"] => restore::all(engine, sink),
         ["lacking"] => update::lacking(engine, sink),
         ["tap"] => tap::all(engine, sink),
         // Tools use this one.

@@ -145,7 +145,7 @@ impl Streams {
         request: &Request,
         vbucket: &Vbucket,
     ) -> Option<(Part, bool)> {
-        if request.dump {
+        if request.dump && !request.goes_on() {
             let mut part = Part::new(vbucket.id(), Seqno::ZERO);
             part.fill(Seqno::new(u64::MAX), false);
             return Some((part, true));
@@ -153,7 +153,8 @@ impl Streams {
         let wall = self.shared.host.unix_nanos() / 1_000_000_000;
         let needed = request.since.is_none_or(|since| since < wall);
         // Who takes a vbucket has to have all of it.
-        let backfills = request.hands_over() || needed && !request.registered;
+        let has_all = request.hands_over() || request.goes_on();
+        let backfills = has_all || needed && !request.registered;
         let (mut part, fills) = Part::begin(vbucket, name, request, backfills)?;
         if request.hands_over() {
             part.set_state(VbucketState::Pending);

@@ -140,6 +140,12 @@ impl Request {
         format!("{} ({})", self.flags, set.join(","))
     }
 
+    /// Whether it is a dump that a later one goes on from: every vbucket as it was at one instant,
+    /// or what has changed since the checkpoints that the client names.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.dump && self.checkpoints
+    }
+
     /// Whether the vbuckets are the client's in the end; those that it did not list stay.
     pub(crate) fn hands_over(&self) -> bool {
         self.takeover && self.vbuckets.is_some()

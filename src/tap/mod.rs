@@ -36,6 +36,7 @@ mod begin;
 mod claims;
 mod connect;
 mod control;
+mod draft;
 mod filter;
 mod laps;
 mod pace;
@@ -79,6 +80,8 @@ pub(crate) mod code {
     /// How long a window has left.
     pub(crate) const UPDATE_DEADLINE: u32 =
         crate::constants::CHECKPOINT_ENGINE_TAP_OPAQUE_ONLINE_UPDATE_DEADLINE;
+    /// All that a dump gives of the vbucket was sent.
+    pub(crate) const DUMP_ENDS: u32 = 7;
     /// The backfill has ended.
     pub(crate) const BACKFILL_ENDS: u32 = 8;
 }

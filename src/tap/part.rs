@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use super::backlog::Standing;
 use super::control::{Control, checkpoint, controls, mark, opaque};
+use super::draft::{Again, Draft, Next};
 use super::laps::Laps;
 use super::told::Told;
 use super::weighed::Weighed;
 use super::{
     Event, FLAG_NO_VALUE, Request, Specific,
-    code::{BACKFILL_BEGINS, BACKFILL_ENDS, UPDATE_START},
+    code::{BACKFILL_BEGINS, BACKFILL_ENDS, DUMP_ENDS, UPDATE_START},
 };
 use crate::checkpoint::{Begin, Begun, Change, Log, Op};
 use crate::item::{Item, Meta};
@@ -40,52 +41,6 @@ pub(super) enum Stage {
     Given,
     /// Nothing more will come.
     Ended,
-}
-
-/// What is to be done to send a message again.
-#[derive(Clone, Debug)]
-pub(super) enum Again {
-    /// Send the change, also if a REVERT has made it void since: a client that refused it gets it
-    /// before the mark.
-    Change(Change),
-    /// Send the item of the backfill.
-    Item(Item),
-    /// Send the control message.
-    Control(Control),
-    /// Send the announcement, if the mark that it belongs to has none before it.
-    Announcement(Control),
-    /// Send the mark, and its announcement before it: the receiver has forgotten that.
-    Mark(Box<[Control; 2]>),
-    /// It cannot be refused for now.
-    Nothing,
-}
-
-/// A message without its number.
-#[derive(Debug)]
-pub(super) struct Draft {
-    pub(super) event: Event,
-    pub(super) specific: Specific,
-    pub(super) item: Option<Item>,
-    pub(super) flags: u16,
-    /// Whether an answer is wanted in any case.
-    pub(super) ack: bool,
-    pub(super) again: Again,
-    /// Place in the log that the client has when it acknowledges this; none if it is behind no
-    /// entry of the log.
-    pub(super) upto: Option<Seqno>,
-}
-
-/// What a part says when it is asked.
-#[derive(Debug)]
-pub(super) enum Next {
-    /// Send this.
-    Send(Box<Draft>),
-    /// The client has to acknowledge first.
-    Unacked,
-    /// There is nothing at present.
-    Nothing,
-    /// The cursor was lost: the state has to be sent again.
-    Lost,
 }
 
 /// What waits to be sent.
@@ -184,18 +139,27 @@ impl Part {
         }
         let known = vbucket.with_log(|log| log.cursor(name).is_some());
         let from = match request.wants(id) {
+            // An id says something of the history that its name has a place in, and of no other.
+            _ if request.goes_on() && !known => Begin::Open,
             Some(wanted) => Begin::Checkpoint(wanted),
+            None if request.goes_on() => Begin::Open,
             None if known => Begin::Resume,
             None => Begin::Checkpoint(CheckpointId::new(1)),
         };
         let Begun { at, found, .. } = vbucket.register_cursor(Arc::clone(name), from)?;
+        let found = found && !(request.goes_on() && from == Begin::Open);
         let mut part = Self::new(id, at);
         if found {
             if let Some(window) = vbucket.with_log(|log| log.window_begun_before(at)) {
+                if request.goes_on() {
+                    // It has all of before already.
+                    part.finish();
+                    return Some((part, false));
+                }
                 part.repeat_start(vbucket, window, request.checkpoints);
             }
         } else if backfills {
-            part.fill(at, !request.dump);
+            part.fill(at, true);
             return Some((part, true));
         }
         Some((part, false))
@@ -225,6 +189,42 @@ impl Part {
         self.changes.clear();
         self.controls.clear();
         self.queue.clear();
+    }
+
+    /// The client is told that it has all that it asked for: an end of the connection alone could
+    /// be that of the node.
+    fn finish(&mut self) {
+        self.end();
+        self.controls.push_back(opaque(DUMP_ENDS));
+    }
+
+    /// Behind a backfill a part is a checkpoint for the client, too.
+    fn as_told(&self, change: Change) -> Change {
+        let begins = self.round > 0 && change.seqno == self.begun.next();
+        let op = match change.op {
+            Op::Part if begins => Op::CheckpointStart,
+            op => op,
+        };
+        Change { op, ..change }
+    }
+
+    /// A dump in a window ends at its START: the state of before is what the client asks for.
+    fn finishes_at(&mut self, change: &Change, vbucket: &Vbucket) -> bool {
+        if change.op != Op::UpdateStart {
+            return false;
+        }
+        let undecided = vbucket.undecided_window(change.checkpoint).is_some();
+        if undecided {
+            self.finish();
+        } else {
+            self.changes.retain(|change| !is_void(change, vbucket));
+        }
+        undecided
+    }
+
+    /// Whether nothing more is to be said of it.
+    pub(super) fn is_over(&self) -> bool {
+        self.stage == Stage::Ended && self.controls.is_empty()
     }
 
     /// A stream that goes on inside a window says so again.
@@ -302,16 +302,18 @@ impl Part {
             }
             let Some(change) = self.changes.pop_front() else {
                 self.let_go();
+                if request.goes_on() {
+                    // At this instant the client has been sent all that there is.
+                    self.finish();
+                    continue;
+                }
                 return Next::Nothing;
             };
+            if request.goes_on() && self.finishes_at(&change, vbucket) {
+                continue;
+            }
             if !change.op.is_mutation() {
-                // Behind a backfill a part is a checkpoint for the client, too.
-                let begins = self.round > 0 && change.seqno == self.begun.next();
-                let op = match change.op {
-                    Op::Part if begins => Op::CheckpointStart,
-                    op => op,
-                };
-                let change = Change { op, ..change };
+                let change = self.as_told(change);
                 self.controls.extend(self.told.pass(&change, vbucket));
                 self.controls.extend(controls(&change, request.checkpoints));
                 continue;
@@ -389,7 +391,7 @@ impl Part {
         if waits {
             return Some(Next::Unacked);
         }
-        if request.dump {
+        if request.dump && !request.goes_on() {
             self.stage = Stage::Ended;
         } else {
             self.stage = Stage::Log;
@@ -424,7 +426,7 @@ impl Part {
             else {
                 return false;
             };
-            if self.spares {
+            if self.spares || request.goes_on() {
                 changes.retain(|change| !is_void(change, vbucket));
             }
             let open = vbucket.with_log(Log::open_id);

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::answer::{Acked, Answer, is_after};
+use super::draft::{Again, Draft, Next};
 use super::pace::Pace;
-use super::part::{Again, Draft, Next, Part, Stage};
+use super::part::{Part, Stage};
 use super::wakes::Ticket;
 use super::watches::Watches;
 use super::weighed::{Weighed, Weight};
@@ -279,7 +280,7 @@ impl Producer {
 
     /// Nothing can be sent now.
     fn at_rest(&mut self) -> Step {
-        let ended = || self.parts.iter().all(|part| part.stage == Stage::Ended);
+        let ended = || self.parts.iter().all(Part::is_over);
         let ends = self.request.dump || self.request.hands_over();
         if ends && self.unacked.is_empty() && ended() {
             self.closing = true;

@@ -250,7 +250,8 @@ impl Streams {
     fn begin_anew(&self, producer: &mut Producer, index: usize) {
         let name = producer.name.clone();
         producer.forget_sent(index);
-        let backfills = !producer.request.registered || producer.request.hands_over();
+        let request = &producer.request;
+        let backfills = !request.registered || request.hands_over() || request.goes_on();
         let Some(part) = producer.parts.get_mut(index) else {
             return;
         };
@@ -329,7 +330,7 @@ impl Streams {
             places: producer
                 .parts
                 .iter()
-                .filter(|part| part.follows() && part.is_whole())
+                .filter(|part| part.is_whole() && (part.follows() || request.goes_on()))
                 .map(Part::stands)
                 .collect(),
             until: (!request.registered).then(|| now + Duration::from_secs(keeps)),

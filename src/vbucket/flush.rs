@@ -29,6 +29,7 @@ impl Vbucket {
     /// time; the slots go later.
     pub(crate) fn flush_all(&self) {
         let mut ordered = self.log();
+        self.note_all_gone();
         let floor = ordered.log.flush();
         self.set_floor(floor);
         self.note_due(&ordered);
@@ -65,6 +66,7 @@ impl Vbucket {
         let Some(floor) = ordered.log.flush_if_due(clocks) else {
             return false;
         };
+        self.note_all_gone();
         self.set_floor(floor);
         self.note_due(ordered);
         true

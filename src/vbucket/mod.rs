@@ -40,6 +40,7 @@ mod map;
 mod reader;
 mod replica;
 mod residency;
+mod restoring;
 mod revert;
 mod state;
 mod table;
@@ -58,6 +59,7 @@ pub(crate) use look::Place;
 pub(crate) use map::VbucketMap;
 pub(crate) use reader::Reader;
 pub(crate) use residency::{Ejection, Swept, Walk};
+pub(crate) use restoring::Restoring;
 pub(crate) use revert::{RevertStep, Reverted};
 pub(crate) use state::Arrival;
 pub(crate) use table::{Figures, Shape};
@@ -78,6 +80,8 @@ pub(crate) struct Shared {
     pub(crate) switch: ReadersSwitch,
     /// What may change at run time.
     pub(crate) settings: Settings,
+    /// Whether keys come out of a backup, and what is gone since.
+    pub(crate) restoring: Restoring,
     /// Wakes the flusher.
     pub(crate) flush: Arc<Signal>,
     /// What the housekeeper is to drop.
@@ -374,7 +378,10 @@ impl Vbucket {
                 (Op::Set, item)
             }
             Verdict::Remove => match present {
-                Some(slot) => (Op::Delete, slot.item().key_only()),
+                Some(slot) => {
+                    self.note_gone(key);
+                    (Op::Delete, slot.item().key_only())
+                }
                 None => return Err(Error::NotFound),
             },
         };
@@ -442,6 +449,7 @@ impl Vbucket {
         let Some(slot) = stripe.find(hash, key) else {
             return;
         };
+        self.note_gone(key);
         let prior = self.prior(slot, &ordered.log);
         let item = prior.item.key_only();
         let (seqno, superseded) = ordered.log.append(Op::Delete, item.clone(), Some(&prior));

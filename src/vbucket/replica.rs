@@ -14,6 +14,11 @@ use crate::types::{CheckpointId, Seqno, VbucketState};
 /// Versions with a higher CAS get one of our own: what a peer sends must not exhaust the numbers.
 const CAS_MAX: u64 = 1 << 62;
 
+/// Whether a version that comes from elsewhere keeps its CAS.
+pub(super) fn keeps_cas(item: &Item) -> bool {
+    (1..CAS_MAX).contains(&item.cas())
+}
+
 /// Whether a master may write a vbucket in that state.
 fn follows(state: VbucketState) -> bool {
     state != VbucketState::Dead
@@ -26,7 +31,7 @@ impl Vbucket {
     /// # Errors
     /// `Exists` when a client has locked the key, `NotMyVbucket` when the vbucket is dead or gone.
     pub(crate) fn replicate(&self, item: &Item) -> Result<()> {
-        let keeps = (1..CAS_MAX).contains(&item.cas());
+        let keeps = keeps_cas(item);
         let rule = LockRule::Match(0);
         self.change_if(follows, item.hash(), item.key(), rule, &mut |_| {
             Ok(if keeps {

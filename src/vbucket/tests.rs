@@ -94,6 +94,7 @@ impl Node {
             host: Arc::clone(&host) as Arc<dyn Host>,
             metrics: Metrics::default(),
             switch: super::ReadersSwitch::default(),
+            restoring: super::Restoring::default(),
             settings: Settings::new(&Config {
                 chk_max_items: 8,
                 ..Config::default()

@@ -31,6 +31,7 @@ mod look;
 mod memory;
 mod noted;
 mod ops;
+mod restore;
 mod review;
 mod rewarm;
 mod rows;

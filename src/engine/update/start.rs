@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Core, DEAD, IS_OPEN, NO_IDS, NO_VBUCKET, Outcome, UpdateError, replica::Reverted};
+use super::{
+    Core, DEAD, IS_OPEN, NO_IDS, NO_VBUCKET, Outcome, RESTORING, UpdateError, replica::Reverted,
+};
 use crate::checkpoint::Log;
 use crate::engine::noted::{DIED, Waiter};
 use crate::error::{Error, Result};
@@ -83,6 +85,9 @@ impl Core {
             return Err(UpdateError::Failed(DEAD.to_owned()));
         }
         self.at_rest(&mut gate)?;
+        if self.is_restoring() {
+            return Err(UpdateError::Unsupported(RESTORING));
+        }
         let vbuckets = self.commanded();
         if vbuckets.is_empty() {
             return Err(UpdateError::Unsupported(NO_VBUCKET));

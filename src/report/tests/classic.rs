@@ -146,7 +146,6 @@ const ABSENT: &[(&str, &str)] = &[
     ),
     ("disk_invalid_", "no row is invalid"),
     ("tcmalloc_", "the allocator is another one"),
-    ("ep_restore:", "there is no restore mode"),
     (
         "eq_tapq:%s:disconnects",
         "a stream ends with its connection; `reconnects` tells how often its name came again",
@@ -193,7 +192,10 @@ const NO_COMMANDS: &[(&str, &str)] = &[
         "clients had a number for it, and no engine knew it",
     ),
     ("STOP_REPLICATION", "the same"),
-    ("RESTORE_", "there is no restore mode"),
+    (
+        "RESTORE_FILE",
+        "the engine opens no file that a client names: engine-backup sends the keys",
+    ),
 ];
 
 /// Its configuration keys.

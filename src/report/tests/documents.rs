@@ -46,6 +46,7 @@ const SECTIONS: &[(&str, &str)] = &[
         "`dispatcher`: `%s` is `dispatcher`, `ro_dispatcher` or `nio_dispatcher`",
     ),
     ("Statistic of `tapagg`", "`tapagg`: `%s` is the group"),
+    ("Statistic of `restore`", "`restore`"),
     ("Histogram of `timings`", "`timings`"),
 ];
 

@@ -19,6 +19,7 @@ mod chains;
 mod consumer;
 mod corners;
 mod deadline;
+mod dumps;
 mod ends;
 mod hostile;
 mod many;

@@ -1,0 +1,372 @@
+//! Restoring a backup while clients read and write.
+
+use super::{CLIENT, Node, OPERATOR, id, refusal, text};
+use crate::engine::{RestoreError, RestoreKey};
+use crate::error::{Error, Result};
+use crate::host::{Cookie, Host, LogLevel};
+use crate::types::{Arithmetic, StoreOp, VbucketState};
+
+/// The connection that restores.
+const TOOL: Cookie = Cookie::new(0x3000);
+
+impl Node {
+    fn begin_restore(&self) {
+        self.engine.begin_restore(TOOL, b"backup").unwrap();
+    }
+
+    fn complete_restore(&self) {
+        self.engine.complete_restore(TOOL).unwrap();
+    }
+
+    fn put(&self, key: &RestoreKey<'_>) -> Result<()> {
+        self.host.finish(TOOL, || {
+            let put = self.engine.restore_key(TOOL, key);
+            put.map(drop).map_err(|error| match error {
+                RestoreError::Key(error) => error,
+                other => panic!("{other:?}"),
+            })
+        })
+    }
+
+    fn put_value(&self, vbucket: u16, key: &str, value: &str) -> Result<()> {
+        self.put(&RestoreKey {
+            vbucket,
+            key: key.as_bytes(),
+            version: Some((value.as_bytes(), 7, 0)),
+            cas: 99,
+        })
+    }
+
+    fn put_deletion(&self, vbucket: u16, key: &str) -> Result<()> {
+        self.put(&RestoreKey {
+            vbucket,
+            key: key.as_bytes(),
+            version: None,
+            cas: 0,
+        })
+    }
+}
+
+#[test]
+fn keys_have_all_that_they_had_and_reach_the_disk() {
+    let node = Node::new();
+    node.begin_restore();
+    let expiry = node.host.unix() + 1000;
+    for (key, expiry) in [("k", 0), ("ends", expiry)] {
+        let key = RestoreKey {
+            vbucket: 0,
+            key: key.as_bytes(),
+            version: Some((b"value", 0x0102_0304, expiry)),
+            cas: 1234,
+        };
+        node.put(&key).unwrap();
+    }
+    node.complete_restore();
+    for (key, expires) in [("k", 0), ("ends", expiry)] {
+        let item = node.item_of(0, key).unwrap();
+        assert_eq!(text(&item), "value");
+        assert_eq!((item.flags(), item.expiry()), (0x0102_0304, expires));
+        assert_eq!(item.cas(), 1234);
+    }
+    assert!(node.set(0, "k", "later") > 1234, "later versions go on");
+    node.write();
+    assert_eq!(node.stored(0, "ends").unwrap(), "value");
+    node.host.advance(2000);
+    assert_eq!(node.get(0, "ends"), None);
+}
+
+#[test]
+fn what_clients_write_and_delete_wins() {
+    let node = Node::with_vbuckets(2);
+    node.set(0, "before", "client");
+    node.begin_restore();
+    node.set(0, "written", "client");
+    node.set(0, "passing", "client");
+    node.remove(0, "passing").unwrap();
+    for key in ["before", "written", "passing"] {
+        assert_eq!(
+            node.put_value(0, key, "backup"),
+            Err(Error::Exists),
+            "{key}"
+        );
+    }
+    // One that came out of the backup is the client's from then on.
+    node.put_value(0, "restored", "new").unwrap();
+    node.put_value(0, "overwritten", "new").unwrap();
+    node.remove(0, "restored").unwrap();
+    node.set(0, "overwritten", "client");
+    for key in ["restored", "overwritten"] {
+        assert_eq!(node.put_value(0, key, "old"), Err(Error::Exists), "{key}");
+    }
+    // It is known by then that they are not there.
+    assert_eq!(node.get(0, "passing"), None);
+    assert_eq!(node.remove(0, "passing"), Err(Error::NotFound));
+    node.store(StoreOp::Add, 0, "passing", "again").unwrap();
+    // The same key of another vbucket is another one.
+    node.put_value(1, "passing", "backup").unwrap();
+    node.complete_restore();
+    assert_eq!(node.get(0, "before").unwrap(), "client");
+    assert_eq!(node.get(0, "overwritten").unwrap(), "client");
+    assert_eq!(node.get(0, "passing").unwrap(), "again");
+    assert_eq!(node.get(0, "restored"), None);
+    assert_eq!(node.get(1, "passing").unwrap(), "backup");
+}
+
+#[test]
+fn what_flush_all_took_stays_away() {
+    let node = Node::with_vbuckets(2);
+    node.begin_restore();
+    node.put_value(0, "a", "backup").unwrap();
+    node.engine.vbucket(0).unwrap().flush_all();
+    assert_eq!(node.put_value(0, "a", "old"), Err(Error::Exists));
+    assert_eq!(node.put_value(0, "b", "old"), Err(Error::Exists));
+    assert_eq!(node.get(0, "b"), None);
+    node.put_value(1, "b", "backup").unwrap();
+    node.complete_restore();
+    // The next restore knows nothing of it.
+    node.begin_restore();
+    node.put_value(0, "a", "backup").unwrap();
+    node.complete_restore();
+    assert_eq!(node.get(0, "a").unwrap(), "backup");
+}
+
+#[test]
+fn a_delayed_flush_that_falls_due_keeps_its_keys_away() {
+    let node = Node::new();
+    node.begin_restore();
+    node.host
+        .call(CLIENT, || node.engine.flush(CLIENT, 10))
+        .unwrap();
+    node.put_value(0, "a", "backup").unwrap();
+    node.host.advance(11);
+    assert_eq!(node.get(0, "a"), None);
+    assert_eq!(node.put_value(0, "b", "backup"), Err(Error::Exists));
+}
+
+#[test]
+fn an_older_version_brings_nothing_back() {
+    let node = Node::new();
+    let now = node.host.unix();
+    node.begin_restore();
+    let put = |key: &str, expiry| {
+        node.put(&RestoreKey {
+            vbucket: 0,
+            key: key.as_bytes(),
+            version: Some((b"new", 0, expiry)),
+            cas: 5,
+        })
+    };
+    node.put_deletion(0, "deleted").unwrap();
+    put("expired", now - 1).unwrap();
+    put("expires", now + 10).unwrap();
+    put("present", 0).unwrap();
+    // Nobody looks at it until its older version comes.
+    node.host.advance(11);
+    for key in ["deleted", "expired", "expires", "present"] {
+        assert_eq!(node.put_value(0, key, "old"), Err(Error::Exists), "{key}");
+        assert_eq!(node.put_deletion(0, key), Err(Error::Exists), "{key}");
+    }
+    let report = node.engine.restore_report().unwrap();
+    assert_eq!((report.restored, report.expired), (3, 1));
+    assert_eq!(report.skipped, 8);
+    node.complete_restore();
+    assert_eq!(node.items(), 1);
+    assert_eq!(node.get(0, "present").unwrap(), "new");
+}
+
+#[test]
+fn a_miss_is_a_temporary_failure_until_all_is_there() {
+    let node = Node::new();
+    let arithmetic = Arithmetic {
+        increment: true,
+        create: true,
+        delta: 1,
+        initial: 1,
+        exptime: 0,
+    };
+    let count = |key: &str| {
+        let key = key.as_bytes();
+        let call = || node.engine.arithmetic(CLIENT, key, &arithmetic, 0);
+        node.host.finish(CLIENT, call).map(drop)
+    };
+    let touch = |key: &str| {
+        let key = key.as_bytes();
+        node.host
+            .finish(CLIENT, || node.engine.touch(CLIENT, key, 0, 0))
+            .map(drop)
+    };
+    let lock = |key: &str| {
+        let key = key.as_bytes();
+        node.host
+            .finish(CLIENT, || node.engine.get_locked(CLIENT, key, 1, 0))
+            .map(drop)
+    };
+    let cas = |key: &str| {
+        let item = node.item(key, "1", 0);
+        item.set_cas(7);
+        let call = || node.engine.store(CLIENT, &item, StoreOp::Cas, 0);
+        node.host.finish(CLIENT, call).map(drop)
+    };
+    let store = |op, key: &str| node.store(op, 0, key, "1").map(drop);
+    let all = |key: &str| {
+        [
+            node.item_of(0, key).map(drop),
+            node.remove(0, key),
+            touch(key),
+            lock(key),
+            node.engine.unlock(key.as_bytes(), 7, 0),
+            cas(key),
+            store(StoreOp::Replace, key),
+            store(StoreOp::Append, key),
+            store(StoreOp::Prepend, key),
+            // These come last: they would make the key.
+            count(key),
+            store(StoreOp::Add, key),
+        ]
+    };
+    node.begin_restore();
+    assert_eq!(all("missing"), [Err(Error::Temporary); 11]);
+    store(StoreOp::Set, "missing").unwrap();
+    node.complete_restore();
+    let known = all("other");
+    assert_eq!(known[0], Err(Error::NotFound));
+    assert!(!known.contains(&Err(Error::Temporary)));
+    assert_eq!(known[9], Ok(()));
+    assert_eq!(node.get(0, "missing").unwrap(), "1");
+}
+
+#[test]
+fn one_connection_restores_and_the_mode_ends_with_it() {
+    let node = Node::new();
+    let key = RestoreKey {
+        vbucket: 0,
+        key: b"k",
+        version: None,
+        cas: 0,
+    };
+    let refused = Err(RestoreError::NotRestoring);
+    assert_eq!(node.engine.restore_key(TOOL, &key).map(drop), refused);
+    assert_eq!(node.engine.complete_restore(TOOL), refused);
+    assert_eq!(node.engine.abort_restore(), refused);
+    assert_eq!(node.engine.restore_report(), None);
+    node.begin_restore();
+    let busy = Err(RestoreError::Busy);
+    assert_eq!(node.engine.begin_restore(CLIENT, b""), busy);
+    assert_eq!(node.engine.begin_restore(TOOL, b""), busy);
+    assert_eq!(node.engine.complete_restore(CLIENT), busy);
+    assert_eq!(node.engine.restore_key(CLIENT, &key).map(drop), refused);
+    assert_eq!(node.engine.restore_report().unwrap().name, b"backup");
+    node.put_value(0, "k", "v").unwrap();
+    // Another connection may go.
+    node.engine.disconnected(CLIENT);
+    assert_eq!(node.item_of(0, "x").map(drop), Err(Error::Temporary));
+    node.engine.disconnected(TOOL);
+    assert_eq!(node.get(0, "x"), None);
+    assert_eq!(node.get(0, "k").unwrap(), "v");
+    assert!(
+        node.host
+            .has_logged(LogLevel::Warning, "its connection was closed")
+    );
+    assert_eq!(node.engine.restore_key(TOOL, &key).map(drop), refused);
+    // Anybody may abort it.
+    node.begin_restore();
+    node.engine.abort_restore().unwrap();
+    assert_eq!(node.engine.restore_key(TOOL, &key).map(drop), refused);
+    assert_eq!(node.get(0, "x"), None);
+}
+
+#[test]
+fn a_node_that_was_started_in_restore_mode_stays_in_it_until_all_is_there() {
+    let node = Node::with("restore_mode=true");
+    let miss = || node.item_of(0, "x").map(drop);
+    assert_eq!(miss(), Err(Error::Temporary));
+    node.engine.abort_restore().unwrap();
+    node.set(0, "gone", "client");
+    node.remove(0, "gone").unwrap();
+    node.begin_restore();
+    node.put_value(0, "k", "v").unwrap();
+    node.engine.disconnected(TOOL);
+    let report = node.engine.restore_report().unwrap();
+    assert!(!report.running && report.last_error.contains("closed"));
+    assert_eq!(miss(), Err(Error::Temporary));
+    // It is begun anew, and knows what was deleted.
+    node.begin_restore();
+    assert_eq!(node.put_value(0, "k", "v"), Err(Error::Exists));
+    assert_eq!(node.put_value(0, "gone", "v"), Err(Error::Exists));
+    node.engine.abort_restore().unwrap();
+    assert!(node.engine.restore_report().unwrap().aborted);
+    assert_eq!(miss(), Err(Error::Temporary));
+    // Anybody may say so while nobody restores.
+    node.engine.complete_restore(CLIENT).unwrap();
+    assert_eq!(miss(), Err(Error::NotFound));
+    assert_eq!(
+        node.engine.complete_restore(CLIENT),
+        Err(RestoreError::NotRestoring)
+    );
+}
+
+#[test]
+fn a_restore_and_an_online_update_exclude_each_other() {
+    let node = Node::with_vbuckets(2);
+    node.start().unwrap();
+    let refused = Err(RestoreError::InUpdate);
+    assert_eq!(node.engine.begin_restore(TOOL, b""), refused);
+    node.revert().unwrap();
+    node.begin_restore();
+    assert!(refusal(&node.start()).contains("being restored"));
+    node.put_value(0, "k", "v").unwrap();
+    node.complete_restore();
+    node.start().unwrap();
+    node.complete().unwrap();
+    // A vbucket that comes with a window of its own takes nothing.
+    node.begin_restore();
+    let vbucket = node.engine.vbucket(1).unwrap();
+    let state = |state| node.engine.core.set_vbucket(1, state).unwrap();
+    state(VbucketState::Replica);
+    vbucket.follow_start(None, node.host.monotonic(), None);
+    assert_eq!(node.put_value(1, "k", "v"), Err(Error::NotMyVbucket));
+    state(VbucketState::Active);
+    assert_eq!(node.put_value(1, "k", "v"), Err(Error::Unsupported));
+    node.put_value(0, "l", "v").unwrap();
+    node.complete_restore();
+    node.host.wait(OPERATOR);
+    node.revert().unwrap();
+}
+
+#[test]
+fn what_cannot_be_kept_is_refused_and_changes_nothing() {
+    let node = Node::with("max_item_size=100");
+    node.begin_restore();
+    let long = "x".repeat(101);
+    assert_eq!(node.put_value(0, "k", &long), Err(Error::TooBig));
+    assert_eq!(node.put_value(0, "", "v"), Err(Error::Invalid));
+    assert_eq!(
+        node.put_value(0, &"k".repeat(251), "v"),
+        Err(Error::Invalid)
+    );
+    for vbucket in [5, u16::MAX] {
+        assert_eq!(node.put_value(vbucket, "k", "v"), Err(Error::NotMyVbucket));
+    }
+    assert_eq!(node.engine.restore_report().unwrap().wrong_vbucket, 2);
+    assert_eq!(node.items(), 0);
+    assert!(node.engine.vbucket(0).unwrap().may_come(b"k"));
+    assert_eq!(node.engine.vbuckets().next().unwrap().id(), id(0));
+}
+
+#[test]
+fn without_memory_a_key_has_to_wait() {
+    let node = Node::with("max_size=1m");
+    node.begin_restore();
+    let value = "x".repeat(10_000);
+    let mut last = Ok(());
+    for key in 0..1000 {
+        last = node.put_value(0, &key.to_string(), &value);
+        if last.is_err() {
+            break;
+        }
+    }
+    assert!(matches!(last, Err(Error::Temporary | Error::NoMemory)));
+    assert!(node.engine.restore_report().unwrap().busy > 0);
+    let deletion = node.put_deletion(0, "deleted");
+    assert!(matches!(deletion, Err(Error::Temporary | Error::NoMemory)));
+}

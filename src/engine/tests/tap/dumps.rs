@@ -1,0 +1,167 @@
+//! Dumps that a later one goes on from: what `engine-backup` asks for.
+
+use super::{ACK, CHECKPOINTS, DUMP, Link, REGISTERED, Sent, forget, has_cursor, open_id};
+use crate::engine::tests::Node;
+
+const FLAGS: u32 = DUMP | ACK | CHECKPOINTS | REGISTERED;
+
+/// User data: the last checkpoint that the client has of vbucket 0.
+fn has(closed: Option<u64>) -> Vec<u8> {
+    let Some(closed) = closed else {
+        return vec![0, 0];
+    };
+    let mut data = vec![0, 1, 0, 0];
+    data.extend(closed.to_be_bytes());
+    data
+}
+
+/// All that a dump sends until it is closed.
+fn dump(node: &Node, name: &str, closed: Option<u64>) -> Vec<String> {
+    let link = Link::connect(node, name, FLAGS, &has(closed)).unwrap();
+    finish(node, link)
+}
+
+/// The vbucket is complete.
+fn end() -> String {
+    "opaque 7".to_owned()
+}
+
+fn finish(node: &Node, mut link: Link) -> Vec<String> {
+    node.host.until("it ends", || {
+        link.pump(node, None);
+        link.closed
+    });
+    let said = |sent: &Sent| !matches!(&*sent.text, "opaque 0" | "opaque 2");
+    let sent = link.sent.iter().filter(|sent| said(sent));
+    sent.map(|sent| sent.text.clone()).collect()
+}
+
+#[test]
+fn it_is_the_state_of_one_instant_and_says_where_the_next_one_goes_on() {
+    let node = Node::new();
+    node.set(0, "a", "1");
+    node.set(0, "gone", "1");
+    let whole = dump(&node, "chain", None);
+    assert_eq!(whole.first().unwrap(), "opaque 1");
+    for text in ["set a 1", "set gone 1", "opaque 8", "start 1"] {
+        assert!(whole.iter().any(|said| said == text), "{text}: {whole:?}");
+    }
+    assert!(has_cursor(&node, "chain"));
+    node.set(0, "a", "2");
+    node.set(0, "b", "1");
+    node.remove(0, "gone").unwrap();
+    node.write();
+    let next = dump(&node, "chain", Some(0));
+    assert_eq!(
+        next,
+        ["start 1", "set a 2", "set b 1", "delete gone", "opaque 7"]
+    );
+    // What it was sent is still there until it asks for what follows.
+    assert_eq!(dump(&node, "chain", Some(0)), next);
+    node.engine.streams().deregister(b"chain");
+    assert!(!has_cursor(&node, "chain"));
+}
+
+#[test]
+fn nothing_is_kept_for_one_that_did_not_ask_for_it() {
+    let node = Node::new();
+    node.set(0, "a", "1");
+    let flags = DUMP | ACK | CHECKPOINTS;
+    let link = Link::connect(&node, "passing", flags, &has(None)).unwrap();
+    let sent = finish(&node, link);
+    assert!(sent.iter().any(|text| text == "set a 1"), "{sent:?}");
+    assert!(!has_cursor(&node, "passing"));
+}
+
+#[test]
+fn an_id_of_another_history_means_the_whole_state() {
+    let node = Node::new();
+    node.set(0, "a", "1");
+    // Nobody of that name has a place here: the node was restarted, or is another one.
+    let sent = dump(&node, "unknown", Some(0));
+    assert_eq!(sent.first().unwrap(), "opaque 1");
+    assert!(sent.iter().any(|text| text == "set a 1"), "{sent:?}");
+    // The checkpoint has gone: the name came again and went on.
+    let node = Node::new();
+    node.set(0, "a", "1");
+    dump(&node, "chain", None);
+    node.set(0, "b", "1");
+    forget(&node);
+    let open = open_id(&node).get();
+    dump(&node, "chain", Some(open - 1));
+    node.write();
+    forget(&node);
+    let sent = dump(&node, "chain", Some(0));
+    assert_eq!(sent.first().unwrap(), "opaque 1");
+    assert!(sent.iter().any(|text| text == "set b 1"), "{sent:?}");
+}
+
+#[test]
+fn in_a_window_it_is_the_state_of_before() {
+    let node = Node::new();
+    node.set(0, "a", "before");
+    node.set(0, "gone", "before");
+    node.start().unwrap();
+    node.set(0, "a", "inside");
+    node.set(0, "new", "inside");
+    node.remove(0, "gone").unwrap();
+    let open = open_id(&node).get();
+    let sent = dump(&node, "chain", None);
+    let mut keys: Vec<&str> = sent.iter().map(String::as_str).collect();
+    keys.retain(|text| text.starts_with("set") || text.starts_with("delete"));
+    keys.sort_unstable();
+    assert_eq!(keys, ["set a before", "set gone before"]);
+    assert_eq!(sent[sent.len() - 2..], [format!("start {open}"), end()]);
+    // Still nothing while nobody has decided.
+    assert_eq!(
+        dump(&node, "chain", Some(open - 1)),
+        [format!("start {open}"), end()]
+    );
+    node.complete().unwrap();
+    let mut sent = dump(&node, "chain", Some(open - 1));
+    sent.retain(|text| text.starts_with("set") || text.starts_with("delete"));
+    assert_eq!(sent, ["set a inside", "set new inside", "delete gone"]);
+}
+
+#[test]
+fn what_was_reverted_is_in_no_dump() {
+    let node = Node::new();
+    node.set(0, "a", "before");
+    dump(&node, "chain", None);
+    node.start().unwrap();
+    node.set(0, "a", "inside");
+    node.set(0, "new", "inside");
+    // It stands at the mark when the window is reverted.
+    let mut link = Link::connect(&node, "other", FLAGS, &has(None)).unwrap();
+    link.answers = false;
+    link.pump(&node, None);
+    node.revert().unwrap();
+    node.set(0, "after", "1");
+    let mut sent = dump(&node, "chain", Some(0));
+    sent.retain(|text| text.starts_with("set"));
+    assert_eq!(sent, ["set a before", "set after 1"]);
+    link.disconnect(&node, None);
+}
+
+#[test]
+fn under_writes_it_ends_and_has_all_of_before() {
+    let node = Node::new();
+    for key in 0..2_000 {
+        node.set(0, &format!("k{key}"), "old");
+    }
+    let mut link = Link::connect(&node, "chain", FLAGS, &has(None)).unwrap();
+    let mut round = 0;
+    node.host.until("it ends", || {
+        link.step(&node, None);
+        round += 1;
+        if round % 100 == 0 {
+            node.set(0, &format!("k{}", round % 2_000), &round.to_string());
+        }
+        link.closed
+    });
+    let texts = link.texts();
+    for key in 0..2_000 {
+        let named = format!("set k{key} ");
+        assert!(texts.iter().any(|text| text.starts_with(&named)), "{key}");
+    }
+}
