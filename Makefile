@@ -21,7 +21,8 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 TOP := $(CURDIR)
 TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),$(TOP)/target))
 ENGINE := $(TARGET_DIR)/release/libcheckpoint_engine.so
-TOOL := $(TARGET_DIR)/release/online-update
+TOOLS := $(TARGET_DIR)/release
+TOOL := $(TOOLS)/online-update
 SHARE = $(DESTDIR)$(PREFIX)/share
 HOST := $(TOP)/c-host/build/engine-host
 JOBS := $(shell nproc 2>/dev/null || echo 2)
@@ -41,12 +42,12 @@ RUST := 1.95
 help:
 	@echo 'Targets:'
 	@echo '  deps        install what is missing of the Debian packages that all of this needs'
-	@echo '  build       the engine (release), the bundled host and online-update'
+	@echo '  build       the engine (release), the bundled host, online-update, engine-backup'
 	@echo '  serve       build, then serve 127.0.0.1:$(PORT) from $(DATA) until Ctrl-C'
 	@echo '  test        lints, unit tests, C suites, client tests, crash tests, generated files'
 	@echo '  soak        the model-based test with SOAK_OPERATIONS operations; SOAK_SEED repeats one'
 	@echo '  demo        an online update on 350,000 words, with REVERT, COMPLETE and kill -9'
-	@echo '  install     the engine and its header, online-update, man pages, completions'
+	@echo '  install     the engine and its header, the programs, man pages, completions'
 	@echo '  deb         Debian packages of all that, in target/deb'
 	@echo '  bench       measures the engine and PEERS beside it, writes docs/performance.md'
 	@echo '  scale       10 million keys loaded, restarted, read back; SCALE_FLAGS as in tests/scale'
@@ -142,22 +143,26 @@ demo: build demo-deps
 	@cd '$(TOP)' && CHECKPOINT_ENGINE='$(ENGINE)' exec '$(PYTHON)' tests/demo/demo.py $(DEMO_FLAGS)
 
 install:
-	@test -f '$(ENGINE)' -a -f '$(TOOL)' || $(MAKE) --no-print-directory build
+	@test -f '$(ENGINE)' -a -f '$(TOOL)' -a -f '$(TOOLS)/engine-backup' || \
+		$(MAKE) --no-print-directory build
 	install -D -m 0755 '$(ENGINE)' '$(DESTDIR)$(PREFIX)/lib/memcached/checkpoint_engine.so'
 	install -D -m 0644 '$(TOP)/include/checkpoint_engine.h' \
 		'$(DESTDIR)$(PREFIX)/include/checkpoint_engine.h'
-	install -D -m 0755 '$(TOOL)' '$(DESTDIR)$(PREFIX)/bin/online-update'
-	ln -sf online-update '$(DESTDIR)$(PREFIX)/bin/mbadm-online-update'
-	'$(TOOL)' pages '$(TARGET_DIR)/pages'
+	@set -eu; for tool in online-update engine-backup; do \
+		set -x; \
+		install -D -m 0755 "$(TOOLS)/$$tool" "$(DESTDIR)$(PREFIX)/bin/$$tool"; \
+		"$(TOOLS)/$$tool" pages '$(TARGET_DIR)/pages'; \
+		install -D -m 0644 "$(TARGET_DIR)/pages/bash/$$tool.bash" \
+			"$(SHARE)/bash-completion/completions/$$tool"; \
+		install -D -m 0644 "$(TARGET_DIR)/pages/zsh/_$$tool" \
+			"$(SHARE)/zsh/site-functions/_$$tool"; \
+		install -D -m 0644 "$(TARGET_DIR)/pages/fish/$$tool.fish" \
+			"$(SHARE)/fish/vendor_completions.d/$$tool.fish"; \
+	done
 	install -d '$(SHARE)/man/man1'
 	install -m 0644 '$(TARGET_DIR)'/pages/man1/*.1 '$(SHARE)/man/man1'
+	ln -sf online-update '$(DESTDIR)$(PREFIX)/bin/mbadm-online-update'
 	ln -sf online-update.1 '$(SHARE)/man/man1/mbadm-online-update.1'
-	install -D -m 0644 '$(TARGET_DIR)/pages/bash/online-update.bash' \
-		'$(SHARE)/bash-completion/completions/online-update'
-	install -D -m 0644 '$(TARGET_DIR)/pages/zsh/_online-update' \
-		'$(SHARE)/zsh/site-functions/_online-update'
-	install -D -m 0644 '$(TARGET_DIR)/pages/fish/online-update.fish' \
-		'$(SHARE)/fish/vendor_completions.d/online-update.fish'
 
 deb: build
 	$(call need,$(DEB_PACKAGES))

@@ -51,29 +51,36 @@ const RANKS: &[(&str, usize)] = &[
     ("abi", 9),
 ];
 
-/// Where the operator's program is.
-const TOOL: &str = "src/bin/online-update/";
+/// Where the operator's programs are.
+const TOOLS: &str = "src/bin/";
 
-/// The same for its modules.
-const TOOL_RANKS: &[(&str, usize)] = &[
+/// The same for the modules of the programs; those of the folder `shared` are of both.
+const SHARED_RANKS: &[(&str, usize)] = &[
     ("clock", 0),
-    ("each", 0),
     ("exit", 0),
-    ("nodes", 0),
+    ("pages", 0),
+    ("program", 0),
     ("text", 0),
+    ("nodes", 1),
+    ("packet", 1),
+    ("link", 2),
+    ("progress", 2),
+    ("output", 3),
+    ("sasl", 3),
+    ("client", 4),
+];
+
+/// The same for the other ones of `online-update`.
+const UPDATE_RANKS: &[(&str, usize)] = &[
+    ("each", 0),
     ("columns", 1),
     ("decision", 1),
-    ("packet", 1),
     ("process", 1),
-    ("link", 2),
-    ("sasl", 3),
     ("touched", 3),
     ("window", 3),
-    ("client", 4),
-    ("progress", 4),
     ("sums", 4),
     ("command", 5),
-    ("output", 5),
+    ("report", 5),
     ("diff", 6),
     ("revert", 6),
     ("start", 6),
@@ -84,9 +91,22 @@ const TOOL_RANKS: &[(&str, usize)] = &[
     ("record", 7),
     ("watch", 7),
     ("deadline", 8),
-    ("pages", 8),
     ("complete", 9),
     ("run", 10),
+];
+
+/// The same for the other ones of `engine-backup`.
+const BACKUP_RANKS: &[(&str, usize)] = &[
+    ("cli", 1),
+    ("record", 1),
+    ("block", 2),
+    ("writer", 3),
+    ("reader", 4),
+    ("chain", 5),
+    ("stream", 5),
+    ("create", 6),
+    ("restore", 6),
+    ("list", 7),
 ];
 
 /// Modules of the library that may contain `unsafe`; the compiler forbids it in the program.
@@ -137,7 +157,8 @@ impl File {
 
     /// The top-level module of a Rust file in `src`, or `None` for the crate's root.
     fn module(&self) -> Option<&str> {
-        let inside = self.path.strip_prefix(TOOL);
+        let tool = self.path.strip_prefix(TOOLS);
+        let inside = tool.and_then(|path| path.split_once('/').map(|(_, inside)| inside));
         let inside = inside.or_else(|| self.path.strip_prefix("src/"));
         let inside = inside.filter(|_| self.is(&["rs"]))?;
         let module = inside.split('/').next()?;
@@ -146,12 +167,15 @@ impl File {
     }
 
     /// The ranks of its crate.
-    fn ranks(&self) -> &'static [(&'static str, usize)] {
-        if self.path.starts_with(TOOL) {
-            TOOL_RANKS
-        } else {
-            RANKS
-        }
+    fn ranks(&self) -> Vec<(&'static str, usize)> {
+        let tool = self.path.strip_prefix(TOOLS);
+        let own = match tool.and_then(|path| path.split('/').next()) {
+            None => return RANKS.to_vec(),
+            Some("online-update") => UPDATE_RANKS,
+            Some("engine-backup") => BACKUP_RANKS,
+            Some(_) => &[],
+        };
+        [SHARED_RANKS, own].concat()
     }
 
     /// Whether the whole file is test code.
@@ -287,7 +311,7 @@ fn crate_modules(code: &str) -> Vec<&str> {
 
 fn imports(file: &File, findings: &mut Findings) {
     let Some(module) = file.module() else { return };
-    let Some(own) = rank(file.ranks(), module) else {
+    let Some(own) = rank(&file.ranks(), module) else {
         findings.push(file.finding(1, &format!("module {module} has no rank in tests/tidy.rs")));
         return;
     };
@@ -300,7 +324,7 @@ fn imports(file: &File, findings: &mut Findings) {
             findings.push(file.finding(number, "one `use` per module of the crate"));
         }
         for used in crate_modules(&code) {
-            match rank(file.ranks(), used) {
+            match rank(&file.ranks(), used) {
                 Some(other) if used == module || other < own => {}
                 Some(_) => findings.push(file.finding(
                     number,
@@ -559,7 +583,11 @@ fn every_module_has_a_rank_and_every_exception_is_needed() {
             "{path} needs no exception"
         );
     }
-    for ranks in [RANKS, TOOL_RANKS] {
+    for ranks in [
+        RANKS.to_vec(),
+        [SHARED_RANKS, UPDATE_RANKS].concat(),
+        [SHARED_RANKS, BACKUP_RANKS].concat(),
+    ] {
         let mut names: Vec<&str> = ranks.iter().map(|(name, _)| *name).collect();
         names.sort_unstable();
         names.dedup();

@@ -70,7 +70,9 @@ class Packages(unittest.TestCase):
         for path in ("usr/include/checkpoint_engine.h", "usr/share/man/man8/engine-host.8.gz",
                      "usr/share/man/man1/engine-replicate.1.gz",
                      "usr/share/man/man1/online-update.1.gz", "usr/bin/mbadm-online-update",
-                     "usr/share/bash-completion/completions/online-update"):
+                     "usr/share/bash-completion/completions/online-update",
+                     "usr/bin/engine-backup", "usr/share/man/man1/engine-backup.1.gz",
+                     "usr/share/bash-completion/completions/engine-backup"):
             self.assertTrue(os.path.exists(f"{root}/{path}"), path)
         self.serve(root)
         run(*dpkg, "-P", *PACKAGES)

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::exit;
 use crate::status::Format;
 use crate::text;
 
@@ -17,7 +16,7 @@ use crate::text;
 /// on all of them or on none, COMPLETE first asks every node whether it can, REVERT goes on to the
 /// end whatever a node says.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "online-update", version, after_long_help = exit::TABLE)]
+#[command(name = "online-update", version, after_long_help = EXITS)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) common: Common,
@@ -155,7 +154,7 @@ pub(crate) enum Command {
     /// REVERT follows when the deployment or the check fails, when the time of --revert-after is
     /// over, and on SIGINT, SIGTERM and SIGHUP; the deployment and all of its process group is
     /// ended first. With --revert-after the nodes revert by themselves when this program is killed.
-    #[command(after_long_help = exit::TABLE)]
+    #[command(after_long_help = EXITS)]
     Run {
         /// A shell command that checks the deployment: 0 is good, 75 is "not decided yet, ask
         /// again", anything else is bad. Without it the deployment's own exit status decides
@@ -178,3 +177,19 @@ pub(crate) enum Command {
         directory: PathBuf,
     },
 }
+
+/// The exit statuses as a page tells them.
+const EXITS: &str = "\
+Exit status:
+   0  done as asked; run: completed on every node
+   1  not done; what was begun has been taken back, and windows are as they were
+   2  the command line is wrong
+   3  done on some nodes only, or windows are still open: the report names them.
+      The same command again goes on where this one ended. Also at a second signal: at the
+      first one start, complete, revert, undo and extend go on to their report
+   4  no node has a window open
+  10  run: the deployment failed; reverted on every node
+  11  run: the check failed; reverted on every node
+  12  run: nothing was decided in time; reverted on every node
+  13  run: interrupted (SIGINT, SIGTERM, SIGHUP); reverted on every node
+  14  run: a node lost its window; reverted on every node";

@@ -5,20 +5,24 @@
 //!
 //! | rank | modules | what |
 //! |---|---|---|
-//! | 0 | `clock`, `text`, `exit`, `nodes`, `each` | time, notation, statuses, whom to ask |
-//! | 1 | `packet`, `decision` | the protocol as bytes, results |
+//! | 0 | `clock`, `text`, `exit`, `each`, `program` | time, notation, statuses, names |
+//! | 0 | `pages` | man pages and completions |
+//! | 1 | `nodes`, `packet`, `decision` | whom to ask, the protocol as bytes, results |
 //! | 1 | `process`, `columns` | child processes, values side by side |
-//! | 2 | `link` | one connection; bounds for all that waits and grows |
+//! | 2 | `link`, `progress` | one connection; bounds for all that waits and grows; what is shown |
 //! | 3 | `sasl`, `window`, `touched` | who asks; what a node says of its window and its keys |
-//! | 4 | `client`, `progress`, `sums` | how nodes are reached; what is shown meanwhile; sums |
-//! | 5 | `command`, `output` | one command on one node; reports |
+//! | 3 | `output` | lines and objects |
+//! | 4 | `client`, `sums` | how nodes are reached; sums |
+//! | 5 | `command`, `report` | one command on one node; reports |
 //! | 6 | `start`, `revert`, `status` | all nodes |
 //! | 6 | `diff`, `undo` | single keys of all nodes |
 //! | 7 | `judge`, `record` | whether all together can complete; what was started |
 //! | 7 | `watch`, `cli` | status again and again; the command line |
-//! | 8 | `deadline`, `pages` | when windows end by themselves; man pages and completions |
+//! | 8 | `deadline` | when windows end by themselves |
 //! | 9 | `complete` | the decision to keep |
 //! | 10 | `run` | all of it around a deployment |
+//!
+//! What `engine-backup` needs, too, is in the folder `shared`.
 
 #![forbid(unsafe_code)]
 
@@ -26,7 +30,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use crate::cli::{Cli, Command, Common};
 use crate::client::Client;
@@ -38,7 +42,9 @@ use crate::sasl::Credentials;
 use crate::status::Format;
 
 mod cli;
+#[path = "../shared/client.rs"]
 mod client;
+#[path = "../shared/clock.rs"]
 mod clock;
 mod columns;
 mod command;
@@ -47,22 +53,33 @@ mod deadline;
 mod decision;
 mod diff;
 mod each;
+#[path = "../shared/exit.rs"]
 mod exit;
 mod judge;
+#[path = "../shared/link.rs"]
 mod link;
+#[path = "../shared/nodes.rs"]
 mod nodes;
+#[path = "../shared/output.rs"]
 mod output;
+#[path = "../shared/packet.rs"]
 mod packet;
+#[path = "../shared/pages.rs"]
 mod pages;
 mod process;
+mod program;
+#[path = "../shared/progress.rs"]
 mod progress;
 mod record;
+mod report;
 mod revert;
 mod run;
+#[path = "../shared/sasl.rs"]
 mod sasl;
 mod start;
 mod status;
 mod sums;
+#[path = "../shared/text.rs"]
 mod text;
 mod touched;
 mod undo;
@@ -102,7 +119,7 @@ fn carry_out(cli: &Cli) -> Exit {
         Style::Text
     };
     if let Command::Pages { directory } = &cli.command {
-        return match pages::write(directory) {
+        return match pages::write(&Cli::command(), directory) {
             Ok(()) => Exit::Done,
             Err(error) => {
                 style.failure(&format!("{}: {error}", directory.display()), Exit::Refused);

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
@@ -29,7 +29,7 @@ pub(crate) fn write(path: &Path, nodes: &[Node], started: &Started) -> Result<()
         });
         windows.insert(node.name.clone(), window);
     }
-    let begun = today().saturating_sub(clock::now().duration_since(started.at));
+    let begun = clock::today().saturating_sub(clock::now().duration_since(started.at));
     let object = json!({"started": begun.as_secs(), "nodes": windows});
     let failed = |error: std::io::Error| format!("{}: {error}", path.display());
     let mut fresh = path.as_os_str().to_owned();
@@ -60,7 +60,7 @@ pub(crate) fn read(path: &Path, nodes: &[Node]) -> Result<Started, String> {
         ));
     }
     let begun = object.get("started").and_then(Value::as_u64).unwrap_or(0);
-    let elapsed = today().saturating_sub(Duration::from_secs(begun));
+    let elapsed = clock::today().saturating_sub(Duration::from_secs(begun));
     let mut windows = Vec::with_capacity(nodes.len());
     for node in nodes {
         let window = object.get("nodes").and_then(|all| all.get(&node.name));
@@ -88,17 +88,6 @@ fn parse(window: &Value) -> Option<(Identity, Process)> {
         uptime: window.get("uptime")?.as_u64()?,
     };
     Some((identity, process))
-}
-
-/// The time of the day, which other processes have too.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a file outlives the clock that does not jump"
-)]
-fn today() -> Duration {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
 }
 
 #[cfg(test)]

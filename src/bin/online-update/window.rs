@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::link::{Link, Statistics};
+use crate::progress::Steps;
 use crate::text;
 
 /// Where a node's window stands.
@@ -221,6 +222,13 @@ fn identity_in(windows: &Statistics, roles: &Statistics, checkpoints: &Statistic
         }
     }
     identity
+}
+
+impl Steps {
+    /// Shows how far a node is.
+    pub(crate) fn at(&self, index: usize, window: &Window) {
+        self.step(index, window.state.name(), (window.done, window.total));
+    }
 }
 
 #[cfg(test)]

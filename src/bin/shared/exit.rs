@@ -42,19 +42,3 @@ impl Exit {
         }
     }
 }
-
-/// The same as a page tells it.
-pub(crate) const TABLE: &str = "\
-Exit status:
-   0  done as asked; run: completed on every node
-   1  not done; what was begun has been taken back, and windows are as they were
-   2  the command line is wrong
-   3  done on some nodes only, or windows are still open: the report names them.
-      The same command again goes on where this one ended. Also at a second signal: at the
-      first one start, complete, revert, undo and extend go on to their report
-   4  no node has a window open
-  10  run: the deployment failed; reverted on every node
-  11  run: the check failed; reverted on every node
-  12  run: nothing was decided in time; reverted on every node
-  13  run: interrupted (SIGINT, SIGTERM, SIGHUP); reverted on every node
-  14  run: a node lost its window; reverted on every node";

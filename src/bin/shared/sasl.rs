@@ -7,9 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 
 use crate::link::Link;
 use crate::packet::{Request, opcode, status};
+use crate::program::PASSWORD_VARIABLE;
 
-/// Where the password stands if no file is named.
-pub(crate) const PASSWORD_VARIABLE: &str = "ONLINE_UPDATE_PASSWORD";
 /// Longest password file, in bytes.
 const PASSWORD_BYTES_MAX: usize = 4096;
 

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::nodes::Node;
-use crate::window::Window;
 
 /// Percent between two plain lines of one node.
 const STRIDE: u64 = 25;
@@ -75,23 +74,24 @@ pub(crate) struct Steps {
 }
 
 impl Steps {
-    /// Shows how far a node is.
-    pub(crate) fn at(&self, index: usize, window: &Window) {
-        if window.total == 0 {
+    /// Shows how much of a work a node has done.
+    pub(crate) fn step(&self, index: usize, work: &'static str, (done, total): (u64, u64)) {
+        if total == 0 {
             return;
         }
+        let done = done.min(total);
         if let Some(bar) = self.bars.get(index) {
-            bar.set_length(window.total);
-            bar.set_position(window.done.min(window.total));
-            bar.set_message(window.state.name());
+            bar.set_length(total);
+            bar.set_position(done);
+            bar.set_message(work);
         }
         let (Some(name), Some(told)) = (self.names.get(index), self.told.get(index)) else {
             return;
         };
-        let percent = window.done.saturating_mul(100) / window.total;
+        let percent = done.saturating_mul(100) / total;
         let stride = percent - percent % STRIDE;
         if self.lines && told.fetch_max(stride, Ordering::Relaxed) < stride {
-            warn(&format!("{name}: {}, {percent}%", window.state.name()));
+            warn(&format!("{name}: {work}, {percent}%"));
         }
     }
 

@@ -6,8 +6,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-/// Where nodes stand if neither options nor a file name any.
-pub(crate) const VARIABLE: &str = "ONLINE_UPDATE_NODES";
+use crate::program::{NO_NODE, NODES_VARIABLE as VARIABLE};
+
 /// The port of a node that is named without one.
 const PORT: u16 = 11_211;
 /// Most nodes of one decision.
@@ -49,10 +49,7 @@ pub(crate) fn gather(
         all.extend(names_in(&text));
     }
     if all.is_empty() {
-        return Err(format!(
-            "no node is named: give -n HOST:PORT (again and again), --nodes-file FILE, or set \
-             {VARIABLE}"
-        ));
+        return Err(format!("no node is named: {NO_NODE}"));
     }
     let mut nodes: Vec<Node> = Vec::new();
     for name in &all {

@@ -1,6 +1,6 @@
 //! The time, from a clock that does not jump.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Now.
 #[expect(
@@ -9,6 +9,17 @@ use std::time::{Duration, Instant};
 )]
 pub(crate) fn now() -> Instant {
     Instant::now()
+}
+
+/// The time of the day since 1970, which other processes have too.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a file outlives the clock that does not jump"
+)]
+pub(crate) fn today() -> Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
 }
 
 /// A moment until which something may take.

@@ -62,9 +62,17 @@ impl Link {
     pub(crate) fn send(&mut self, request: &Request<'_>) -> Result<(), String> {
         self.opaque = self.opaque.wrapping_add(1);
         let bytes = request.encode(self.opaque)?;
+        self.write(&bytes)
+    }
+
+    /// Sends bytes that make whole packets.
+    ///
+    /// # Errors
+    /// The node does not take them.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
         let timeout = self.timeout;
         let sent = self.stream.set_write_timeout(Some(timeout));
-        let sent = sent.and_then(|()| self.stream.write_all(&bytes));
+        let sent = sent.and_then(|()| self.stream.write_all(bytes));
         sent.map_err(|error| format!("the connection broke: {}", reason(&error, timeout)))
     }
 
@@ -104,23 +112,41 @@ impl Link {
     fn read(&mut self, length: usize, until: Until) -> Result<Vec<u8>, String> {
         let mut bytes = Vec::new();
         while bytes.len() < length {
-            let late = || format!("no answer within {} s", self.timeout.as_secs_f32());
-            let set = self
-                .stream
-                .set_read_timeout(Some(until.left().ok_or_else(late)?));
-            set.map_err(|error| format!("the connection broke: {error}"))?;
-            let begun = bytes.len();
-            bytes.resize(length.min(begun + CHUNK_BYTES), 0);
-            let room = bytes.get_mut(begun..).unwrap_or_default();
-            match self.stream.read(room) {
-                Ok(0) => return Err("it closed the connection".to_owned()),
-                Ok(count) => bytes.truncate(begun + count),
-                Err(error) if error.kind() == ErrorKind::Interrupted => bytes.truncate(begun),
-                Err(error) if is_late(&error) => return Err(late()),
-                Err(error) => return Err(format!("the connection broke: {error}")),
+            let most = (length - bytes.len()).min(CHUNK_BYTES);
+            if !self.read_some(&mut bytes, most, until)? {
+                return Err("it closed the connection".to_owned());
             }
         }
         Ok(bytes)
+    }
+
+    /// Appends what arrives next, `most` bytes of it at most. False when the node has closed the
+    /// connection.
+    ///
+    /// # Errors
+    /// Nothing came in time, or the connection broke.
+    pub(crate) fn read_some(
+        &mut self,
+        bytes: &mut Vec<u8>,
+        most: usize,
+        until: Until,
+    ) -> Result<bool, String> {
+        let late = || format!("no answer within {} s", self.timeout.as_secs_f32());
+        let set = self
+            .stream
+            .set_read_timeout(Some(until.left().ok_or_else(late)?));
+        set.map_err(|error| format!("the connection broke: {error}"))?;
+        let begun = bytes.len();
+        bytes.resize(begun + most, 0);
+        let room = bytes.get_mut(begun..).unwrap_or_default();
+        let read = self.stream.read(room);
+        bytes.truncate(begun + read.as_ref().copied().unwrap_or(0));
+        match read {
+            Ok(count) => Ok(count > 0),
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(true),
+            Err(error) if is_late(&error) => Err(late()),
+            Err(error) => Err(format!("the connection broke: {error}")),
+        }
     }
 
     /// A group of statistics; `None` if the node has no such group.

@@ -42,6 +42,7 @@ pub(crate) mod status {
 pub(crate) struct Request<'a> {
     pub(crate) opcode: u8,
     pub(crate) vbucket: u16,
+    pub(crate) cas: u64,
     pub(crate) extras: &'a [u8],
     pub(crate) key: &'a [u8],
     pub(crate) value: &'a [u8],
@@ -65,7 +66,7 @@ impl Request<'_> {
         bytes.extend_from_slice(&self.vbucket.to_be_bytes());
         bytes.extend_from_slice(&body.to_be_bytes());
         bytes.extend_from_slice(&opaque.to_be_bytes());
-        bytes.extend_from_slice(&[0; 8]);
+        bytes.extend_from_slice(&self.cas.to_be_bytes());
         for part in [self.extras, self.key, self.value] {
             bytes.extend_from_slice(part);
         }
@@ -217,12 +218,14 @@ mod tests {
         let request = Request {
             opcode: opcode::START,
             vbucket: 3,
+            cas: 7,
             extras: b"ex",
             key: b"key",
             value: b"value",
         };
         let bytes = request.encode(9).unwrap();
         assert_eq!(bytes[..12], [0x80, 0x9b, 0, 3, 2, 0, 0, 3, 0, 0, 0, 10]);
+        assert_eq!(bytes[16..HEADER_BYTES], [0, 0, 0, 0, 0, 0, 0, 7]);
         assert_eq!(bytes[HEADER_BYTES..], *b"exkeyvalue");
         let long = vec![0; 70_000];
         let request = Request {

@@ -4,19 +4,17 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use clap::CommandFactory as _;
+use clap::Command;
 use clap_complete::Shell;
-
-use crate::cli::Cli;
 
 /// Writes all of them: `man1/`, `bash/`, `zsh/` and `fish/` below a directory.
 ///
 /// # Errors
 /// A file cannot be written.
-pub(crate) fn write(directory: &Path) -> io::Result<()> {
+pub(crate) fn write(program: &Command, directory: &Path) -> io::Result<()> {
     let man = directory.join("man1");
     fs::create_dir_all(&man)?;
-    clap_mangen::generate_to(Cli::command().disable_help_subcommand(true), &man)?;
+    clap_mangen::generate_to(program.clone().disable_help_subcommand(true), &man)?;
     for (name, shell) in [
         ("bash", Shell::Bash),
         ("zsh", Shell::Zsh),
@@ -24,7 +22,8 @@ pub(crate) fn write(directory: &Path) -> io::Result<()> {
     ] {
         let folder = directory.join(name);
         fs::create_dir_all(&folder)?;
-        clap_complete::generate_to(shell, &mut Cli::command(), "online-update", &folder)?;
+        let name = program.get_name().to_owned();
+        clap_complete::generate_to(shell, &mut program.clone(), name, &folder)?;
     }
     Ok(())
 }

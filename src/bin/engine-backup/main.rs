@@ -1,0 +1,148 @@
+//! `engine-backup`: backups of a node that runs (docs/backup.md).
+//!
+//! # Modules
+//! Each uses those of lower rank only; `tests/tidy.rs` checks it.
+//!
+//! | rank | modules | what |
+//! |---|---|---|
+//! | 0 | `clock`, `text`, `exit`, `program`, `pages` | time, notation, statuses, names |
+//! | 1 | `nodes`, `packet`, `cli` | whom to ask, the protocol as bytes, the command line |
+//! | 1 | `record` | what a backup says of keys, as bytes |
+//! | 2 | `link`, `progress`, `block` | one connection; what is shown; blocks of a file |
+//! | 3 | `sasl`, `output`, `writer` | who asks; lines and objects; a file that is written |
+//! | 4 | `client`, `reader` | how the node is reached; a file that is read |
+//! | 5 | `stream`, `chain` | what a node sends of its keys; files that belong together |
+//! | 6 | `create`, `restore` | the commands |
+//! | 7 | `list` | those without a node |
+//!
+//! What `online-update` has, too, is in the folder `shared`.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use crate::cli::{Cli, Command, Common};
+use crate::client::Client;
+use crate::create::Wish;
+use crate::exit::Exit;
+use crate::nodes::Node;
+use crate::output::Style;
+use crate::progress::Show;
+use crate::sasl::Credentials;
+
+mod block;
+mod chain;
+mod cli;
+#[path = "../shared/client.rs"]
+mod client;
+#[path = "../shared/clock.rs"]
+#[allow(dead_code, reason = "online-update needs more of it")]
+mod clock;
+mod create;
+#[path = "../shared/exit.rs"]
+#[allow(dead_code, reason = "online-update needs more of it")]
+mod exit;
+#[path = "../shared/link.rs"]
+#[allow(dead_code, reason = "online-update needs more of it")]
+mod link;
+mod list;
+#[path = "../shared/nodes.rs"]
+mod nodes;
+#[path = "../shared/output.rs"]
+mod output;
+#[path = "../shared/packet.rs"]
+#[allow(dead_code, reason = "online-update needs more of it")]
+mod packet;
+#[path = "../shared/pages.rs"]
+mod pages;
+mod program;
+#[path = "../shared/progress.rs"]
+#[allow(dead_code, reason = "online-update needs more of it")]
+mod progress;
+mod reader;
+mod record;
+mod restore;
+#[path = "../shared/sasl.rs"]
+mod sasl;
+mod stream;
+#[path = "../shared/text.rs"]
+#[allow(dead_code, reason = "online-update needs more of it")]
+mod text;
+mod writer;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let style = if cli.common.json {
+        Style::Json
+    } else {
+        Style::Text
+    };
+    let exit = match carry_out(&cli, style) {
+        Ok(()) => Exit::Done,
+        Err((text, exit)) => {
+            style.failure(&text, exit);
+            exit
+        }
+    };
+    ExitCode::from(exit as u8)
+}
+
+fn carry_out(cli: &Cli, style: Style) -> Result<(), (String, Exit)> {
+    let refused = |text| (text, Exit::Refused);
+    let usage = |text| (text, Exit::Usage);
+    let shown = (style, Show::fitting(cli.common.json));
+    match &cli.command {
+        Command::Pages { directory } => {
+            let written = pages::write(&Cli::command(), directory);
+            written.map_err(|error| refused(format!("{}: {error}", directory.display())))
+        }
+        Command::Verify { files } => list::verify(files, style).map_err(refused),
+        Command::List { file, prefix } => {
+            let prefix = text::unescape(prefix).map_err(usage)?;
+            list::list(file, &prefix, style).map_err(refused)
+        }
+        Command::Create { file, on, keep } => {
+            let (client, node) = reach(&cli.common).map_err(usage)?;
+            let wish = Wish {
+                file,
+                base: on.as_deref(),
+                keep: keep.as_deref(),
+            };
+            create::create(&client, &node, &wish, shown).map_err(refused)
+        }
+        Command::Restore { files } => {
+            let (client, node) = reach(&cli.common).map_err(usage)?;
+            let restored = restore::restore(&client, &node, files, shown);
+            restored.map_err(|failure| (failure.text, failure.exit))
+        }
+        Command::Forget { file } => {
+            let (client, node) = reach(&cli.common).map_err(usage)?;
+            create::forget(&client, &node, file).map_err(refused)
+        }
+    }
+}
+
+/// The one node, and how it is asked.
+fn reach(common: &Common) -> Result<(Client, Node), String> {
+    let file = common.password_file.as_deref();
+    let credentials = Credentials::find(common.user.as_deref(), file, progress::warn)?;
+    let timeout = common.timeout;
+    let named: Vec<String> = common.node.iter().cloned().collect();
+    let nodes = nodes::gather(&named, None, timeout)?;
+    let client = Client {
+        credentials,
+        timeout,
+    };
+    match <[Node; 1]>::try_from(nodes) {
+        Ok([node]) => Ok((client, node)),
+        Err(nodes) => {
+            let all: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
+            Err(format!(
+                "a backup is of one node, and this names several: {}; give -n ADDRESS:PORT",
+                all.join(", ")
+            ))
+        }
+    }
+}

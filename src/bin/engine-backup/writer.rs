@@ -1,0 +1,245 @@
+//! Writing a backup: under a name of its own until it is whole and on the disk.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{BufWriter, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use crate::block::{self, BLOCK_BYTES, Kind, MAGIC, Place, VERSION};
+use crate::record::Record;
+
+/// Only its owner reads a backup.
+const MODE: u32 = 0o600;
+
+/// What a backup is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Begin {
+    /// Tells it from all others.
+    pub(crate) id: [u8; 16],
+    /// The one that it goes on from; zeros for a full one.
+    pub(crate) base: [u8; 16],
+    /// When it was begun, Unix seconds.
+    pub(crate) created: u64,
+    /// The node, as it was named.
+    pub(crate) node: String,
+    /// The name under which the node keeps what the next one needs; empty if it does not.
+    pub(crate) place: String,
+}
+
+/// Of which moment it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// Each vbucket has one of its own, between begin and end.
+    #[default]
+    EachItsOwn = 0,
+    /// All have that of START: an online update was open all the time.
+    BeforeWindow = 1,
+}
+
+/// One vbucket of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// It has the whole state, and needs no older backup.
+    pub(crate) whole: bool,
+    /// The checkpoint that the next one goes on from; 0 if it cannot.
+    pub(crate) next: u64,
+}
+
+/// What it held in all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct End {
+    pub(crate) moment: Moment,
+    /// Records of values.
+    pub(crate) values: u64,
+    /// Records of deletions.
+    pub(crate) deletions: u64,
+    pub(crate) vbuckets: BTreeMap<u16, Standing>,
+}
+
+impl Begin {
+    pub(crate) fn is_full(&self) -> bool {
+        self.base == [0; 16]
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = [self.id, self.base].concat();
+        bytes.extend(self.created.to_be_bytes());
+        for text in [&self.node, &self.place] {
+            let text = text.as_bytes();
+            let text = text.get(..usize::from(u16::MAX)).unwrap_or(text);
+            bytes.extend(u16::try_from(text.len()).unwrap_or(0).to_be_bytes());
+            bytes.extend(text);
+        }
+        bytes
+    }
+
+    /// What the checksums of the other blocks are seeded with.
+    pub(crate) fn seed(&self) -> u64 {
+        self.id
+            .first_chunk()
+            .map_or(0, |id| u64::from_be_bytes(*id))
+    }
+}
+
+impl End {
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![self.moment as u8];
+        bytes.extend(self.values.to_be_bytes());
+        bytes.extend(self.deletions.to_be_bytes());
+        for (vbucket, standing) in &self.vbuckets {
+            bytes.extend(vbucket.to_be_bytes());
+            bytes.push(u8::from(standing.whole));
+            bytes.extend(standing.next.to_be_bytes());
+        }
+        bytes
+    }
+}
+
+/// A backup that is being written. Gone again when it is dropped before its end.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    path: PathBuf,
+    partial: PathBuf,
+    file: Option<BufWriter<File>>,
+    place: Place,
+    records: Vec<u8>,
+    end: End,
+    bytes: u64,
+    is_named: bool,
+}
+
+impl Writer {
+    /// Begins one.
+    ///
+    /// # Errors
+    /// Says which file cannot be written and why.
+    pub(crate) fn new(path: &Path, begin: &Begin) -> Result<Self, String> {
+        if path.symlink_metadata().is_ok() {
+            return Err(format!(
+                "{} is there already: give another name, or remove it",
+                path.display()
+            ));
+        }
+        let mut partial = path.as_os_str().to_owned();
+        partial.push(".partial");
+        let partial = PathBuf::from(partial);
+        let failed = |error: std::io::Error| format!("{}: {error}", partial.display());
+        // What a run that was killed has left is written over.
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(MODE)
+            // No link that somebody else has put there.
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(&partial)
+            .map_err(failed)?;
+        file.try_lock()
+            .map_err(|_| format!("{}: another backup writes it", partial.display()))?;
+        file.set_len(0).map_err(failed)?;
+        file.set_permissions(Permissions::from_mode(MODE))
+            .map_err(failed)?;
+        let mut writer = Self {
+            path: path.to_owned(),
+            partial,
+            file: Some(BufWriter::new(file)),
+            place: Place::default(),
+            records: Vec::new(),
+            end: End::default(),
+            bytes: 0,
+            is_named: false,
+        };
+        writer.write(&[&MAGIC[..], &VERSION.to_be_bytes()].concat())?;
+        writer.block(Kind::Begin, &begin.encode())?;
+        writer.place.seed = begin.seed();
+        Ok(writer)
+    }
+
+    /// Adds a record.
+    ///
+    /// # Errors
+    /// The disk does not take it.
+    pub(crate) fn put(&mut self, record: &Record<'_>) -> Result<(), String> {
+        match record {
+            Record::Whole { .. } => {}
+            Record::Value { .. } => self.end.values += 1,
+            Record::Deleted { .. } => self.end.deletions += 1,
+        }
+        record.encode(&mut self.records);
+        if self.records.len() >= BLOCK_BYTES {
+            self.write_records()?;
+        }
+        Ok(())
+    }
+
+    /// Values and deletions so far, and bytes.
+    pub(crate) const fn written(&self) -> (u64, u64, u64) {
+        (self.end.values, self.end.deletions, self.bytes)
+    }
+
+    /// Ends it: it is on the disk, under its name. Returns what it held, and its bytes.
+    ///
+    /// # Errors
+    /// The disk does not take it.
+    pub(crate) fn finish(
+        mut self,
+        moment: Moment,
+        vbuckets: BTreeMap<u16, Standing>,
+    ) -> Result<(End, u64), String> {
+        self.write_records()?;
+        let end = End {
+            moment,
+            vbuckets,
+            ..std::mem::take(&mut self.end)
+        };
+        self.block(Kind::End, &end.encode())?;
+        let name = self.path.display().to_string();
+        let failed = |error: std::io::Error| format!("{name}: {error}");
+        let file = self.file.take().map(BufWriter::into_inner);
+        let file = file.ok_or("it was ended already")?;
+        let file = file.map_err(|error| failed(error.into_error()))?;
+        file.sync_all().map_err(failed)?;
+        fs::rename(&self.partial, &self.path).map_err(failed)?;
+        self.is_named = true;
+        // The name, too, is to survive a power failure.
+        let folder = self.path.parent().filter(|it| !it.as_os_str().is_empty());
+        let folder = File::open(folder.unwrap_or(Path::new(".")));
+        folder.and_then(|it| it.sync_all()).map_err(failed)?;
+        Ok((end, self.bytes))
+    }
+
+    fn write_records(&mut self) -> Result<(), String> {
+        if self.records.is_empty() {
+            return Ok(());
+        }
+        let records = std::mem::take(&mut self.records);
+        self.block(Kind::Records, &records)?;
+        self.records = records;
+        self.records.clear();
+        Ok(())
+    }
+
+    fn block(&mut self, kind: Kind, plain: &[u8]) -> Result<(), String> {
+        let bytes = block::encode(kind, self.place, plain);
+        self.place.number += 1;
+        self.write(&bytes)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let file = self.file.as_mut().ok_or("it was ended already")?;
+        let written = file.write_all(bytes);
+        written.map_err(|error| format!("{}: {error}", self.partial.display()))?;
+        self.bytes += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if !self.is_named {
+            // That it stays behind harms nobody: the next run writes over it.
+            let _ = fs::remove_file(&self.partial);
+        }
+    }
+}
