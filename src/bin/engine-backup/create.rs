@@ -210,9 +210,9 @@ impl Sight {
             }
         }
         Ok(Self {
-            checkpoints,
             in_window: window.get("state").is_some_and(|state| state != "none"),
-            items: number(&link.statistics("")?.unwrap_or_default(), "curr_items"),
+            items: items(&link.statistics("hash")?.unwrap_or_default(), &checkpoints),
+            checkpoints,
         })
     }
 
@@ -230,6 +230,13 @@ impl Sight {
                 .to_owned(),
         )
     }
+}
+
+/// Keys of these vbuckets. The general group would tell them too, but a host of the branch
+/// engine-pu may abort when it is asked for that.
+fn items(lines: &Statistics, vbuckets: &BTreeMap<u16, u64>) -> u64 {
+    let reported = |id: &u16| number(lines, &format!("vb_{id}:reported"));
+    vbuckets.keys().map(reported).sum()
 }
 
 fn number(lines: &Statistics, name: &str) -> u64 {
