@@ -6,23 +6,76 @@ use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const HEADERS: &str = "include/memcached";
-const BINDINGS: &str = "src/abi/bindings.rs";
+/// Headers of a kind of host, and what bindgen makes of them.
+struct Kind {
+    headers: &'static str,
+    bindings: &'static str,
+    /// What bindgen reads.
+    #[cfg(feature = "regenerate")]
+    wrapper: &'static str,
+    /// Name of the result.
+    #[cfg(feature = "regenerate")]
+    result: &'static str,
+    /// Types that come from elsewhere.
+    #[cfg(feature = "regenerate")]
+    uses: &'static str,
+    /// Whether it has what other headers of the same folder define.
+    #[cfg(feature = "regenerate")]
+    recursive: bool,
+}
+
+const KINDS: [Kind; 2] = [
+    Kind {
+        headers: "include/memcached",
+        bindings: "src/abi/bindings.rs",
+        #[cfg(feature = "regenerate")]
+        wrapper: "src/abi/bindings.h",
+        #[cfg(feature = "regenerate")]
+        result: "bindings.rs",
+        #[cfg(feature = "regenerate")]
+        uses: "use libc::{FILE, iovec, time_t};",
+        #[cfg(feature = "regenerate")]
+        recursive: true,
+    },
+    Kind {
+        headers: "include/arcus",
+        bindings: "src/abi/arcus/bindings.rs",
+        #[cfg(feature = "regenerate")]
+        wrapper: "include/arcus/engine.h",
+        #[cfg(feature = "regenerate")]
+        result: "arcus_bindings.rs",
+        #[cfg(feature = "regenerate")]
+        uses: "use libc::{FILE, time_t};
+
+use crate::abi::bindings::{
+    ADD_RESPONSE, ADD_STAT, ENGINE_ERROR_CODE, ENGINE_HANDLE, ENGINE_STORE_OPERATION,
+    SERVER_CALLBACK_API, SERVER_EXTENSION_API, SERVER_LOG_API, SERVER_STAT_API, config_item,
+    engine_info, item, protocol_binary_request_header, rel_time_t, token_t,
+};",
+        #[cfg(feature = "regenerate")]
+        recursive: false,
+    },
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let headers = headers()?;
-    for path in headers.iter().map(PathBuf::as_path).chain([
-        Path::new(HEADERS),
-        Path::new(BINDINGS),
-        Path::new("build.rs"),
-    ]) {
-        println!("cargo::rerun-if-changed={}", path.display());
+    println!("cargo::rerun-if-changed=build.rs");
+    for kind in KINDS {
+        let headers = headers(&kind)?;
+        for path in headers
+            .iter()
+            .map(PathBuf::as_path)
+            .chain([Path::new(kind.headers), Path::new(kind.bindings)])
+        {
+            println!("cargo::rerun-if-changed={}", path.display());
+        }
+        let stamp = stamp(&kind, &headers)?;
+        #[cfg(not(feature = "regenerate"))]
+        check(&kind, &stamp)?;
+        #[cfg(feature = "regenerate")]
+        regenerate(&kind, &stamp)?;
     }
-    let stamp = stamp(&headers)?;
-    #[cfg(not(feature = "regenerate"))]
-    check(&stamp)?;
     #[cfg(feature = "regenerate")]
-    regenerate(&stamp)?;
+    regenerate_header()?;
     // Threads of the database library may outlive the last handle: never unmap the code.
     println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
     // rustc exports create_instance alone; this keeps the C allocator's symbols inside too.
@@ -32,9 +85,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// The C headers that the bindings were made of, sorted by name.
-fn headers() -> Result<Vec<PathBuf>, Box<dyn Error>> {
+fn headers(kind: &Kind) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     let mut headers = Vec::new();
-    for entry in fs::read_dir(HEADERS)? {
+    for entry in fs::read_dir(kind.headers)? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "h") {
             headers.push(path);
@@ -45,7 +98,7 @@ fn headers() -> Result<Vec<PathBuf>, Box<dyn Error>> {
 }
 
 /// First line of the bindings: says which headers they were made of.
-fn stamp(headers: &[PathBuf]) -> Result<String, Box<dyn Error>> {
+fn stamp(kind: &Kind, headers: &[PathBuf]) -> Result<String, Box<dyn Error>> {
     // FNV-1a, 64 bits: the standard library has no hash that stays the same over its releases.
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut add = |bytes: &[u8]| {
@@ -60,17 +113,21 @@ fn stamp(headers: &[PathBuf]) -> Result<String, Box<dyn Error>> {
         add(&[0]);
     }
     Ok(format!(
-        "// Generated from {HEADERS}/*.h (FNV-1a {hash:016x}) by `make regenerate`."
+        "// Generated from {}/*.h (FNV-1a {hash:016x}) by `make regenerate`.",
+        kind.headers
     ))
 }
 
 /// Refuses to build with stale bindings.
 #[cfg(not(feature = "regenerate"))]
-fn check(stamp: &str) -> Result<(), Box<dyn Error>> {
-    let bindings = fs::read_to_string(BINDINGS)?;
-    if bindings.lines().next() != Some(stamp) {
+fn check(kind: &Kind, stamp: &str) -> Result<(), Box<dyn Error>> {
+    let Kind {
+        headers, bindings, ..
+    } = kind;
+    let found = fs::read_to_string(bindings)?;
+    if found.lines().next() != Some(stamp) {
         println!(
-            "cargo::error={BINDINGS} does not belong to the headers in {HEADERS}: run `make \
+            "cargo::error={bindings} does not belong to the headers in {headers}: run `make \
              regenerate` (or BLESS=1 cargo test --features regenerate --test generated)"
         );
         return Err("stale bindings".into());
@@ -78,24 +135,26 @@ fn check(stamp: &str) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Runs both generators into `OUT_DIR`.
 #[cfg(feature = "regenerate")]
-fn regenerate(stamp: &str) -> Result<(), Box<dyn Error>> {
-    const WRAPPER: &str = "src/abi/bindings.h";
-    const CONSTANTS: &str = "src/constants.rs";
-    for path in [WRAPPER, CONSTANTS, "src/abi/table.rs", "cbindgen.toml"] {
-        println!("cargo::rerun-if-changed={path}");
-    }
-    let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
+fn out_dir() -> Result<PathBuf, Box<dyn Error>> {
+    Ok(PathBuf::from(
+        std::env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?,
+    ))
+}
+
+/// Runs bindgen into `OUT_DIR`.
+#[cfg(feature = "regenerate")]
+fn regenerate(kind: &Kind, stamp: &str) -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed={}", kind.wrapper);
     let bindings = bindgen::Builder::default()
-        .header(WRAPPER)
+        .header(kind.wrapper)
         .clang_arg("-std=c11")
         .raw_line(stamp)
         .disable_header_comment()
-        .allowlist_file(format!(".*{HEADERS}/.*\\.h"))
-        .allowlist_recursively(true)
+        .allowlist_file(format!(".*{}/[a-z_]+\\.h", kind.headers))
+        .allowlist_recursively(kind.recursive)
         .blocklist_type("iovec|__.*|(u?int(8|16|32|64)|s?size|time)_t|_?FILE|_IO_.*")
-        .raw_line("use libc::{FILE, iovec, time_t};")
+        .raw_line(kind.uses)
         .default_enum_style(bindgen::EnumVariation::NewType {
             is_bitfield: false,
             is_global: false,
@@ -111,8 +170,18 @@ fn regenerate(stamp: &str) -> Result<(), Box<dyn Error>> {
         .rust_edition(bindgen::RustEdition::Edition2024)
         .formatter(bindgen::Formatter::Rustfmt)
         .generate()?;
-    bindings.write_to_file(out.join("bindings.rs"))?;
+    bindings.write_to_file(out_dir()?.join(kind.result))?;
+    Ok(())
+}
 
+/// Runs cbindgen into `OUT_DIR`.
+#[cfg(feature = "regenerate")]
+fn regenerate_header() -> Result<(), Box<dyn Error>> {
+    const CONSTANTS: &str = "src/constants.rs";
+    const SYMBOL: &str = "src/abi/load.rs";
+    for path in [CONSTANTS, SYMBOL, "cbindgen.toml"] {
+        println!("cargo::rerun-if-changed={path}");
+    }
     let mut config = cbindgen::Config::from_file("cbindgen.toml")?;
     let version = std::env::var("CARGO_PKG_VERSION")?;
     config.after_includes = Some(format!(
@@ -122,9 +191,9 @@ fn regenerate(stamp: &str) -> Result<(), Box<dyn Error>> {
     ));
     cbindgen::Builder::new()
         .with_config(config)
-        .with_src("src/abi/table.rs")
+        .with_src(SYMBOL)
         .generate()?
-        .write_to_file(out.join("checkpoint_engine.h"));
+        .write_to_file(out_dir()?.join("checkpoint_engine.h"));
     Ok(())
 }
 

@@ -1397,11 +1397,32 @@
 #define CHECKPOINT_ENGINE_KEY_DBNAME "dbname"
 
 /*
- * Layout of the host's cookie functions; `auto` finds it out and refuses to start when it
- * cannot be sure.
- * Takes one of auto, memcached, membase; default: auto.
+ * Layout of the host's tables; `auto` finds it out and refuses to start when it cannot be
+ * sure. `arcus` says that a version of ARCUS memcached which is not known has the tables of
+ * one that is.
+ * Takes one of auto, memcached, membase, arcus; default: auto.
  */
 #define CHECKPOINT_ENGINE_KEY_HOST_ABI "host_abi"
+
+/*
+ * ARCUS only: the answer of a write goes out when it is durable; all that wait at a time do so
+ * after one commit. Inside an online update answers do not wait: COMPLETE makes it durable.
+ * Takes one of true, false, on, off; default: false.
+ */
+#define CHECKPOINT_ENGINE_KEY_SYNC_WRITES "sync_writes"
+
+/*
+ * ARCUS only, where calls wait on the host's own threads, for values from the disk above all:
+ * the connection of one that takes longer is closed.
+ * Takes a number from 10 to 600000 (ms); default: 5000.
+ */
+#define CHECKPOINT_ENGINE_KEY_WORKER_WAIT_MAX "worker_wait_max"
+
+/*
+ * ARCUS only: what stands between a prefix and the rest of a key, for `flush_prefix`.
+ * Takes one printable character; default: :.
+ */
+#define CHECKPOINT_ENGINE_KEY_PREFIX_DELIMITER "prefix_delimiter"
 
 /*
  * Memory quota; 0 stands for none, and is then read as 2^64-1. Alias: `cache_size`. A value
@@ -1651,8 +1672,8 @@
  * The symbol that hosts look up: makes an engine that `initialize` will start.
  *
  * Returns `ENGINE_ENOTSUP` for another interface than 1, `ENGINE_EINVAL` for a NULL handle and
- * `ENGINE_FAILED` for a host whose tables lack something; the reason goes to the log or to
- * stderr.
+ * `ENGINE_FAILED` for a host whose tables lack something, or of a kind that is not known; the
+ * reason goes to the log or to stderr.
  *
  * # Safety
  * `handle` is NULL or writable; `get_server_api` returns the server table of interface 1, which

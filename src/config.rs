@@ -43,7 +43,13 @@ pub(crate) enum HostAbi {
     Memcached,
     /// Membase 1.7 and Couchbase 1.8.
     Membase,
+    /// ARCUS memcached, with the tables of a version that is known.
+    Arcus,
 }
+
+/// The character that ends a prefix of keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Delimiter(pub(crate) u8);
 
 /// How hard a commit is pushed to the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -140,9 +146,18 @@ keys! {
     /// Directory of the database, created if absent. Without it everything is kept in memory only
     /// and nothing survives the process.
     dbname: Option<PathBuf> = "", Legal::Text, "path";
-    /// Layout of the host's cookie functions; `auto` finds it out and refuses to start when it
-    /// cannot be sure.
-    host_abi: HostAbi = "auto", Legal::Words(&["auto", "memcached", "membase"]), "";
+    /// Layout of the host's tables; `auto` finds it out and refuses to start when it cannot be
+    /// sure. `arcus` says that a version of ARCUS memcached which is not known has the tables of
+    /// one that is.
+    host_abi: HostAbi = "auto", Legal::Words(&["auto", "memcached", "membase", "arcus"]), "";
+    /// ARCUS only: the answer of a write goes out when it is durable; all that wait at a time do so
+    /// after one commit. Inside an online update answers do not wait: COMPLETE makes it durable.
+    sync_writes: bool = "false", SWITCH, "";
+    /// ARCUS only, where calls wait on the host's own threads, for values from the disk above all:
+    /// the connection of one that takes longer is closed.
+    worker_wait_max: u32 = "5000", Legal::Range(10, 600_000), "ms";
+    /// ARCUS only: what stands between a prefix and the rest of a key, for `flush_prefix`.
+    prefix_delimiter: Delimiter = ":", Legal::Character, "";
     /// Memory quota; 0 stands for none, and is then read as 2^64-1. Alias: `cache_size`. A value
     /// may take half of it. What clients have announced and not sent may take up to a quarter and
     /// one value besides.

@@ -923,10 +923,22 @@ pub const CHECKPOINT_ENGINE_TIMING_REVERT: &CStr = c"online_update_revert";
 /// and nothing survives the process.
 /// Takes any text; default: none.
 pub const CHECKPOINT_ENGINE_KEY_DBNAME: &CStr = c"dbname";
-/// Layout of the host's cookie functions; `auto` finds it out and refuses to start when it
-/// cannot be sure.
-/// Takes one of auto, memcached, membase; default: auto.
+/// Layout of the host's tables; `auto` finds it out and refuses to start when it cannot be
+/// sure. `arcus` says that a version of ARCUS memcached which is not known has the tables of
+/// one that is.
+/// Takes one of auto, memcached, membase, arcus; default: auto.
 pub const CHECKPOINT_ENGINE_KEY_HOST_ABI: &CStr = c"host_abi";
+/// ARCUS only: the answer of a write goes out when it is durable; all that wait at a time do so
+/// after one commit. Inside an online update answers do not wait: COMPLETE makes it durable.
+/// Takes one of true, false, on, off; default: false.
+pub const CHECKPOINT_ENGINE_KEY_SYNC_WRITES: &CStr = c"sync_writes";
+/// ARCUS only, where calls wait on the host's own threads, for values from the disk above all:
+/// the connection of one that takes longer is closed.
+/// Takes a number from 10 to 600000 (ms); default: 5000.
+pub const CHECKPOINT_ENGINE_KEY_WORKER_WAIT_MAX: &CStr = c"worker_wait_max";
+/// ARCUS only: what stands between a prefix and the rest of a key, for `flush_prefix`.
+/// Takes one printable character; default: :.
+pub const CHECKPOINT_ENGINE_KEY_PREFIX_DELIMITER: &CStr = c"prefix_delimiter";
 /// Memory quota; 0 stands for none, and is then read as 2^64-1. Alias: `cache_size`. A value
 /// may take half of it. What clients have announced and not sent may take up to a quarter and
 /// one value besides.

@@ -75,6 +75,20 @@ pub(crate) trait Host: Send + Sync {
     /// Writes one line to the host's log. Never called with a lock held that an operation takes.
     fn log(&self, level: LogLevel, message: &str);
 
+    /// Whether a blocked request is made again after its notification, however long that takes.
+    /// Where not, it waits on its thread, for a short time only: for the disk perhaps, and never
+    /// for what an operator or another client has to do first.
+    fn calls_again(&self) -> bool {
+        true
+    }
+
+    /// Sends the answer of an operation that has succeeded and was held back; if it was not kept
+    /// after all, its connection is ended instead. For hosts that hold answers back, from any
+    /// thread.
+    fn answer_held(&self, cookie: BlockedCookie, kept: bool) {
+        let _ = (cookie, kept);
+    }
+
     /// Resumes a blocked request; the host calls the same function again.
     ///
     /// Only from a thread of the engine, with no lock held: the host's worker mutex is taken

@@ -243,6 +243,14 @@ impl Item {
         self.header().state.load(Ordering::Relaxed) != KEY_ONLY
     }
 
+    /// Whether only the connection that allocated it knows it.
+    pub(crate) fn is_pending(&self) -> bool {
+        matches!(
+            self.header().state.load(Ordering::Relaxed),
+            PENDING | ANNOUNCED
+        )
+    }
+
     /// Makes a pending item shared. Returns false if it was published before: then the caller
     /// stores a copy, because the first one must not change.
     pub(crate) fn publish(&self) -> bool {

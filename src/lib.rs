@@ -21,7 +21,8 @@
 //! | | `tap` | streams to replicas |
 //! | 7 | `engine` | builds and owns all of it; operations, online update, start and shutdown |
 //! | 8 | `commands`, `report` | binary-protocol commands and statistics |
-//! | 9 | `abi` | the exported C table and the host's tables; the only public module |
+//! | 9 | `console` | the command of plain terminals |
+//! | 10 | `abi` | the exported C tables and the hosts' tables; the only public module |
 //!
 //! # The path of a write
 //! `abi`, `engine::ops`, `vbucket`: locks the key's stripe, then the log; decides; appends to the
@@ -49,6 +50,7 @@ mod bykey;
 mod checkpoint;
 mod commands;
 mod config;
+mod console;
 mod engine;
 mod error;
 mod ffi;

@@ -168,6 +168,8 @@ pub(crate) struct Arithmetic {
     pub(crate) delta: u64,
     /// Value of a created key.
     pub(crate) initial: u64,
+    /// Flags of a created key.
+    pub(crate) flags: u32,
     /// Expiry of a created key, as the client sent it.
     pub(crate) exptime: u32,
 }

@@ -35,6 +35,14 @@ fn the_bindings_are_what_bindgen_makes_of_the_host_headers() {
 }
 
 #[test]
+fn the_bindings_of_arcus_are_what_bindgen_makes_of_its_header() {
+    compare(
+        "src/abi/arcus/bindings.rs",
+        include_str!(concat!(env!("OUT_DIR"), "/arcus_bindings.rs")),
+    );
+}
+
+#[test]
 fn the_header_is_what_cbindgen_makes_of_the_sources() {
     let generated = include_str!(concat!(env!("OUT_DIR"), "/checkpoint_engine.h"));
     compare("include/checkpoint_engine.h", generated);

@@ -48,7 +48,8 @@ const RANKS: &[(&str, usize)] = &[
     ("engine", 7),
     ("commands", 8),
     ("report", 8),
-    ("abi", 9),
+    ("console", 9),
+    ("abi", 10),
 ];
 
 /// Where the operator's programs are.

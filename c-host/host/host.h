@@ -108,6 +108,10 @@ SERVER_HANDLE_V1 *ch_host_server_api(ch_host *host);
 void ch_host_perform_callbacks(ch_host *host, ENGINE_EVENT_TYPE type, const void *data,
                                const void *cookie);
 
+/* What engines have added to the ASCII protocol, chained by next; NULL if nothing. From initialize
+ * on it does not change. */
+const EXTENSION_ASCII_PROTOCOL_DESCRIPTOR *ch_host_ascii(const ch_host *host);
+
 /* Forgets all callbacks and extensions, for instance after an engine went away. */
 void ch_host_forget_registrations(ch_host *host);
 

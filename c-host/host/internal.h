@@ -40,6 +40,7 @@ struct ch_host {
     atomic_int log_level;
     _Atomic(EXTENSION_LOGGER_DESCRIPTOR *) logger;
     EXTENSION_DAEMON_DESCRIPTOR *daemons;
+    EXTENSION_ASCII_PROTOCOL_DESCRIPTOR *ascii;
     _Atomic(struct ch_callback *) callbacks[MAX_ENGINE_EVENT_TYPE];
 
     /* Becomes handle.engine at the next call of get_server_api. */

@@ -66,6 +66,16 @@ static bool register_daemon(ch_host *host, EXTENSION_DAEMON_DESCRIPTOR *added) {
     return true;
 }
 
+/* Mocks know daemons and loggers only. */
+static bool register_ascii(ch_host *host, EXTENSION_ASCII_PROTOCOL_DESCRIPTOR *added) {
+    if (host->options.mock) {
+        return false;
+    }
+    added->next = host->ascii;
+    host->ascii = added;
+    return true;
+}
+
 static bool extension_register(extension_type_t type, void *extension) {
     ch_host *host = ch_host_current();
 
@@ -78,10 +88,15 @@ static bool extension_register(extension_type_t type, void *extension) {
     case EXTENSION_LOGGER:
         atomic_store(&host->logger, extension);
         return true;
+    case EXTENSION_ASCII_PROTOCOL:
+        return register_ascii(host, extension);
     default:
-        /* Protocol extensions are not supported. */
         return false;
     }
+}
+
+const EXTENSION_ASCII_PROTOCOL_DESCRIPTOR *ch_host_ascii(const ch_host *host) {
+    return host->ascii;
 }
 
 static void extension_unregister(extension_type_t type, void *extension) {
@@ -161,6 +176,7 @@ void ch_host_forget_registrations(ch_host *host) {
         }
     }
     host->daemons = NULL;
+    host->ascii = NULL;
     atomic_store(&host->logger, ch_log_default());
 }
 

@@ -80,6 +80,9 @@ ENGINE_ERROR_CODE ascii_gat(struct conn *c, const struct word *key, bool *hit);
 enum outcome ascii_store_begin(struct conn *c, const struct line *line,
                                ENGINE_STORE_OPERATION operation);
 
+/* ascii_extension.c: a line that is none of the host's. */
+enum outcome ascii_extension(struct conn *c, const struct line *line);
+
 /* ascii_stats.c */
 enum outcome ascii_stats(struct conn *c, const struct line *line);
 

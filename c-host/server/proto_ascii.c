@@ -249,7 +249,7 @@ static enum outcome dispatch(struct conn *c, const struct line *line) {
         c->close_after_write = true;
         return ascii_finish(c, line, "");
     }
-    return ascii_finish(c, line, "ERROR\r\n");
+    return ascii_extension(c, line);
 }
 
 enum outcome ascii_command(struct conn *c) {

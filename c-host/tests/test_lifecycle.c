@@ -40,15 +40,20 @@ TEST(wrong_interface_is_refused) {
     return SUCCESS;
 }
 
-/* Of ARCUS memcached: seven words, at the end of what may be read. */
+/* As of ARCUS memcached: seven words, at the end of what may be read. */
 static uint64_t *foreign_server;
 
 static SERVER_HANDLE_V1 *get_foreign_server(void) {
     return (SERVER_HANDLE_V1 *)(void *)foreign_server;
 }
 
+/* An older ARCUS has other members in the same places. */
 static const char *foreign_version(void) {
-    return "1.15.0";
+    return "1.14.1-7";
+}
+
+static const char *foreign_nothing(void) {
+    return NULL;
 }
 
 static rel_time_t foreign_time(void) {
@@ -85,9 +90,19 @@ TEST(host_of_an_unknown_kind_is_refused) {
     for (size_t i = 1; i < WORDS; i++) {
         foreign_server[i] = (uint64_t)(uintptr_t)core;
     }
-    ENGINE_HANDLE *handle = NULL;
-    CHECK_INT(ENGINE_FAILED, create(1, get_foreign_server, &handle));
-    CHECK(handle == NULL);
+    /* Of no kind that is known. */
+    union {
+        ENGINE_HANDLE *handle;
+        ENGINE_HANDLE_V1 *table;
+    } made = {.handle = NULL};
+    core[2] = (function)foreign_nothing;
+    CHECK_INT(ENGINE_FAILED, create(1, get_foreign_server, &made.handle));
+    CHECK(made.handle == NULL);
+    /* Of a version that is not known: only what all versions have is touched. */
+    core[2] = (function)foreign_version;
+    CHECK_INT(ENGINE_SUCCESS, create(1, get_foreign_server, &made.handle));
+    CHECK_INT(ENGINE_FAILED, made.table->initialize(made.handle, "num_threads=4;"));
+    made.table->destroy(made.handle, false);
     CHECK(munmap(pages, 2 * page) == 0);
     CHECK(dlclose(library) == 0);
     return SUCCESS;

@@ -1,19 +1,15 @@
-//! Every enum and code that crosses the boundary. Toward C the matches are exhaustive without a
-//! wildcard; from C everything is an integer that may be anything.
+//! Enums and codes that cross the boundary on every kind of host. Toward C the matches are
+//! exhaustive without a wildcard; from C everything is an integer that may be anything.
 
-use super::bindings::{
-    ENGINE_ERROR_CODE, ENGINE_STORE_OPERATION, EXTENSION_LOG_LEVEL, tap_event_t,
-};
-use crate::engine::TapEvent;
+use super::bindings::{ENGINE_ERROR_CODE, ENGINE_STORE_OPERATION, EXTENSION_LOG_LEVEL};
 use crate::error::Error;
 use crate::host::{LogLevel, Status};
-use crate::tap::Event;
 use crate::types::StoreOp;
 
 /// Shorter, because it stands everywhere in this module.
 pub(super) type Code = ENGINE_ERROR_CODE;
 
-/// The code that says what the error says. [`super::rules`] decides where it may be returned.
+/// The code that says what the error says. `codes` of each kind decides where it may be returned.
 pub(super) const fn code(error: Error) -> Code {
     match error {
         Error::NotFound => Code::ENGINE_KEY_ENOENT,
@@ -71,37 +67,6 @@ pub(super) const fn severity(level: LogLevel) -> EXTENSION_LOG_LEVEL {
     }
 }
 
-/// What a stream's iterator returns. Never `TAP_ACK`, which aborts hosts.
-pub(super) const fn to_tap_event(event: Event) -> tap_event_t {
-    match event {
-        Event::Mutation => tap_event_t::TAP_MUTATION,
-        Event::Deletion => tap_event_t::TAP_DELETION,
-        Event::Flush => tap_event_t::TAP_FLUSH,
-        Event::Opaque => tap_event_t::TAP_OPAQUE,
-        Event::VbucketSet => tap_event_t::TAP_VBUCKET_SET,
-        Event::CheckpointStart => tap_event_t::TAP_CHECKPOINT_START,
-        Event::CheckpointEnd => tap_event_t::TAP_CHECKPOINT_END,
-        Event::Noop => tap_event_t::TAP_NOOP,
-        Event::Pause => tap_event_t::TAP_PAUSE,
-        Event::Disconnect => tap_event_t::TAP_DISCONNECT,
-    }
-}
-
-/// What `tap_notify` is told, but for acknowledgements; events that only an iterator returns are no
-/// messages.
-pub(super) const fn tap_event(event: tap_event_t) -> Option<TapEvent> {
-    match event {
-        tap_event_t::TAP_MUTATION => Some(TapEvent::Mutation),
-        tap_event_t::TAP_DELETION => Some(TapEvent::Deletion),
-        tap_event_t::TAP_FLUSH => Some(TapEvent::Flush),
-        tap_event_t::TAP_OPAQUE => Some(TapEvent::Opaque),
-        tap_event_t::TAP_VBUCKET_SET => Some(TapEvent::VbucketSet),
-        tap_event_t::TAP_CHECKPOINT_START => Some(TapEvent::CheckpointStart),
-        tap_event_t::TAP_CHECKPOINT_END => Some(TapEvent::CheckpointEnd),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,15 +88,6 @@ mod tests {
         for number in [0, 7, 0x8000_0000, u32::MAX] {
             assert_eq!(store_op(ENGINE_STORE_OPERATION(number)), None);
         }
-    }
-
-    #[test]
-    fn events_of_an_iterator_are_no_messages() {
-        for number in [0, 7, 8, 9, 12, u32::MAX] {
-            assert_eq!(tap_event(tap_event_t(number)), None, "{number}");
-        }
-        assert_eq!(tap_event(tap_event_t(6)), None);
-        assert_eq!(tap_event(tap_event_t(11)), Some(TapEvent::CheckpointEnd));
     }
 
     #[test]

@@ -5,10 +5,9 @@ use std::ffi::c_void;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
-use super::bindings::{item, item_info};
+use super::bindings::item;
 use super::rules;
 use crate::item::Item;
-use crate::types::{RelTime, UnixTime};
 
 /// Gives one reference to the host.
 ///
@@ -40,36 +39,6 @@ pub(super) unsafe fn take_back(raw: *mut item) {
     }
 }
 
-/// Fills what the host wants to know of an item (rule 11): one contiguous value that is as long as
-/// it says. An item whose value is not in memory describes itself as empty; `get` returns none.
-/// `relative` converts Unix seconds to the host's relative time.
-pub(super) fn describe(of: &Item, relative: impl FnOnce(UnixTime) -> RelTime) -> item_info {
-    let nbytes = if of.is_resident() { of.nbytes() } else { 0 };
-    // The key stands before the value, with a NUL between that hosts may read too: so the pointer
-    // comes from the item, not from the slice of its key.
-    let key = of.value_ptr().wrapping_sub(of.key().len() + 1);
-    item_info {
-        cas: of.cas(),
-        exptime: if of.expiry() == 0 {
-            0
-        } else {
-            relative(of.expiry())
-        },
-        // Both fit: an item's lengths are stored in fields of these sizes or smaller.
-        nbytes: u32::try_from(nbytes).unwrap_or(0),
-        flags: of.flags(),
-        // Index into an array of the host that has 201 entries.
-        clsid: 0,
-        nkey: u16::try_from(of.key().len()).unwrap_or(0),
-        nvalue: 1,
-        key: key.cast_const().cast(),
-        value: [libc::iovec {
-            iov_base: of.value_ptr().cast(),
-            iov_len: nbytes,
-        }],
-    }
-}
-
 /// The key of a call, or `None` when it has a length that no key has (rule 12).
 ///
 /// # Safety
@@ -98,7 +67,6 @@ pub(super) unsafe fn bytes_of<'call>(at: *const c_void, length: usize) -> Option
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::item::Meta;
 
     #[test]
     fn lengths_that_no_key_has_are_refused_without_a_look() {
@@ -114,24 +82,5 @@ mod tests {
         assert_eq!(key, Some(&b"abc"[..]));
         // SAFETY: length 0 touches nothing.
         assert_eq!(unsafe { bytes_of(std::ptr::null(), 0) }, Some(&b""[..]));
-    }
-
-    #[test]
-    fn an_item_without_its_value_describes_itself_as_empty() {
-        let meta = Meta {
-            hash: 1,
-            flags: 2,
-            expiry: 1003,
-            cas: 4,
-        };
-        let evicted = Item::key_only_with(b"k", 100, meta).unwrap();
-        let info = describe(&evicted, |expiry| expiry - 1000);
-        assert_eq!((info.nbytes, info.value[0].iov_len, info.nvalue), (0, 0, 1));
-        assert_eq!(
-            (info.cas, info.flags, info.exptime, info.nkey),
-            (4, 2, 3, 1)
-        );
-        let eternal = Item::with_value(b"k", &[b"v"], Meta { expiry: 0, ..meta }).unwrap();
-        assert_eq!(describe(&eternal, |_| 77).exptime, 0);
     }
 }

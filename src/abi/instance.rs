@@ -6,43 +6,40 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use super::bindings::{
-    ENGINE_EVENT_TYPE, ENGINE_HANDLE, ENGINE_HANDLE_V1, EVENT_CALLBACK, GET_SERVER_API,
-    engine_feature_t, engine_info, feature_info,
-};
+use super::bindings::{ENGINE_HANDLE, EVENT_CALLBACK, engine_feature_t, engine_info, feature_info};
 use super::convert::Code;
 use super::guard::Guard;
-use super::host_api::{Core, HostApi, Log, Server};
-use super::layout;
+use super::kind::Kind;
+use super::log::Log;
+use super::ports::Ports;
 use super::rules::Entry;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::host::{Host, LogLevel};
-use crate::types::{RelTime, UnixTime};
 
 /// What the host holds. The C table comes first, because the handle is its address, and the host
 /// may write to it; the rest is ours and only ever borrowed shared.
 #[repr(C)]
-pub(super) struct Handle {
-    table: UnsafeCell<ENGINE_HANDLE_V1>,
-    instance: Instance,
+pub(super) struct Handle<K: Kind> {
+    table: UnsafeCell<K::Table>,
+    instance: Instance<K>,
 }
 
 /// Our part of a handle.
-pub(super) struct Instance {
+pub(super) struct Instance<K: Kind> {
     info: Info,
-    get_server_api: GET_SERVER_API,
-    core: Core,
+    kind: K,
     log: Log,
     guard: Guard,
     /// NULL before `initialize` and after `destroy`. Read on every call, without a lock.
-    running: AtomicPtr<Running>,
+    running: AtomicPtr<Running<K>>,
 }
 
 /// What exists between `initialize` and `destroy`.
-pub(super) struct Running {
+pub(super) struct Running<K: Kind> {
     pub(super) engine: Engine,
+    pub(super) host: Arc<Ports<K::Connections>>,
     /// Longest value, in bytes.
     pub(super) value_max: usize,
 }
@@ -93,34 +90,29 @@ const DESCRIPTION: &CStr = match CStr::from_bytes_with_nul(
     Err(_) => c"Checkpoint engine",
 };
 
-impl Handle {
+impl<K: Kind> Handle<K> {
     /// Makes a handle that is never freed (contract 1): a few hundred bytes per
     /// `create_instance`.
-    pub(super) fn leak(
-        table: ENGINE_HANDLE_V1,
-        get_server_api: GET_SERVER_API,
-        server: &Server,
-    ) -> *mut ENGINE_HANDLE {
+    pub(super) fn leak(kind: K, log: Log) -> *mut ENGINE_HANDLE {
         let instance = Instance {
             info: Info::new(),
-            get_server_api,
-            core: server.core,
-            log: server.log,
+            kind,
+            log,
             guard: Guard::default(),
             running: AtomicPtr::new(ptr::null_mut()),
         };
-        let table = UnsafeCell::new(table);
+        let table = UnsafeCell::new(K::table());
         Box::into_raw(Box::new(Self { table, instance })).cast()
     }
 }
 
-impl Instance {
+impl<K: Kind> Instance<K> {
     /// Our part of the host's handle.
     ///
     /// # Safety
     /// Contract 1.
     unsafe fn of<'process>(handle: *mut ENGINE_HANDLE) -> Option<&'process Self> {
-        let handle = NonNull::new(handle)?.cast::<Handle>().as_ptr();
+        let handle = NonNull::new(handle)?.cast::<Handle<K>>().as_ptr();
         // SAFETY: contract 1: a Handle that is never freed.
         let instance = unsafe { &raw const (*handle).instance };
         // SAFETY: as above, and nobody borrows this part exclusively.
@@ -128,18 +120,21 @@ impl Instance {
     }
 
     /// The engine, if it runs.
-    pub(super) fn running(&self) -> Option<&Running> {
+    pub(super) fn running(&self) -> Option<&Running<K>> {
         let running = NonNull::new(self.running.load(Ordering::Acquire))?;
         // SAFETY: set by `initialize` from a box; `destroy` frees it when no call is under way
         // (contract 4), so it outlives the call that this borrow belongs to.
         Some(unsafe { running.as_ref() })
     }
 
-    /// The engine, or the error for calls that come too early or too late.
+    /// The same, or the error for calls that come too early or too late.
+    pub(super) fn alive(&self) -> Result<&Running<K>> {
+        self.running().ok_or(Error::Unsupported)
+    }
+
+    /// The engine alone.
     pub(super) fn engine(&self) -> Result<&Engine> {
-        self.running()
-            .map(|running| &running.engine)
-            .ok_or(Error::Unsupported)
+        self.alive().map(|running| &running.engine)
     }
 
     /// Starts the engine of a handle.
@@ -165,25 +160,22 @@ impl Instance {
             .to_str()
             .map_err(|error| format!("the configuration is not UTF-8: {error}"))?;
         let config = Config::parse(text)?;
-        // SAFETY: contract 5.
-        let server = unsafe { Server::read(self.get_server_api) }?;
-        let found = layout::find(&server, config.host_abi)?;
-        if let Some(warning) = found.warning {
-            self.warn(warning);
-        }
-        // SAFETY: `find` is sure of the layout, or the operator is.
-        let cookie = unsafe { server.cookie_functions(found.layout) }?;
-        let host: Arc<dyn Host> = Arc::new(HostApi::new(&server, cookie));
+        // SAFETY: contract 5, for the kind that `create_instance` recognised.
+        let connected = unsafe { self.kind.connect(&config, &|line| self.warn(line)) }?;
+        let host: Arc<dyn Host> = Arc::clone(&connected.host) as Arc<dyn Host>;
         let value_max = config.max_item_size;
         let running = Box::new(Running {
             engine: Engine::start(host, config)?,
+            host: connected.host,
             value_max,
         });
         self.running
             .store(Box::into_raw(running), Ordering::Release);
-        let event = ENGINE_EVENT_TYPE::ON_DISCONNECT;
         // SAFETY: the handle, which the callback needs, is never freed (contract 1).
-        unsafe { server.register(event, on_disconnect, handle) };
+        unsafe { connected.registry.on_disconnect(on_disconnect, handle) };
+        let command = K::ascii_command(handle);
+        // SAFETY: the descriptor is of this kind, and is never freed either.
+        unsafe { connected.registry.ascii_command(command) };
         Ok(())
     }
 
@@ -214,11 +206,6 @@ impl Instance {
         self.guard.panics()
     }
 
-    /// The host's relative time of a time in Unix seconds that is not 0.
-    pub(super) fn relative(&self, time: UnixTime) -> RelTime {
-        self.core.relative(time)
-    }
-
     /// Writes a line that an operator must see, with the name of this engine before it.
     pub(super) fn warn(&self, line: &str) {
         let line = format!("checkpoint-engine: {line}");
@@ -230,11 +217,11 @@ impl Instance {
 ///
 /// # Safety
 /// Contract 1.
-pub(super) unsafe fn enter<T>(
+pub(super) unsafe fn enter<K: Kind, T>(
     handle: *mut ENGINE_HANDLE,
     entry: &'static str,
     fallback: T,
-    body: impl FnOnce(&Instance) -> T,
+    body: impl FnOnce(&Instance<K>) -> T,
 ) -> T {
     // SAFETY: contract 1.
     match unsafe { Instance::of(handle) } {
@@ -252,13 +239,16 @@ pub(super) unsafe fn enter<T>(
 ///
 /// # Safety
 /// Contract 1.
-pub(super) unsafe fn enter_code(
+pub(super) unsafe fn enter_code<K: Kind>(
     handle: *mut ENGINE_HANDLE,
     entry: Entry,
-    body: impl FnOnce(&Instance) -> Result<()>,
+    body: impl FnOnce(&Instance<K>) -> Result<()>,
 ) -> Code {
-    let fallback = entry.code(Error::Internal);
-    let body = |instance: &Instance| entry.answer(body(instance));
+    let fallback = K::code(entry, Error::Internal);
+    let body = |instance: &Instance<K>| match body(instance) {
+        Ok(()) => Code::ENGINE_SUCCESS,
+        Err(error) => K::code(entry, error),
+    };
     // SAFETY: contract 1.
     unsafe { enter(handle, entry.name(), fallback, body) }
 }

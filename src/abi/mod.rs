@@ -1,13 +1,17 @@
-//! The C edge: the table that a host calls, and the host's tables that we call. The only module
-//! that knows a C type, and (with `host_api`, in its role of the ports' implementation) the only
-//! one that turns a cookie back into a pointer.
+//! The C edge: the tables that hosts call, and the hosts' tables that we call. The only module that
+//! knows a C type, and the only one that turns a cookie back into a pointer.
+//!
+//! A kind of host is a folder ([`kind`] says what belongs into one): `classic` are Membase,
+//! Couchbase and memcached.org, `arcus` is ARCUS memcached. What they have in common stands beside
+//! the folders, once. `create_instance` finds out which kind it is that calls it ([`load`]).
 //!
 //! # Contract common to all entry points
 //! What a `SAFETY` comment in this module calls *contract n* is one of these. They are promises of
 //! the host, seen in every host that this engine supports (`docs/hosts.md`).
 //!
-//! 1. *Handle.* The first argument is the address that [`create_instance`] stored, or NULL. That
-//!    memory is never freed, so a late call (a disconnect after `destroy`) finds it.
+//! 1. *Handle.* The first argument is the address that [`create_instance`] stored, or NULL, and the
+//!    table is that of the host's kind. That memory is never freed, so a late call (a disconnect
+//!    after `destroy`) finds it.
 //! 2. *Arguments.* A pointer is NULL or points to what the member's row in section 2.1 says, for
 //!    the duration of the call: a key is `nkey` readable bytes, an out parameter is writable.
 //!    Lengths are promised only where section 5 says that the host checks them; the others are
@@ -22,32 +26,37 @@
 //!    thread, until it returns; they copy.
 //!
 //! What the host may count on in turn: nothing unwinds into it ([`guard`]); a code that it cannot
-//! cope with is never returned ([`rules`]); a NULL where a pointer belongs gives an error, not a
-//! crash; before `initialize` and after `destroy` every call gets a harmless answer; one library
-//! can serve several handles.
+//! cope with is never returned ([`kind::Kind::code`]); a NULL where a pointer belongs gives an
+//! error, not a crash; before `initialize` and after `destroy` every call gets a harmless answer;
+//! one library can serve several handles.
 //!
 //! # Threads and locks
-//! Entry points run on the host's threads, in parallel. This module has no lock and no mutable
-//! static: what a handle knows is written by `initialize`, before other threads exist.
+//! Entry points run on the host's threads, in parallel. This module has no mutable static: what a
+//! handle knows is written by `initialize`, before other threads exist. Its one lock is of a kind
+//! whose calls wait on their threads (`arcus::waiting`).
 #![expect(unsafe_code, reason = "this is the boundary to C")]
 
+mod arcus;
+mod ascii;
+mod classic;
+mod clock;
 #[cfg(test)]
 mod constants_tests;
 mod convert;
 mod guard;
 mod handle;
-mod host_api;
 mod instance;
-mod layout;
+mod kind;
+mod load;
+mod log;
+mod members;
 mod output;
+mod ports;
+mod registry;
 mod request;
 mod rules;
-mod table;
-mod tap;
-#[cfg(test)]
-mod tests;
 
-pub use table::create_instance;
+pub use load::create_instance;
 
 /// The host's types, made by bindgen from `include/memcached`.
 #[allow(

@@ -7,6 +7,7 @@ use std::fmt::{Display, Write as _};
 
 use super::bindings::{ADD_RESPONSE, ADD_STAT};
 use super::convert::{self, Code};
+use super::kind::Kind;
 use super::rules::{self, Entry};
 use crate::error::{Error, Result};
 use crate::host::{Reply, Response, StatSink};
@@ -38,9 +39,13 @@ impl Statistics {
         }
     }
 
-    /// The code for an outcome.
-    pub(super) fn answer(&self, outcome: Result<()>) -> Code {
-        rules::after_output(self.any, Entry::GetStats.answer(outcome))
+    /// The code for an outcome on that kind of host.
+    pub(super) fn answer<K: Kind>(&self, outcome: Result<()>) -> Code {
+        let code = outcome.map_or_else(
+            |error| K::code(Entry::GetStats, error),
+            |()| Code::ENGINE_SUCCESS,
+        );
+        rules::after_output(self.any, code)
     }
 }
 
@@ -109,10 +114,13 @@ impl Packets {
         }
     }
 
-    /// The code for an outcome. An error that no packet told yet is told by one now.
-    pub(super) fn answer(&mut self, outcome: Result<()>) -> Code {
-        let Err(error) = outcome else {
-            return Code::ENGINE_SUCCESS;
+    /// The code for an outcome on that kind of host. An error that no packet told yet is told by
+    /// one now; so is the miss of a quiet command, where it cannot be kept quiet about.
+    pub(super) fn answer<K: Kind>(&mut self, outcome: Result<()>) -> Code {
+        let error = match outcome {
+            Err(error) => error,
+            Ok(()) if K::ANSWERS_ALWAYS && !self.any => Error::NotFound,
+            Ok(()) => return Code::ENGINE_SUCCESS,
         };
         if let Some(status) = convert::status(error)
             && !self.any
@@ -129,7 +137,7 @@ impl Packets {
                 return Code::ENGINE_SUCCESS;
             }
         }
-        rules::after_output(self.any, Entry::UnknownCommand.code(error))
+        rules::after_output(self.any, K::code(Entry::UnknownCommand, error))
     }
 }
 

@@ -24,12 +24,25 @@ pub(super) fn online_update(
     if !(request.key.is_empty() && request.value.is_empty()) {
         return answer(reply, Status::EINVAL, SHAPE);
     }
+    let waits = engine.shared().host.calls_again();
     let outcome: Outcome = match request.opcode {
         ONLINE_UPDATE_START => engine.start_update(cookie, seconds)?,
-        ONLINE_UPDATE_COMPLETE => engine.complete_update(cookie)?,
-        _ => engine.revert_update(cookie)?,
+        ONLINE_UPDATE_COMPLETE if waits => engine.complete_update(cookie)?,
+        _ if waits => engine.revert_update(cookie)?,
+        ONLINE_UPDATE_COMPLETE => return answer_accepted(reply, &engine.accept_complete()),
+        _ => return answer_accepted(reply, &engine.accept_revert()),
     };
     answer_outcome(reply, &outcome)
+}
+
+/// What the body says of a command that was accepted and still runs.
+const ACCEPTED: &[u8] = b"started; see `stats onlineupdate`";
+
+fn answer_accepted(reply: &mut dyn Reply, outcome: &Outcome) -> Result<()> {
+    if outcome.is_ok() {
+        return answer(reply, Status::SUCCESS, ACCEPTED);
+    }
+    answer_outcome(reply, outcome)
 }
 
 const SHAPE: &[u8] = b"START, COMPLETE and REVERT take no key or value; START may have 4 bytes of \

@@ -28,6 +28,7 @@ const SCRIPT: &str = "the store is no SQL database";
 const VOID_ROWS: &str = "the rows of a deleted vbucket are void at once, and go when there is time";
 const OWN_TABLE: &str = "tables grow and shrink by themselves, in 64 parts with a lock each";
 const ALLOCATOR: &str = "it is about the allocator of the host's default engine";
+const ARCUS: &str = "ARCUS memcached writes it into every configuration";
 
 /// All of them.
 pub(super) const FOREIGN: &[Foreign] = &[
@@ -75,6 +76,16 @@ pub(super) const FOREIGN: &[Foreign] = &[
     key("factor", Legal::Text, ALLOCATOR),
     key("chunk_size", Legal::Text, ALLOCATOR),
     key("preallocate", Legal::Text, ALLOCATOR),
+    key("use_cas", Legal::Text, ARCUS),
+    key("num_threads", Legal::Text, ARCUS),
+    key("verbose", Legal::Text, ARCUS),
+    key("sticky_limit", Legal::Text, ARCUS),
+    key("max_list_size", Legal::Text, ARCUS),
+    key("max_set_size", Legal::Text, ARCUS),
+    key("max_map_size", Legal::Text, ARCUS),
+    key("max_btree_size", Legal::Text, ARCUS),
+    key("max_element_bytes", Legal::Text, ARCUS),
+    key("scrub_count", Legal::Text, ARCUS),
 ];
 
 /// Keys of our own table that are checked and have no effect; why.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::text::size;
-use super::{Durability, HostAbi, OnlineUpdateUndo};
+use super::{Delimiter, Durability, HostAbi, OnlineUpdateUndo};
 
 /// What `max_size` and the watermarks are while there is no quota.
 pub(crate) const UNLIMITED: u64 = u64::MAX;
@@ -20,6 +20,8 @@ pub(super) enum Legal {
     Words(&'static [&'static str]),
     /// Any text.
     Text,
+    /// One printable character.
+    Character,
 }
 
 impl Legal {
@@ -36,6 +38,7 @@ impl Legal {
             Self::Decimal(min, max) => format!("a number from {min} to {max}{unit}"),
             Self::Words(words) => format!("one of {}", words.join(", ")),
             Self::Text => "any text".to_owned(),
+            Self::Character => "one printable character".to_owned(),
         }
     }
 
@@ -46,6 +49,7 @@ impl Legal {
             Self::Decimal(..) => f64::read(text, self).is_some(),
             Self::Words(words) => words.contains(&text) || words.contains(&&*text.to_lowercase()),
             Self::Text => true,
+            Self::Character => Delimiter::read(text, self).is_some(),
         }
     }
 
@@ -54,7 +58,7 @@ impl Legal {
         match self {
             Self::Range(..) => size(text).is_some(),
             Self::Decimal(..) => text.parse().is_ok_and(f64::is_finite),
-            Self::Words(_) | Self::Text => false,
+            Self::Words(_) | Self::Text | Self::Character => false,
         }
     }
 }
@@ -122,6 +126,7 @@ impl Value for HostAbi {
             "auto" => Some(Self::Auto),
             "memcached" => Some(Self::Memcached),
             "membase" => Some(Self::Membase),
+            "arcus" => Some(Self::Arcus),
             _ => None,
         }
     }
@@ -133,6 +138,15 @@ impl Value for Durability {
             "sync" => Some(Self::Sync),
             "periodic" => Some(Self::Periodic),
             "none" => Some(Self::None),
+            _ => None,
+        }
+    }
+}
+
+impl Value for Delimiter {
+    fn read(text: &str, _: Legal) -> Option<Self> {
+        match *text.as_bytes() {
+            [byte] if byte.is_ascii_graphic() => Some(Self(byte)),
             _ => None,
         }
     }

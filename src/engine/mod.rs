@@ -34,6 +34,7 @@ use crate::vbucket::{Shared, Vbucket, VbucketMap};
 use crate::worker::{Signal, Worker};
 
 mod answers;
+mod durable;
 mod fence;
 mod house;
 mod lacking;
@@ -41,6 +42,7 @@ mod lifecycle;
 mod look;
 mod noted;
 mod ops;
+mod prefix;
 mod provoked;
 mod replica;
 mod restore;

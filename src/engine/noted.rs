@@ -1,5 +1,5 @@
-//! Who waits until the store has noted something: that a vbucket has another state or is gone, or
-//! that an online update is open.
+//! Who waits until the store has noted something: that a vbucket has another state or is gone, that
+//! an online update is open, or a change.
 //!
 //! What is asked for takes effect at once; only its answer waits. A thread of its own writes it,
 //! because a COMPLETE may have the right to commit for long, and nothing else is to wait for that.
@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use super::Core;
 use super::answers::Answers;
+use super::durable::Place;
 use super::replica::Reverted;
 use super::update::StartNumber;
 use super::vbuckets::{Outcome, VbucketError};
@@ -26,14 +27,26 @@ pub(super) const DIED: &str = "the thread that writes it has died of a defect";
 /// One of them.
 #[derive(Debug)]
 pub(super) enum Waiter {
-    /// A client of START.
-    Start(BlockedCookie, StartNumber),
+    /// START, and its client if that waits for the answer.
+    Start(Option<BlockedCookie>, StartNumber),
+    /// A client whose change is to be durable before it has its answer.
+    Written(BlockedCookie, Place),
     /// A client of SET_VBUCKET or DEL_VBUCKET.
     Vbucket(BlockedCookie, VbucketId),
     /// A stream that has made a vbucket active here.
     Taken(BlockedCookie, u16),
     /// A stream whose client is to have the vbucket, which is dead here.
     HandOver(StreamId, VbucketId),
+}
+
+impl Waiter {
+    /// What has to be durable for it; none where one commit does.
+    fn place(&self) -> Option<Place> {
+        match self {
+            Self::Written(_, place) => Some(*place),
+            _ => None,
+        }
+    }
 }
 
 /// All of them.
@@ -80,11 +93,12 @@ impl Core {
         true
     }
 
-    /// Has the store note what those wait for who wait now, and lets them go on.
-    fn note(&self) {
+    /// Has the store note what those wait for who wait now, and lets them go on. Returns whether
+    /// some have to wait on.
+    fn note(&self) -> bool {
         let waiting = self.noted.waiting.lock();
         if waiting.is_empty() {
-            return;
+            return false;
         }
         // They are taken out when they have their answers: should this thread die, they get one.
         let count = waiting.len();
@@ -95,16 +109,34 @@ impl Core {
             self.changed_at_once();
         }
         let error = result.err().map(|error| error.to_string());
-        let waiting: Vec<Waiter> = self.noted.waiting.lock().drain(..count).collect();
-        for waits in waiting {
+        // Changes may take more than one commit; the rest is written with every one.
+        let places: Vec<_> = {
+            let waiting = self.noted.waiting.lock();
+            waiting.iter().take(count).map(Waiter::place).collect()
+        };
+        let reached = |place: Option<Place>| place.is_none_or(|place| self.is_reached(place));
+        let over: Vec<bool> = places
+            .into_iter()
+            .map(|place| error.is_some() || reached(place))
+            .collect();
+        let (over, more) = {
+            let mut over = over.into_iter();
+            let mut waiting = self.noted.waiting.lock();
+            let goes_on = |_: &mut Waiter| over.next().unwrap_or(true);
+            let over: Vec<Waiter> = waiting.extract_if(..count, goes_on).collect();
+            (over, !waiting.is_empty())
+        };
+        for waits in over {
             self.let_go_on(waits, error.as_deref());
         }
         self.house.wake();
+        more
     }
 
     fn let_go_on(&self, waits: Waiter, error: Option<&str>) {
         match waits {
             Waiter::Start(cookie, number) => self.answer_start(cookie, number, error),
+            Waiter::Written(cookie, _) => self.host.answer_held(cookie, error.is_none()),
             Waiter::Vbucket(cookie, id) => {
                 let outcome = error.map_or(Ok(()), |error| {
                     let text = format!(
@@ -169,7 +201,7 @@ impl Core {
 pub(super) fn run(core: &Core, signal: &Signal) {
     loop {
         let wake = signal.wait(None);
-        core.note();
+        while core.note() {}
         if wake == Wake::Stop {
             return;
         }

@@ -51,7 +51,10 @@ impl Core {
         match vbucket.map(|vbucket| (vbucket, vbucket.access())) {
             Some((vbucket, _)) if vbucket.is_poisoned() => Err(Error::Temporary),
             Some((vbucket, Access::Serves)) => Ok(vbucket),
-            Some((vbucket, Access::Waits)) => Err(self.wait_for(vbucket, cookie)),
+            // A thread of the host is not to wait for an operator.
+            Some((vbucket, Access::Waits)) if self.host.calls_again() => {
+                Err(self.wait_for(vbucket, cookie))
+            }
             _ => {
                 self.shared.metrics.not_my_vbucket.add(1);
                 Err(Error::NotMyVbucket)
@@ -205,6 +208,16 @@ impl Engine {
         Ok(item)
     }
 
+    /// What is known of a key besides its value, which need not be in memory.
+    ///
+    /// # Errors
+    /// `NotFound`, `NotMyVbucket`, `WouldBlock`.
+    pub(crate) fn meta_of(&self, cookie: Cookie, key: &[u8], vbucket: u16) -> Result<Meta> {
+        let vbucket = self.core.serving(cookie, vbucket)?;
+        let item = vbucket.get(self.core.hash(key), key).item();
+        item.map(|item| item.meta()).ok_or(Error::NotFound)
+    }
+
     /// Stores an item that [`Self::allocate`] made. Returns its CAS.
     ///
     /// # Errors
@@ -301,7 +314,7 @@ impl Engine {
                     arithmetic.initial,
                     Meta {
                         hash,
-                        flags: 0,
+                        flags: arithmetic.flags,
                         expiry,
                         cas: 0,
                     },

@@ -240,10 +240,16 @@ impl Core {
         if let Some(outcome) = self.updates.results.take(cookie)? {
             return Ok(outcome);
         }
-        let mut gate = self.updates.gate.lock();
-        if let Err(error) = self.at_rest(&mut gate) {
-            return Ok(Err(error));
+        match self.accept_end(kind, Some(cookie)) {
+            Ok(()) => Err(Error::WouldBlock),
+            refused => Ok(refused),
         }
+    }
+
+    /// Begins COMPLETE or REVERT; the client, if it waits for the answer, is notified.
+    fn accept_end(&self, kind: Kind, client: Option<Cookie>) -> Outcome {
+        let mut gate = self.updates.gate.lock();
+        self.at_rest(&mut gate)?;
         let vbuckets = self.open();
         let now = self.host.monotonic();
         let begun = !vbuckets.is_empty()
@@ -252,19 +258,19 @@ impl Core {
                 Kind::Revert | Kind::Expire => begin_revert(&vbuckets, now),
             };
         if !begun {
-            return Ok(Err(if vbuckets.is_empty() {
+            return Err(if vbuckets.is_empty() {
                 UpdateError::Unsupported(NO_WINDOW)
             } else {
                 UpdateError::Failed(NO_IDS.to_owned())
-            }));
+            });
         }
         gate.begin(kind, &vbuckets);
-        gate.owed = Some(self.updates.results.expect(cookie));
+        gate.owed = client.map(|cookie| self.updates.results.expect(cookie));
         drop(gate);
         self.updates.signal.wake();
         // The mark leaves at once.
         self.streams.changed();
-        Err(Error::WouldBlock)
+        Ok(())
     }
 
     fn run_job(&self, job: &Job) {
@@ -536,6 +542,21 @@ impl Engine {
     /// `WouldBlock` when it has begun.
     pub(crate) fn revert_update(&self, cookie: Cookie) -> Result<Outcome> {
         self.core.end_update(Kind::Revert, cookie)
+    }
+
+    /// START, for a client that does not wait: what becomes of it is seen in the statistics.
+    pub(crate) fn accept_start(&self, seconds: Option<u32>) -> Outcome {
+        self.core.accept_start(seconds, None).map(|_| ())
+    }
+
+    /// COMPLETE, likewise.
+    pub(crate) fn accept_complete(&self) -> Outcome {
+        self.core.accept_end(Kind::Complete, None)
+    }
+
+    /// REVERT, likewise.
+    pub(crate) fn accept_revert(&self) -> Outcome {
+        self.core.accept_end(Kind::Revert, None)
     }
 
     /// Figures for `stats onlineupdate`.

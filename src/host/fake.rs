@@ -52,6 +52,8 @@ struct State {
     on_clock: Option<Box<dyn FnOnce() + Send>>,
     /// To be run once, inside the next notification.
     on_notify: Option<Box<dyn FnOnce() + Send>>,
+    /// Answers that were held back and have gone out, and whether with success.
+    answered: HashMap<Cookie, bool>,
     /// Connections that the engine keeps.
     reserved: HashSet<Cookie>,
     /// How often streams were woken.
@@ -216,6 +218,11 @@ impl FakeHost {
         self.state.lock().woken.get(&cookie).copied().unwrap_or(0)
     }
 
+    /// The answer that was held back for a client, if it has gone out: whether with success.
+    pub(crate) fn answered(&self, cookie: Cookie) -> Option<bool> {
+        self.state.lock().answered.get(&cookie).copied()
+    }
+
     /// Whether the engine keeps a connection.
     pub(crate) fn is_reserved(&self, cookie: Cookie) -> bool {
         self.state.lock().reserved.contains(&cookie)
@@ -308,6 +315,15 @@ impl Host for FakeHost {
             state
                 .violations
                 .push(format!("{cookie:?} notified without being owed it"));
+        }
+        self.changed.notify_all();
+    }
+
+    fn answer_held(&self, cookie: BlockedCookie, kept: bool) {
+        let mut state = self.state.lock();
+        if state.answered.insert(cookie.cookie(), kept).is_some() {
+            let text = format!("{cookie:?} answered twice");
+            state.violations.push(text);
         }
         self.changed.notify_all();
     }

@@ -300,6 +300,25 @@ impl Vbucket {
         })
     }
 
+    /// One step of a walk over the keys: those for which `wanted` is true, as they are in memory.
+    /// `None` at the end.
+    pub(crate) fn keys_part(
+        &self,
+        walk: &mut Walk,
+        wanted: &dyn Fn(&[u8]) -> bool,
+        out: &mut Vec<Item>,
+    ) -> Option<()> {
+        self.step(walk, |stripe, part| {
+            let floor = self.floor();
+            stripe.visit(part, &mut |slot: &Slot| {
+                let gone = slot.is_deleted() || slot.seqno() < floor;
+                if !gone && wanted(slot.item().key()) {
+                    out.push(slot.item().clone());
+                }
+            })
+        })
+    }
+
     /// Locks the stripe of the walk's place for `work` on one part, which says whether there was
     /// such a part. `None` when there is no such stripe.
     pub(super) fn step(

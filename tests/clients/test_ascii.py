@@ -2,6 +2,7 @@
 
 import time
 
+import server
 import wire
 from base import ServerTest
 
@@ -100,6 +101,32 @@ class Commands(ServerTest):
         self.assertEqual(text.call("nonsense"), "ERROR")
         self.assertEqual(text.call("get"), "ERROR")
         self.assertRegex(text.call("set k 0 0 -1"), "^CLIENT_ERROR")
+
+    def status(self):
+        """`online_update status`."""
+        first = self.text.call("online_update status")
+        lines = [first, *iter(self.text.line, "END")]
+        return dict(line.split(" ", 2)[1:] for line in lines)
+
+    def test_an_online_update_from_a_terminal(self):
+        key = self.name()
+        self.says("STORED", f"set {key} 0 0 6", b"before")
+        self.assertRegex(self.text.call("online_update"), "^CLIENT_ERROR online_update start")
+        self.assertRegex(self.text.call("online_update revert"), "^SERVER_ERROR no online update")
+        self.assertEqual(self.text.call("online_updates"), "ERROR")
+        for word, outcome, value in (("revert", "reverted", b"before"),
+                                     ("complete", "completed", b"window")):
+            self.says("ACCEPTED start, see online_update status", "online_update start 600")
+            self.says("STORED", f"set {key} 0 0 6", b"window")
+            state = self.status()
+            self.assertEqual((state["state"], state["touched_keys"]), ("open", "1"))
+            self.assertLessEqual(int(state["seconds_left"]), 600)
+            self.says("OK", "online_update deadline 0")
+            self.assertEqual(self.status()["seconds_left"], "none")
+            self.says(f"ACCEPTED {word}, see online_update status", f"online_update {word}")
+            server.until(lambda: self.status()["state"] == "none")
+            self.assertEqual(self.status()["last_outcome"], outcome)
+            self.value(key, value)
 
     def test_a_value_over_the_limit_is_refused_and_the_connection_goes_on(self):
         key = self.name()

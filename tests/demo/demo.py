@@ -117,7 +117,15 @@ class Demo:
         if answer.status != wire.SUCCESS:
             text = answer.value.decode(errors="replace")
             raise Wrong(f"{name} was refused with status {answer.status:#x}: {text}")
+        if answer.value:
+            # ARCUS memcached can answer only that it has begun.
+            server.until(self.has_ended, 600, name)
+            seconds = time.monotonic() - begun
         say(f"   {name} (opcode {opcode:#x}): SUCCESS after {seconds * 1000:.2f} ms")
+
+    def has_ended(self):
+        """Whether the online update has been completed or reverted."""
+        return self.link.stats(b"onlineupdate")["state"] == "none"
 
     def store(self, what, values):
         """Sets keys with the library."""

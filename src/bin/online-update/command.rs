@@ -1,5 +1,7 @@
 //! START, COMPLETE and REVERT on one node. They may take long, so their answer is waited for as
-//! long as the node says on another connection that it works at it.
+//! long as the node says on another connection that it works at it. Where a host cannot hold an
+//! answer back (ARCUS memcached), the node answers that it has begun, and is asked until it has
+//! ended.
 
 use std::thread;
 use std::time::Duration;
@@ -21,6 +23,8 @@ pub(crate) enum Trouble {
     NotSent(String),
     /// It may have been carried out.
     Unanswered(String),
+    /// The node has begun, and says no more.
+    Begun,
 }
 
 /// Told how far a node is.
@@ -61,7 +65,12 @@ pub(crate) fn send(
             return Err(Trouble::Unanswered(text));
         }
     }
-    link.receive(opcode).map_err(Trouble::Unanswered)
+    let answer = link.receive(opcode).map_err(Trouble::Unanswered)?;
+    let begun = answer.status() == status::SUCCESS && !answer.value().is_empty();
+    if begun && matches!(opcode, opcode::COMPLETE | opcode::REVERT) {
+        return Err(Trouble::Begun);
+    }
+    Ok(answer)
 }
 
 /// Waits until a node neither completes nor reverts; what it says then.
@@ -88,6 +97,13 @@ pub(crate) fn complete(client: &Client, node: &Node, watch: Watch<'_>) -> Part {
         Err(Trouble::NotSent(text)) => {
             Part::new(Mark::Unknown, format!("{text}; COMPLETE was not sent"))
         }
+        Err(Trouble::Begun) => match settle(client, node, watch) {
+            Ok(window) if window.state == State::None && window.last_outcome == "completed" => {
+                Part::new(Mark::Good, "completed")
+            }
+            Ok(window) => after("COMPLETE", reason(&window), &window),
+            Err(again) => Part::new(Mark::Unknown, format!("COMPLETE has begun, but {again}")),
+        },
         Err(Trouble::Unanswered(text)) => match settle(client, node, watch) {
             Ok(window) if window.state == State::None && window.last_outcome == "completed" => {
                 Part::new(Mark::Good, format!("completed ({text}; asked again)"))
@@ -120,6 +136,15 @@ pub(crate) fn revert(client: &Client, node: &Node, watch: Watch<'_>) -> Part {
         Err(Trouble::NotSent(text)) => {
             Part::new(Mark::Unknown, format!("{text}; REVERT was not sent"))
         }
+        Err(Trouble::Begun) => match settle(client, node, watch) {
+            Ok(now) if now.state == State::None && now.last_outcome == "reverted" => Part::new(
+                Mark::Good,
+                format!("reverted; {}", window.touched_in_words()),
+            ),
+            Ok(now) if now.state == State::None => ended(&now),
+            Ok(now) => after("REVERT", reason(&now), &now),
+            Err(again) => Part::new(Mark::Unknown, format!("REVERT has begun, but {again}")),
+        },
         Err(Trouble::Unanswered(text)) => match settle(client, node, watch) {
             Ok(window) if window.state == State::None => ended(&window),
             Ok(window) => after("REVERT", &text, &window),
@@ -129,6 +154,12 @@ pub(crate) fn revert(client: &Client, node: &Node, watch: Watch<'_>) -> Part {
             ),
         },
     }
+}
+
+/// Why a command that had begun did not end as it should, as far as the node says.
+fn reason(window: &Window) -> &str {
+    let hindrance = window.hindrance.as_deref();
+    hindrance.unwrap_or("the node's log says why")
 }
 
 /// What is told of a node without a window, when it should be as it was before START.

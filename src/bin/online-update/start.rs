@@ -140,6 +140,7 @@ fn send_to(client: &Client, node: &Node, extras: &[u8]) -> Sent {
         Ok(answer) => Sent::Refused(answer.words()),
         Err(Trouble::NotSent(text)) => Sent::Refused(text),
         Err(Trouble::Unanswered(text)) => Sent::Unanswered(text),
+        Err(Trouble::Begun) => Sent::Unanswered("it has begun to answer".to_owned()),
     }
 }
 

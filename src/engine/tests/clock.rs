@@ -43,6 +43,7 @@ fn nobody_gets_an_item_in_the_second_of_its_expiry() {
             create: false,
             delta: 1,
             initial: 0,
+            flags: 0,
             exptime: 0,
         };
         let count = || node.engine.arithmetic(CLIENT, b"k", &one, 0);

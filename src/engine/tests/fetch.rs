@@ -116,6 +116,7 @@ fn a_store_that_cannot_be_read_closes_the_connection_and_leaves_nobody_waiting()
         create: false,
         delta: 1,
         initial: 0,
+        flags: 0,
         exptime: 0,
     };
     let add = || node.engine.arithmetic(CLIENT, b"k", &add, 0);
@@ -164,6 +165,7 @@ fn every_operation_on_an_evicted_value_waits_for_it_and_then_succeeds() {
         create: false,
         delta: 1,
         initial: 0,
+        flags: 0,
         exptime: 0,
     };
     let node = evicted("41");

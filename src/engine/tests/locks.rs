@@ -45,6 +45,7 @@ fn a_locked_key_is_read_with_a_cas_that_nothing_matches_and_changed_by_its_owner
         create: false,
         delta: 1,
         initial: 0,
+        flags: 0,
         exptime: 0,
     };
     let counted = node

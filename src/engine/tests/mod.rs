@@ -18,6 +18,7 @@ mod clock;
 mod deadline;
 mod delayed_flush;
 mod disk;
+mod durable;
 mod early;
 mod eviction;
 mod fetch;

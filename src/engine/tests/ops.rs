@@ -23,6 +23,7 @@ fn change(node: &Node, key: &str, by: i128) -> Result<u64> {
             create: false,
             delta,
             initial: 0,
+            flags: 0,
             exptime: 0,
         },
     )
@@ -99,6 +100,7 @@ fn a_number_is_created_only_on_request_and_keeps_flags_and_expiry() {
         create: true,
         delta: 5,
         initial: 7,
+        flags: 0,
         exptime: 10,
     };
     assert_eq!(arithmetic(&node, "n", create), Ok(7));

@@ -182,6 +182,7 @@ fn a_miss_is_a_temporary_failure_until_all_is_there() {
         create: true,
         delta: 1,
         initial: 1,
+        flags: 0,
         exptime: 0,
     };
     let count = |key: &str| {

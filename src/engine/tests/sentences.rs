@@ -340,6 +340,7 @@ fn answers(node: &Node, key: &str) -> Vec<String> {
         create: false,
         delta: 5,
         initial: 0,
+        flags: 0,
         exptime: 0,
     };
     let count = || node.engine.arithmetic(CLIENT, name, &by, 0);

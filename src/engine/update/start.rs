@@ -60,23 +60,36 @@ impl Core {
         if let Some(outcome) = self.updates.starts.take(cookie)? {
             return Ok(outcome);
         }
-        let number = match self.open_update(seconds) {
-            Ok(number) => number,
-            Err(error) => return Ok(Err(error)),
-        };
+        match self.accept_start(seconds, Some(cookie)) {
+            Ok(true) => Err(Error::WouldBlock),
+            Ok(false) => Ok(Ok(())),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// Opens the windows. Returns whether the store has still to note that; then the client, if it
+    /// waits for the answer, is notified.
+    pub(super) fn accept_start(
+        &self,
+        seconds: Option<u32>,
+        client: Option<Cookie>,
+    ) -> std::result::Result<bool, UpdateError> {
+        let number = self.open_update(seconds)?;
         // What lies before the barrier does not wait for its age.
         if !self.is_noted() {
             self.updates.gate.lock().starts.end(number);
             self.changed_at_once();
-            return Ok(Ok(()));
+            return Ok(false);
         }
         self.changed();
-        let waits = Waiter::Start(self.updates.starts.expect(cookie), number);
-        if self.when_noted(waits) {
-            return Err(Error::WouldBlock);
+        let owed = client.map(|cookie| self.updates.starts.expect(cookie));
+        if self.when_noted(Waiter::Start(owed, number)) {
+            return Ok(true);
         }
-        self.updates.starts.forget(cookie);
-        Ok(Err(self.start_failed(number, DIED)))
+        if let Some(cookie) = client {
+            self.updates.starts.forget(cookie);
+        }
+        Err(self.start_failed(number, DIED))
     }
 
     fn open_update(&self, seconds: Option<u32>) -> std::result::Result<StartNumber, UpdateError> {
@@ -109,7 +122,7 @@ impl Core {
     /// The store has noted a START, or cannot.
     pub(in crate::engine) fn answer_start(
         &self,
-        cookie: BlockedCookie,
+        owed: Option<BlockedCookie>,
         number: StartNumber,
         error: Option<&str>,
     ) {
@@ -117,8 +130,10 @@ impl Core {
             self.updates.gate.lock().starts.end(number);
         }
         let outcome = error.map_or(Ok(()), |cause| Err(self.start_failed(number, cause)));
-        self.updates.starts.put(cookie.cookie(), outcome);
-        self.host.notify(cookie);
+        if let Some(cookie) = owed {
+            self.updates.starts.put(cookie.cookie(), outcome);
+            self.host.notify(cookie);
+        }
     }
 
     /// A window that a crash would not tell of is not to stay open: what was written in it becomes

@@ -90,6 +90,7 @@ fn count(node: &Node, key: &str) -> u64 {
         create: true,
         delta: 1,
         initial: 100,
+        flags: 0,
         exptime: 0,
     };
     let call = || node.engine.arithmetic(CLIENT, key.as_bytes(), &by, 0);

@@ -169,6 +169,7 @@ impl Client {
                 create: self.dice.throw(2) == 0,
                 delta: self.dice.throw(100) as u64,
                 initial: self.written as u64,
+                flags: 0,
                 exptime: row.expiry,
             }),
             48..51 => Op::Remove(0),

@@ -6,14 +6,25 @@ use std::cell::Cell;
 use std::ffi::c_void;
 use std::ptr::{self, NonNull};
 
-use super::bindings::{item, tap_event_t};
-use super::convert;
-use super::handle;
-use super::rules::{ENGINE_SPECIFIC_BYTES_MAX, KEY_BYTES};
+use crate::abi::bindings::{item, tap_event_t};
+use crate::abi::handle;
+use crate::abi::rules::KEY_BYTES;
 use crate::engine::TapEvent;
 use crate::error::{Error, Result};
 use crate::item::Item;
 use crate::tap;
+use crate::tap::Event;
+
+/// Longest engine-specific part of a TAP message (rule 13).
+pub(super) const ENGINE_SPECIFIC_BYTES_MAX: usize = 160;
+
+/// Longest user data of TAP_CONNECT: lists of all vbuckets take a sixth of it.
+pub(super) const USERDATA_BYTES_MAX: usize = 64 << 10;
+
+/// Messages that a host collects in one buffer, the longest header it puts before each, and the
+/// size of the buffer, which it does not check.
+const BATCH: (usize, usize, usize) = (10, 40, 2048);
+const _: () = assert!(BATCH.0 * (BATCH.1 + ENGINE_SPECIFIC_BYTES_MAX) <= BATCH.2);
 
 /// Rule 14: for events with item extras the host's pointer to the engine-specific bytes is this
 /// much too low.
@@ -72,7 +83,7 @@ pub(super) unsafe fn check<'call>(
         ndata,
         ..
     } = *arguments;
-    let event = convert::tap_event(arguments.event).ok_or(Error::Invalid)?;
+    let event = tap_event(arguments.event).ok_or(Error::Invalid)?;
     let nengine = usize::from(nengine);
     if ndata > value_max {
         return Err(Error::TooBig);
@@ -165,5 +176,50 @@ pub(super) unsafe fn write(message: tap::Message, out: &Out) -> tap_event_t {
     unsafe { out.seqno.write(message.seqno) };
     // SAFETY: writable, says the caller.
     unsafe { out.vbucket.write(message.vbucket) };
-    convert::to_tap_event(message.event)
+    to_tap_event(message.event)
+}
+
+/// What a stream's iterator returns. Never `TAP_ACK`, which aborts hosts.
+const fn to_tap_event(event: Event) -> tap_event_t {
+    match event {
+        Event::Mutation => tap_event_t::TAP_MUTATION,
+        Event::Deletion => tap_event_t::TAP_DELETION,
+        Event::Flush => tap_event_t::TAP_FLUSH,
+        Event::Opaque => tap_event_t::TAP_OPAQUE,
+        Event::VbucketSet => tap_event_t::TAP_VBUCKET_SET,
+        Event::CheckpointStart => tap_event_t::TAP_CHECKPOINT_START,
+        Event::CheckpointEnd => tap_event_t::TAP_CHECKPOINT_END,
+        Event::Noop => tap_event_t::TAP_NOOP,
+        Event::Pause => tap_event_t::TAP_PAUSE,
+        Event::Disconnect => tap_event_t::TAP_DISCONNECT,
+    }
+}
+
+/// What `tap_notify` is told, but for acknowledgements; events that only an iterator returns are no
+/// messages.
+const fn tap_event(event: tap_event_t) -> Option<TapEvent> {
+    match event {
+        tap_event_t::TAP_MUTATION => Some(TapEvent::Mutation),
+        tap_event_t::TAP_DELETION => Some(TapEvent::Deletion),
+        tap_event_t::TAP_FLUSH => Some(TapEvent::Flush),
+        tap_event_t::TAP_OPAQUE => Some(TapEvent::Opaque),
+        tap_event_t::TAP_VBUCKET_SET => Some(TapEvent::VbucketSet),
+        tap_event_t::TAP_CHECKPOINT_START => Some(TapEvent::CheckpointStart),
+        tap_event_t::TAP_CHECKPOINT_END => Some(TapEvent::CheckpointEnd),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_of_an_iterator_are_no_messages() {
+        for number in [0, 7, 8, 9, 12, u32::MAX] {
+            assert_eq!(tap_event(tap_event_t(number)), None, "{number}");
+        }
+        assert_eq!(tap_event(tap_event_t(6)), None);
+        assert_eq!(tap_event(tap_event_t(11)), Some(TapEvent::CheckpointEnd));
+    }
 }

@@ -11,10 +11,12 @@ use libc::time_t;
 use parking_lot::Mutex;
 
 use crate::abi::bindings::*;
+use crate::abi::classic::layout::Layout;
+use crate::abi::classic::server::{CookieFunctions, Server};
+use crate::abi::classic::tap;
 use crate::abi::convert::Code;
-use crate::abi::host_api::{HostApi, Server};
-use crate::abi::layout::Layout;
-use crate::abi::{create_instance, tap};
+use crate::abi::create_instance;
+use crate::abi::ports::Ports;
 use crate::host::Cookie;
 
 /// What the host's clock shows.
@@ -49,8 +51,8 @@ pub(super) enum Kind {
     Unclear,
     /// Without a core table.
     NoCore,
-    /// ARCUS memcached 1.15: another core table, and no cookie table.
-    Arcus,
+    /// Of no kind that is known: another core table, and no cookie table.
+    Unknown,
 }
 
 /// A packet that the engine sent.
@@ -72,6 +74,8 @@ thread_local! {
     static LOG: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
     static PACKETS: RefCell<Vec<Packet>> = const { RefCell::new(Vec::new()) };
     static STATS: RefCell<Vec<(String, String)>> = const { RefCell::new(Vec::new()) };
+    static COMMAND: Cell<*mut c_void> = const { Cell::new(ptr::null_mut()) };
+    static LINES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 // Guards what was notified, by cookie: status, and whether the engine could be called meanwhile.
@@ -334,6 +338,46 @@ unsafe extern "C" fn register(
     CALLBACK.set((callback, data));
 }
 
+unsafe extern "C" fn register_extension(kind: extension_type_t, descriptor: *mut c_void) -> bool {
+    assert_eq!(kind, extension_type_t::EXTENSION_ASCII_PROTOCOL);
+    COMMAND.set(descriptor);
+    true
+}
+
+unsafe extern "C" fn add_line(_: *const c_void, length: c_int, text: *const c_char) -> Code {
+    let text = bytes(text.cast(), usize::try_from(length).unwrap());
+    LINES.with_borrow_mut(|lines| lines.extend(text));
+    Code::ENGINE_SUCCESS
+}
+
+/// A line of the text protocol that the host does not know, for the command that was registered
+/// last on this thread; its answer, and whether the connection stays.
+pub(super) fn line(line: &[&[u8]]) -> Option<(String, bool)> {
+    let mut tokens: Vec<token_t> = line
+        .iter()
+        .map(|word| token_t {
+            value: word.as_ptr().cast_mut().cast(),
+            length: word.len(),
+        })
+        .collect();
+    let descriptor = COMMAND.get().cast::<EXTENSION_ASCII_PROTOCOL_DESCRIPTOR>();
+    // SAFETY: what the engine registered lives as long as the process.
+    let command = unsafe { descriptor.read() };
+    let (count, argv) = (c_int::try_from(tokens.len()).unwrap(), tokens.as_mut_ptr());
+    let (mut length, mut data) = (0, ptr::null_mut());
+    let (accept, own) = (command.accept.unwrap(), command.cookie);
+    let cookie = COOKIE.cast_mut();
+    // SAFETY: as a host does.
+    if !unsafe { accept(own, cookie, count, argv, &raw mut length, &raw mut data) } {
+        return None;
+    }
+    let execute = command.execute.unwrap();
+    // SAFETY: as a host does.
+    let code = unsafe { execute(own, COOKIE, count, argv, Some(add_line)) };
+    let answer = String::from_utf8(LINES.take()).unwrap();
+    Some((answer, code == Code::ENGINE_SUCCESS))
+}
+
 pub(super) unsafe extern "C" fn get_server_api() -> *mut SERVER_HANDLE_V1 {
     SERVER.get()
 }
@@ -345,8 +389,8 @@ fn leak<T>(value: T) -> *mut T {
 /// Makes this thread's `get_server_api` that of a kind of host.
 #[expect(clippy::too_many_lines, reason = "tables")]
 pub(super) fn install(kind: Kind) {
-    if kind == Kind::Arcus {
-        install_arcus();
+    if kind == Kind::Unknown {
+        install_unknown();
         return;
     }
     let mock = matches!(kind, Kind::Mock | Kind::Silent);
@@ -366,7 +410,7 @@ pub(super) fn install(kind: Kind) {
         get_config: (!mock).then_some(if pu { no_topkeys } else { has_topkeys }),
     });
     let extension = leak(SERVER_EXTENSION_API {
-        register_extension: None,
+        register_extension: (!mock).then_some(register_extension),
         unregister_extension: None,
         get_extension: Some(if kind == Kind::Silent {
             no_extension
@@ -427,34 +471,35 @@ pub(super) fn install(kind: Kind) {
     }));
 }
 
-/// What ARCUS memcached does where `abstime` is awaited: it answers the address of a text, whatever
-/// it is given. This one lies where programs of a fixed address have theirs.
-unsafe extern "C" fn version_address(_: rel_time_t) -> time_t {
-    0x43_e44a
+/// What such a host does where `abstime` is awaited: nothing.
+unsafe extern "C" fn nothing(_: rel_time_t) -> time_t {
+    0
 }
 
-/// Makes this thread's `get_server_api` that of ARCUS memcached: a server table of seven words, and
-/// a core table of other functions. What is behind the seventh word belongs to nobody.
-fn install_arcus() {
-    let nothing = ptr::null();
-    let mut functions = [nothing; 14];
-    functions[0] = now as *const c_void;
-    functions[1] = realtime as *const c_void;
-    functions[2] = version_address as *const c_void;
-    let core = leak(functions);
-    let mut server = [nothing; 7];
-    server[0] = ptr::without_provenance(1);
-    server[1] = core.cast_const().cast();
-    SERVER.set(leak(server).cast());
+/// Makes this thread's `get_server_api` that of an unknown host: a server table of two words, and a
+/// core table of three. What is behind them belongs to nobody.
+fn install_unknown() {
+    let core = leak([
+        now as *const c_void,
+        realtime as *const c_void,
+        nothing as *const c_void,
+    ]);
+    let server = [ptr::without_provenance(1), core.cast_const().cast()];
+    SERVER.set(leak::<[*const c_void; 2]>(server).cast());
 }
 
 /// The ports over a kind of host.
-pub(super) fn api(kind: Kind, layout: Layout) -> HostApi {
+pub(super) fn api(kind: Kind, layout: Layout) -> Ports<CookieFunctions> {
     install(kind);
     // SAFETY: the tables of this module.
     let server = unsafe { Server::read(Some(get_server_api)) }.unwrap();
     // SAFETY: the tests pass the layout of the kind.
-    HostApi::new(&server, unsafe { server.cookie_functions(layout) }.unwrap())
+    let connections = unsafe { server.cookie_functions(layout) }.unwrap();
+    Ports {
+        clock: server.clock,
+        log: server.log,
+        connections,
+    }
 }
 
 /// A request as it stands in a read buffer.

@@ -5,14 +5,15 @@
 use std::ffi::{CStr, c_void};
 use std::ptr;
 
-use super::bindings::*;
-use super::convert::Code;
-use super::guard::Guard;
-use super::host_api::Server;
 use super::layout::Layout;
-use super::output::{Packets, Statistics};
-use super::rules::{self, Entry};
-use super::{create_instance, tap};
+use super::{Classic, codes, tap};
+use crate::abi::bindings::*;
+use crate::abi::convert::Code;
+use crate::abi::create_instance;
+use crate::abi::guard::Guard;
+use crate::abi::load;
+use crate::abi::output::{Packets, Statistics};
+use crate::abi::rules::{self, Entry};
 use crate::constants;
 use crate::error::Error;
 use crate::host::{BlockedCookie, Cookie, Host as _, Reply as _, Response, StatSink as _, Status};
@@ -61,7 +62,7 @@ const SUCCESS: Code = Code::ENGINE_SUCCESS;
 
 fn never(entry: Entry, forbidden: &[Code]) {
     for error in ERRORS {
-        let code = entry.code(error);
+        let code = codes::code(entry, error);
         assert!(
             !forbidden.contains(&code),
             "{entry:?} answers {error:?} with {code:?}"
@@ -80,7 +81,10 @@ fn rule_01_get_returns_six_codes_only() {
         Code::ENGINE_NOT_MY_VBUCKET,
     ];
     for error in ERRORS {
-        assert!(allowed.contains(&Entry::Get.code(error)), "{error:?}");
+        assert!(
+            allowed.contains(&codes::code(Entry::Get, error)),
+            "{error:?}"
+        );
     }
     let host = Host::running(Kind::Membase, "");
     assert_eq!(host.get(b"absent", 0), Err(Code::ENGINE_KEY_ENOENT));
@@ -113,7 +117,7 @@ fn rule_02_arithmetic_never_aborts_the_host() {
     );
     // Only a value that is no number may say so.
     for error in ERRORS {
-        let says_so = Entry::ArithmeticBinary.code(error) == Code::ENGINE_EINVAL;
+        let says_so = codes::code(Entry::ArithmeticBinary, error) == Code::ENGINE_EINVAL;
         assert_eq!(says_so, error == Error::NotNumeric, "{error:?}");
     }
     let host = Host::running(Kind::Memcached, "");
@@ -217,7 +221,7 @@ fn rule_08_a_blocked_request_stays_blocked_whatever_it_sent() {
         Entry::UnknownCommand,
         Entry::TapNotify,
     ] {
-        assert_eq!(entry.code(Error::WouldBlock), blocked, "{entry:?}");
+        assert_eq!(codes::code(entry, Error::WouldBlock), blocked, "{entry:?}");
     }
     assert_eq!(rules::after_output(true, blocked), blocked);
     assert_eq!(rules::after_output(false, blocked), blocked);
@@ -253,12 +257,12 @@ fn rule_10_after_output_only_success_or_blocking_follows() {
         } else {
             SUCCESS
         };
-        assert_eq!(sent.answer(Err(error)), expected, "{error:?}");
+        assert_eq!(sent.answer::<Classic>(Err(error)), expected, "{error:?}");
         assert_eq!(fake_host::packets().len(), 1, "{error:?}");
 
         // SAFETY: as above.
         let mut silent = unsafe { Packets::new(Some(fake_host::add_response), ptr::null()) };
-        let code = silent.answer(Err(error));
+        let code = silent.answer::<Classic>(Err(error));
         match error {
             Error::WouldBlock => assert_eq!(code, Code::ENGINE_EWOULDBLOCK),
             Error::Disconnect => assert_eq!(code, Code::ENGINE_DISCONNECT),
@@ -273,7 +277,7 @@ fn rule_10_after_output_only_success_or_blocking_follows() {
         // SAFETY: as above.
         let mut full = unsafe { Packets::new(Some(fake_host::add_no_response), ptr::null()) };
         assert_eq!(full.send(&response), Err(Error::NoMemory));
-        let code = full.answer(Err(error));
+        let code = full.answer::<Classic>(Err(error));
         assert!(
             [Code::ENGINE_EWOULDBLOCK, Code::ENGINE_DISCONNECT].contains(&code),
             "{error:?}"
@@ -281,15 +285,15 @@ fn rule_10_after_output_only_success_or_blocking_follows() {
 
         // SAFETY: as above.
         let mut stats = unsafe { Statistics::new(Some(fake_host::add_stat), ptr::null()) };
-        assert_ne!(stats.answer(Err(error)), SUCCESS);
+        assert_ne!(stats.answer::<Classic>(Err(error)), SUCCESS);
         stats.add("", &1);
         assert_ne!(
-            stats.answer(Err(error)),
+            stats.answer::<Classic>(Err(error)),
             SUCCESS,
             "an empty key is no output"
         );
         stats.add("key\r\n", &"a\tb");
-        assert_eq!(stats.answer(Err(error)), expected, "{error:?}");
+        assert_eq!(stats.answer::<Classic>(Err(error)), expected, "{error:?}");
         assert_eq!(fake_host::stats(), [("key??".to_owned(), "a?b".to_owned())]);
     }
 }
@@ -395,7 +399,7 @@ fn tap_arguments(event: tap_event_t, bytes: &[u8]) -> tap::Arguments {
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn rule_13_tap_lengths_stay_below_the_hosts_buffer() {
-    const { assert!(10 * (40 + rules::ENGINE_SPECIFIC_BYTES_MAX) <= 2048) };
+    const { assert!(10 * (40 + tap::ENGINE_SPECIFIC_BYTES_MAX) <= 2048) };
     let host = Host::running(Kind::Membase, "max_item_size=100");
     assert!(host.tap_iterator().is_some());
     let bytes = [0_u8; 400];
@@ -679,20 +683,23 @@ fn bad_hosts_are_refused() {
     assert_eq!(code, Code::ENGINE_EINVAL);
     fake_host::install(Kind::NoCore);
     // SAFETY: as above.
-    let reason = unsafe { Server::read(Some(fake_host::get_server_api)) }.unwrap_err();
+    let reason = unsafe { load::make(Some(fake_host::get_server_api)) }.unwrap_err();
     assert_eq!(reason, "the host's server table lacks \"core\"");
 }
 
 #[test]
 fn a_host_of_an_unknown_kind_is_refused_before_its_tables_are_read() {
     let mut handle = ptr::null_mut();
-    fake_host::install(Kind::Arcus);
+    fake_host::install(Kind::Unknown);
     // SAFETY: the handle is writable, and the tables have what every host's have.
     let code = unsafe { create_instance(1, Some(fake_host::get_server_api), &raw mut handle) };
     assert_eq!((code, handle), (Code::ENGINE_FAILED, ptr::null_mut()));
     // SAFETY: as above.
-    let reason = unsafe { Server::read(Some(fake_host::get_server_api)) }.unwrap_err();
-    assert!(reason.contains("ARCUS memcached"), "{reason}");
+    let reason = unsafe { load::make(Some(fake_host::get_server_api)) }.unwrap_err();
+    assert!(
+        reason.contains("of a kind that this engine does not know"),
+        "{reason}"
+    );
 }
 
 #[test]
@@ -792,4 +799,44 @@ fn a_log_line_cannot_carry_formats_or_line_feeds() {
     let api = fake_host::api(Kind::Membase, Layout::Membase);
     api.log(crate::host::LogLevel::Info, "100%s %n\nnext\0line");
     fake_host::assert_logged("2 100%s %n next", " line");
+}
+
+#[test]
+fn a_plain_terminal_can_do_an_online_update() {
+    let mut host = Host::running(Kind::Membase, "");
+    let said = |words: &[&[u8]]| fake_host::line(words).unwrap();
+    assert_eq!(fake_host::line(&[b"online_updates", b"start"]), None);
+    assert_eq!(fake_host::line(&[]), None);
+    host.set(b"k", b"before");
+    let (accepted, stays) = said(&[b"online_update", b"start", b"600"]);
+    assert_eq!(accepted, "ACCEPTED start, see online_update status\r\n");
+    assert!(stays);
+    host.set(b"k", b"window");
+    let (status, _) = said(&[b"online_update", b"status"]);
+    assert!(
+        status.starts_with("STAT state open\r\n") && status.ends_with("\r\nEND\r\n"),
+        "{status}"
+    );
+    let (refused, stays) = said(&[b"online_update", b"start"]);
+    assert!(refused.starts_with("SERVER_ERROR an online update is open") && stays);
+    for wrong in [
+        &[&b"online_update"[..]] as &[&[u8]],
+        &[b"online_update", b"start", b"soon"],
+        &[b"online_update", b"revert", b"now"],
+    ] {
+        assert!(said(wrong).0.starts_with("CLIENT_ERROR "), "{wrong:?}");
+    }
+    let (accepted, _) = said(&[b"online_update", b"revert"]);
+    assert_eq!(accepted, "ACCEPTED revert, see online_update status\r\n");
+    while !said(&[b"online_update", b"status"])
+        .0
+        .contains("STAT last_outcome reverted\r\n")
+    {
+        std::thread::yield_now();
+    }
+    assert_eq!(host.get(b"k", 0), Ok(b"before".to_vec()));
+    // Hosts keep the command beyond the end of the engine.
+    host.destroy();
+    let ended = said(&[b"online_update", b"status"]);
+    assert_eq!(ended, (String::new(), false));
 }

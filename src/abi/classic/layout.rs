@@ -1,14 +1,14 @@
-//! Whether the host is of a kind that is known, and which of its two layouts its cookie table has.
+//! Which of its two layouts a host's cookie table has.
 //!
 //! Nothing in the server table says it, and the wrong guess would count connections down where it
 //! should count them up. So it is found out from what the host does (`docs/hosts.md`,
 //! "Cookies"), a configuration key overrides, and an engine that is not sure refuses to start.
 
 use std::ffi::c_void;
-use std::ptr::{self, NonNull};
+use std::ptr;
 
-use super::bindings::{SERVER_CORE_API, config_datatype, config_item, config_value};
-use super::host_api::Server;
+use super::server::Server;
+use crate::abi::bindings::{config_datatype, config_item, config_value};
 use crate::config::HostAbi;
 
 /// What the test applications of all hosts answer as their version.
@@ -16,7 +16,7 @@ const MOCK_VERSION: &str = "mock server";
 
 /// A layout of the cookie table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Layout {
+pub(in crate::abi) enum Layout {
     /// memcached.org, branch engine-pu: no `set_tap_nack_mode`.
     Memcached,
     /// Membase 1.7 and Couchbase 1.8.
@@ -53,38 +53,6 @@ pub(super) struct Found {
     pub(super) warning: Option<&'static str>,
 }
 
-/// Refuses hosts with another core table under the same interface number, as ARCUS memcached has
-/// it: there the server table ends before the cookie functions, and the third core function, in the
-/// place of `abstime`, takes no argument and returns the version's text (`docs/hosts.md`,
-/// "Cookies"). So it is called with two arguments: only `abstime` adds what it is given.
-///
-/// # Errors
-/// A sentence for the operator.
-///
-/// # Safety
-/// Contract 5, as far as the first three members of the core table.
-pub(super) unsafe fn require_known_kind(core: NonNull<SERVER_CORE_API>) -> Result<(), String> {
-    // SAFETY: within the first three members, says the caller.
-    let abstime = unsafe { &raw const (*core.as_ptr()).abstime };
-    // SAFETY: as above.
-    let abstime = unsafe { abstime.read() };
-    let abstime = abstime.ok_or("the host's server table lacks \"abstime\"")?;
-    // SAFETY: contract 5; on no host that has another function here does it use its arguments or
-    // change anything.
-    let start = unsafe { abstime(0) };
-    // SAFETY: as above.
-    let next = unsafe { abstime(1) };
-    if start.checked_add(1) == Some(next) {
-        return Ok(());
-    }
-    Err(
-        "the host is of a kind that this engine does not know: its third core function is not \
-         abstime (ARCUS memcached has server_version there). It runs on Membase 1.7, Couchbase 1.8 \
-         and memcached.org, branch engine-pu"
-            .to_owned(),
-    )
-}
-
 /// Finds the layout.
 ///
 /// # Errors
@@ -100,6 +68,13 @@ pub(super) fn find(server: &Server, wanted: HostAbi) -> Result<Found, String> {
         HostAbi::Memcached => return sure(Layout::Memcached),
         HostAbi::Membase => return sure(Layout::Membase),
         HostAbi::Auto => {}
+        HostAbi::Arcus => {
+            return Err(
+                "host_abi=arcus, but this host was recognised as Membase, Couchbase or \
+                 memcached.org when it loaded the engine: remove host_abi from the configuration"
+                    .to_owned(),
+            );
+        }
     }
     if server.version() == MOCK_VERSION {
         return sure(Layout::Mock);
@@ -161,7 +136,7 @@ fn probe(server: &Server) -> Probe {
 
 /// Asks the host for a setting that the Membase line has.
 fn has_topkeys(server: &Server) -> Option<bool> {
-    let get_config = server.core.get_config?;
+    let get_config = server.get_config?;
     let mut size = 0_usize;
     let entry = |key: *const std::ffi::c_char, size: *mut usize| config_item {
         key,

@@ -1,0 +1,74 @@
+//! Where an engine registers what the host is to call beside its table: the same functions on every
+//! kind of host. Not thread-safe there: from `initialize` only.
+
+use std::ffi::c_void;
+use std::ptr::NonNull;
+
+use super::bindings::{
+    ENGINE_EVENT_TYPE, ENGINE_HANDLE, EVENT_CALLBACK, SERVER_CALLBACK_API, SERVER_EXTENSION_API,
+    extension_type_t,
+};
+
+type Register =
+    unsafe extern "C" fn(*mut ENGINE_HANDLE, ENGINE_EVENT_TYPE, EVENT_CALLBACK, *const c_void);
+type RegisterExtension = unsafe extern "C" fn(extension_type_t, *mut c_void) -> bool;
+
+/// The functions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Registry {
+    callback: Register,
+    /// Absent in some mocks.
+    extension: Option<RegisterExtension>,
+}
+
+impl Registry {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// A sentence that names what is missing.
+    ///
+    /// # Safety
+    /// Contract 5: the pointers are NULL or lead to these tables.
+    pub(super) unsafe fn read(
+        callback: *const SERVER_CALLBACK_API,
+        extension: *const SERVER_EXTENSION_API,
+    ) -> Result<Self, String> {
+        let missing = |name: &str| format!("the host's server table lacks \"{name}\"");
+        let callback = NonNull::new(callback.cast_mut()).ok_or_else(|| missing("callback"))?;
+        // SAFETY: contract 5.
+        let callback = unsafe { callback.read() };
+        let extension = NonNull::new(extension.cast_mut());
+        Ok(Self {
+            callback: callback
+                .register_callback
+                .ok_or_else(|| missing("register_callback"))?,
+            // SAFETY: contract 5; NULL is sorted out by NonNull.
+            extension: extension.and_then(|it| unsafe { it.read() }.register_extension),
+        })
+    }
+
+    /// Registers a function for the end of connections.
+    ///
+    /// # Safety
+    /// The handle, which the callback gets, stays valid for the life of the process.
+    pub(super) unsafe fn on_disconnect(
+        &self,
+        callback: EVENT_CALLBACK,
+        engine: *mut ENGINE_HANDLE,
+    ) {
+        let event = ENGINE_EVENT_TYPE::ON_DISCONNECT;
+        // SAFETY: contract 5 and the caller's promise.
+        unsafe { (self.callback)(engine, event, callback, engine.cast_const().cast()) };
+    }
+
+    /// Registers an ASCII command. Mocks know none, and a host may refuse it: it works without.
+    ///
+    /// # Safety
+    /// The descriptor is that of this kind of host, and lives as long as the process.
+    pub(super) unsafe fn ascii_command(&self, descriptor: *mut c_void) {
+        if let Some(register) = self.extension {
+            // SAFETY: contract 5 and the caller's promise.
+            unsafe { register(extension_type_t::EXTENSION_ASCII_PROTOCOL, descriptor) };
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Answers of writes that wait until these are durable, for hosts that can hold an answer back
+//! (`sync_writes`). All that wait at a time go out after one commit.
+
+use super::noted::Waiter;
+use super::{Core, Engine};
+use crate::host::{BlockedCookie, Cookie};
+use crate::types::{Seqno, VbucketId};
+
+/// Up to where a vbucket has to be durable.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    vbucket: VbucketId,
+    upto: Seqno,
+}
+
+impl Core {
+    /// Where a vbucket's log ends, unless all of it is durable, or nothing of it will be before the
+    /// online update ends.
+    fn place_to_reach(&self, vbucket: u16) -> Option<Place> {
+        let vbucket = self.vbuckets.get(VbucketId::new(vbucket)?)?;
+        let upto = vbucket.with_log(|log| {
+            let last = Seqno::new(log.next_seqno().get() - 1);
+            let waits = log.window().is_none() && log.persisted() < last;
+            waits.then_some(last)
+        })?;
+        Some(Place {
+            vbucket: vbucket.id(),
+            upto,
+        })
+    }
+
+    /// Whether what lies before a place is durable, or will not become so by what is under way.
+    pub(super) fn is_reached(&self, place: Place) -> bool {
+        let vbucket = self.vbuckets.get(place.vbucket);
+        let behind = vbucket.is_some_and(|vbucket| {
+            vbucket.with_log(|log| log.persisted() < place.upto && log.unpersisted() > 0)
+        });
+        !behind || self.persister.is_stopped()
+    }
+
+    fn answer_when_written(&self, cookie: Cookie, vbucket: u16, hold: &dyn Fn()) -> bool {
+        if !self.is_noted() {
+            return false;
+        }
+        let Some(place) = self.place_to_reach(vbucket) else {
+            return false;
+        };
+        // Before anybody can answer.
+        hold();
+        let waits = Waiter::Written(BlockedCookie::new(cookie), place);
+        if !self.when_noted(waits) {
+            self.host.answer_held(BlockedCookie::new(cookie), false);
+        }
+        true
+    }
+}
+
+impl Engine {
+    /// Has the answer of a change that was made just now go out when it is durable. Calls `hold`
+    /// and returns true if it has to wait for that: not without a store, while persistence is
+    /// stopped, or inside an online update, which is durable when COMPLETE is.
+    pub(crate) fn answer_when_written(
+        &self,
+        cookie: Cookie,
+        vbucket: u16,
+        hold: &dyn Fn(),
+    ) -> bool {
+        self.core.answer_when_written(cookie, vbucket, hold)
+    }
+}

@@ -1,0 +1,108 @@
+//! Answers of writes that are held back until these are durable.
+
+use super::{Node, StoreOp};
+use crate::host::Cookie;
+
+const ONE: Cookie = Cookie::new(0x3000);
+const OTHER: Cookie = Cookie::new(0x3100);
+
+impl Node {
+    /// Whether the answer of what was changed just now is held back.
+    fn holds(&self, client: Cookie) -> bool {
+        let held = std::cell::Cell::new(false);
+        let waits = self
+            .engine
+            .answer_when_written(client, 0, &|| held.set(true));
+        assert_eq!(waits, held.get());
+        waits
+    }
+
+    fn until_answered(&self, client: Cookie) -> bool {
+        self.host
+            .until("it is answered", || self.host.answered(client).is_some());
+        self.host.answered(client).unwrap()
+    }
+}
+
+#[test]
+fn all_that_wait_are_answered_after_one_commit() {
+    let node = Node::with("min_data_age=1000");
+    node.write();
+    node.store.hold_commits(true);
+    node.set(0, "a", "1");
+    assert!(node.holds(ONE));
+    node.host
+        .until("it is being written", || node.store.held() > 0);
+    node.set(0, "b", "2");
+    node.set(0, "c", "3");
+    assert!(node.holds(OTHER));
+    let before = node.store.faults().commits();
+    assert_eq!(
+        (node.host.answered(ONE), node.host.answered(OTHER)),
+        (None, None)
+    );
+    node.store.hold_commits(false);
+    assert!(node.until_answered(ONE) && node.until_answered(OTHER));
+    assert_eq!(node.stored(0, "c").as_deref(), Some("3"));
+    assert_eq!(node.store.faults().commits(), before + 2);
+    // Nothing is left to wait for.
+    assert!(!node.holds(ONE));
+}
+
+#[test]
+fn a_change_may_take_more_than_one_commit() {
+    let node = Node::with("max_txn_size=1;chk_max_items=100;min_data_age=1000");
+    node.write();
+    for number in 0..450 {
+        node.set(0, &format!("key {number}"), "value");
+    }
+    assert!(node.holds(ONE));
+    assert!(node.until_answered(ONE));
+    assert_eq!(node.stored(0, "key 449").as_deref(), Some("value"));
+}
+
+#[test]
+fn a_commit_that_fails_is_no_good_answer() {
+    let node = Node::with("min_data_age=1000");
+    node.write();
+    node.store.faults().fail_commits(true);
+    node.set(0, "a", "1");
+    assert!(node.holds(ONE));
+    assert!(!node.until_answered(ONE));
+    node.store.faults().fail_commits(false);
+    assert!(
+        node.store(StoreOp::Add, 0, "a", "2").is_err(),
+        "it is in memory"
+    );
+    node.set(0, "b", "1");
+    assert!(node.holds(OTHER));
+    assert!(node.until_answered(OTHER));
+    assert_eq!(node.stored(0, "a").as_deref(), Some("1"));
+}
+
+#[test]
+fn nothing_waits_in_a_window_or_while_persistence_is_stopped() {
+    let node = Node::new();
+    node.start().unwrap();
+    node.set(0, "a", "1");
+    assert!(!node.holds(ONE));
+    node.complete().unwrap();
+    node.engine.set_persistence(false);
+    node.set(0, "a", "2");
+    assert!(!node.holds(ONE));
+    node.engine.set_persistence(true);
+}
+
+#[test]
+fn who_waits_when_the_engine_ends_is_answered() {
+    let node = Node::with("min_data_age=1000");
+    node.write();
+    node.store.hold_commits(true);
+    node.set(0, "a", "1");
+    assert!(node.holds(ONE));
+    std::thread::scope(|scope| {
+        scope.spawn(|| node.engine.shutdown());
+        node.store.hold_commits(false);
+    });
+    assert_eq!(node.host.answered(ONE), Some(true));
+}
