@@ -5,9 +5,6 @@ use std::path::{Component, Path};
 
 use super::{File, Findings, check, files};
 
-/// Documents that are not in the project, and why they are named all the same.
-const MADE: &[(&str, &str)] = &[("docs/performance.md", "`make bench` writes it")];
-
 /// Folders of documents that only their authors have.
 const ELSEWHERE: &[&str] = &["facts/", "guide/", "design/"];
 
@@ -58,12 +55,6 @@ fn look(file: &File, documents: &[File], findings: &mut Findings) {
     for (number, line) in file.lines() {
         for (path, behind) in named(line) {
             let here = [from("", path), from(folder, path)];
-            if MADE
-                .iter()
-                .any(|(made, _)| here.iter().any(|it| it == made))
-            {
-                continue;
-            }
             let found = documents.iter().find(|it| here.contains(&it.path));
             let Some(document) = found else {
                 findings.push(file.finding(number, &format!("{path} is not in the project")));
