@@ -14,9 +14,9 @@ pub(super) fn set(
     request: &Request<'_>,
     reply: &mut dyn Reply,
 ) -> Result<()> {
-    // Clients send the state in the extras or in the body, and some the id again as a key.
-    let state = match (request.extras, request.value) {
-        (state, []) | ([], state) => <[u8; 4]>::try_from(state).ok(),
+    // Clients send the state in the extras or in the body.
+    let state = match (request.extras, request.key, request.value) {
+        (state, [], []) | ([], [], state) => <[u8; 4]>::try_from(state).ok(),
         _ => None,
     };
     let Some(state) = state else {

@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 use super::{Core, Engine};
 use crate::error::{Error, Result};
 use crate::host::{BlockedCookie, Cookie};
+use crate::tap::Given;
 use crate::types::{Seqno, VbucketId};
 use crate::vbucket::Present;
 use crate::worker::{Signal, Wake};
@@ -115,9 +116,8 @@ impl Key {
         self.wanted = None;
     }
 
-    /// Judges by the key's present version, and by where the replicas of its vbucket stand, the
-    /// furthest first.
-    fn judge(&mut self, conditions: Conditions, now: Option<Present>, replicas: &[Seqno]) {
+    /// Judges by the key's present version, and by what the replicas of its vbucket have.
+    fn judge(&mut self, conditions: Conditions, now: Option<Present>, replicas: &[Given]) {
         let Some(wanted) = self.wanted else { return };
         let Some(now) = now else {
             return self.ends(Event::Deleted, wanted.cas);
@@ -151,11 +151,10 @@ impl Key {
 impl Conditions {
     /// What may be said of a version at that place in the log. Where both hold and one would do it
     /// is durable.
-    fn hold(self, at: Seqno, persisted: Seqno, replicas: &[Seqno]) -> Option<Event> {
+    fn hold(self, at: Seqno, persisted: Seqno, replicas: &[Given]) -> Option<Event> {
         let durable = self.persisted && persisted >= at;
-        let nth = self.replicas.checked_sub(1);
-        let replica = nth.and_then(|nth| replicas.get(nth));
-        let replicated = replica.is_some_and(|place| *place >= at);
+        let has = |given: &&Given| given.after < at && at <= given.upto;
+        let replicated = self.replicas > 0 && replicas.iter().filter(has).count() >= self.replicas;
         match (durable, replicated) {
             (true, true) => Some(Event::Persisted),
             (true, false) if !self.waits_for_both() => Some(Event::Persisted),
@@ -257,7 +256,7 @@ impl Syncs {
 }
 
 /// Where the replicas of vbuckets stand, as far as somebody has asked.
-type Replicas = HashMap<VbucketId, Vec<Seqno>>;
+type Replicas = HashMap<VbucketId, Vec<Given>>;
 
 impl Core {
     /// A key as it is now; what cannot be waited for has its event.
@@ -295,7 +294,7 @@ impl Core {
                 0 => &[][..],
                 _ => replicas
                     .entry(vbucket.id())
-                    .or_insert_with(|| self.streams.places(vbucket.id()))
+                    .or_insert_with(|| self.streams.given(vbucket))
                     .as_slice(),
             };
             let now = vbucket.present(key.hash, &key.told.key);

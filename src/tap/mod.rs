@@ -53,7 +53,7 @@ pub(crate) use backfill::run as fill;
 pub(crate) use begin::Refused;
 pub(crate) use connect::Request;
 pub(crate) use report::Report;
-pub(crate) use streams::{StreamId, Streams, Turn, run};
+pub(crate) use streams::{Given, StreamId, Streams, Turn, run};
 
 /// Prefix of a stream's name in statistics.
 pub(crate) const NAME_PREFIX: &str = "eq_tapq:";

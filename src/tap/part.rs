@@ -78,6 +78,8 @@ pub(super) struct Part {
     pub(super) filled: bool,
     /// The client has a state to go on from by the cursor.
     whole: bool,
+    /// Of what stands in the log up to there the client may have nothing: it began behind it.
+    pub(super) lacks: Seqno,
     /// Which backfill: those of before are void.
     pub(super) round: u64,
     controls: VecDeque<Control>,
@@ -110,6 +112,7 @@ impl Part {
             queue: Weighed::default(),
             filled: false,
             whole: true,
+            lacks: Seqno::ZERO,
             round: 0,
             controls: VecDeque::new(),
             announced: None,
@@ -161,6 +164,8 @@ impl Part {
         } else if backfills {
             part.fill(at, true);
             return Some((part, true));
+        } else {
+            part.lacks = at;
         }
         Some((part, false))
     }

@@ -108,6 +108,15 @@ pub(crate) enum Turn {
     Forestalled(VbucketId),
 }
 
+/// A stretch of a log that another node has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Given {
+    /// It begins behind this place.
+    pub(crate) after: Seqno,
+    /// It ends with this one.
+    pub(crate) upto: Seqno,
+}
+
 impl Streams {
     pub(crate) fn new(
         config: &Config,
@@ -263,7 +272,10 @@ impl Streams {
         match vbucket.and_then(|vbucket| vbucket.register_cursor(Arc::clone(&name), Begin::Open)) {
             Some(begun) if backfills => part.fill(begun.at, true),
             // Registered clients get none, and know it.
-            Some(begun) => *part = Part::new(part.id, begun.at),
+            Some(begun) => {
+                *part = Part::new(part.id, begun.at);
+                part.lacks = begun.at;
+            }
             None => part.stage = Stage::Ended,
         }
     }
@@ -431,18 +443,28 @@ impl Streams {
         }
     }
 
-    /// Up to where in the log of a vbucket the clients of streams have everything, the furthest
-    /// first; of those that are connected and were given a whole state.
-    pub(crate) fn places(&self, vbucket: VbucketId) -> Vec<Seqno> {
-        let mut places = Vec::new();
+    /// What of the log of a vbucket the clients of streams have for good: those that are connected,
+    /// have the state before it and go on to follow, with values.
+    pub(crate) fn given(&self, vbucket: &Vbucket) -> Vec<Given> {
+        let mut given = Vec::new();
         for live in self.lives() {
             let producer = live.producer.lock();
+            let request = &producer.request;
+            let gone = producer.closing || live.replaced.load(Ordering::Acquire);
+            if gone || request.dump || request.keys_only {
+                continue;
+            }
             let mut parts = producer.parts.iter();
-            let part = parts.find(|part| part.id == vbucket && part.is_whole() && part.follows());
-            places.extend(part.map(|part| part.stands().cursor));
+            let follows = |part: &&Part| part.is_whole() && part.follows();
+            let part = parts.find(|part| part.id == vbucket.id() && follows(part));
+            // Without a cursor it began in the log of a vbucket of that id which is gone.
+            let cursor = vbucket.with_log(|log| log.cursor(&producer.name));
+            given.extend(part.zip(cursor).map(|(part, cursor)| Given {
+                after: part.lacks,
+                upto: cursor.min(part.stands().cursor),
+            }));
         }
-        places.sort_unstable_by(|one, other| other.cmp(one));
-        places
+        given
     }
 
     /// Sums over all streams.

@@ -77,8 +77,13 @@ impl Restoring {
         };
     }
 
+    /// Also when restore mode has just ended: nothing is known then.
     fn is_gone(&self, vbucket: VbucketId, key: &[u8]) -> bool {
-        match self.gone.lock().get(&vbucket) {
+        let gone = self.gone.lock();
+        if !self.is_on() {
+            return true;
+        }
+        match gone.get(&vbucket) {
             None => false,
             Some(Gone::All) => true,
             Some(Gone::Keys(keys)) => keys.contains(key),

@@ -331,6 +331,12 @@ mod tests {
         assert!(other.contains("another backup"), "{other}");
         drop(writer);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        // What comes under its name meanwhile stays.
+        let writer = Writer::new(&path, &begin()).unwrap();
+        fs::write(&path, "another one's").unwrap();
+        assert!(writer.finish(Moment::EachItsOwn, BTreeMap::new()).is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "another one's");
+        fs::remove_file(&path).unwrap();
         // What a killed one has left behind is no obstacle, and nobody else reads it.
         let partial = folder.path().join("backup.partial");
         fs::write(&partial, vec![b'x'; 10_000]).unwrap();

@@ -6,6 +6,8 @@ use std::io::{BufWriter, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
 use crate::block::{self, BLOCK_BYTES, Kind, MAGIC, Place, VERSION};
 use crate::record::Record;
 
@@ -200,7 +202,10 @@ impl Writer {
         let file = file.ok_or("it was ended already")?;
         let file = file.map_err(|error| failed(error.into_error()))?;
         file.sync_all().map_err(failed)?;
-        fs::rename(&self.partial, &self.path).map_err(failed)?;
+        // What has come under that name meanwhile is not ours to replace.
+        let (from, to) = (&self.partial, &self.path);
+        renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)
+            .map_err(|error| failed(error.into()))?;
         self.is_named = true;
         // The name, too, is to survive a power failure.
         let folder = self.path.parent().filter(|it| !it.as_os_str().is_empty());

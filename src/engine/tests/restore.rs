@@ -5,6 +5,7 @@ use crate::engine::{RestoreError, RestoreKey};
 use crate::error::{Error, Result};
 use crate::host::{Cookie, Host, LogLevel};
 use crate::types::{Arithmetic, StoreOp, VbucketState};
+use crate::vbucket::Walk;
 
 /// The connection that restores.
 const TOOL: Cookie = Cookie::new(0x3000);
@@ -172,6 +173,27 @@ fn an_older_version_brings_nothing_back() {
     node.complete_restore();
     assert_eq!(node.items(), 1);
     assert_eq!(node.get(0, "present").unwrap(), "new");
+}
+
+/// Without a store keys go altogether when memory is short.
+#[test]
+fn an_older_version_does_not_take_the_place_of_one_that_was_evicted() {
+    let node = Node::new();
+    node.begin_restore();
+    let keys: Vec<String> = (0..40).map(|number| format!("k{number}")).collect();
+    for key in &keys {
+        node.put_value(0, key, "new").unwrap();
+    }
+    let vbucket = node.engine.vbucket(0).unwrap();
+    let mut walk = Walk::default();
+    while vbucket.evict_keys_part(&mut walk, &|| true).is_some() {}
+    let mut walk = Walk::default();
+    vbucket.evict_oldest_key(&mut walk, &|| true).unwrap();
+    let gone = keys.len() - node.items();
+    assert!(gone > 10, "{gone}");
+    for key in &keys {
+        assert_eq!(node.put_value(0, key, "old"), Err(Error::Exists), "{key}");
+    }
 }
 
 #[test]

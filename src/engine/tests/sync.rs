@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::tap::{ACK, BACKFILL, CHECKPOINTS, Link, cookie, resume_data};
+use super::tap::{ACK, BACKFILL, CHECKPOINTS, DUMP, KEYS_ONLY, Link, cookie, resume_data};
 use super::{CLIENT, Node, id};
 use crate::config::Config;
 use crate::engine::{Asked, Conditions, Engine, REQUEST_KEYS_MAX, SyncError, SyncEvent, Synced};
@@ -289,10 +289,69 @@ fn a_client_that_is_being_given_the_whole_state_has_nothing_yet() {
     let mut link = Link::connect(&node, "late", flags, &resume_data(1 << 40)).unwrap();
     let keys = [asked("k", 0)];
     begin(&node, replicated(1), &keys);
-    assert!(node.engine.streams().places(id(0)).is_empty());
+    assert!(
+        node.engine
+            .streams()
+            .given(node.engine.vbucket(0).unwrap())
+            .is_empty()
+    );
     link.run(&node, None);
     let told = end(&node, replicated(1), &keys);
     assert_eq!(told[0].0, SyncEvent::Replicated);
+    link.disconnect(&node, None);
+}
+
+#[test]
+fn a_stream_counts_for_what_it_was_given() {
+    let node = Node::new();
+    node.set(0, "k", "v");
+    super::tap::forget(&node);
+    // They get no values, go away in the end, or begin with what comes.
+    for (name, flags, data) in [
+        ("keys", BACKFILL | ACK | KEYS_ONLY, &[0; 8][..]),
+        ("dump", DUMP | ACK, &[]),
+        ("from now on", BACKFILL | ACK, &[0xff; 8]),
+    ] {
+        let mut link = Link::connect(&node, name, flags, data).unwrap();
+        link.run(&node, None);
+        let old = [asked("k", 0)];
+        begin(&node, replicated(1), &old);
+        link.pump(&node, None);
+        let_time_pass(&node);
+        node.host.wait(CLIENT);
+        let told = sync(&node, replicated(1), &old);
+        assert_eq!(told, Err(SyncError::TimedOut), "{name}");
+        if name == "from now on" {
+            node.set(0, "n", "v");
+            let new = [asked("n", 0)];
+            begin(&node, replicated(1), &new);
+            link.pump(&node, None);
+            let told = end(&node, replicated(1), &new);
+            assert_eq!(told[0].0, SyncEvent::Replicated);
+        }
+        link.disconnect(&node, None);
+    }
+}
+
+#[test]
+fn what_was_given_of_a_deleted_vbucket_says_nothing_of_the_next_one() {
+    let node = Node::new();
+    let mut link = replica(&node, "one");
+    for _ in 0..10 {
+        node.set(0, "k", "v");
+    }
+    link.pump(&node, None);
+    let given = || {
+        let vbucket = node.engine.vbucket(0).unwrap();
+        node.engine.streams().given(vbucket)
+    };
+    assert_eq!(given().len(), 1);
+    let core = &node.engine.core;
+    core.set_vbucket(0, VbucketState::Dead).unwrap();
+    core.delete_vbucket(0).unwrap();
+    core.set_vbucket(0, VbucketState::Active).unwrap();
+    // The stream has not looked since.
+    assert!(given().is_empty(), "{:?}", given());
     link.disconnect(&node, None);
 }
 
