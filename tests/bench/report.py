@@ -237,7 +237,7 @@ class Writer:
         parts = {
             "machine": machine_table(self.results),
             "contenders": contender_table(self.results),
-            "commands": "\n".join(f"    {one}" for one in self.results.data["commands"]),
+            "commands": "\n".join(["```text", *self.results.data["commands"], "```"]),
             "sizes": (f"{options['keys']:,} keys with values of {options['value']} bytes, "
                       f"{options['window']:,} keys in a window, {options['rate']:,} requests a "
                       f"second, medians of {options['rounds']}"),
