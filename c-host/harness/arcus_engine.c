@@ -390,6 +390,11 @@ static ENGINE_ERROR_CODE a_flush(ENGINE_HANDLE *handle, const void *cookie, time
 static ENGINE_ERROR_CODE a_get_stats(ENGINE_HANDLE *handle, const void *cookie,
                                      const char *stat_key, int nkey, ADD_STAT add_stat) {
     struct arcus *a = arcus_of(handle);
+    char text[512]; /* The host counts the NUL behind what came in ASCII. */
+    if (nkey > 0 && (size_t)nkey < sizeof text) {
+        nkey = snprintf(text, sizeof text, "%.*s", nkey, stat_key) + 1;
+        stat_key = text;
+    }
     return answer_now(a->v1->get_stats(a->h, cookie, stat_key, nkey, add_stat));
 }
 

@@ -250,6 +250,8 @@ pub(super) unsafe extern "C" fn get_stats<K: Kind>(
         };
         // SAFETY: contract 2.
         let group = unsafe { bytes_of(group.cast(), ngroup) }.unwrap_or(&[]);
+        // ARCUS counts the NUL behind a text that came in ASCII.
+        let group = group.strip_suffix(b"\0").unwrap_or(group);
         let (running, cookie) = (instance.alive()?, cookie_of(cookie));
         K::finish(running, Entry::GetStats, cookie, || {
             report::stats(&running.engine, cookie, group, &mut sink)

@@ -1,7 +1,7 @@
 //! The file of a backup as blocks, each with its checksum: docs/backup.md, "The file".
 //!
 //! What a block says of its lengths is believed within bounds only, and nothing is unpacked before
-//! its checksum is right. Compression: `lz4_flex`, which has no `unsafe` here and costs the node's
+//! its checksum is right. Compression: `lz4_flex`, in its checked form, which costs the node's
 //! machine next to nothing. Checksum: XXH3, which the engine's library has for its store already.
 
 use std::io::Read;
