@@ -7,6 +7,8 @@ DATA ?= ./data
 CONFIG ?=
 CRASH_ROUNDS ?= 10
 SOAK_OPERATIONS ?= 10000000
+SECONDS ?= 60
+TARGET ?=
 DEMO_FLAGS ?=
 BENCH_FLAGS ?=
 export PEERS ?=
@@ -33,10 +35,12 @@ DEMO_PACKAGES := python3 python3-binary-memcached wamerican-huge
 TEST_PACKAGES := libclang-dev|clang libmemcached-tools python3-pylibmc python3-pymemcache valgrind \
 	faketime python3-yaml collectd-core libmicrohttpd12|libmicrohttpd12t64 libprotobuf-c1 nutcracker
 DEB_PACKAGES := debhelper lintian systemd-standalone-sysusers|systemd
+FUZZ_PACKAGES := clang libclang-rt-14-dev|libclang-rt-16-dev|libclang-rt-19-dev
 RUST := 1.95
+NIGHTLY := nightly
 
-.PHONY: help deps build-deps demo-deps rust build serve test soak lint demo install deb bench scale
-.PHONY: replicate-bench regenerate clean
+.PHONY: help deps build-deps demo-deps rust build serve test soak fuzz lint demo install deb bench
+.PHONY: scale replicate-bench regenerate clean
 .DEFAULT_GOAL := help
 
 help:
@@ -46,6 +50,7 @@ help:
 	@echo '  serve       build, then serve 127.0.0.1:$(PORT) from $(DATA) until Ctrl-C'
 	@echo '  test        lints, unit tests, C suites, client tests, crash tests, generated files'
 	@echo '  soak        the model-based test with SOAK_OPERATIONS operations; SOAK_SEED repeats one'
+	@echo '  fuzz        every target of tests/fuzz, or TARGET, for SECONDS; needs nightly Rust'
 	@echo '  demo        an online update on 350,000 words, with REVERT, COMPLETE and kill -9'
 	@echo '  install     the engine and its header, the programs, man pages, completions'
 	@echo '  deb         Debian packages of all that, in target/deb'
@@ -57,7 +62,8 @@ help:
 	@echo '  clean       remove what was built (not $(DATA))'
 	@echo 'Variables: PREFIX, DESTDIR (install); PORT, DATA, CONFIG (serve); DEMO_FLAGS (demo, see'
 	@echo '  tests/demo/demo.py); CRASH_ROUNDS (test: rounds for each kind of crash);'
-	@echo '  SOAK_OPERATIONS, SOAK_SEED (soak); BENCH_FLAGS, PEERS (bench, see tests/bench/bench.py)'
+	@echo '  SECONDS, TARGET (fuzz); SOAK_OPERATIONS, SOAK_SEED (soak)'
+	@echo '  BENCH_FLAGS, PEERS (bench, see tests/bench/bench.py)'
 
 # $(call need,PACKAGES): installs those that are missing. Elsewhere than on Debian it only tells.
 define need
@@ -134,6 +140,15 @@ test: deps
 soak: rust
 	cd '$(TOP)' && SOAK_OPERATIONS='$(SOAK_OPERATIONS)' cargo test --locked --release --lib \
 		random_operations_and_windows -- --nocapture
+
+fuzz: build-deps rust
+	$(call need,$(FUZZ_PACKAGES))
+	@cd '$(TOP)' && rustup run '$(NIGHTLY)' rustc --version >/dev/null && \
+		cargo fuzz --version >/dev/null || { \
+		echo 'Fuzzing needs: rustup toolchain install $(NIGHTLY); cargo install cargo-fuzz' >&2; \
+		exit 1; }
+	@cd '$(TOP)' && exec '$(PYTHON)' tests/fuzz/fuzz.py --toolchain '$(NIGHTLY)' \
+		--seconds '$(SECONDS)' --target '$(TARGET)'
 
 lint: rust
 	cd '$(TOP)' && cargo fmt --check

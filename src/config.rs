@@ -290,7 +290,7 @@ impl Config {
 
     /// Every key with its documentation, in the order of this file.
     #[cfg_attr(
-        not(test),
+        not(any(test, feature = "fuzzing")),
         expect(dead_code, reason = "for the test of the C header's constants")
     )]
     pub(crate) fn describe() -> &'static [KeyDoc] {

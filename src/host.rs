@@ -182,5 +182,7 @@ pub(crate) struct Request<'a> {
     pub(crate) value: &'a [u8],
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
+#[cfg_attr(not(test), allow(dead_code, reason = "tests do more with it"))]
+#[allow(clippy::unwrap_used, reason = "for tests")]
 pub(crate) mod fake;

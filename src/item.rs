@@ -363,7 +363,10 @@ impl Item {
     pub(crate) fn references(&self) -> u32 {
         self.header().references.load(Ordering::Relaxed)
     }
+}
 
+#[cfg(any(test, feature = "fuzzing"))]
+impl Item {
     /// Writes the value of a pending item, as a host does.
     pub(crate) fn fill(&self, value: &[u8]) {
         assert_eq!(self.nbytes(), value.len());

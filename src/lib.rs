@@ -23,6 +23,7 @@
 //! | 8 | `commands`, `report` | binary-protocol commands and statistics |
 //! | 9 | `console` | the command of plain terminals |
 //! | 10 | `abi` | the exported C tables and the hosts' tables; the only public module |
+//! | 11 | `fuzzing` | with the feature of that name: what fuzzers call (docs/reliability.md) |
 //!
 //! # The path of a write
 //! `abi`, `engine::ops`, `vbucket`: locks the key's stripe, then the log; decides; appends to the
@@ -74,3 +75,5 @@ mod worker;
 
 pub mod abi;
 pub mod constants;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;

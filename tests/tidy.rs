@@ -50,6 +50,7 @@ const RANKS: &[(&str, usize)] = &[
     ("report", 8),
     ("console", 9),
     ("abi", 10),
+    ("fuzzing", 11),
 ];
 
 /// Where the operator's programs are.
@@ -61,6 +62,7 @@ const SHARED_RANKS: &[(&str, usize)] = &[
     ("exit", 0),
     ("pages", 0),
     ("program", 0),
+    ("replay", 0),
     ("text", 0),
     ("nodes", 1),
     ("packet", 1),
@@ -92,6 +94,7 @@ const UPDATE_RANKS: &[(&str, usize)] = &[
     ("record", 7),
     ("watch", 7),
     ("deadline", 8),
+    ("fuzzing", 8),
     ("complete", 9),
     ("run", 10),
 ];
@@ -106,6 +109,7 @@ const BACKUP_RANKS: &[(&str, usize)] = &[
     ("chain", 5),
     ("stream", 5),
     ("create", 6),
+    ("fuzzing", 6),
     ("restore", 6),
     ("list", 7),
 ];

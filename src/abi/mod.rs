@@ -57,6 +57,8 @@ mod request;
 mod rules;
 
 pub use load::create_instance;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use request::parse_bytes as packet;
 
 /// The host's types, made by bindgen from `include/memcached`.
 #[allow(

@@ -55,3 +55,15 @@ pub(super) unsafe fn parse<'call>(
         value: body.get(value)?,
     })
 }
+
+/// The same of bytes that were received, for fuzzers; `None` also if the body is not all there.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn parse_bytes(packet: &[u8]) -> Option<Request<'_>> {
+    let body = packet.get(8..12)?.try_into().map(u32::from_be_bytes).ok()?;
+    let needed = rules::REQUEST_HEADER_BYTES.checked_add(usize::try_from(body).ok()?)?;
+    if packet.len() < needed {
+        return None;
+    }
+    // SAFETY: header and body are there.
+    unsafe { parse(packet.as_ptr().cast()) }
+}

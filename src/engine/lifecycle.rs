@@ -57,7 +57,7 @@ impl Engine {
     }
 
     /// The same over a given store.
-    pub(super) fn start_with(
+    pub(crate) fn start_with(
         host: Arc<dyn Host>,
         config: Config,
         store: &Arc<dyn Store>,

@@ -198,6 +198,17 @@ impl FakeHost {
         });
     }
 
+    /// Whether a condition comes true within so many looks, a millisecond apart at most.
+    pub(crate) fn within(&self, looks: usize, mut is_so: impl FnMut() -> bool) -> bool {
+        (0..looks).any(|_| {
+            is_so() || {
+                let mut state = self.state.lock();
+                self.changed.wait_for(&mut state, LOOK);
+                false
+            }
+        })
+    }
+
     /// Waits for a condition.
     pub(crate) fn until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
         // Where much happens most looks come early, because something changed: those cost little.

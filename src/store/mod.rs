@@ -16,12 +16,16 @@ mod check;
 pub(crate) mod codec;
 mod database;
 mod dir;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
+#[cfg_attr(not(test), allow(dead_code, reason = "tests do more with it"))]
+#[allow(clippy::unwrap_used, reason = "for tests")]
 pub(crate) mod fault;
 pub(crate) mod fjall;
 mod journal;
 mod load;
 pub(crate) mod memory;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod probe;
 mod settle;
 #[cfg(test)]
 mod tests;

@@ -44,6 +44,8 @@ mod create;
 #[path = "../shared/exit.rs"]
 #[allow(dead_code, reason = "online-update needs more of it")]
 mod exit;
+#[cfg(test)]
+mod fuzzing;
 #[path = "../shared/link.rs"]
 #[allow(dead_code, reason = "online-update needs more of it")]
 mod link;
@@ -63,6 +65,9 @@ mod program;
 mod progress;
 mod reader;
 mod record;
+#[cfg(test)]
+#[path = "../shared/replay.rs"]
+mod replay;
 mod restore;
 #[path = "../shared/sasl.rs"]
 mod sasl;

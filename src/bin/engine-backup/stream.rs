@@ -119,6 +119,18 @@ impl Stream {
         })
     }
 
+    /// Over a connection that was asked for it already, for fuzzers.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) const fn over(link: Link, client: Client) -> Self {
+        Self {
+            link,
+            client,
+            buffer: Vec::new(),
+            at: 0,
+            answer: None,
+        }
+    }
+
     /// The next message; `None` when the node has closed the stream. What was said before is
     /// acknowledged.
     ///

@@ -55,6 +55,8 @@ mod diff;
 mod each;
 #[path = "../shared/exit.rs"]
 mod exit;
+#[cfg(test)]
+mod fuzzing;
 mod judge;
 #[path = "../shared/link.rs"]
 mod link;
@@ -71,6 +73,9 @@ mod program;
 #[path = "../shared/progress.rs"]
 mod progress;
 mod record;
+#[cfg(test)]
+#[path = "../shared/replay.rs"]
+mod replay;
 mod report;
 mod revert;
 mod run;

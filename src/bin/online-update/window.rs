@@ -6,6 +6,9 @@ use crate::link::{Link, Statistics};
 use crate::progress::Steps;
 use crate::text;
 
+/// Largest number that is believed: JSON says no larger one exactly, and sums of a few fit.
+const NUMBER_MAX: u64 = 1 << 53;
+
 /// Where a node's window stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
@@ -105,7 +108,8 @@ impl Window {
             }
         };
         let number = |from: &Statistics, name: &str| {
-            from.get(name).and_then(|text| text.parse::<u64>().ok())
+            let number = from.get(name)?.parse::<u64>().ok()?;
+            Some(number.min(NUMBER_MAX))
         };
         let count = |name| number(found, name).unwrap_or(0);
         let can = found.get("can_complete").map_or("yes", String::as_str);

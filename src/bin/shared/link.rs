@@ -46,6 +46,16 @@ impl Link {
         })
     }
 
+    /// Over a connection that there is already, for fuzzers.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn over(stream: TcpStream, timeout: Duration) -> Self {
+        Self {
+            stream,
+            timeout,
+            opaque: 0,
+        }
+    }
+
     /// Asks, and waits for the answer.
     ///
     /// # Errors
