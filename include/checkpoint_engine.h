@@ -1314,11 +1314,26 @@
 /* Statistic of `restore`: keys that had expired. */
 #define CHECKPOINT_ENGINE_STAT_RESTORE_NUMBER_EXPIRED "ep_restore:number_expired"
 
-/* Statistic of `restore`: keys of vbuckets that are not active here. */
+/* Statistic of `restore`: keys of vbuckets that are not active here, or were not all the time. */
 #define CHECKPOINT_ENGINE_STAT_RESTORE_NUMBER_WRONG_VBUCKET "ep_restore:number_wrong_vbucket"
 
 /* Statistic of `restore`: whether it was aborted. */
 #define CHECKPOINT_ENGINE_STAT_RESTORE_TERMINATE "ep_restore:terminate"
+
+/*
+ * Statistic of `restore`: for how long the connection that restores has been silent; 0 without
+ * one.
+ */
+#define CHECKPOINT_ENGINE_STAT_RESTORE_SECONDS_SILENT "ep_restore:seconds_silent"
+
+/* Statistic of `restore`: keys that clients have deleted since restore mode began. */
+#define CHECKPOINT_ENGINE_STAT_RESTORE_NUMBER_NOTED "ep_restore:number_noted"
+
+/*
+ * Statistic of `restore`: about what the notes of them take in memory, in bytes; with an eighth
+ * of `max_size` clients make no new keys.
+ */
+#define CHECKPOINT_ENGINE_STAT_RESTORE_NOTED_BYTES "ep_restore:noted_bytes"
 
 /* Statistic of `tapagg`: streams of the group. */
 #define CHECKPOINT_ENGINE_STAT_TAPAGG_COUNT "%s:count"

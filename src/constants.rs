@@ -865,11 +865,19 @@ pub const CHECKPOINT_ENGINE_STAT_RESTORE_NUMBER_SKIPPED: &CStr = c"ep_restore:nu
 pub const CHECKPOINT_ENGINE_STAT_RESTORE_NUMBER_RESTORED: &CStr = c"ep_restore:number_restored";
 /// Statistic of `restore`: keys that had expired.
 pub const CHECKPOINT_ENGINE_STAT_RESTORE_NUMBER_EXPIRED: &CStr = c"ep_restore:number_expired";
-/// Statistic of `restore`: keys of vbuckets that are not active here.
+/// Statistic of `restore`: keys of vbuckets that are not active here, or were not all the time.
 pub const CHECKPOINT_ENGINE_STAT_RESTORE_NUMBER_WRONG_VBUCKET: &CStr =
     c"ep_restore:number_wrong_vbucket";
 /// Statistic of `restore`: whether it was aborted.
 pub const CHECKPOINT_ENGINE_STAT_RESTORE_TERMINATE: &CStr = c"ep_restore:terminate";
+/// Statistic of `restore`: for how long the connection that restores has been silent; 0 without
+/// one.
+pub const CHECKPOINT_ENGINE_STAT_RESTORE_SECONDS_SILENT: &CStr = c"ep_restore:seconds_silent";
+/// Statistic of `restore`: keys that clients have deleted since restore mode began.
+pub const CHECKPOINT_ENGINE_STAT_RESTORE_NUMBER_NOTED: &CStr = c"ep_restore:number_noted";
+/// Statistic of `restore`: about what the notes of them take in memory, in bytes; with an eighth
+/// of `max_size` clients make no new keys.
+pub const CHECKPOINT_ENGINE_STAT_RESTORE_NOTED_BYTES: &CStr = c"ep_restore:noted_bytes";
 /// Statistic of `tapagg`: streams of the group.
 pub const CHECKPOINT_ENGINE_STAT_TAPAGG_COUNT: &CStr = c"%s:count";
 /// Statistic of `tapagg`: changes that are still to be sent.

@@ -17,8 +17,8 @@ const KEY_SHAPE: &[u8] = b"RESTORE_KEY takes a key of 1 to 250 bytes and either 
     header is the key's";
 const NO_FILES: &[u8] = b"this engine opens no file that a client names; have engine-backup send \
     its keys";
-const NOT_BEGUN: &[u8] = b"this connection restores nothing, or its restore was aborted; send \
-    RESTORE_BEGIN (0xec) first";
+const NOT_BEGUN: &[u8] = b"this connection restores nothing, or its restore was aborted or was \
+    silent for 120 s; send RESTORE_BEGIN (0xec) first";
 const BUSY: &[u8] = b"another connection restores; wait until it has ended, or send RESTORE_ABORT \
     (0x99)";
 const IN_UPDATE: &[u8] = b"an online update is open or being ended, and a REVERT would take half \

@@ -1,5 +1,6 @@
 //! Housekeeping: delayed flushes, the age of checkpoints, cursors that hold too much memory, keys
-//! that have expired, slots that a flush left behind, what host threads have left to be dropped.
+//! that have expired, slots that a flush left behind, what host threads have left to be dropped, a
+//! restore whose connection is silent.
 //! Woken by the flusher after a commit and by whoever leaves work.
 
 use std::time::Duration;
@@ -23,7 +24,8 @@ pub(super) fn run(core: &Core, signal: &Signal) {
         let flush = core.vbuckets.iter().any(Vbucket::awaits_flush);
         let flush = flush.then_some(FLUSH_TICK);
         let expiry = core.until_expiry_pager(looked);
-        let tick = [ages, flush, expiry].into_iter().flatten().min();
+        let silence = core.end_silent_restore();
+        let tick = [ages, flush, expiry, silence].into_iter().flatten().min();
         let wake = signal.wait(tick);
         core.shared.trash.empty();
         if wake == Wake::Stop {

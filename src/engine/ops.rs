@@ -252,10 +252,15 @@ impl Engine {
             _ => LockRule::Match(expected),
         };
         let may_come = || vbucket.may_come(item.key());
+        let mut is_full = false;
         let result = vbucket.change(item.hash(), item.key(), rule, &mut |present| match (
             op, present,
         ) {
             (StoreOp::Add | StoreOp::Replace | StoreOp::Cas, None) if may_come() => {
+                Err(Error::Temporary)
+            }
+            (StoreOp::Set, None) if vbucket.is_noted_to_the_full(item.key()) => {
+                is_full = true;
                 Err(Error::Temporary)
             }
             (StoreOp::Add, Some(_)) | (StoreOp::Replace, None) => Err(Error::NotStored),
@@ -263,6 +268,9 @@ impl Engine {
             (StoreOp::Cas, Some(present)) if present.cas() != expected => Err(Error::Exists),
             _ => Ok(Verdict::Put(new.clone())),
         });
+        if is_full {
+            return Err(core.notes_are_full());
+        }
         let cas = result?;
         core.changed();
         Ok(cas)

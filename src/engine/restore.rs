@@ -7,6 +7,9 @@
 //!
 //! An online update and a restore exclude each other: a REVERT would take half of the keys away.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use parking_lot::Mutex;
 
 use super::{Core, Engine};
@@ -14,10 +17,11 @@ use crate::error::{Error, Result};
 use crate::host::{Cookie, LogLevel};
 use crate::item::{Item, Meta};
 use crate::types::{KEY_BYTES_MAX, VbucketState};
-use crate::vbucket::Vbucket;
+use crate::vbucket::{NOTE_BYTES, Vbucket};
 
-/// About what is kept of a key that a backup says was deleted, besides the key.
-const BARRED_BYTES: usize = 64;
+/// A connection that restores and is silent for so long is taken for lost. The program sends a sign
+/// of life when it has no key to send for a while.
+pub(crate) const SILENCE_MAX: Duration = Duration::from_mins(2);
 
 /// Why a command of a restore was not carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +71,7 @@ pub(crate) struct RestoreReport {
     pub(crate) skipped: u64,
     /// Keys that had expired.
     pub(crate) expired: u64,
-    /// Keys of vbuckets that are not active here.
+    /// Keys of vbuckets that are not active here, or were not all the time.
     pub(crate) wrong_vbucket: u64,
     /// Keys refused for the time being.
     pub(crate) busy: u64,
@@ -75,12 +79,20 @@ pub(crate) struct RestoreReport {
     pub(crate) aborted: bool,
     /// Why the last one ended early; empty if none did.
     pub(crate) last_error: &'static str,
+    /// For how long the connection that restores has been silent.
+    pub(crate) silent: Duration,
+    /// Keys that clients have deleted since restore mode began.
+    pub(crate) noted: u64,
+    /// About what the notes of them take.
+    pub(crate) noted_bytes: u64,
 }
 
 #[derive(Debug, Default)]
 struct State {
     /// The connection that restores.
     restorer: Option<Cookie>,
+    /// When it was heard of last, by the monotonic clock.
+    heard: Duration,
     /// The mode stays when it has gone.
     stays: bool,
     report: RestoreReport,
@@ -91,10 +103,13 @@ struct State {
 pub(super) struct Restores {
     // Guards who restores. Lock order: under the gate of online update, before all others.
     state: Mutex<State>,
+    /// It was logged that no more may be noted.
+    is_full: AtomicBool,
 }
 
 const ABORTED: &str = "RESTORE_ABORT was sent";
 const GONE: &str = "its connection was closed";
+const SILENT: &str = "its connection was silent for 120 s";
 
 impl Core {
     /// With `restore_mode=true`, before there are clients.
@@ -130,13 +145,49 @@ impl Core {
         }
     }
 
+    /// Ends a restore whose connection has been silent for too long: its machine may have gone, and
+    /// nobody would ever say so. Returns when to look again.
+    pub(super) fn end_silent_restore(&self) -> Option<Duration> {
+        let mut state = self.restores.state.lock();
+        state.restorer?;
+        let until = state.heard + SILENCE_MAX;
+        let left = until.saturating_sub(self.host.monotonic());
+        if !left.is_zero() {
+            return Some(left);
+        }
+        let text = self.end_early(&mut state, SILENT);
+        drop(state);
+        self.host.log(LogLevel::Warning, &text);
+        None
+    }
+
+    /// A client cannot make a key because of what restore mode has noted.
+    pub(super) fn notes_are_full(&self) -> Error {
+        if !self.restores.is_full.swap(true, Ordering::Relaxed) {
+            let (keys, bytes) = self.shared.restoring.noted();
+            let text = format!(
+                "restore mode has noted {keys} keys that clients deleted, in {bytes} bytes, an \
+                 eighth of max_size: until it ends clients cannot make new keys. If nothing more \
+                 is to be restored, send RESTORE_COMPLETE (0x9a)"
+            );
+            self.host.log(LogLevel::Warning, &text);
+        }
+        Error::Temporary
+    }
+
+    /// Misses are misses again.
+    fn end_mode(&self) {
+        self.shared.restoring.end(&self.shared.trash);
+        self.restores.is_full.store(false, Ordering::Relaxed);
+    }
+
     /// Returns what is to be logged when nothing is locked.
     fn end_early(&self, state: &mut State, why: &'static str) -> String {
         state.restorer = None;
         state.report.running = false;
         state.report.last_error = why;
         if !state.stays {
-            self.shared.restoring.end();
+            self.end_mode();
         }
         format!(
             "a restore has ended early: {why}; {} keys are in place, others of the backup are \
@@ -158,14 +209,14 @@ impl Core {
         }
         let hash = self.hash(key.key);
         let Some((value, flags, expiry)) = key.version else {
-            self.admit(BARRED_BYTES + key.key.len())?;
+            self.admit(NOTE_BYTES + key.key.len())?;
             vbucket.bar_key(hash, key.key)?;
             return Ok(Put::Restored);
         };
         if !self.may_keep(value.len()) {
             return Err(Error::TooBig);
         }
-        self.admit(value.len() + BARRED_BYTES + key.key.len())?;
+        self.admit(value.len() + NOTE_BYTES + key.key.len())?;
         let meta = Meta {
             hash,
             flags,
@@ -180,7 +231,8 @@ impl Core {
 }
 
 impl Engine {
-    /// Begins a restore by this connection; `name` is for reports.
+    /// Begins a restore by this connection; `name` is for reports. From one that restores already
+    /// it is a sign of life.
     ///
     /// # Errors
     /// `Busy`, `InUpdate`.
@@ -200,10 +252,13 @@ impl Engine {
             return Err(RestoreError::InUpdate);
         }
         let mut state = core.restores.state.lock();
-        if state.restorer.is_some() {
+        if state.restorer.is_some_and(|restorer| restorer != cookie) {
             return Err(RestoreError::Busy);
         }
-        state.restorer = Some(cookie);
+        state.heard = core.host.monotonic();
+        if state.restorer.replace(cookie).is_some() {
+            return Ok(());
+        }
         state.report = RestoreReport {
             running: true,
             name: name.to_vec(),
@@ -211,6 +266,15 @@ impl Engine {
             ..RestoreReport::default()
         };
         core.shared.restoring.begin();
+        drop(state);
+        // It looks when the connection has been silent.
+        core.house.wake();
+        let name = name.escape_ascii();
+        let text = format!(
+            "a restore of \"{name}\" begins: until it has ended a key that is not here is a \
+             temporary failure"
+        );
+        core.host.log(LogLevel::Info, &text);
         Ok(())
     }
 
@@ -227,9 +291,12 @@ impl Engine {
         key: &RestoreKey<'_>,
     ) -> std::result::Result<Put, RestoreError> {
         let core = &*self.core;
-        let mine = || core.restores.state.lock().restorer == Some(cookie);
-        if !mine() {
-            return Err(RestoreError::NotRestoring);
+        {
+            let mut state = core.restores.state.lock();
+            if state.restorer != Some(cookie) {
+                return Err(RestoreError::NotRestoring);
+            }
+            state.heard = core.host.monotonic();
         }
         let put = core.put_key(cookie, key);
         let mut state = core.restores.state.lock();
@@ -282,8 +349,13 @@ impl Engine {
         state.stays = false;
         state.report.running = false;
         state.report.last_error = "";
-        core.shared.restoring.end();
-        let text = format!("restored {} keys", state.report.restored);
+        core.end_mode();
+        let name = state.report.name.escape_ascii();
+        let text = format!(
+            "the restore of \"{name}\" is complete, with {} keys: a key that is not here is a \
+             miss again",
+            state.report.restored
+        );
         drop(state);
         core.host.log(LogLevel::Info, &text);
         Ok(())
@@ -291,8 +363,15 @@ impl Engine {
 
     /// Figures of the restore; `None` outside of restore mode.
     pub(crate) fn restore_report(&self) -> Option<RestoreReport> {
-        let state = self.core.restores.state.lock();
-        let report = &state.report;
-        self.core.is_restoring().then(|| report.clone())
+        let core = &*self.core;
+        let state = core.restores.state.lock();
+        let silent = core.host.monotonic().saturating_sub(state.heard);
+        let (noted, noted_bytes) = core.shared.restoring.noted();
+        core.is_restoring().then(|| RestoreReport {
+            silent: state.restorer.map_or(Duration::ZERO, |_| silent),
+            noted,
+            noted_bytes,
+            ..state.report.clone()
+        })
     }
 }

@@ -23,4 +23,7 @@ pub(super) fn all(engine: &Engine, sink: &mut dyn StatSink) {
     sink.add("ep_restore:number_expired", &report.expired);
     sink.add("ep_restore:number_wrong_vbucket", &report.wrong_vbucket);
     sink.add("ep_restore:terminate", &report.aborted);
+    sink.add("ep_restore:seconds_silent", &report.silent.as_secs());
+    sink.add("ep_restore:number_noted", &report.noted);
+    sink.add("ep_restore:noted_bytes", &report.noted_bytes);
 }

@@ -85,6 +85,7 @@ impl VbucketMap {
             vbucket.poisoned.store(false, Ordering::Release);
             vbucket.given.store(false, Ordering::Release);
             vbucket.writes.reset();
+            vbucket.note_anew();
             vbucket.arrive(&mut ordered, state, arrival);
         }
         Some(vbucket)

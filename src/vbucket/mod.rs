@@ -59,7 +59,7 @@ pub(crate) use look::Place;
 pub(crate) use map::VbucketMap;
 pub(crate) use reader::Reader;
 pub(crate) use residency::{Ejection, Swept, Walk};
-pub(crate) use restoring::Restoring;
+pub(crate) use restoring::{NOTE_BYTES, Restoring};
 pub(crate) use revert::{RevertStep, Reverted};
 pub(crate) use state::Arrival;
 pub(crate) use table::{Figures, Shape};

@@ -67,6 +67,7 @@ impl Vbucket {
         let floor = ordered.log.flush();
         self.set_floor(floor);
         self.note_due(&ordered);
+        self.note_anew();
         let free = ordered.log.free();
         drop(ordered);
         self.release(free);

@@ -90,6 +90,7 @@ impl Vbucket {
         };
         let loading = self.state.load(Ordering::Acquire) & load::LOADING;
         self.state.store(state as u8 | loading, Ordering::Release);
+        self.note_moved();
         opened
     }
 

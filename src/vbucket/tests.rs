@@ -292,6 +292,30 @@ fn value(node: &Node, vbucket: &Vbucket, key: &[u8]) -> Option<Vec<u8>> {
     node.read(vbucket, key).map(|row| row.value)
 }
 
+/// What a restore had to know may be millions of keys.
+#[test]
+fn notes_of_a_restore_are_dropped_by_nobody_who_holds_a_lock() {
+    let node = Node::new(1, false);
+    let (shared, vbucket) = (&node.shared, node.vbucket(0));
+    let notes = || {
+        put(vbucket, b"gone", b"1");
+        remove(vbucket, b"gone").unwrap();
+        while shared.trash.empty() {}
+    };
+    shared.restoring.begin();
+    notes();
+    vbucket.flush_all();
+    assert!(shared.trash.empty(), "flush_all");
+    shared.restoring.end(&shared.trash);
+    assert!(shared.trash.empty(), "the note of the flush");
+    shared.restoring.begin();
+    notes();
+    shared.restoring.end(&shared.trash);
+    assert!(shared.trash.empty(), "the end");
+    shared.restoring.end(&shared.trash);
+    assert!(!shared.trash.empty());
+}
+
 #[test]
 fn a_revert_gives_back_cas_flags_and_expiry_from_memory_and_from_the_store() {
     for on_disk in [false, true] {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::locks::Times;
 use super::map::Remains;
+use super::restoring::Gone;
 use crate::checkpoint::Checkpoint;
 use crate::latch::Latch;
 use crate::worker::Signal;
@@ -20,6 +21,7 @@ struct Pile {
     checkpoints: Vec<Checkpoint>,
     remains: Vec<Remains>,
     locks: Vec<Times>,
+    notes: Vec<Gone>,
 }
 
 /// The pile.
@@ -67,9 +69,24 @@ impl Trash {
         }
     }
 
+    /// Leaves what a restore had to know. Any lock held.
+    pub(super) fn leave_notes(&self, notes: impl IntoIterator<Item = Gone>) {
+        let mut notes = notes.into_iter().peekable();
+        if notes.peek().is_some() {
+            self.pile.lock().notes.extend(notes);
+            self.house.wake();
+        }
+    }
+
     /// Drops all of it; for the housekeeper. Returns whether there was any.
     pub(crate) fn empty(&self) -> bool {
         let pile = std::mem::take(&mut *self.pile.lock());
-        !pile.checkpoints.is_empty() || !pile.remains.is_empty() || !pile.locks.is_empty()
+        let Pile {
+            checkpoints,
+            remains,
+            locks,
+            notes,
+        } = &pile;
+        !checkpoints.is_empty() || !remains.is_empty() || !locks.is_empty() || !notes.is_empty()
     }
 }

@@ -1,9 +1,12 @@
 //! Restoring a backup while clients read and write.
 
 use super::{CLIENT, Node, OPERATOR, id, refusal, text};
+use crate::engine::restore::SILENCE_MAX;
 use crate::engine::{RestoreError, RestoreKey};
 use crate::error::{Error, Result};
+use crate::ffi::alloc::alone;
 use crate::host::{Cookie, Host, LogLevel};
+use crate::settings::Family;
 use crate::types::{Arithmetic, StoreOp, VbucketState};
 use crate::vbucket::Walk;
 
@@ -275,7 +278,8 @@ fn one_connection_restores_and_the_mode_ends_with_it() {
     node.begin_restore();
     let busy = Err(RestoreError::Busy);
     assert_eq!(node.engine.begin_restore(CLIENT, b""), busy);
-    assert_eq!(node.engine.begin_restore(TOOL, b""), busy);
+    // From itself it is a sign of life.
+    assert_eq!(node.engine.begin_restore(TOOL, b""), Ok(()));
     assert_eq!(node.engine.complete_restore(CLIENT), busy);
     assert_eq!(node.engine.restore_key(CLIENT, &key).map(drop), refused);
     assert_eq!(node.engine.restore_report().unwrap().name, b"backup");
@@ -392,4 +396,167 @@ fn without_memory_a_key_has_to_wait() {
     assert!(node.engine.restore_report().unwrap().busy > 0);
     let deletion = node.put_deletion(0, "deleted");
     assert!(matches!(deletion, Err(Error::Temporary | Error::NoMemory)));
+}
+
+/// The machine of a client may go without a word.
+#[test]
+fn a_connection_that_is_silent_for_long_restores_no_more() {
+    let node = Node::new();
+    let step = SILENCE_MAX.as_secs() - 1;
+    let miss = || node.item_of(0, "x").map(drop);
+    let silent = || node.engine.restore_report().unwrap().silent.as_secs();
+    node.begin_restore();
+    assert!(
+        node.host
+            .has_logged(LogLevel::Info, "a restore of \"backup\" begins")
+    );
+    // What it sends, and a sign of life, begin the time anew.
+    node.host.advance(step);
+    assert_eq!(silent(), step);
+    node.put_value(0, "k", "v").unwrap();
+    assert_eq!(silent(), 0);
+    node.host.advance(step);
+    node.begin_restore();
+    node.host.advance(step);
+    // By one that is not there it has nothing to do.
+    let busy = Err(RestoreError::Busy);
+    assert_eq!(node.engine.begin_restore(CLIENT, b""), busy);
+    let left = node.engine.core.end_silent_restore().unwrap();
+    assert!(left.as_secs() <= 1, "{left:?}");
+    assert_eq!(miss(), Err(Error::Temporary));
+    node.host.advance(1);
+    node.host.until("the housekeeper ends it", || {
+        node.engine.core.house.call();
+        node.engine.restore_report().is_none()
+    });
+    assert_eq!(miss(), Err(Error::NotFound));
+    assert!(
+        node.host
+            .has_logged(LogLevel::Warning, "its connection was silent for 120 s")
+    );
+    assert_eq!(node.engine.core.end_silent_restore(), None);
+    let key = RestoreKey {
+        vbucket: 0,
+        key: b"l",
+        version: None,
+        cas: 0,
+    };
+    let refused = Err(RestoreError::NotRestoring);
+    assert_eq!(node.engine.restore_key(TOOL, &key).map(drop), refused);
+    node.engine.begin_restore(CLIENT, b"").unwrap();
+    node.engine.complete_restore(CLIENT).unwrap();
+    assert!(node.host.has_logged(LogLevel::Info, "is complete"));
+}
+
+/// What newer backups have of a vbucket may go with it, and what a master deletes is not noted.
+#[test]
+fn a_vbucket_that_was_something_else_meanwhile_takes_nothing_older() {
+    type Change = fn(&Node);
+    let replaced: Change = |node| {
+        let core = &node.engine.core;
+        core.set_vbucket(1, VbucketState::Dead).unwrap();
+        core.delete_vbucket(1).unwrap();
+        node.activate(1);
+    };
+    let given: Change = |node| {
+        let core = &node.engine.core;
+        core.set_vbucket(1, VbucketState::Replica).unwrap();
+        let vbucket = node.engine.vbucket(1).unwrap();
+        let hash = node.engine.hash(b"deleted by its master");
+        vbucket
+            .replicate_deletion(hash, b"deleted by its master")
+            .unwrap();
+        assert!(vbucket.begin_backfill());
+        vbucket.end_backfill(false);
+        node.activate(1);
+    };
+    let made: Change = |node| node.activate(2);
+    for (change, vbucket) in [(replaced, 1), (given, 1), (made, 2)] {
+        let node = Node::with_vbuckets(2);
+        node.begin_restore();
+        if vbucket == 1 {
+            node.put_value(1, "k", "newer").unwrap();
+            node.set(1, "client's", "1");
+            node.set(1, "gone", "1");
+            node.remove(1, "gone").unwrap();
+        }
+        change(&node);
+        for key in ["k", "client's", "gone", "deleted by its master"] {
+            let older = node.put_value(vbucket, key, "older");
+            assert_eq!(older, Err(Error::NotMyVbucket), "{key}");
+            let older = node.put_deletion(vbucket, key);
+            assert_eq!(older, Err(Error::NotMyVbucket), "{key}");
+        }
+        assert_eq!(node.engine.restore_report().unwrap().wrong_vbucket, 8);
+        assert_eq!(node.item_of(vbucket, "k").map(drop), Err(Error::Temporary));
+        node.put_value(0, "k", "newer").unwrap();
+        node.complete_restore();
+        // Begun anew, with the newest, nothing of the one before keeps anything away.
+        node.begin_restore();
+        for key in ["k", "client's", "gone"] {
+            node.put_value(vbucket, key, "newer").unwrap();
+        }
+        node.complete_restore();
+    }
+}
+
+/// A node that was started in restore mode knows what clients deleted, but not of a vbucket of
+/// before.
+#[test]
+fn a_vbucket_that_was_made_anew_begins_without_notes() {
+    let node = Node::with("restore_mode=true");
+    node.activate(1);
+    for vbucket in [0, 1] {
+        node.set(vbucket, "gone", "1");
+        node.remove(vbucket, "gone").unwrap();
+    }
+    let core = &node.engine.core;
+    core.set_vbucket(1, VbucketState::Dead).unwrap();
+    core.delete_vbucket(1).unwrap();
+    node.activate(1);
+    node.begin_restore();
+    assert_eq!(node.put_value(0, "gone", "v"), Err(Error::Exists));
+    node.put_value(1, "gone", "v").unwrap();
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "starts a process")]
+fn notes_of_what_clients_delete_have_a_bound() {
+    alone(
+        "engine::tests::restore::notes_of_what_clients_delete_have_a_bound",
+        || {
+            let node = Node::with("restore_mode=true;max_size=16m");
+            let delete = |key: &str| {
+                node.store(StoreOp::Set, 0, key, "1")
+                    .and_then(|_| node.remove(0, key))
+            };
+            node.set(0, "present", "1");
+            delete("first").unwrap();
+            let mut key = 0;
+            while delete(&format!("{key:0200}")).is_ok() {
+                key += 1;
+                assert!(key < 100_000);
+            }
+            let report = node.engine.restore_report().unwrap();
+            assert_eq!(report.noted, key + 1);
+            let bytes = report.noted_bytes;
+            assert!((2 << 20..(2 << 20) + 300).contains(&bytes), "{bytes}");
+            assert!(node.host.has_logged(LogLevel::Warning, "an eighth of"));
+            let set = |key: &str| node.store(StoreOp::Set, 0, key, "2").map(drop);
+            assert_eq!(set("new"), Err(Error::Temporary));
+            // What is there may change and go, and what has gone may come and go again.
+            set("present").unwrap();
+            delete("first").unwrap();
+            node.remove(0, "present").unwrap();
+            assert_eq!(node.engine.restore_report().unwrap().noted, key + 2);
+            // With more room, or at the end, new keys come again.
+            let room = |text| node.engine.set_parameter(Family::Flush, "max_size", text);
+            room("80000000").unwrap();
+            set("new").unwrap();
+            room("16777216").unwrap();
+            assert_eq!(set("newer"), Err(Error::Temporary));
+            node.engine.complete_restore(CLIENT).unwrap();
+            set("newer").unwrap();
+        },
+    );
 }

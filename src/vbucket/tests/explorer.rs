@@ -72,12 +72,18 @@ enum Step {
     /// The housekeeper finds flushed keys in a vbucket, and takes them out.
     LookForFlushed(usize),
     Sweep(usize),
+    /// A restore begins; a version of a key comes out of a backup, each one older than the last; it
+    /// ends.
+    BeginRestore,
+    Restore(usize),
+    EndRestore,
 }
 
 use Step::{
-    Before, Bury, Collect, Commit, Complete, Completed, Create, Delay, Delete, Due, Fail, Flush,
-    FlushAll, Forget, LookForFlushed, MasterReverted, MasterReverts, MasterStarts, Promote, Put,
-    Read, Remove, Reopen, Retire, Revert, Reverted, Start, Sweep, TakeBack, Undo,
+    Before, BeginRestore, Bury, Collect, Commit, Complete, Completed, Create, Delay, Delete, Due,
+    EndRestore, Fail, Flush, FlushAll, Forget, LookForFlushed, MasterReverted, MasterReverts,
+    MasterStarts, Promote, Put, Read, Remove, Reopen, Restore, Retire, Revert, Reverted, Start,
+    Sweep, TakeBack, Undo,
 };
 
 type State = [Option<u64>; KEYS.len()];
@@ -101,6 +107,8 @@ struct Model {
     history: [Vec<State>; VBUCKETS],
     barrier: [Option<usize>; VBUCKETS],
     accepted: [usize; VBUCKETS],
+    /// While a restore runs: keys that may still come out of it.
+    may_come: Option<[bool; KEYS.len()]>,
 }
 
 /// A COMPLETE or REVERT that is not through; the gate refuses every command.
@@ -140,6 +148,7 @@ impl<'a> World<'a> {
                 history: [empty(), empty(), empty()],
                 barrier: [None; VBUCKETS],
                 accepted: [0; VBUCKETS],
+                may_come: None,
             },
             next: 0,
             right: None,
@@ -201,7 +210,14 @@ impl<'a> World<'a> {
         }
     }
 
+    fn comes_no_more(&mut self, key: usize) {
+        if let Some(may_come) = &mut self.model.may_come {
+            may_come[key] = false;
+        }
+    }
+
     fn changed(&mut self, key: usize, to: Option<u64>) {
+        self.comes_no_more(key);
         self.model.state[key] = to;
         let vbucket = usize::from(self.place[key]);
         self.model.history[vbucket].push(self.model.state);
@@ -209,8 +225,10 @@ impl<'a> World<'a> {
 
     /// All keys of a vbucket go at once.
     fn flushed(&mut self, vbucket: usize) {
-        self.keys_of(vbucket)
-            .for_each(|key| self.model.state[key] = None);
+        for key in self.keys_of(vbucket) {
+            self.comes_no_more(key);
+            self.model.state[key] = None;
+        }
         self.model.history[vbucket].push(self.model.state);
     }
 
@@ -267,6 +285,15 @@ impl<'a> World<'a> {
             LookForFlushed(vbucket) => {
                 self.sweeps = self.exists(vbucket) && self.vbucket(vbucket).begin_sweep();
             }
+            BeginRestore => {
+                self.node.shared.restoring.begin();
+                self.model.may_come = Some(self.model.state.map(|value| value.is_none()));
+            }
+            Restore(key) => self.restore(key),
+            EndRestore => {
+                self.node.shared.restoring.end(&self.node.shared.trash);
+                self.model.may_come = None;
+            }
             Sweep(vbucket) => {
                 let mut walk = Walk::default();
                 let goes_on = self.sweeps && self.exists(vbucket);
@@ -322,6 +349,22 @@ impl<'a> World<'a> {
             }
             // The client is sent elsewhere.
             _ => {}
+        }
+    }
+
+    /// A version out of a backup never takes the place of a newer one, nor of what newer ones were.
+    fn restore(&mut self, key: usize) {
+        if !self.exists(usize::from(self.place[key])) {
+            return;
+        }
+        let text = (self.next + 1).to_string();
+        let item = item(KEYS[key], text.as_bytes(), 0);
+        let restored = self.node.vbucket(self.place[key]).restore_key(&item);
+        let may_come = self.model.may_come.is_some_and(|may_come| may_come[key]);
+        assert_eq!(restored.is_ok(), may_come && self.is_active(key));
+        if restored.is_ok() {
+            self.next += 1;
+            self.changed(key, Some(self.next));
         }
     }
 
@@ -464,6 +507,7 @@ impl<'a> World<'a> {
         let (Retire(index) | Delete(index) | Create(index) | Promote(index)) = step else {
             unreachable!("{step:?}");
         };
+        self.keys_of(index).for_each(|key| self.comes_no_more(key));
         match step {
             Retire(_) => {
                 let opened = self
@@ -822,6 +866,8 @@ const REPLACES: &[Step] = &[Retire(1), Delete(1), Create(1), Put(1)];
 /// What a client writes as soon as the new one is there stays the last change of it.
 const REMAKES: &[Step] = &[Retire(1), Delete(1), Create(1)];
 const PROMOTES: &[Step] = &[Retire(1), Promote(1), Put(1)];
+const RESTORES: &[Step] = &[BeginRestore, Restore(1), Restore(1), EndRestore, Restore(1)];
+const RESTORES_ALL: &[Step] = &[BeginRestore, Restore(0), Restore(1), Restore(1)];
 const SWEEPS: &[Step] = &[LookForFlushed(1), Sweep(1)];
 
 #[test]
@@ -854,6 +900,17 @@ fn every_interleaving_with_a_master_and_with_vbuckets_that_come_and_go() {
         (
             "failing COMPLETE, promotion, flusher",
             [FAILS, PROMOTES, FLUSHES],
+        ),
+        ("restore, deletion, flusher", [RESTORES, REPLACES, FLUSHES]),
+        ("restore, promotion, flusher", [RESTORES, PROMOTES, FLUSHES]),
+        ("restore, deletion, client", [RESTORES, REMAKES, CLIENTS[3]]),
+        (
+            "restore, flush_all, sweep",
+            [RESTORES_ALL, FLUSHES_ALL, SWEEPS],
+        ),
+        (
+            "restore, delayed flush, flusher",
+            [RESTORES_ALL, CLIENTS[0], FLUSHES],
         ),
         ("flush_all, deletion, sweep", [FLUSHES_ALL, REMAKES, SWEEPS]),
         ("REVERT, flush_all, sweep", [REVERTS, FLUSHES_ALL, SWEEPS]),

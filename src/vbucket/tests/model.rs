@@ -1,8 +1,8 @@
 //! One vbucket against a map: random operations, windows that open, complete, fail and revert
 //! between them, a flusher that is in the middle of a read, a clock that goes on, values that are
-//! evicted, keys that are locked, a flush that waits for its time.
+//! evicted, keys that are locked, a flush that waits for its time, keys that come out of a backup.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::strategy::{Just, Strategy};
@@ -52,6 +52,12 @@ enum Step {
     Expire,
     Lock(u8, u32),
     Unlock(u8, bool),
+    /// A restore begins, or begins anew.
+    BeginRestore,
+    /// A version, or the news of its deletion, out of a backup.
+    Restore(u8, u32),
+    Bar(u8),
+    EndRestore,
 }
 
 type State = BTreeMap<u8, Row>;
@@ -75,6 +81,15 @@ struct Reading<'a> {
     consistent: bool,
 }
 
+/// What the model knows of a restore.
+#[derive(Debug, Default)]
+struct Restoring {
+    /// Keys that have gone since it began.
+    gone: BTreeSet<u8>,
+    /// The vbucket was another one since it began.
+    moved: bool,
+}
+
 struct World<'a> {
     node: &'a Node,
     vbucket: &'a Vbucket,
@@ -93,6 +108,7 @@ struct World<'a> {
     locks: BTreeMap<u8, u32>,
     /// When a delayed flush is due; 0 none.
     due: u32,
+    restoring: Option<Restoring>,
 }
 
 impl<'a> World<'a> {
@@ -111,6 +127,7 @@ impl<'a> World<'a> {
             may_lack: false,
             locks: BTreeMap::new(),
             due: 0,
+            restoring: None,
         }
     }
 
@@ -129,6 +146,62 @@ impl<'a> World<'a> {
         }
     }
 
+    fn gone(&mut self, keys: impl IntoIterator<Item = u8>) {
+        if let Some(restoring) = &mut self.restoring {
+            restoring.gone.extend(keys);
+        }
+    }
+
+    /// Whether a backup's version, or its deletion, of a key is taken.
+    fn may_take(&mut self, key: u8) -> Result<(), Error> {
+        self.meet(key);
+        let absent = !self.state.contains_key(&key);
+        match &self.restoring {
+            Some(restoring) if restoring.moved => Err(Error::NotMyVbucket),
+            Some(restoring) if absent && !restoring.gone.contains(&key) => Ok(()),
+            _ => Err(Error::Exists),
+        }
+    }
+
+    fn begin_restore(&mut self) {
+        if self.phase().is_none() {
+            self.node.shared.restoring.begin();
+            self.restoring.get_or_insert_default().moved = false;
+        }
+    }
+
+    fn check_what_may_come(&self) {
+        for key in 0..KEYS {
+            let restoring = self.restoring.as_ref();
+            let may = restoring.is_some_and(|restoring| !restoring.gone.contains(&key));
+            assert_eq!(self.vbucket.may_come(NAMES[usize::from(key)]), may);
+        }
+    }
+
+    /// A key out of a backup, or `None` for the news that it was deleted. The node does not restore
+    /// into a window.
+    fn restore(&mut self, key: u8, after: Option<u32>) {
+        if self.phase().is_some() {
+            return;
+        }
+        let expected = self.may_take(key);
+        let name = NAMES[usize::from(key)];
+        let Some(after) = after else {
+            assert_eq!(self.vbucket.bar_key(hash(name), name), expected);
+            self.gone(expected.is_ok().then_some(key));
+            return;
+        };
+        self.version += 1;
+        let value = self.version.to_string();
+        let item = item(name, value.as_bytes(), self.expiry(after));
+        item.set_cas(7);
+        let restored = self.vbucket.restore_key(&item);
+        assert_eq!(restored, expected.map(|()| true));
+        if expected.is_ok() {
+            self.state.insert(key, Row::of(&item));
+        }
+    }
+
     /// An operation meets a key: if it has expired, that is when it goes.
     fn meet(&mut self, key: u8) {
         let now = self.node.host.unix();
@@ -137,6 +210,7 @@ impl<'a> World<'a> {
             self.state.remove(&key);
             self.locks.remove(&key);
             self.expired += 1;
+            self.gone([key]);
             self.touched(key, true);
         }
     }
@@ -270,6 +344,7 @@ impl<'a> World<'a> {
         assert_eq!(result.is_ok(), self.state.remove(&key).is_some());
         if result.is_ok() {
             self.locks.remove(&key);
+            self.gone([key]);
             self.touched(key, true);
         }
     }
@@ -315,11 +390,15 @@ impl<'a> World<'a> {
         if come {
             self.state.clear();
             self.due = 0;
+            self.gone(0..KEYS);
         }
         come
     }
 
     fn start(&mut self) {
+        if self.restoring.is_some() {
+            return;
+        }
         let possible = self.phase().is_none();
         assert_eq!(open_windows(&[self.vbucket], NOW, None), possible);
         if possible {
@@ -486,6 +565,12 @@ impl<'a> World<'a> {
         self.locks.clear();
         self.due = 0;
         self.may_lack = false;
+        if self.restoring.is_some() {
+            self.restoring = Some(Restoring {
+                moved: true,
+                ..Restoring::default()
+            });
+        }
         if let Some(reading) = self.reading.take() {
             reading.reader.committed(reading.closed, &reading.changes);
         }
@@ -515,6 +600,7 @@ impl<'a> World<'a> {
                 self.vbucket.flush_all();
                 self.state.clear();
                 self.due = 0;
+                self.gone(0..KEYS);
             }
             Step::Delay(seconds) => {
                 self.come_due();
@@ -549,7 +635,15 @@ impl<'a> World<'a> {
             Step::Expire => self.expire(),
             Step::Lock(key, seconds) => self.lock(key, seconds),
             Step::Unlock(key, right) => self.unlock(key, right),
+            Step::BeginRestore => self.begin_restore(),
+            Step::Restore(key, after) => self.restore(key, Some(after)),
+            Step::Bar(key) => self.restore(key, None),
+            Step::EndRestore => {
+                self.node.shared.restoring.end(&self.node.shared.trash);
+                self.restoring = None;
+            }
         }
+        self.check_what_may_come();
         let report = self.vbucket.window_report().map(|report| report.touched);
         if self.phase() == Some(Phase::Open) {
             assert_eq!(report, self.held.as_ref().map(|held| held.touched.len()));
@@ -588,7 +682,11 @@ fn step() -> impl Strategy<Value = Step> {
     let expiry = prop_oneof![3 => Just(0_u32), 2 => 1..4_u32];
     prop_oneof![
         12 => (key.clone(), expiry.clone()).prop_map(|(key, expiry)| Step::Put(key, expiry)),
-        3 => (key.clone(), expiry).prop_map(|(key, expiry)| Step::Touch(key, expiry)),
+        3 => (key.clone(), expiry.clone()).prop_map(|(key, expiry)| Step::Touch(key, expiry)),
+        4 => (key.clone(), expiry).prop_map(|(key, expiry)| Step::Restore(key, expiry)),
+        2 => key.clone().prop_map(Step::Bar),
+        2 => Just(Step::BeginRestore),
+        1 => Just(Step::EndRestore),
         5 => key.clone().prop_map(Step::Remove),
         8 => key.clone().prop_map(Step::Get),
         3 => (key.clone(), 0..3_u32).prop_map(|(key, seconds)| Step::Lock(key, seconds)),
