@@ -76,6 +76,12 @@ impl Log {
         self.named_from
     }
 
+    /// Whether the ids that the client of a cursor there has got are those of now: checkpoints may
+    /// have been named anew behind it, and what it calls by an id then is another one.
+    pub(crate) fn knows_names(&self, cursor: Seqno) -> bool {
+        cursor >= self.named_from
+    }
+
     /// The whole state is here. Without checkpoint messages to follow the log numbers its own, and
     /// what it was given is behind whoever begins with the open checkpoint.
     pub(crate) fn end_backfill(&mut self, checkpoints_follow: bool, now: u32) {

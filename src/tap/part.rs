@@ -140,17 +140,18 @@ impl Part {
             part.wait();
             return Some((part, false));
         }
-        let known = vbucket.with_log(|log| log.cursor(name).is_some());
-        let from = match request.wants(id) {
+        let cursor = vbucket.with_log(|log| log.cursor(name).map(|at| log.knows_names(at)));
+        let from = match (request.wants(id), cursor) {
             // An id says something of the history that its name has a place in, and of no other.
-            _ if request.goes_on() && !known => Begin::Open,
-            Some(wanted) => Begin::Checkpoint(wanted),
-            None if request.goes_on() => Begin::Open,
-            None if known => Begin::Resume,
-            None => Begin::Checkpoint(CheckpointId::new(1)),
+            (_, None) | (None, _) if request.goes_on() => Begin::Open,
+            // Nor of one that went back to an earlier id since, as with a replica's new master.
+            (Some(_), Some(false)) if backfills => Begin::Open,
+            (Some(_), Some(false)) | (None, Some(_)) => Begin::Resume,
+            (Some(wanted), _) => Begin::Checkpoint(wanted),
+            (None, None) => Begin::Checkpoint(CheckpointId::new(1)),
         };
         let Begun { at, found, .. } = vbucket.register_cursor(Arc::clone(name), from)?;
-        let found = found && !(request.goes_on() && from == Begin::Open);
+        let found = found && from != Begin::Open;
         let mut part = Self::new(id, at);
         if found {
             if let Some(window) = vbucket.with_log(|log| log.window_begun_before(at)) {

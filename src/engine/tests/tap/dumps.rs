@@ -1,7 +1,10 @@
 //! Dumps that a later one goes on from: what `engine-backup` asks for.
 
-use super::{ACK, CHECKPOINTS, DUMP, Link, REGISTERED, Sent, forget, has_cursor, open_id};
+use super::{
+    ACK, BACKFILL, CHECKPOINTS, DUMP, Link, REGISTERED, Sent, forget, has_cursor, open_id, replica,
+};
 use crate::engine::tests::Node;
+use crate::types::VbucketState;
 
 const FLAGS: u32 = DUMP | ACK | CHECKPOINTS | REGISTERED;
 
@@ -163,5 +166,78 @@ fn under_writes_it_ends_and_has_all_of_before() {
     for key in 0..2_000 {
         let named = format!("set k{key} ");
         assert!(texts.iter().any(|text| text.starts_with(&named)), "{key}");
+    }
+}
+
+/// A node whose vbucket was another one's for a while, which had less of it than this one: so the
+/// ids of its checkpoints went back, and have come to the same again by now. Returns the last one
+/// that a stream, whose place is in the history of before, has to its end.
+fn there_and_back(mut stream: impl FnMut(&Node)) -> (Node, u64) {
+    let (a, b) = (Node::new(), replica());
+    a.set(0, "k", "1");
+    let mut link = Link::replicate(&a, &b);
+    link.settle(&a, &b);
+    link.disconnect(&a, Some(&b));
+    forget(&a);
+    forget(&a);
+    a.set(0, "late", "1");
+    stream(&a);
+    let open = open_id(&a).get();
+    b.activate(0);
+    b.set(0, "there", "1");
+    a.engine.core.set_vbucket(0, VbucketState::Replica).unwrap();
+    // It says nothing of what it has, and gets all that is in memory.
+    let flags = BACKFILL | ACK | CHECKPOINTS;
+    let mut link = Link::connect(&b, "back", flags, &[0; 8]).unwrap();
+    link.settle(&b, &a);
+    while open_id(&b).get() <= open {
+        assert!(open_id(&b).get() < 20, "{open}");
+        forget(&b);
+        link.settle(&b, &a);
+    }
+    link.disconnect(&b, Some(&a));
+    a.activate(0);
+    a.write();
+    (a, open - 1)
+}
+
+#[test]
+fn after_a_failover_there_and_back_it_lacks_nothing() {
+    let (node, closed) = there_and_back(|node| drop(dump(node, "chain", None)));
+    assert!(has_cursor(&node, "chain"));
+    let sent = dump(&node, "chain", Some(closed));
+    assert!(sent.iter().any(|text| text == "set there 1"), "{sent:?}");
+    // From then on the ids are known again.
+    node.set(0, "more", "1");
+    let open = open_id(&node).get();
+    let sent = dump(&node, "chain", Some(open - 1));
+    assert_eq!(sent.first(), Some(&format!("start {open}")), "{sent:?}");
+}
+
+/// Also a replica that comes again, with a backfill; and a client that wants none.
+#[test]
+fn after_a_failover_there_and_back_a_replica_lacks_nothing() {
+    const LATER: [u8; 8] = [0x7f, 0, 0, 0, 0, 0, 0, 0];
+    for (flags, since) in [
+        (BACKFILL | REGISTERED, Some([0; 8])),
+        (BACKFILL | REGISTERED, Some(LATER)),
+        (REGISTERED, None),
+    ] {
+        let flags = flags | ACK | CHECKPOINTS;
+        let data = |closed| {
+            let since = since.map(Vec::from).unwrap_or_default();
+            [since, has(closed), vec![0]].concat()
+        };
+        let (node, closed) = there_and_back(|node| {
+            let mut link = Link::connect(node, "rep", flags, &data(None)).unwrap();
+            link.pump(node, None);
+            link.disconnect(node, None);
+        });
+        assert!(has_cursor(&node, "rep"));
+        let mut link = Link::connect(&node, "rep", flags, &data(Some(closed))).unwrap();
+        link.pump(&node, None);
+        let sent = link.texts();
+        assert!(sent.contains(&"set there 1"), "{sent:?}");
+        link.disconnect(&node, None);
     }
 }
