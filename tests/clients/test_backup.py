@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+import socket
 import struct
 import tempfile
 import threading
@@ -247,6 +248,31 @@ class Create(Backups):
         self.assertIn("no active vbucket", done.objects()[-1]["text"])
         self.assertEqual(os.listdir(self.folder), ["there"])
 
+    def test_one_that_fails_leaves_nothing_on_the_node(self):
+        fill(self.link, KEYS)
+        full, _ = self.create("full", "--keep", "other")
+        # The disk takes half a KiB, which is known when the node has sent all.
+        script = 'trap "" XFSZ; ulimit -f 1; exec "$0" "$@"'
+        done = cluster.call("-c", script, backup.PROGRAM, "create", self.file("a"), "--keep",
+                            "series", "-n", name(self.source), program="/bin/sh")
+        self.assertEqual(done.status, REFUSED, done)
+        self.assertIn("File too large", done.err)
+        self.assertEqual(os.listdir(self.folder), ["full"])
+        streams = self.link.stats(b"tap")
+        self.assertFalse([key for key in streams if "backup:series" in key])
+        # What an earlier one has the node keep stays.
+        self.assertTrue([key for key in streams if "backup:other" in key])
+
+    def test_a_window_of_some_vbuckets_makes_no_snapshot_of_the_node(self):
+        tap.set_state(self.link, 1, wire.REPLICA)
+        peer = self.open(self.source)
+        mark = struct.pack(">I", tap.UPDATE_START)
+        peer.send(wire.tap_event(wire.TAP_OPAQUE, engine=mark, flags=wire.TAP_ACK, vbucket=1))
+        self.assertEqual(peer.receive().status, SUCCESS)
+        tap.set_state(self.link, 1, wire.ACTIVE)
+        _, said = self.create("some")
+        self.assertIn("of its own", said["state"])
+
     def test_a_user_and_a_password(self):
         fill(self.link, KEYS[:10])
         path, _ = self.create("full")
@@ -259,8 +285,32 @@ class Create(Backups):
         self.assertIn("10 values restored", done.out)
 
 
+class Swallowing(cluster.Guard):
+    """Lets keys of a restore pass, and ends the connection in place of the first answer."""
+
+    @staticmethod
+    def _pass_on(node, link, opcode):
+        if opcode != RESTORE_KEY:
+            cluster.Guard._pass_on(node, link, opcode)
+            return
+        node.receive()
+        link.shutdown(socket.SHUT_RDWR)
+
+
 class Restore(Backups):
     """What becomes of a node."""
+
+    def test_keys_may_be_in_place_whose_answers_are_lost(self):
+        fill(self.link, KEYS[:1])
+        path, _ = self.create("full")
+        host = self.node()
+        guard = Swallowing(host, "operator", "word")
+        self.addCleanup(guard.close)
+        done = call("restore", path, "-n", guard.name, "--user", "operator", expected=PARTLY,
+                    variables={"ENGINE_BACKUP_PASSWORD": "word"})
+        self.assertIn("at least 0 keys are in place", done.err)
+        with host.binary() as link:
+            self.assertEqual(link.get(KEYS[0]).status, SUCCESS)
 
     def test_what_clients_write_and_delete_meanwhile_wins(self):
         fill(self.link, KEYS)

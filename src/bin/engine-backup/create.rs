@@ -84,13 +84,20 @@ pub(crate) fn create(
     }
     let has = base.as_ref().map(has).unwrap_or_default();
     let keeps = !begin.place.is_empty();
-    let stream = Stream::connect(client, node, (&begin.place, keeps), &has).map_err(named)?;
-    let coming =
-        take(stream, &mut writer, (node, base.as_ref()), (&before, show)).map_err(named)?;
-    let after = Sight::of(&mut link).map_err(named)?;
-    let vbuckets = complete(coming, &before).map_err(named)?;
-    let moment = before.moment(&after).map_err(named)?;
-    let (end, bytes) = writer.finish(moment, vbuckets)?;
+    let made = Stream::connect(client, node, (&begin.place, keeps), &has).and_then(|stream| {
+        let coming = take(stream, &mut writer, (node, base.as_ref()), (&before, show))?;
+        let after = Sight::of(&mut link)?;
+        Ok((complete(coming, &before)?, before.moment(&after)?))
+    });
+    let made = made.map_err(named);
+    let ended = made.and_then(|(vbuckets, moment)| writer.finish(moment, vbuckets));
+    if ended.is_err() && keeps && base.is_none() {
+        // Nothing will ever go on from it. A node that does not answer has said so by then.
+        let _ = client
+            .open(node)
+            .and_then(|mut link| deregister(&mut link, &begin.place));
+    }
+    let (end, bytes) = ended?;
     tell(wish.file, &begin, &end, bytes, style);
     Ok(())
 }
@@ -188,14 +195,20 @@ fn has(base: &Backup) -> Vec<(u16, u64)> {
 struct Sight {
     /// Open checkpoints of its active vbuckets.
     checkpoints: BTreeMap<u16, u64>,
+    /// All of them have a window that is not decided: the stream gives the state before it.
     in_window: bool,
     items: u64,
 }
 
 impl Sight {
     fn of(link: &mut Link) -> Result<Self, String> {
-        let window = link.statistics("onlineupdate")?;
-        let window = window.ok_or("it does not run checkpoint-engine, whose streams this needs")?;
+        let windows = link.statistics("onlineupdate-vb")?;
+        let windows =
+            windows.ok_or("it does not run checkpoint-engine, whose streams this needs")?;
+        let undecided = |vbucket: &u16| {
+            let state = windows.get(&format!("vb_{vbucket}:state"));
+            state.is_some_and(|state| state == "open" || state == "completing")
+        };
         let lines = link.statistics("checkpoint")?.unwrap_or_default();
         let mut checkpoints = BTreeMap::new();
         for (name, state) in &lines {
@@ -210,7 +223,7 @@ impl Sight {
             }
         }
         Ok(Self {
-            in_window: window.get("state").is_some_and(|state| state != "none"),
+            in_window: !checkpoints.is_empty() && checkpoints.keys().all(undecided),
             items: items(&link.statistics("hash")?.unwrap_or_default(), &checkpoints),
             checkpoints,
         })

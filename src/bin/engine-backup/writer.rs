@@ -1,9 +1,9 @@
 //! Writing a backup: under a name of its own until it is whole and on the disk.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{BufWriter, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -103,12 +103,38 @@ impl End {
 pub(crate) struct Writer {
     path: PathBuf,
     partial: PathBuf,
-    file: Option<BufWriter<File>>,
+    file: BufWriter<File>,
     place: Place,
     records: Vec<u8>,
     end: End,
     bytes: u64,
     is_named: bool,
+}
+
+/// Opens what is to become a backup; what a run that was killed has left is written over.
+fn open(partial: &Path) -> std::io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(MODE)
+        // No link that somebody else has put there.
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(partial)
+}
+
+/// Makes it ours alone. Who had it until now may have ended it meanwhile: then it is a backup by
+/// now, or removed.
+fn claim(file: File, partial: &Path) -> Result<File, String> {
+    let other = || format!("{}: another backup writes it", partial.display());
+    file.try_lock().map_err(|_| other())?;
+    let place = |it: Metadata| (it.dev(), it.ino());
+    let named = partial.symlink_metadata().map(place);
+    let ours = file.metadata().map(place);
+    match (named, ours) {
+        (Ok(named), Ok(ours)) if named == ours => Ok(file),
+        _ => Err(other()),
+    }
 }
 
 impl Writer {
@@ -127,25 +153,14 @@ impl Writer {
         partial.push(".partial");
         let partial = PathBuf::from(partial);
         let failed = |error: std::io::Error| format!("{}: {error}", partial.display());
-        // What a run that was killed has left is written over.
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(MODE)
-            // No link that somebody else has put there.
-            .custom_flags(libc::O_NOFOLLOW)
-            .open(&partial)
-            .map_err(failed)?;
-        file.try_lock()
-            .map_err(|_| format!("{}: another backup writes it", partial.display()))?;
+        let file = claim(open(&partial).map_err(failed)?, &partial)?;
         file.set_len(0).map_err(failed)?;
         file.set_permissions(Permissions::from_mode(MODE))
             .map_err(failed)?;
         let mut writer = Self {
             path: path.to_owned(),
             partial,
-            file: Some(BufWriter::new(file)),
+            file: BufWriter::new(file),
             place: Place::default(),
             records: Vec::new(),
             end: End::default(),
@@ -198,10 +213,9 @@ impl Writer {
         self.block(Kind::End, &end.encode())?;
         let name = self.path.display().to_string();
         let failed = |error: std::io::Error| format!("{name}: {error}");
-        let file = self.file.take().map(BufWriter::into_inner);
-        let file = file.ok_or("it was ended already")?;
-        let file = file.map_err(|error| failed(error.into_error()))?;
-        file.sync_all().map_err(failed)?;
+        // It stays locked until it has its name, or is removed.
+        self.file.flush().map_err(failed)?;
+        self.file.get_ref().sync_all().map_err(failed)?;
         // What has come under that name meanwhile is not ours to replace.
         let (from, to) = (&self.partial, &self.path);
         renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)
@@ -232,8 +246,7 @@ impl Writer {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
-        let file = self.file.as_mut().ok_or("it was ended already")?;
-        let written = file.write_all(bytes);
+        let written = self.file.write_all(bytes);
         written.map_err(|error| format!("{}: {error}", self.partial.display()))?;
         self.bytes += bytes.len() as u64;
         Ok(())
@@ -243,8 +256,58 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         if !self.is_named {
-            // That it stays behind harms nobody: the next run writes over it.
+            // While it is locked, so that it is nobody else's. That it stays behind harms nobody:
+            // the next run writes over it.
             let _ = fs::remove_file(&self.partial);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn begun(path: &Path) -> Result<Writer, String> {
+        Writer::new(path, &Begin::default())
+    }
+
+    /// Another run has opened what the first one writes, and gets to lock it when that one is
+    /// through: with its backup, or without.
+    #[test]
+    fn a_file_of_another_run_is_not_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, partial) = (folder.path().join("b"), folder.path().join("b.partial"));
+        let first = begun(&path).unwrap();
+        let late = open(&partial).unwrap();
+        assert!(begun(&path).unwrap_err().contains("another backup"));
+        first.finish(Moment::default(), BTreeMap::new()).unwrap();
+        let whole = fs::read(&path).unwrap();
+        assert!(claim(late, &partial).is_err());
+        assert!(begun(&path).unwrap_err().contains("already"));
+        assert_eq!(fs::read(&path).unwrap(), whole);
+
+        let path = folder.path().join("c");
+        let partial = folder.path().join("c.partial");
+        let first = begun(&path).unwrap();
+        let late = open(&partial).unwrap();
+        drop(first);
+        assert!(!partial.exists());
+        assert!(claim(late, &partial).is_err());
+        // What a run that was killed has left is taken.
+        fs::write(&partial, "left").unwrap();
+        begun(&path).unwrap();
+    }
+
+    /// Until a file that gets no name is removed, it is locked.
+    #[test]
+    fn a_name_that_is_taken_meanwhile_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, partial) = (folder.path().join("b"), folder.path().join("b.partial"));
+        let first = begun(&path).unwrap();
+        fs::write(&path, "precious").unwrap();
+        let refused = first.finish(Moment::default(), BTreeMap::new());
+        assert!(refused.unwrap_err().contains("exists"));
+        assert_eq!(fs::read(&path).unwrap(), b"precious");
+        assert!(!partial.exists());
     }
 }
