@@ -215,7 +215,7 @@ keys! {
     /// Longest time for which `GET_LOCKED` may lock a key.
     getl_max_timeout: u32 = "30", Legal::Range(1, 86_400), "s";
     /// How long SYNC waits.
-    sync_cmd_timeout: u32 = "2500", Legal::Range(0, 0xffff_ffff), "ms";
+    sync_cmd_timeout: u32 = "2500", Legal::Range(0, 86_400_000), "ms";
     /// How long the state of a named TAP producer is kept after its connection closed.
     tap_keepalive: u32 = "0", Legal::Range(0, 3600), "s";
     /// Time between two NOOPs on a silent TAP stream; 0 never.
@@ -258,6 +258,7 @@ const TOLERANT: &[&str] = &[
     "chk_period",
     "max_checkpoints",
     "mutation_mem_threshold",
+    "sync_cmd_timeout",
 ];
 
 /// The key whose value is a file with further entries.
@@ -723,6 +724,9 @@ mod tests {
         assert!((config.mutation_mem_threshold - 0.9).abs() < f64::EPSILON);
         assert_eq!(parse("getl_max_timeout=10").getl_default_timeout, 15);
         assert_eq!(parse("sync_cmd_timeout=0").sync_cmd_timeout, 0);
+        // Weeks are a slip of the pen, and nobody could end them.
+        let config = parse("sync_cmd_timeout=4294967295");
+        assert_eq!((config.sync_cmd_timeout, config.warnings.len()), (2500, 1));
         let config = parse("max_size=100;mem_low_wat=80");
         assert_eq!((config.mem_low_wat, config.mem_high_wat), (80, 80));
         let config = parse("max_size=100;mem_high_wat=50");

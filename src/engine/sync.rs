@@ -224,11 +224,13 @@ impl Syncs {
         }
     }
 
-    /// Takes a client in; false when there is no room.
+    /// Takes a client in; false when there is no room. Also while an earlier client with that
+    /// cookie has gone and is to be notified still: what is known of the one is not the other's.
     fn add(&self, wait: Wait, cookie: BlockedCookie) -> bool {
         let keys = wait.keys.len();
         let mut state = self.state.lock();
-        if state.ended || state.keys + keys > KEYS_MAX {
+        let lingers = state.clients.contains_key(&wait.cookie);
+        if state.ended || lingers || state.keys + keys > KEYS_MAX {
             return false;
         }
         state.keys += keys;
@@ -328,9 +330,10 @@ impl Core {
 
     /// Ends a client's wait.
     fn end_wait(&self, cookie: Cookie, synced: Synced) {
+        // Before another client can have the cookie.
+        self.syncs.answers.put(cookie, synced);
         if let Some(blocked) = self.syncs.take(cookie) {
             self.shared.awaited.remove();
-            self.syncs.answers.put(cookie, synced);
             self.host.notify(blocked);
         }
     }
@@ -450,19 +453,22 @@ mod tests {
         }
     }
 
-    fn judged(asked: u64, wanted: Present, now: Present) -> (Option<Event>, Option<Present>) {
-        let told = Told {
-            cas: asked,
-            vbucket: 0,
-            key: Box::default(),
-            event: Event::Absent,
-        };
-        let mut key = Key {
-            told,
+    fn key(asked: u64, wanted: Present) -> Key {
+        Key {
+            told: Told {
+                cas: asked,
+                vbucket: 0,
+                key: Box::default(),
+                event: Event::Absent,
+            },
             hash: 0,
             asked,
             wanted: Some(wanted),
-        };
+        }
+    }
+
+    fn judged(asked: u64, wanted: Present, now: Present) -> (Option<Event>, Option<Present>) {
+        let mut key = key(asked, wanted);
         let durable = Conditions {
             persisted: true,
             ..Conditions::default()
@@ -470,6 +476,31 @@ mod tests {
         key.judge(durable, Some(now), &[]);
         let event = key.wanted.is_none().then_some(key.told.event);
         (event, key.wanted)
+    }
+
+    #[test]
+    fn a_client_has_one_place_whoever_had_its_cookie() {
+        let syncs = Syncs::default();
+        let cookie = Cookie::new(1);
+        let add = || {
+            let wait = Wait {
+                cookie,
+                conditions: Conditions::default(),
+                keys: vec![key(0, at(5, 0, 3))],
+                until: Duration::ZERO,
+            };
+            syncs.add(wait, BlockedCookie::new(cookie))
+        };
+        assert!(add());
+        syncs.forget(cookie);
+        assert!(syncs.is_gone(cookie));
+        assert!(!add(), "the one before is not notified yet");
+        assert!(syncs.is_gone(cookie));
+        assert!(syncs.take(cookie).is_some());
+        assert_eq!(syncs.state.lock().keys, 0);
+        assert!(add() && !syncs.is_gone(cookie));
+        assert!(syncs.take(cookie).is_some());
+        assert_eq!(syncs.state.lock().keys, 0);
     }
 
     #[test]
