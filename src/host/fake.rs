@@ -253,6 +253,11 @@ impl FakeHost {
             .any(|(at, line)| *at == level && line.contains(text))
     }
 
+    /// The answer of a write that was held back, once; whether the write was kept.
+    pub(crate) fn take_answered(&self, cookie: Cookie) -> Option<bool> {
+        self.state.lock().answered.remove(&cookie)
+    }
+
     /// Fails if the engine, which has been shut down, did to this host what it must not do.
     pub(crate) fn check(&self) {
         let state = self.state.lock();

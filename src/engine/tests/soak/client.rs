@@ -5,8 +5,8 @@ use std::thread;
 
 use super::model::{Events, Key, Op, Reason, Reply, Row};
 use super::{Dice, VBUCKETS};
-use crate::engine::UndoError;
 use crate::engine::tests::Node;
+use crate::engine::{Asked, Conditions, SyncEvent, UndoError};
 use crate::error::{Error, Result};
 use crate::host::Cookie;
 use crate::item::Item;
@@ -29,6 +29,10 @@ pub(super) struct Scene<'a> {
     pub(super) now: u32,
     /// Operations of all clients so far.
     pub(super) progress: AtomicUsize,
+    /// How often persistence was stopped or started; it runs at even numbers.
+    pub(super) switches: AtomicUsize,
+    /// Versions that are durable, as a client was told.
+    pub(super) kept: AtomicUsize,
     /// A client has met an answer that is wrong, and has ended.
     pub(super) failed: AtomicBool,
 }
@@ -104,6 +108,10 @@ impl Client {
                     assert!(elsewhere.contains(&reply), "{reply:?}");
                     return;
                 }
+                Op::Sync => {
+                    assert_eq!(reply, Reply::Synced(Some(SyncEvent::Absent)));
+                    return;
+                }
                 Op::Lock(_) => Error::Temporary,
                 Op::Unlock(_) => Error::NotFound,
                 _ => Error::NotMyVbucket,
@@ -111,6 +119,9 @@ impl Client {
             assert_eq!(reply, Reply::Refused(error), "{op:?}");
             return;
         }
+        let kept = [Reply::Synced(Some(SyncEvent::Persisted))].contains(&reply)
+            || matches!(reply, Reply::Kept(_, true));
+        scene.kept.fetch_add(kept.into(), Ordering::Relaxed);
         let key = &mut self.keys[index];
         key.learn(scene.events, (done, begun), (op, &reply), scene.now);
     }
@@ -152,7 +163,7 @@ impl Client {
             lock: 0,
         };
         let length = self.keys[index].row().map_or(0, |row| row.value.len());
-        match self.dice.throw(70) {
+        match self.dice.throw(72) {
             0..16 => Op::Get,
             16..30 => Op::Set(row),
             30..33 => Op::Add(row),
@@ -180,21 +191,64 @@ impl Client {
             64..66 => Op::Before,
             66..69 => Op::Undo(0),
             69 => Op::Undo(self.cas(index)),
+            70 => Op::Sync,
+            71 => Op::SetDurably(row),
             _ => Op::Evict,
         }
+    }
+
+    fn store(&self, scene: &Scene<'_>, key: &Key, op: StoreOp, row: &Row) -> Result<u64> {
+        let (engine, name) = (&scene.node.engine, key.name.as_bytes());
+        let expiry = row.expiry.saturating_sub(scene.now);
+        let item = engine.allocate(name, row.value.len(), row.flags, expiry)?;
+        item.fill(&row.value);
+        item.set_cas(row.cas);
+        let call = || engine.store(self.cookie, &item, op, key.vbucket);
+        scene.node.host.finish(self.cookie, call)
+    }
+
+    /// Sets a key and waits for the answer as a host does with `sync_writes`.
+    fn set_durably(&self, scene: &Scene<'_>, key: &Key, row: &Row) -> Result<Reply> {
+        let (engine, host) = (&scene.node.engine, &scene.node.host);
+        let before = scene.switches.load(Ordering::SeqCst);
+        let cas = self.store(scene, key, StoreOp::Set, row)?;
+        let mut kept = None;
+        if engine.answer_when_written(self.cookie, key.vbucket, &|| {}) {
+            host.until("a write is answered", || {
+                kept = host.take_answered(self.cookie);
+                kept.is_some()
+            });
+        }
+        // Who stops persistence has those answered who wait.
+        let same = scene.switches.load(Ordering::SeqCst) == before;
+        let runs = before.is_multiple_of(2) && same;
+        Ok(Reply::Kept(cas, kept == Some(true) && runs))
+    }
+
+    fn sync(&self, scene: &Scene<'_>, key: &Key) -> Result<Reply> {
+        let (engine, cookie) = (&scene.node.engine, self.cookie);
+        let conditions = Conditions {
+            persisted: true,
+            ..Conditions::default()
+        };
+        let asked = Asked {
+            cas: 0,
+            vbucket: key.vbucket,
+            key: key.name.as_bytes(),
+        };
+        let call = || match engine.synced(cookie)? {
+            Some(synced) => Ok(synced),
+            None => engine.sync(cookie, conditions, &[asked]),
+        };
+        let synced = scene.node.host.finish(cookie, call)?;
+        Ok(Reply::Synced(synced.ok().map(|told| told[0].event)))
     }
 
     fn call(&self, scene: &Scene<'_>, key: &Key, op: &Op) -> Result<Reply> {
         let (engine, host) = (&scene.node.engine, &scene.node.host);
         let (cookie, vbucket, name) = (self.cookie, key.vbucket, key.name.as_bytes());
         let relative = |time: u32| time.saturating_sub(scene.now);
-        let store = |op, row: &Row| {
-            let item = engine.allocate(name, row.value.len(), row.flags, relative(row.expiry))?;
-            item.fill(&row.value);
-            item.set_cas(row.cas);
-            let cas = host.finish(cookie, || engine.store(cookie, &item, op, vbucket))?;
-            Ok(Reply::Cas(cas))
-        };
+        let store = |op, row: &Row| self.store(scene, key, op, row).map(Reply::Cas);
         let part = |value: &[u8]| Row {
             value: value.to_vec(),
             flags: 0,
@@ -208,6 +262,8 @@ impl Client {
                 found.map(|item| Reply::Item(row(&item)))
             }
             Op::Set(row) => store(StoreOp::Set, row),
+            Op::SetDurably(row) => self.set_durably(scene, key, row),
+            Op::Sync => self.sync(scene, key),
             Op::Add(row) => store(StoreOp::Add, row),
             Op::Replace(row) => store(StoreOp::Replace, row),
             Op::Cas(row) => store(StoreOp::Cas, row),

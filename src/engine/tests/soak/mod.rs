@@ -1,6 +1,6 @@
-//! The whole engine against a model: clients that do everything at random while windows open and
-//! end, the store fails, persistence stops, values are evicted, limits change, the clock jumps,
-//! vbuckets change their state, the node is restarted and crashes.
+//! The whole engine against a model: clients that do everything at random, and wait until it is
+//! durable, while windows open and end, the store fails, persistence stops, values are evicted,
+//! limits change, the clock jumps, vbuckets change their state, the node is restarted and crashes.
 //!
 //! Each client owns its keys, so its model is exact (`model`). When the clients pause, the
 //! invariants of docs/online-update.md are checked: 1 and 2 by reading every key, 3 by looking into
@@ -63,6 +63,7 @@ struct Tally {
     reverted: usize,
     expired: usize,
     looked: usize,
+    kept: usize,
     restarts: usize,
     crashes: usize,
     crashes_in_complete: [usize; 2],
@@ -86,7 +87,8 @@ impl Soak {
     fn new(seed: u64) -> Self {
         let mut dice = Dice::new(seed, 0);
         let undo = ["disk", "memory"][dice.throw(2)];
-        let config = format!("max_size=1t;chk_max_items=100;online_update_undo={undo}");
+        let config =
+            format!("max_size=1t;chk_max_items=100;sync_cmd_timeout=0;online_update_undo={undo}");
         let node = Node::with(&config);
         (0..VBUCKETS).for_each(|id| node.activate(id));
         Self {
@@ -119,6 +121,8 @@ impl Soak {
             active: self.active,
             now: self.node.host.unix(),
             progress: AtomicUsize::new(0),
+            switches: AtomicUsize::new(self.stopped.into()),
+            kept: AtomicUsize::new(0),
             failed: AtomicBool::new(false),
         };
         events.set_now(scene.now);
@@ -154,6 +158,7 @@ impl Soak {
             }
         }
         self.tally.operations += total;
+        self.tally.kept += scene.kept.load(Ordering::Relaxed);
         (self.windows, self.failing, self.stopped) = (windows, failing, stopped);
         (self.clients, self.events) = (clients, events);
         self.check();
@@ -435,8 +440,17 @@ impl Commander<'_> {
                 self.node().store.faults().fail_commits(self.failing);
             }
             9..11 => {
+                let was = self.stopped;
                 self.stopped = !self.stopped && self.dice.throw(2) == 0;
-                self.node().engine.set_persistence(!self.stopped);
+                let switches = usize::from(was != self.stopped);
+                let count = || self.scene.switches.fetch_add(switches, Ordering::SeqCst);
+                if self.stopped {
+                    count();
+                    self.node().engine.set_persistence(false);
+                } else {
+                    self.node().engine.set_persistence(true);
+                    count();
+                }
             }
             11 if !self.failing && !self.stopped => self.node().write(),
             12 => {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use crate::checkpoint::{Looked, Touch};
+use crate::engine::SyncEvent;
 use crate::error::Error;
 use crate::item::Item;
 use crate::types::Arithmetic;
@@ -73,6 +74,10 @@ pub(super) enum Op {
     Before,
     /// UNDO, with the CAS of the present version or 0.
     Undo(u64),
+    /// SYNC, for persistence.
+    Sync,
+    /// As with `sync_writes`.
+    SetDurably(Row),
 }
 
 /// Why an operator gets nothing of a key.
@@ -101,6 +106,10 @@ pub(super) enum Reply {
     Ejection(Ejection),
     Was(Result<Option<Row>, Reason>),
     Undone(Result<u64, Reason>),
+    /// What SYNC says; nothing if it took too long.
+    Synced(Option<SyncEvent>),
+    /// The CAS, and whether the version is in the store for certain.
+    Kept(u64, bool),
 }
 
 /// What happened to the vbuckets of a set, all keys included.
@@ -396,6 +405,36 @@ impl World {
         }
     }
 
+    /// The version with that CAS is in the store. False if it cannot be; while a COMPLETE runs that
+    /// may be through, though nobody has been told yet.
+    fn keep(&mut self, cas: u64) -> bool {
+        let storable = self.storable();
+        let same = |state: &&State| state.row.as_ref().is_some_and(|row| row.cas == cas);
+        let run = storable.iter().rev().take_while(same).count();
+        if run == 0 {
+            let window = self.window.as_ref();
+            return window.is_some_and(|window| window.accepted.is_some());
+        }
+        let before = storable.len() - run;
+        self.states.drain(..before);
+        if let Some(window) = &mut self.window {
+            window.barrier -= before;
+            window.accepted = window.accepted.map(|count| count - before);
+        }
+        true
+    }
+
+    /// Whether SYNC may say that of the key, which it looks at twice.
+    fn may_sync(&mut self, event: Option<SyncEvent>, calm: bool) -> bool {
+        let cas = self.row.as_ref().map(|row| row.cas);
+        match (event, cas) {
+            (Some(SyncEvent::Persisted), cas) => cas.is_some_and(|cas| self.keep(cas)),
+            _ if !calm => true,
+            (Some(event), cas) => event == SyncEvent::Absent && cas.is_none(),
+            (None, cas) => cas.is_some(),
+        }
+    }
+
     fn lock_of(&self, now: u32) -> Option<u64> {
         let row = self.row.as_ref().filter(|row| row.lock > now);
         row.map(|row| row.cas)
@@ -431,23 +470,31 @@ impl World {
             Op::Unlock(cas) => self.unlock(*cas, now),
             Op::Remove(cas) => self.remove(*cas, now),
             Op::Touch(expiry) => return self.touch(*expiry, reply, now, calm),
+            Op::Sync => return matches!(reply, Reply::Synced(event) if self.may_sync(*event, calm)),
             _ => self.make(op, now).map(|mut row| {
                 // The CAS of a new version is what the engine says it is.
                 row.cas = match reply {
-                    Reply::Cas(cas) | Reply::Number(_, cas) => *cas,
+                    Reply::Cas(cas) | Reply::Number(_, cas) | Reply::Kept(cas, _) => *cas,
                     Reply::Item(found) => found.cas,
                     _ => 0,
                 };
                 let expected = match op {
                     Op::Lock(_) => Reply::Item(row.stored()),
                     Op::Count(_) => Reply::Number(number(&row.value).unwrap(), row.cas),
+                    Op::SetDurably(_) => {
+                        Reply::Kept(row.cas, matches!(reply, Reply::Kept(_, true)))
+                    }
                     _ => Reply::Cas(row.cas),
                 };
                 self.put(Some(row));
                 expected
             }),
         };
-        expected.unwrap_or_else(Reply::Refused) == *reply
+        let kept = match *reply {
+            Reply::Kept(cas, true) if calm => self.keep(cas),
+            _ => true,
+        };
+        kept && expected.unwrap_or_else(Reply::Refused) == *reply
     }
 
     /// BEFORE and UNDO. That they are refused is always right, because nobody tells the clients
@@ -567,7 +614,7 @@ impl World {
             None => Ok(()),
         };
         match op {
-            Op::Set(row) => none(Error::Exists).map(|()| row.clone()),
+            Op::Set(row) | Op::SetDurably(row) => none(Error::Exists).map(|()| row.clone()),
             Op::Add(_) if present.is_some() => Err(Error::NotStored),
             Op::Add(row) => Ok(row.clone()),
             Op::Replace(row) => {
@@ -747,7 +794,13 @@ impl Key {
         let cas = match (op, reply) {
             (Op::Lock(_), Reply::Item(row)) => row.cas,
             (_, Reply::Undone(Ok(0))) => return,
-            (_, Reply::Cas(cas) | Reply::Number(_, cas) | Reply::Undone(Ok(cas))) => *cas,
+            (
+                _,
+                Reply::Cas(cas)
+                | Reply::Number(_, cas)
+                | Reply::Undone(Ok(cas))
+                | Reply::Kept(cas, _),
+            ) => *cas,
             _ => return,
         };
         assert!(
