@@ -71,6 +71,7 @@ const SHARED_RANKS: &[(&str, usize)] = &[
     ("output", 3),
     ("sasl", 3),
     ("client", 4),
+    ("asking", 5),
 ];
 
 /// The same for the other ones of `online-update`.
@@ -101,13 +102,13 @@ const UPDATE_RANKS: &[(&str, usize)] = &[
 
 /// The same for the other ones of `engine-backup`.
 const BACKUP_RANKS: &[(&str, usize)] = &[
-    ("cli", 1),
     ("record", 1),
     ("block", 2),
     ("writer", 3),
     ("reader", 4),
     ("chain", 5),
     ("stream", 5),
+    ("cli", 6),
     ("create", 6),
     ("fuzzing", 6),
     ("restore", 6),

@@ -1,11 +1,10 @@
 //! The command line. Help, man pages and completions are made from these definitions.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::text;
+use crate::asking::Asking;
 
 /// Back up a memcached node that runs checkpoint-engine, and restore it.
 ///
@@ -34,32 +33,8 @@ pub(crate) struct Common {
         help_heading = "Node"
     )]
     pub(crate) node: Option<String>,
-    /// Who asks (SASL PLAIN). The password is the first line of --password-file, or stands in
-    /// ENGINE_BACKUP_PASSWORD; it is never given on the command line
-    #[arg(long, env = "ENGINE_BACKUP_USER", global = true, help_heading = "Node")]
-    pub(crate) user: Option<String>,
-    /// A file whose first line is the password; nobody else should be able to read it
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "ENGINE_BACKUP_PASSWORD_FILE",
-        global = true,
-        help_heading = "Node"
-    )]
-    pub(crate) password_file: Option<String>,
-    /// How long the node may be silent
-    #[arg(
-        long,
-        value_name = "TIME",
-        value_parser = text::duration,
-        default_value = "60s",
-        global = true,
-        help_heading = "Node"
-    )]
-    pub(crate) timeout: Duration,
-    /// Print JSON: one object a line
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) asking: Asking,
 }
 
 #[derive(Clone, Debug, Subcommand)]

@@ -6,13 +6,14 @@
 //! | rank | modules | what |
 //! |---|---|---|
 //! | 0 | `clock`, `text`, `exit`, `program`, `pages` | time, notation, statuses, names |
-//! | 1 | `nodes`, `packet`, `cli` | whom to ask, the protocol as bytes, the command line |
+//! | 1 | `nodes`, `packet` | whom to ask, the protocol as bytes |
 //! | 1 | `record` | what a backup says of keys, as bytes |
 //! | 2 | `link`, `progress`, `block` | one connection; what is shown; blocks of a file |
 //! | 3 | `sasl`, `output`, `writer` | who asks; lines and objects; a file that is written |
 //! | 4 | `client`, `reader` | how the node is reached; a file that is read |
 //! | 5 | `stream`, `chain` | what a node sends of its keys; files that belong together |
-//! | 6 | `create`, `restore` | the commands |
+//! | 5 | `asking` | options about who asks |
+//! | 6 | `create`, `restore`, `cli` | the commands; the command line |
 //! | 7 | `list` | those without a node |
 //!
 //! What `online-update` has, too, is in the folder `shared`.
@@ -30,8 +31,9 @@ use crate::exit::Exit;
 use crate::nodes::Node;
 use crate::output::Style;
 use crate::progress::Show;
-use crate::sasl::Credentials;
 
+#[path = "../shared/asking.rs"]
+mod asking;
 mod block;
 mod chain;
 mod cli;
@@ -79,11 +81,7 @@ mod writer;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let style = if cli.common.json {
-        Style::Json
-    } else {
-        Style::Text
-    };
+    let style = cli.common.asking.style();
     let exit = match carry_out(&cli, style) {
         Ok(()) => Exit::Done,
         Err((text, exit)) => {
@@ -97,7 +95,7 @@ fn main() -> ExitCode {
 fn carry_out(cli: &Cli, style: Style) -> Result<(), (String, Exit)> {
     let refused = |text| (text, Exit::Refused);
     let usage = |text| (text, Exit::Usage);
-    let shown = (style, Show::fitting(cli.common.json));
+    let shown = (style, Show::fitting(cli.common.asking.json));
     match &cli.command {
         Command::Pages { directory } => {
             let written = pages::write(&Cli::command(), directory);
@@ -131,15 +129,9 @@ fn carry_out(cli: &Cli, style: Style) -> Result<(), (String, Exit)> {
 
 /// The one node, and how it is asked.
 fn reach(common: &Common) -> Result<(Client, Node), String> {
-    let file = common.password_file.as_deref();
-    let credentials = Credentials::find(common.user.as_deref(), file, progress::warn)?;
-    let timeout = common.timeout;
+    let client = common.asking.client()?;
     let named: Vec<String> = common.node.iter().cloned().collect();
-    let nodes = nodes::gather(&named, None, timeout)?;
-    let client = Client {
-        credentials,
-        timeout,
-    };
+    let nodes = nodes::gather(&named, None, client.timeout)?;
     match <[Node; 1]>::try_from(nodes) {
         Ok([node]) => Ok((client, node)),
         Err(nodes) => {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::asking::Asking;
 use crate::status::Format;
 use crate::text;
 
@@ -43,38 +44,8 @@ pub(crate) struct Common {
     /// A file with nodes, between spaces, commas or line ends; # begins a comment
     #[arg(long, value_name = "FILE", global = true, help_heading = "Nodes")]
     pub(crate) nodes_file: Option<String>,
-    /// Who asks (SASL PLAIN). The password is the first line of --password-file, or stands in
-    /// ONLINE_UPDATE_PASSWORD; it is never given on the command line
-    #[arg(
-        long,
-        env = "ONLINE_UPDATE_USER",
-        global = true,
-        help_heading = "Nodes"
-    )]
-    pub(crate) user: Option<String>,
-    /// A file whose first line is the password; nobody else should be able to read it
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "ONLINE_UPDATE_PASSWORD_FILE",
-        global = true,
-        help_heading = "Nodes"
-    )]
-    pub(crate) password_file: Option<String>,
-    /// How long a node may take to answer. A COMPLETE or REVERT may take longer, as long as the
-    /// node says that it works at it
-    #[arg(
-        long,
-        value_name = "TIME",
-        value_parser = text::duration,
-        default_value = "10s",
-        global = true,
-        help_heading = "Nodes"
-    )]
-    pub(crate) timeout: Duration,
-    /// Print JSON: one object a line
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) asking: Asking,
 }
 
 #[derive(Clone, Debug, Subcommand)]

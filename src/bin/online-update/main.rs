@@ -14,6 +14,7 @@
 //! | 3 | `output` | lines and objects |
 //! | 4 | `client`, `sums` | how nodes are reached; sums |
 //! | 5 | `command`, `report` | one command on one node; reports |
+//! | 5 | `asking` | options about who asks |
 //! | 6 | `start`, `revert`, `status` | all nodes |
 //! | 6 | `diff`, `undo` | single keys of all nodes |
 //! | 7 | `judge`, `record` | whether all together can complete; what was started |
@@ -38,9 +39,10 @@ use crate::exit::Exit;
 use crate::nodes::Node;
 use crate::output::Style;
 use crate::progress::Show;
-use crate::sasl::Credentials;
 use crate::status::Format;
 
+#[path = "../shared/asking.rs"]
+mod asking;
 mod cli;
 #[path = "../shared/client.rs"]
 mod client;
@@ -118,11 +120,7 @@ fn arguments(given: Vec<OsString>) -> Vec<OsString> {
 }
 
 fn carry_out(cli: &Cli) -> Exit {
-    let style = if cli.common.json {
-        Style::Json
-    } else {
-        Style::Text
-    };
+    let style = cli.common.asking.style();
     if let Command::Pages { directory } = &cli.command {
         return match pages::write(&Cli::command(), directory) {
             Ok(()) => Exit::Done,
@@ -151,14 +149,9 @@ fn wrong(text: &str, style: Style) -> Exit {
 
 /// Whom to ask, and how.
 fn reach(common: &Common) -> Result<(Client, Vec<Node>), String> {
-    let file = common.password_file.as_deref();
-    let credentials = Credentials::find(common.user.as_deref(), file, progress::warn)?;
-    let timeout = common.timeout;
-    let nodes = nodes::gather(&common.nodes, common.nodes_file.as_deref(), timeout)?;
-    let client = Client {
-        credentials,
-        timeout,
-    };
+    let client = common.asking.client()?;
+    let file = common.nodes_file.as_deref();
+    let nodes = nodes::gather(&common.nodes, file, client.timeout)?;
     Ok((client, nodes))
 }
 
@@ -176,7 +169,7 @@ const fn decides(command: &Command) -> bool {
 }
 
 fn command(cli: &Cli, client: &Client, nodes: &[Node], style: Style) -> Exit {
-    let show = Show::fitting(cli.common.json);
+    let show = Show::fitting(cli.common.asking.json);
     let (name, decision) = match &cli.command {
         Command::Start {
             revert_after,
@@ -218,7 +211,7 @@ fn command(cli: &Cli, client: &Client, nodes: &[Node], style: Style) -> Exit {
         Command::Extend { time, .. } => ("extend", deadline::extend(client, nodes, *time)),
         Command::Watch { every } => return watch::watch(client, nodes, *every, style),
         Command::Status { format } => {
-            let format = if cli.common.json {
+            let format = if cli.common.asking.json {
                 Format::Json
             } else {
                 *format
