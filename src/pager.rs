@@ -39,6 +39,8 @@ use crate::worker::{Signal, Wake};
 
 /// Shortest pause after a lap that freed nothing.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
+/// Longest one: a process that stood still in a lap does not do so again behind it.
+const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// For how long nothing could be freed, by anybody, when the quota counts as exhausted: the flusher
 /// and the store give back within that time what they hold.
 const EXHAUSTED_AFTER: Duration = Duration::from_secs(2);
@@ -373,7 +375,7 @@ pub(crate) fn run(evictor: &Evictor, signal: &Signal) {
             evictor.shared.flush.wake();
             evictor.store.settle();
             // Looking again costs as much as this time; nothing is gained by haste.
-            if signal.nap(now.saturating_sub(began).max(PAUSE_MIN)) {
+            if signal.nap(now.saturating_sub(began).clamp(PAUSE_MIN, PAUSE_MAX)) {
                 return;
             }
             break;

@@ -31,6 +31,8 @@ pub(crate) const REQUEST_KEYS_MAX: usize = 1 << 14;
 const KEYS_MAX: usize = 1 << 16;
 /// Time that news gathers before the keys are looked at again.
 const GATHER: Duration = Duration::from_millis(1);
+/// Longest time between two looks.
+const REST_MAX: Duration = Duration::from_millis(100);
 
 /// What a request waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -390,9 +392,10 @@ pub(super) fn run(core: &Core, signal: &Signal) {
             core.syncs_ended();
             return;
         }
-        // At most half of its time goes into looking.
+        // At most half of its time goes into looking. A process that stood still meanwhile does not
+        // do so again.
         let took = core.host.monotonic().saturating_sub(begun);
-        signal.nap(took.max(GATHER));
+        signal.nap(took.clamp(GATHER, REST_MAX));
     }
 }
 
