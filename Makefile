@@ -9,6 +9,7 @@ CRASH_ROUNDS ?= 10
 SOAK_OPERATIONS ?= 10000000
 SECONDS ?= 60
 TARGET ?=
+DEEP_FLAGS ?=
 DEMO_FLAGS ?=
 BENCH_FLAGS ?=
 export PEERS ?=
@@ -39,8 +40,8 @@ FUZZ_PACKAGES := clang libclang-rt-14-dev|libclang-rt-16-dev|libclang-rt-19-dev
 RUST := 1.95
 NIGHTLY := nightly
 
-.PHONY: help deps build-deps demo-deps rust build serve test soak fuzz lint demo install deb bench
-.PHONY: scale replicate-bench regenerate clean
+.PHONY: help deps build-deps demo-deps rust build serve test soak fuzz check-deep lint demo
+.PHONY: install deb bench scale replicate-bench regenerate clean
 .DEFAULT_GOAL := help
 
 help:
@@ -51,6 +52,7 @@ help:
 	@echo '  test        lints, unit tests, C suites, client tests, crash tests, generated files'
 	@echo '  soak        the model-based test with SOAK_OPERATIONS operations; SOAK_SEED repeats one'
 	@echo '  fuzz        every target of tests/fuzz, or TARGET, for SECONDS; needs nightly Rust'
+	@echo '  check-deep  suites and client tests with sanitizers and valgrind; an hour; DEEP_FLAGS'
 	@echo '  demo        an online update on 350,000 words, with REVERT, COMPLETE and kill -9'
 	@echo '  install     the engine and its header, the programs, man pages, completions'
 	@echo '  deb         Debian packages of all that, in target/deb'
@@ -149,6 +151,12 @@ fuzz: build-deps rust
 		exit 1; }
 	@cd '$(TOP)' && exec '$(PYTHON)' tests/fuzz/fuzz.py --toolchain '$(NIGHTLY)' \
 		--seconds '$(SECONDS)' --target '$(TARGET)'
+
+check-deep: build rust
+	$(call need,$(FUZZ_PACKAGES) valgrind)
+	@rustup run '$(NIGHTLY)' rustc --version >/dev/null || { \
+		echo 'The sanitizers need: rustup toolchain install $(NIGHTLY) -c rust-src' >&2; exit 1; }
+	@cd '$(TOP)' && exec '$(PYTHON)' tests/deep.py --toolchain '$(NIGHTLY)' $(DEEP_FLAGS)
 
 lint: rust
 	cd '$(TOP)' && cargo fmt --check
