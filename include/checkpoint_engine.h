@@ -242,7 +242,7 @@
  */
 #define CHECKPOINT_ENGINE_TAP_OPAQUE_ONLINE_UPDATE_DEADLINE 0xeb
 
-/* Statistic, as in memcached: the same as `mem_used`. */
+/* Statistic, as in memcached: bytes of the items, without what else `mem_used` counts. */
 #define CHECKPOINT_ENGINE_STAT_BYTES "bytes"
 
 /* Statistic, as in memcached: `max_size`; without one, the memory of the machine or container. */
@@ -485,7 +485,7 @@
 /* Statistic: deletions of vbuckets that were refused. */
 #define CHECKPOINT_ENGINE_STAT_VBUCKET_DEL_FAIL "ep_vbucket_del_fail"
 
-/* Statistic: longest DEL_VBUCKET, in microseconds; absent before the first. */
+/* Statistic: longest DEL_VBUCKET that deleted one, in microseconds; absent before the first. */
 #define CHECKPOINT_ENGINE_STAT_VBUCKET_DEL_MAX_WALLTIME "ep_vbucket_del_max_walltime"
 
 /* Statistic: all of them together. */
@@ -1117,6 +1117,9 @@
 /* Statistic of a TAP stream or sender: whether there are changes that wait to be sent. */
 #define CHECKPOINT_ENGINE_STAT_TAP_STREAM_HAS_QUEUED_ITEM "eq_tapq:%s:has_queued_item"
 
+/* Statistic of a TAP stream or sender: times that its connection ended, if one did. */
+#define CHECKPOINT_ENGINE_STAT_TAP_STREAM_DISCONNECTS "eq_tapq:%s:disconnects"
+
 /* Statistic of a TAP stream or sender: times that its client came again, if it ever did. */
 #define CHECKPOINT_ENGINE_STAT_TAP_STREAM_RECONNECTS "eq_tapq:%s:reconnects"
 
@@ -1464,6 +1467,14 @@
  * Takes a number from 0.01 to 1 (share of the quota); default: 0.9.
  */
 #define CHECKPOINT_ENGINE_KEY_MUTATION_MEM_THRESHOLD "mutation_mem_threshold"
+
+/*
+ * Whether what is not used makes room when memory is full: values, which stay on the disk, or
+ * keys where nothing is kept on it. With `false` writes are refused then. `-M` of a host says
+ * so.
+ * Takes one of true, false, on, off; default: true.
+ */
+#define CHECKPOINT_ENGINE_KEY_EVICTION "eviction"
 
 /*
  * Longest value. Alias: `item_size_max`.

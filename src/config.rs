@@ -168,6 +168,10 @@ keys! {
     mem_high_wat: u64 = "0", ANY, "bytes";
     /// Share of `max_size` above which mutations get a temporary failure.
     mutation_mem_threshold: f64 = "0.9", Legal::Decimal(0.01, 1.0), "share of the quota";
+    /// Whether what is not used makes room when memory is full: values, which stay on the disk, or
+    /// keys where nothing is kept on it. With `false` writes are refused then. `-M` of a host says
+    /// so.
+    eviction: bool = "true", SWITCH, "";
     /// Longest value. Alias: `item_size_max`.
     max_item_size: usize = "20971520", Legal::Range(1, ITEM_BYTES_MAX as u64), "bytes";
     /// Vbucket ids from this one on do not exist.
@@ -252,7 +256,16 @@ const ALIASES: &[(&str, &str)] = &[
     ("item_size_max", "max_item_size"),
 ];
 
-/// Numbers out of range that are not refused: ep-engine ignored them with a warning.
+/// Keys that ep-engine did not have. A number of theirs that is out of range is refused; one of its
+/// own keys started it, so the nearest legal number is taken.
+const OWN: &[&str] = &[
+    "worker_wait_max",
+    "tap_streams_max",
+    "shutdown_timeout",
+    "store_cache_size",
+];
+
+/// Numbers out of range that ep-engine ignored with a warning.
 const TOLERANT: &[&str] = &[
     "chk_max_items",
     "chk_period",
@@ -285,7 +298,7 @@ impl Config {
         reader.text(text, 0)?;
         let mut config = reader.config;
         config.derive();
-        config.check()?;
+        config.check();
         Ok(config)
     }
 
@@ -351,8 +364,8 @@ impl Config {
         self.tap_ack_initial_sequence_number = self.tap_ack_initial_sequence_number.max(1);
     }
 
-    /// Checks what concerns more than one key.
-    fn check(&self) -> Result<(), String> {
+    /// Looks at what concerns more than one key.
+    fn check(&mut self) {
         let Self {
             max_size,
             mem_low_wat,
@@ -360,13 +373,14 @@ impl Config {
             ..
         } = self;
         if mem_low_wat > mem_high_wat || mem_high_wat > max_size {
-            return Err(format!(
+            let warning = format!(
                 "mem_low_wat={mem_low_wat}, mem_high_wat={mem_high_wat} and max_size={max_size} \
-                 contradict each other: each must be at most as large as the next ({UNLIMITED} \
-                 stands for no limit); without the first two, 60 % and 75 % of max_size are taken"
-            ));
+                 contradict each other: each should be at most as large as the next ({UNLIMITED} \
+                 stands for no limit), or nothing makes room when memory is full; without the \
+                 first two, 60 % and 75 % of max_size are taken"
+            );
+            self.warnings.push(warning);
         }
-        Ok(())
     }
 }
 
@@ -506,11 +520,19 @@ impl Reader {
         };
         if (key.set)(&mut self.config, value, key.legal).is_none() {
             let error = illegal(name, value, &key.range(), key.default);
-            if !TOLERANT.contains(&key.key) || !key.legal.is_well_formed(value) {
+            let nearest = key.legal.nearest(value);
+            let nearest = nearest.filter(|_| !OWN.contains(&key.key));
+            let Some(nearest) = nearest else {
                 return Err(error);
-            }
-            let warning = format!("{error}. It is ignored, as if it had not been given");
-            self.config.warnings.push(warning);
+            };
+            let instead = if TOLERANT.contains(&key.key) {
+                "It is ignored, as if it had not been given".to_owned()
+            } else {
+                // A number within the range is legal.
+                let _ = (key.set)(&mut self.config, &nearest, key.legal);
+                format!("{nearest} is taken")
+            };
+            self.config.warnings.push(format!("{error}. {instead}"));
         }
         Ok(key.key)
     }
@@ -653,18 +675,16 @@ mod tests {
                 "chk_period=5x",
                 "a number from 60 to 3600 (s) (default 600)",
             ),
-            ("max_vbuckets=1025", "from 1 to 1024 (vbuckets)"),
             (
-                "item_size_max=2g",
-                "item_size_max takes a number from 1 to 1073741824 (bytes)",
+                "store_cache_size=2t",
+                "store_cache_size takes a number from 0 to 1099511627776 (bytes)",
             ),
+            ("max_vbuckets=-1", "from 1 to 1024 (vbuckets)"),
             (
                 "mutation_mem_threshold=nan",
                 "from 0.01 to 1 (share of the quota)",
             ),
             ("durability=fsync", "one of sync, periodic, none"),
-            ("max_size=100;mem_low_wat=90;mem_high_wat=80", "contradict"),
-            ("max_size=100;mem_high_wat=101", "contradict"),
             (
                 "ht_size=many",
                 "ht_size=many is not legal: ht_size takes a number",
@@ -698,9 +718,9 @@ mod tests {
 
     #[test]
     fn keys_of_other_engines_are_listed_once_and_repeated_keys_warned_about() {
-        let config = parse("ht_size=7;eviction=false;ht_size=8;max_size=1m;cache_size=2m;vb0=on");
+        let config = parse("ht_size=7;factor=1.5;ht_size=8;max_size=1m;cache_size=2m;vb0=on");
         let keys: Vec<&str> = config.ignored.iter().map(|(key, _)| *key).collect();
-        assert_eq!(keys, ["ht_size", "eviction"]);
+        assert_eq!(keys, ["ht_size", "factor"]);
         assert_eq!(config.max_size, 2 << 20);
         assert_eq!(
             config.warnings,
@@ -727,6 +747,21 @@ mod tests {
         // Weeks are a slip of the pen, and nobody could end them.
         let config = parse("sync_cmd_timeout=4294967295");
         assert_eq!((config.sync_cmd_timeout, config.warnings.len()), (2500, 1));
+        let config = parse("max_vbuckets=4096;item_size_max=2g;tap_keepalive=4000;max_txn_size=0");
+        assert_eq!(
+            (config.max_vbuckets, config.max_item_size),
+            (1024, ITEM_BYTES_MAX)
+        );
+        assert_eq!((config.tap_keepalive, config.max_txn_size), (3600, 1));
+        assert_eq!(config.warnings.len(), 4, "{:?}", config.warnings);
+        assert!(config.warnings[0].ends_with(". 1024 is taken"));
+        for text in [
+            "max_size=100;mem_low_wat=90;mem_high_wat=80",
+            "max_size=100;mem_high_wat=101",
+        ] {
+            let warnings = parse(text).warnings.join("");
+            assert!(warnings.contains("contradict"), "{text}: {warnings}");
+        }
         let config = parse("max_size=100;mem_low_wat=80");
         assert_eq!((config.mem_low_wat, config.mem_high_wat), (80, 80));
         let config = parse("max_size=100;mem_high_wat=50");

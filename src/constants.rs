@@ -145,7 +145,7 @@ pub const CHECKPOINT_ENGINE_TAP_OPAQUE_ONLINE_UPDATE_REVERT: u32 = 6;
 /// acknowledges it and goes on.
 pub const CHECKPOINT_ENGINE_TAP_OPAQUE_ONLINE_UPDATE_DEADLINE: u32 = 0xeb;
 
-/// Statistic, as in memcached: the same as `mem_used`.
+/// Statistic, as in memcached: bytes of the items, without what else `mem_used` counts.
 pub const CHECKPOINT_ENGINE_STAT_BYTES: &CStr = c"bytes";
 /// Statistic, as in memcached: `max_size`; without one, the memory of the machine or container.
 pub const CHECKPOINT_ENGINE_STAT_ENGINE_MAXBYTES: &CStr = c"engine_maxbytes";
@@ -304,7 +304,7 @@ pub const CHECKPOINT_ENGINE_STAT_NUM_NOT_MY_VBUCKETS: &CStr = c"ep_num_not_my_vb
 pub const CHECKPOINT_ENGINE_STAT_VBUCKET_DEL: &CStr = c"ep_vbucket_del";
 /// Statistic: deletions of vbuckets that were refused.
 pub const CHECKPOINT_ENGINE_STAT_VBUCKET_DEL_FAIL: &CStr = c"ep_vbucket_del_fail";
-/// Statistic: longest DEL_VBUCKET, in microseconds; absent before the first.
+/// Statistic: longest DEL_VBUCKET that deleted one, in microseconds; absent before the first.
 pub const CHECKPOINT_ENGINE_STAT_VBUCKET_DEL_MAX_WALLTIME: &CStr = c"ep_vbucket_del_max_walltime";
 /// Statistic: all of them together.
 pub const CHECKPOINT_ENGINE_STAT_VBUCKET_DEL_TOTAL_WALLTIME: &CStr =
@@ -726,6 +726,8 @@ pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_PENDING_DISK_BACKFILL: &CStr =
 pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_HAS_ITEM: &CStr = c"eq_tapq:%s:has_item";
 /// Statistic of a TAP stream or sender: whether there are changes that wait to be sent.
 pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_HAS_QUEUED_ITEM: &CStr = c"eq_tapq:%s:has_queued_item";
+/// Statistic of a TAP stream or sender: times that its connection ended, if one did.
+pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_DISCONNECTS: &CStr = c"eq_tapq:%s:disconnects";
 /// Statistic of a TAP stream or sender: times that its client came again, if it ever did.
 pub const CHECKPOINT_ENGINE_STAT_TAP_STREAM_RECONNECTS: &CStr = c"eq_tapq:%s:reconnects";
 /// Statistic of a TAP stream or sender: the same as `ack_log_size`.
@@ -961,6 +963,11 @@ pub const CHECKPOINT_ENGINE_KEY_MEM_HIGH_WAT: &CStr = c"mem_high_wat";
 /// Share of `max_size` above which mutations get a temporary failure.
 /// Takes a number from 0.01 to 1 (share of the quota); default: 0.9.
 pub const CHECKPOINT_ENGINE_KEY_MUTATION_MEM_THRESHOLD: &CStr = c"mutation_mem_threshold";
+/// Whether what is not used makes room when memory is full: values, which stay on the disk, or
+/// keys where nothing is kept on it. With `false` writes are refused then. `-M` of a host says
+/// so.
+/// Takes one of true, false, on, off; default: true.
+pub const CHECKPOINT_ENGINE_KEY_EVICTION: &CStr = c"eviction";
 /// Longest value. Alias: `item_size_max`.
 /// Takes a number from 1 to 1073741824 (bytes); default: 20971520.
 pub const CHECKPOINT_ENGINE_KEY_MAX_ITEM_SIZE: &CStr = c"max_item_size";

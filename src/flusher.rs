@@ -119,7 +119,7 @@ pub(crate) struct Persister {
     dead: AtomicBool,
     /// The last batch could not be written.
     failing: AtomicBool,
-    /// When the flusher was woken for what it writes, in seconds of the monotonic clock.
+    /// When the flusher was woken for what it writes, in seconds of the clock of ages.
     woken: AtomicU64,
     /// What is to be written is not to wait for its age.
     pressed: AtomicBool,
@@ -302,7 +302,7 @@ impl Persister {
         let written = parts.iter().filter(|part| part.count() > 0);
         if let Some(begun) = written.map(|part| part.reader.begun()).min() {
             let begun = u64::from(begun).max(self.woken.load(Ordering::Relaxed));
-            let now = self.shared.host.monotonic().as_secs();
+            let now = u64::from(self.shared.seconds());
             let (metrics, age) = (&self.shared.metrics, now.saturating_sub(begun));
             metrics.age_seconds.note(age);
             metrics.timings.age.record(Duration::from_secs(age));

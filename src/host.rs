@@ -68,8 +68,9 @@ pub(crate) trait Host: Send + Sync {
     /// A clock that never goes back, for durations; the origin means nothing.
     fn monotonic(&self) -> Duration;
 
-    /// The same, but that it follows a host's clock that a test turns: for durations that a client
-    /// was promised.
+    /// The same, but that it follows a host's clock that a test turns forward: for durations that a
+    /// client was promised, and ages. (A wall clock that is set back may look like that: what lasts
+    /// by this clock may end too early then, never too late.)
     fn lasting(&self) -> Duration;
 
     /// Writes one line to the host's log. Never called with a lock held that an operation takes.

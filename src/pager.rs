@@ -28,6 +28,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::announced;
+use crate::config::Config;
 use crate::ffi::alloc::used_bytes;
 use crate::latch::Latch;
 use crate::leaving;
@@ -84,6 +85,8 @@ pub(crate) struct Evictor {
     shared: Arc<Shared>,
     /// Share of the quota above which writes are refused.
     threshold: f64,
+    /// Whether anything leaves memory to make room.
+    evicts: bool,
     store: Arc<dyn Store>,
     // Guards the place of the walk. Lock order: before one stripe.
     hand: Latch<Hand>,
@@ -94,18 +97,18 @@ pub(crate) struct Evictor {
 }
 
 impl Evictor {
-    /// For the values in `vbuckets` that `store` has. `threshold` is the share of the quota above
-    /// which there is no room for writes.
+    /// For the values in `vbuckets` that `store` has.
     pub(crate) fn new(
         vbuckets: Arc<VbucketMap>,
         shared: Arc<Shared>,
         store: Arc<dyn Store>,
-        threshold: f64,
+        config: &Config,
     ) -> Self {
         Self {
             vbuckets,
             shared,
-            threshold,
+            threshold: config.mutation_mem_threshold,
+            evicts: config.eviction,
             store,
             hand: Latch::default(),
             exhausted: AtomicBool::new(false),
@@ -129,6 +132,13 @@ impl Evictor {
         let quota = settings.max_size.get();
         if !self.can_evict_values() {
             let quota = quota.max(QUOTA_BYTES_MIN);
+            if !self.evicts {
+                return Marks {
+                    low: quota,
+                    high: u64::MAX,
+                    limit: quota,
+                };
+            }
             let limit = quota.saturating_add(quota / KEYS_SLACK);
             let (low, high) = if quota < KEYS_QUOTA_SMALL {
                 (quota, limit)
@@ -144,9 +154,10 @@ impl Evictor {
             reason = "a share of the quota, to the nearest few bytes"
         )]
         let limit = (quota as f64 * self.threshold) as u64;
+        let high = settings.mem_high_wat.get();
         Marks {
             low: settings.mem_low_wat.get(),
-            high: settings.mem_high_wat.get(),
+            high: if self.evicts { high } else { u64::MAX },
             limit,
         }
     }
@@ -171,6 +182,10 @@ impl Evictor {
         let mut used = used();
         if used.saturating_add(need) > high {
             self.signal.wake();
+        }
+        if !self.evicts {
+            // What is new was let in when it was announced.
+            return used <= limit;
         }
         if used.saturating_add(need) > quota && !self.can_evict_values() {
             self.make_room(quota.max(QUOTA_BYTES_MIN).saturating_sub(need));
@@ -199,11 +214,18 @@ impl Evictor {
         }
     }
 
+    /// Whether a value of so many bytes may be announced: where nothing makes room for it, what is
+    /// in use decides.
+    pub(crate) fn lets_in(&self, bytes: usize) -> bool {
+        let is_bounded = !self.evicts && self.shared.settings.max_size.get() != u64::MAX;
+        !is_bounded || used().saturating_add(bytes as u64) <= self.marks().limit
+    }
+
     /// Whether nothing in memory can be freed: every value is out, and none waits for the store.
     pub(crate) fn is_exhausted(&self) -> bool {
         let quota = self.shared.settings.max_size.get();
         let none = quota < QUOTA_BYTES_MIN && self.can_evict_values();
-        self.exhausted.load(Ordering::Relaxed) || none
+        !self.evicts || self.exhausted.load(Ordering::Relaxed) || none
     }
 
     /// Whether there is a store to read values back from.

@@ -194,6 +194,7 @@
     BOTH(groups_have_lines_for_every_vbucket, "")                                                  \
     DISK(states_before_the_restart_are_kept, "")                                                   \
     BOTH(keys_are_compared_with_the_disk, "")                                                      \
+    DISK(ages_follow_the_clock_of_the_host, "")                                                    \
     BOTH(flusher_pauses_and_goes_on, "")                                                           \
     BOTH(reset_keeps_totals, "")
 

@@ -312,6 +312,25 @@ TEST(flusher_pauses_and_goes_on) {
     return SUCCESS;
 }
 
+/* A flusher that was not awake yet when the clock was turned sees a young change: so several
+ * tries. */
+TEST(ages_follow_the_clock_of_the_host) {
+    static const char AGE[] = "ep_storage_age_highwat";
+    struct client c = client_new(h, h1);
+    NEEDS(stat_number(&c, NULL, AGE, UINT64_MAX) != UINT64_MAX);
+    for (unsigned i = 0; i < 100 && stat_number(&c, NULL, AGE, 0) < 30; i++) {
+        CHECK_INT(ST_SUCCESS, command(&c, OP_STOP_PERSISTENCE, NULL));
+        must_set(&c, "k", "v");
+        sleep_ms(10 * (i + 1));
+        suite()->harness.time_travel(30);
+        CHECK_INT(ST_SUCCESS, command(&c, OP_START_PERSISTENCE, NULL));
+        must_drain(&c);
+    }
+    CHECK(stat_number(&c, NULL, AGE, 0) >= 30);
+    client_free(&c);
+    return SUCCESS;
+}
+
 TEST(reset_keeps_totals) {
     struct client c = client_new(h, h1);
     NEEDS(knows_group(&c, "timings"));

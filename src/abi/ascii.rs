@@ -1,5 +1,5 @@
 //! Our ASCII command as it crosses: what the descriptors of all kinds of hosts do, which differ in
-//! their shape alone. A descriptor's own word is the engine's handle.
+//! their shape alone.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 
@@ -32,6 +32,15 @@ pub(super) unsafe extern "C" fn accept(
     _data: *mut *mut c_char,
 ) -> bool {
     // SAFETY: contract 2.
+    unsafe { is_ours((count, tokens)) }
+}
+
+/// Whether a line begins with the name of our command.
+///
+/// # Safety
+/// Contract 2.
+pub(super) unsafe fn is_ours((count, tokens): (c_int, *const token_t)) -> bool {
+    // SAFETY: contract 2.
     let words = unsafe { words(count, tokens) };
     words.first() == Some(&console::NAME.as_bytes())
 }
@@ -40,21 +49,20 @@ pub(super) unsafe extern "C" fn accept(
 /// whether the host took it. Returns that, and false for an engine that is not there any more.
 ///
 /// # Safety
-/// Contract 2, for the arguments of `execute` on a host of that kind.
+/// Contracts 1 and 2, for the arguments of `execute` on a host of that kind.
 pub(super) unsafe fn execute<K: Kind>(
-    own: *const c_void,
+    handle: *mut ENGINE_HANDLE,
     cookie: *const c_void,
     (count, tokens): (c_int, *const token_t),
     respond: impl FnOnce(c_int, *const c_char) -> bool,
 ) -> bool {
-    let handle: *mut ENGINE_HANDLE = own.cast_mut().cast();
     let body = |instance: &Instance<K>| {
         let engine = instance.engine().ok()?;
         // SAFETY: contract 2.
         let words = unsafe { words(count, tokens) };
         Some(console::execute(engine, cookie_of(cookie), &words))
     };
-    // SAFETY: contract 1: the descriptor was registered with the handle.
+    // SAFETY: contract 1.
     let answer = unsafe { enter(handle, "an ASCII command", None, body) };
     answer.is_some_and(|answer| {
         c_int::try_from(answer.len()).is_ok_and(|length| respond(length, answer.as_ptr().cast()))

@@ -1,5 +1,6 @@
 //! The host's clocks, of which every kind has the same ones but for how its start is told.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use libc::time_t;
@@ -119,16 +120,14 @@ impl Clock {
         Instant::now().saturating_duration_since(self.created)
     }
 
-    /// As `Host::lasting`.
-    pub(super) fn lasting(&self) -> Duration {
-        let now = self.monotonic();
-        let turned = self.unix().saturating_sub(system());
-        let turned = u64::try_from(turned).unwrap_or(0);
-        if turned > AHEAD_SECONDS {
-            now + Duration::from_secs(turned)
-        } else {
-            now
-        }
+    /// As `Host::lasting`. `turned` has the seconds by which the host's clock was turned forward,
+    /// as far as that was seen.
+    pub(super) fn lasting(&self, turned: &AtomicU64) -> Duration {
+        let ahead = self.unix().saturating_sub(system());
+        let ahead = u64::try_from(ahead).unwrap_or(0);
+        let ahead = if ahead > AHEAD_SECONDS { ahead } else { 0 };
+        let before = turned.fetch_max(ahead, Ordering::Relaxed);
+        self.monotonic() + Duration::from_secs(before.max(ahead))
     }
 }
 
@@ -153,4 +152,43 @@ fn system() -> i64 {
 /// wraps around.
 fn since_start(time: rel_time_t) -> i64 {
     i64::from(time.cast_signed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static NOW: AtomicU64 = AtomicU64::new(1000);
+
+    unsafe extern "C" fn now() -> rel_time_t {
+        rel_time_t::try_from(NOW.load(Ordering::Relaxed)).unwrap()
+    }
+
+    unsafe extern "C" fn realtime(_time: time_t) -> rel_time_t {
+        0
+    }
+
+    /// A host that was started a thousand seconds ago.
+    unsafe extern "C" fn abstime(time: rel_time_t) -> time_t {
+        system() - 1000 + time_t::from(time)
+    }
+
+    #[test]
+    fn what_lasts_follows_a_clock_that_is_turned_forward_and_never_goes_back() {
+        let clock = Clock::new(now, realtime, Origin::Abstime(abstime));
+        let turned = AtomicU64::new(0);
+        // To within the second by which the two clocks may differ.
+        let ahead = || {
+            let before = clock.monotonic();
+            let lasting = clock.lasting(&turned);
+            let seconds = turned.load(Ordering::Relaxed);
+            assert!(lasting >= before + Duration::from_secs(seconds));
+            seconds.next_multiple_of(10)
+        };
+        assert_eq!(ahead(), 0);
+        for (shown, expected) in [(1100, 100), (1050, 100), (900, 100), (1200, 200)] {
+            NOW.store(shown, Ordering::Relaxed);
+            assert_eq!(ahead(), expected, "{shown}");
+        }
+    }
 }

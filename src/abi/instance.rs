@@ -173,7 +173,9 @@ impl<K: Kind> Instance<K> {
             .store(Box::into_raw(running), Ordering::Release);
         // SAFETY: the handle, which the callback needs, is never freed (contract 1).
         unsafe { connected.registry.on_disconnect(on_disconnect, handle) };
-        let command = K::ascii_command(handle);
+        // SAFETY: contract 5.
+        let is_first = !unsafe { connected.registry.has_ascii_commands() };
+        let command = K::ascii_command(handle, is_first);
         // SAFETY: the descriptor is of this kind, and is never freed either.
         unsafe { connected.registry.ascii_command(command) };
         Ok(())

@@ -60,7 +60,8 @@ pub(super) trait Kind: Send + Sync + Sized + 'static {
     fn written(running: &Running<Self>, cookie: Cookie, vbucket: u16) -> Result<()>;
 
     /// The descriptor of our ASCII command, to be registered; it lives as long as the process.
-    fn ascii_command(handle: *mut ENGINE_HANDLE) -> *mut c_void;
+    /// `is_first` says that the host has no other such commands.
+    fn ascii_command(handle: *mut ENGINE_HANDLE, is_first: bool) -> *mut c_void;
 }
 
 /// What a host offers, once it is known.

@@ -6,6 +6,7 @@
 
 use std::ffi::c_void;
 use std::ptr::NonNull;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use super::clock::{self, Clock};
@@ -51,10 +52,24 @@ pub(super) trait Connections: Send + Sync + 'static {
 pub(super) struct Ports<C> {
     /// Its clocks.
     pub(super) clock: Clock,
+    /// Seconds by which a test has turned them forward.
+    turned: AtomicU64,
     /// Its log.
     pub(super) log: Log,
     /// Its connections.
     pub(super) connections: C,
+}
+
+impl<C> Ports<C> {
+    /// Over what was read of a host's tables.
+    pub(super) const fn new(clock: Clock, log: Log, connections: C) -> Self {
+        Self {
+            clock,
+            turned: AtomicU64::new(0),
+            log,
+            connections,
+        }
+    }
 }
 
 /// The connection again; `None` for the NULL that the hosts' test applications pass.
@@ -80,7 +95,7 @@ impl<C: Connections> Host for Ports<C> {
     }
 
     fn lasting(&self) -> Duration {
-        self.clock.lasting()
+        self.clock.lasting(&self.turned)
     }
 
     fn log(&self, level: LogLevel, message: &str) {

@@ -12,6 +12,7 @@ use super::bindings::{
 type Register =
     unsafe extern "C" fn(*mut ENGINE_HANDLE, ENGINE_EVENT_TYPE, EVENT_CALLBACK, *const c_void);
 type RegisterExtension = unsafe extern "C" fn(extension_type_t, *mut c_void) -> bool;
+type GetExtension = unsafe extern "C" fn(extension_type_t) -> *mut c_void;
 
 /// The functions.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +20,8 @@ pub(super) struct Registry {
     callback: Register,
     /// Absent in some mocks.
     extension: Option<RegisterExtension>,
+    /// The same.
+    get_extension: Option<GetExtension>,
 }
 
 impl Registry {
@@ -38,12 +41,14 @@ impl Registry {
         // SAFETY: contract 5.
         let callback = unsafe { callback.read() };
         let extension = NonNull::new(extension.cast_mut());
+        // SAFETY: contract 5; NULL is sorted out by NonNull.
+        let extension = extension.map(|it| unsafe { it.read() });
         Ok(Self {
             callback: callback
                 .register_callback
                 .ok_or_else(|| missing("register_callback"))?,
-            // SAFETY: contract 5; NULL is sorted out by NonNull.
-            extension: extension.and_then(|it| unsafe { it.read() }.register_extension),
+            extension: extension.and_then(|it| it.register_extension),
+            get_extension: extension.and_then(|it| it.get_extension),
         })
     }
 
@@ -59,6 +64,18 @@ impl Registry {
         let event = ENGINE_EVENT_TYPE::ON_DISCONNECT;
         // SAFETY: contract 5 and the caller's promise.
         unsafe { (self.callback)(engine, event, callback, engine.cast_const().cast()) };
+    }
+
+    /// Whether the host asks others about ASCII commands that it does not know.
+    ///
+    /// # Safety
+    /// Contract 5.
+    pub(super) unsafe fn has_ascii_commands(&self) -> bool {
+        let first = self.get_extension.map(|get| {
+            // SAFETY: contract 5.
+            unsafe { get(extension_type_t::EXTENSION_ASCII_PROTOCOL) }
+        });
+        first.is_some_and(|first| !first.is_null())
     }
 
     /// Registers an ASCII command. Mocks know none, and a host may refuse it: it works without.

@@ -492,7 +492,7 @@ impl Checkpoint {
 /// Everything about a window, or about several, that a report shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct WindowReport {
-    /// Since when, by the monotonic clock.
+    /// Since when, by the clock of ages.
     pub(crate) opened: Duration,
     /// When it reverts by itself, by the same clock; of several, the first that does.
     pub(crate) deadline: Option<Duration>,

@@ -64,15 +64,11 @@ pub(crate) fn execute(
         UNLOCK_KEY => keys::unlock(engine, request, reply),
         EVICT_KEY => keys::evict(engine, request, reply),
         SYNC => sync::sync(engine, cookie, request, reply),
-        SET_VBUCKET => timed(engine, &timings.set_vbucket, || {
-            vbuckets::set(engine, cookie, request, reply)
-        }),
+        SET_VBUCKET => vbuckets::set(engine, cookie, request, reply),
         GET_VBUCKET => timed(engine, &timings.get_vbucket, || {
             vbuckets::get(engine, request, reply)
         }),
-        DEL_VBUCKET => timed(engine, &timings.delete_vbucket, || {
-            vbuckets::delete(engine, cookie, request, reply)
-        }),
+        DEL_VBUCKET => vbuckets::delete(engine, cookie, request, reply),
         STOP_PERSISTENCE | START_PERSISTENCE => {
             engine.set_persistence(request.opcode == START_PERSISTENCE);
             answer(reply, Status::SUCCESS, b"")

@@ -68,11 +68,6 @@ pub(super) const FOREIGN: &[Foreign] = &[
         "an active vbucket numbers its checkpoints itself; ids that two nodes give would mean \
          nothing",
     ),
-    key(
-        "eviction",
-        Legal::Text,
-        "with max_size values leave memory, or keys where nothing is kept on disk",
-    ),
     key("factor", Legal::Text, ALLOCATOR),
     key("chunk_size", Legal::Text, ALLOCATOR),
     key("preallocate", Legal::Text, ALLOCATOR),

@@ -53,12 +53,18 @@ impl Legal {
         }
     }
 
-    /// Whether it is a number, of whatever size, where one is wanted.
-    pub(super) fn is_well_formed(self, text: &str) -> bool {
+    /// The legal number that is nearest to one of whatever size; `None` where none is wanted, and
+    /// for what is no number.
+    pub(super) fn nearest(self, text: &str) -> Option<String> {
         match self {
-            Self::Range(..) => size(text).is_some(),
-            Self::Decimal(..) => text.parse().is_ok_and(f64::is_finite),
-            Self::Words(_) | Self::Text | Self::Character => false,
+            Self::Range(min, max) => Some(size(text)?.clamp(min, max).to_string()),
+            Self::Decimal(min, max) => {
+                let number: f64 = text.parse().ok()?;
+                number
+                    .is_finite()
+                    .then(|| number.clamp(min, max).to_string())
+            }
+            Self::Words(_) | Self::Text | Self::Character => None,
         }
     }
 }

@@ -303,7 +303,7 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
         Arc::clone(&vbuckets),
         Arc::clone(&shared),
         Arc::clone(store),
-        config.mutation_mem_threshold,
+        &config,
     ));
     let (fetcher, rewarm) = readers(store, &vbuckets, &shared, &evictor);
     let house = Arc::clone(shared.trash.house());

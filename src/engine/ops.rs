@@ -159,7 +159,7 @@ impl Engine {
     /// # Errors
     /// `Invalid` for a key of no or too many bytes, `TooBig` for a value above the limit or too
     /// large for the quota, `Temporary` while clients have announced too much that they have not
-    /// sent.
+    /// sent, `NoMemory` where nothing makes room for it.
     pub(crate) fn allocate(
         &self,
         key: &[u8],
@@ -172,6 +172,10 @@ impl Engine {
         }
         if nbytes > self.core.config.max_item_size || nbytes > ITEM_BYTES_MAX {
             return Err(Error::TooBig);
+        }
+        if !self.core.evictor.lets_in(nbytes) {
+            self.core.shared.metrics.memory_exhausted.add(1);
+            return Err(Error::NoMemory);
         }
         let announced = self.core.announce_value(nbytes)?;
         let (hash, expiry) = (self.core.hash(key), self.core.expiry(exptime));

@@ -251,7 +251,7 @@ impl Core {
         let mut gate = self.updates.gate.lock();
         self.at_rest(&mut gate)?;
         let vbuckets = self.open();
-        let now = self.host.monotonic();
+        let now = self.host.lasting();
         let begun = !vbuckets.is_empty()
             && match kind {
                 Kind::Complete => begin_complete(&vbuckets, now),
@@ -420,7 +420,7 @@ impl Core {
         let busy = gate.dead || gate.ending.contains(&vbucket.id());
         // The window of an active one is its operator's.
         let active = vbucket.state() == Some(VbucketState::Active);
-        if busy || active || !begin_revert(&[vbucket], self.host.monotonic()) {
+        if busy || active || !begin_revert(&[vbucket], self.host.lasting()) {
             return false;
         }
         gate.replicas.push_back(ReplicaRevert {

@@ -161,7 +161,10 @@ impl Engine {
         if let Some(outcome) = self.core.noted.vbuckets.take(cookie)? {
             return Ok(outcome);
         }
+        let begun = self.core.host.monotonic();
         let outcome = self.core.set_vbucket(id, state);
+        let took = self.core.host.monotonic().saturating_sub(begun);
+        self.core.shared.metrics.timings.set_vbucket.record(took);
         self.core.answer_when_noted(cookie, id, outcome)
     }
 
@@ -179,7 +182,12 @@ impl Engine {
         if let Some(outcome) = self.core.noted.vbuckets.take(cookie)? {
             return Ok(outcome);
         }
+        let begun = self.core.host.monotonic();
         let outcome = self.core.delete_vbucket(id);
+        if outcome.is_ok() {
+            let took = self.core.host.monotonic().saturating_sub(begun);
+            self.core.shared.metrics.timings.delete_vbucket.record(took);
+        }
         self.core.answer_when_noted(cookie, id, outcome)
     }
 }

@@ -58,14 +58,14 @@ impl Persister {
         self.vbuckets
             .iter()
             .for_each(|vbucket| vbucket.note_time(now));
-        let woken = self.shared.host.monotonic();
+        let woken = self.shared.host.lasting();
         self.woken.store(woken.as_secs(), Ordering::Relaxed);
         if signal.nap(GATHER) {
             return true;
         }
         loop {
             let (wanted, cap) = (settings.min_data_age.get(), settings.queue_age_cap.get());
-            let age = self.shared.host.monotonic().saturating_sub(woken);
+            let age = self.shared.host.lasting().saturating_sub(woken);
             let left = Duration::from_secs(wanted.min(cap)).saturating_sub(age);
             if self.pressed.swap(false, Ordering::AcqRel) || left.is_zero() {
                 if wanted > cap && left.is_zero() {

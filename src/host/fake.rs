@@ -70,6 +70,8 @@ pub(crate) struct FakeHost {
     seconds: AtomicU64,
     /// Seconds by which the wall clock was set back.
     back: AtomicU64,
+    /// Seconds by which a test has turned the host's clock forward.
+    turned: AtomicU64,
     /// Times that the wall clock was read: no two readings are equal.
     readings: AtomicU64,
     state: Mutex<State>,
@@ -81,6 +83,7 @@ impl FakeHost {
         Self {
             seconds: AtomicU64::new(100),
             back: AtomicU64::new(0),
+            turned: AtomicU64::new(0),
             readings: AtomicU64::new(0),
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -105,6 +108,11 @@ impl FakeHost {
     /// Turns every clock on.
     pub(crate) fn advance(&self, seconds: u64) {
         self.seconds.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    /// Turns the host's clock on, as the test applications of hosts do; no time passes.
+    pub(crate) fn turn(&self, seconds: u64) {
+        self.turned.fetch_add(seconds, Ordering::SeqCst);
     }
 
     /// Unix seconds.
@@ -279,7 +287,7 @@ impl Host for FakeHost {
         self.look_at_the_clock();
         let (seconds, back) = (&self.seconds, &self.back);
         let [seconds, back] = [seconds, back].map(|it| it.load(Ordering::SeqCst).cast_signed());
-        STARTED + seconds - back
+        STARTED + seconds - back + self.turned.load(Ordering::SeqCst).cast_signed()
     }
 
     fn absolute(&self, time: i64) -> i64 {
@@ -305,7 +313,7 @@ impl Host for FakeHost {
     }
 
     fn lasting(&self) -> Duration {
-        self.monotonic()
+        self.monotonic() + Duration::from_secs(self.turned.load(Ordering::SeqCst))
     }
 
     fn log(&self, level: LogLevel, message: &str) {

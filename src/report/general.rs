@@ -28,12 +28,10 @@ pub(super) fn all(engine: &Engine, sink: &mut dyn StatSink) {
 }
 
 /// What ep-engine counted and what is the same at all times here: tools look for it. There is one
-/// database, whose rows no key has twice; no key is left out for want of memory; no read waits for
-/// the flusher; what is about to expire is written; who reads and who writes is fixed.
-const CONSTANT: [(&str, u64); 8] = [
+/// database; no read waits for the flusher; what is about to expire is written; who reads and who
+/// writes is fixed.
+const CONSTANT: [(&str, u64); 6] = [
     ("ep_dbshards", 1),
-    ("ep_warmup_dups", 0),
-    ("ep_warmup_oom", 0),
     ("ep_flush_preempts", 0),
     ("ep_item_flush_expired", 0),
     ("ep_store_max_concurrency", 3),
@@ -155,7 +153,9 @@ fn classic(engine: &Engine, totals: &Totals, sink: &mut dyn StatSink) {
         UNLIMITED => machine::memory_bytes(),
         max_size => max_size,
     };
-    sink.add("bytes", &used_bytes());
+    let living = totals.living().map(|(_, total)| total.table.bytes);
+    let bytes = living.iter().sum::<usize>() + totals.dead.table.bytes;
+    sink.add("bytes", &bytes);
     sink.add("engine_maxbytes", &limit);
     let stored = totals.stored() + shared.metrics.stored_by_deleted.get();
     sink.add("total_items", &stored);
@@ -178,11 +178,9 @@ fn node(engine: &Engine, sink: &mut dyn StatSink) {
         sink.add(name, &value);
     }
     sink.add("ep_warmup", &config.warmup);
-    let warmup = match engine.shared().metrics.warming_up.get() {
-        0 => "complete",
-        _ => "running",
-    };
-    sink.add("ep_warmup_thread", &warmup);
+    if config.warmup {
+        warmup(engine, sink);
+    }
     for (name, setting) in [
         ("ep_exp_pager_stime", &settings.exp_pager_stime),
         ("ep_max_txn_size", &settings.max_txn_size),
@@ -193,6 +191,22 @@ fn node(engine: &Engine, sink: &mut dyn StatSink) {
         sink.add(name, &setting.get());
     }
     super::tap::reads(engine, sink);
+}
+
+/// How the database was loaded; nothing where it is not, as ep-engine has it. Its rows have no key
+/// twice, and no key is left out for want of memory.
+fn warmup(engine: &Engine, sink: &mut dyn StatSink) {
+    let metrics = &engine.shared().metrics;
+    let running = metrics.warming_up.get() != 0;
+    let state = if running { "running" } else { "complete" };
+    sink.add("ep_warmup_thread", &state);
+    sink.add("ep_warmed_up", &metrics.warmed_up.get());
+    sink.add("ep_warmed_up_values", &metrics.warmed_values.get());
+    sink.add("ep_warmup_dups", &0);
+    sink.add("ep_warmup_oom", &0);
+    if !running {
+        sink.add("ep_warmup_time", &metrics.warmup_micros.get());
+    }
 }
 
 fn queue(engine: &Engine, totals: &Totals, sink: &mut dyn StatSink) {
@@ -310,9 +324,6 @@ fn counters(engine: &Engine, sink: &mut dyn StatSink) {
         ("ep_expired", &metrics.expired),
         ("evictions", &metrics.evictions),
         ("ep_num_not_my_vbuckets", &metrics.not_my_vbucket),
-        ("ep_warmed_up", &metrics.warmed_up),
-        ("ep_warmed_up_values", &metrics.warmed_values),
-        ("ep_warmup_time", &metrics.warmup_micros),
         ("ep_bg_fetched", &metrics.fetched),
         ("ep_bg_fetch_failed", &metrics.fetch_failures),
         ("ep_io_num_read", &metrics.reads),

@@ -46,6 +46,8 @@ pub(crate) fn stats(
         [] => general::all(engine, sink),
         // memcached's lists of slab classes: there are none, and clients wait for an end.
         ["items" | "slabs" | "sizes"] => {}
+        // Hosts do not pass it on: they call `reset_stats`.
+        ["reset"] => engine.reset_stats(),
         ["memory"] => general::memory(engine, sink),
         ["vbucket"] => vbuckets::states(engine, sink),
         ["prev-vbucket"] => vbuckets::previous_states(engine, sink),

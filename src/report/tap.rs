@@ -47,6 +47,10 @@ fn producer(report: &Report, sink: &mut dyn StatSink) {
     add("vb_filters", &report.filter.as_ref().map_or(0, Vec::len));
     add("vb_filter", &filter);
     add("flags", &report.flags);
+    let disconnects = report.reconnects + u64::from(!report.connected);
+    if disconnects > 0 {
+        add("disconnects", &disconnects);
+    }
     if report.reconnects > 0 {
         add("reconnects", &report.reconnects);
     }

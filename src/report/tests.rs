@@ -286,7 +286,7 @@ fn monitors_of_memcached_find_what_they_divide_by() {
     let limit = node.number("engine_maxbytes");
     assert!(limit > 0 && i64::try_from(limit).is_ok(), "{limit}");
     assert_eq!(node.number("ep_max_data_size"), u64::MAX);
-    assert!(node.number("bytes") > 0);
+    assert_eq!(node.number("bytes"), 0);
     for group in ["items", "slabs", "sizes"] {
         assert_eq!(node.group(group), BTreeMap::new(), "{group}");
     }
@@ -299,6 +299,8 @@ fn monitors_of_memcached_find_what_they_divide_by() {
     let remove = || node.engine.remove(CLIENT, b"a", 0, 0);
     node.host.call(CLIENT, remove).unwrap();
     assert_eq!(node.number("total_items"), 6);
+    let items = node.number("vb_active_itm_memory");
+    assert!(items > 0 && node.number("bytes") == items);
     node.state(1, VbucketState::Dead);
     node.delete(1).unwrap();
     assert_eq!(node.number("total_items"), 6);
@@ -875,4 +877,43 @@ fn a_sample_of_keys_is_bounded_and_takes_some_of_each_vbucket() {
     assert_eq!((of("vb_0:"), of("vb_1:"), of("vb_2:")), (34, 33, 1));
     assert_eq!(node.group("onlineupdate-keys rare").len(), 1);
     assert_eq!(node.group("onlineupdate-keys key299").len(), 2);
+}
+
+#[test]
+fn a_command_that_waits_for_the_disk_is_counted_once() {
+    let node = Node::new();
+    let slowest = "ep_vbucket_del_max_walltime";
+    node.state(1, VbucketState::Active);
+    assert!(node.delete(1).is_err());
+    assert!(!node.group("").contains_key(slowest));
+    node.state(1, VbucketState::Dead);
+    node.delete(1).unwrap();
+    assert!(node.group("").contains_key(slowest));
+    let timings = node.group("timings");
+    let count = |name: &str| -> u64 {
+        let bins = timings.iter().filter(|(bin, _)| bin.starts_with(name));
+        bins.map(|(_, count)| count.parse::<u64>().unwrap()).sum()
+    };
+    assert_eq!((count("set_vb_cmd_"), count("del_vb_cmd_")), (2, 1));
+}
+
+#[test]
+fn the_group_reset_does_what_hosts_do_for_it() {
+    let node = Node::new();
+    node.engine.shared().metrics.pager_runs.add(1);
+    assert_eq!(node.group("reset"), BTreeMap::new());
+    assert_eq!(node.number("ep_num_pager_runs"), 0);
+}
+
+#[test]
+fn what_is_not_loaded_has_no_figures_of_loading() {
+    let mut node = Node::new();
+    let figures = |node: &Node| {
+        let names = node.group("").into_keys();
+        names.filter(|name| name.contains("_warm")).count()
+    };
+    assert_eq!(figures(&node), 7);
+    node.restart("warmup=false");
+    assert_eq!(node.one("", "ep_warmup"), "false");
+    assert_eq!(figures(&node), 1);
 }

@@ -19,7 +19,7 @@ const NAMES_MAX: usize = 1024;
 pub(super) struct Away {
     pub(super) name: Arc<[u8]>,
     pub(super) places: Arc<[Standing]>,
-    /// By the monotonic clock; none for registered clients.
+    /// By the clock of ages; none for registered clients.
     pub(super) until: Option<Duration>,
     /// Figures of the stream when its connection ended.
     pub(super) report: Box<Report>,

@@ -150,8 +150,8 @@ impl Streams {
             part.fill(Seqno::new(u64::MAX), false);
             return Some((part, true));
         }
-        let wall = self.shared.host.unix_nanos() / 1_000_000_000;
-        let needed = request.since.is_none_or(|since| since < wall);
+        let now = u64::from(self.shared.unix_now());
+        let needed = request.since.is_none_or(|since| since < now);
         // Who takes a vbucket has to have all of it.
         let has_all = request.hands_over() || request.goes_on();
         let backfills = has_all || needed && !request.registered;

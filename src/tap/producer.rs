@@ -174,6 +174,7 @@ impl Producer {
     /// What comes next.
     pub(super) fn next(&mut self, vbuckets: &VbucketMap, now: Duration) -> Step {
         self.paused = false;
+        self.look_at_clock(now);
         if self.closing {
             return Step::Message(Message::bare(Event::Disconnect));
         }
@@ -486,9 +487,14 @@ impl Producer {
         self.unacked.extract(|sent| sent.part == index);
     }
 
-    /// Whether the host is to be told that there may be something to send. Also looks at what time
-    /// brings: signs of life, the end of a pause, a client that no longer answers.
+    /// Whether the host is to be told that there may be something to send.
     pub(super) fn is_to_be_woken(&mut self, vbuckets: &VbucketMap, now: Duration) -> bool {
+        self.look_at_clock(now);
+        self.paused && (self.closing || self.noop_due || self.has_news(vbuckets, now))
+    }
+
+    /// What time brings: signs of life, a client that no longer answers.
+    fn look_at_clock(&mut self, now: Duration) {
         if let Some(period) = self.pace.noop
             && now.saturating_sub(self.last_noop) >= period
         {
@@ -499,7 +505,6 @@ impl Producer {
         if self.request.acks && !self.unacked.is_empty() && silent && self.is_window_full() {
             self.closing = true;
         }
-        self.paused && (self.closing || self.noop_due || self.has_news(vbuckets, now))
     }
 
     /// Whether it would send something now, or at least look for it.

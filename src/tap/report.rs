@@ -15,7 +15,7 @@ pub(crate) struct Report {
     pub(crate) flags: String,
     /// The vbuckets that the client listed.
     pub(crate) filter: Option<Vec<VbucketId>>,
-    /// When it was made, by the monotonic clock, in seconds.
+    /// When it was made, by the clock of ages, in seconds.
     pub(crate) created: u64,
     /// Whether there is a connection.
     pub(crate) connected: bool,
@@ -69,6 +69,6 @@ pub(crate) struct Report {
     pub(crate) read: u64,
     /// Times that a client came again under its name.
     pub(crate) reconnects: u64,
-    /// When it is given up, by the monotonic clock in seconds, unless its client acknowledges.
+    /// When it is given up, by the clock of ages in seconds, unless its client acknowledges.
     pub(crate) expires: u64,
 }

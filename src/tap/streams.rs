@@ -170,7 +170,7 @@ impl Streams {
     }
 
     pub(super) fn now(&self) -> Duration {
-        self.shared.host.monotonic()
+        self.shared.host.lasting()
     }
 
     pub(super) fn find(&self, cookie: Cookie) -> Option<Arc<Live>> {

@@ -100,9 +100,9 @@ impl Shared {
         UnixTime::try_from(self.host.unix().max(0)).unwrap_or(UnixTime::MAX)
     }
 
-    /// Seconds by a clock that never goes back.
+    /// Seconds by a clock that never goes back, for ages.
     pub(crate) fn seconds(&self) -> u32 {
-        u32::try_from(self.host.monotonic().as_secs()).unwrap_or(u32::MAX)
+        u32::try_from(self.host.lasting().as_secs()).unwrap_or(u32::MAX)
     }
 
     /// Whether an item has expired: nobody gets it once its second has come.

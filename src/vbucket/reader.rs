@@ -86,7 +86,7 @@ impl<'a> Reader<'a> {
         self.incarnation
     }
 
-    /// When the checkpoint began in which it begins to read, in seconds of the monotonic clock.
+    /// When the checkpoint began in which it begins to read, in seconds of the clock of ages.
     pub(crate) fn begun(&self) -> u32 {
         self.begun
     }

@@ -67,9 +67,9 @@ pub(crate) fn open_windows(
     now: Duration,
     deadline: Option<Duration>,
 ) -> bool {
-    let seconds = seconds(now);
-    let clocks = vbuckets.first().map(|vbucket| vbucket.shared.clocks());
-    let clocks = clocks.unwrap_or_default();
+    let shared = vbuckets.first().map(|vbucket| &vbucket.shared);
+    let clocks = shared.map(|shared| shared.clocks()).unwrap_or_default();
+    let seconds = shared.map_or(0, |shared| shared.seconds());
     at_one_instant(
         vbuckets,
         |log| log.window().is_none() && log.may_open_window(),
@@ -84,7 +84,8 @@ pub(crate) fn open_windows(
     )
 }
 
-/// COMPLETE accepted on all of them or none.
+/// COMPLETE accepted on all of them or none. `now` is the clock's that ages follow
+/// ([`Host::lasting`](crate::host::Host::lasting)).
 pub(crate) fn begin_complete(vbuckets: &[&Vbucket], now: Duration) -> bool {
     at_one_instant(
         vbuckets,
@@ -96,7 +97,7 @@ pub(crate) fn begin_complete(vbuckets: &[&Vbucket], now: Duration) -> bool {
     )
 }
 
-/// REVERT accepted on all of them or none. From the return on no reader sees a window value.
+/// The same for REVERT. From the return on no reader sees a window value.
 pub(crate) fn begin_revert(vbuckets: &[&Vbucket], now: Duration) -> bool {
     begin_revert_in_steps(vbuckets, now, &mut || {})
 }

@@ -42,6 +42,8 @@ unsafe extern "C" fn execute(
         // SAFETY: contract 6; the text is readable for that length, and copied.
         response.is_some_and(|it| unsafe { it(cookie, length, text) })
     };
+    // Its own word is the handle.
+    let handle = own.cast_mut().cast();
     // SAFETY: contract 2.
-    unsafe { ascii::execute::<Arcus>(own, cookie, (count, tokens), respond) }
+    unsafe { ascii::execute::<Arcus>(handle, cookie, (count, tokens), respond) }
 }

@@ -147,11 +147,7 @@ impl Kind for Arcus {
         let most = Duration::from_millis(config.worker_wait_max.into());
         let connections = server.connections(config.sync_writes, most)?;
         Ok(Connected {
-            host: Arc::new(Ports {
-                clock: server.clock,
-                log: server.log,
-                connections,
-            }),
+            host: Arc::new(Ports::new(server.clock, server.log, connections)),
             registry: server.registry,
         })
     }
@@ -183,7 +179,7 @@ impl Kind for Arcus {
         if held { Err(Error::WouldBlock) } else { Ok(()) }
     }
 
-    fn ascii_command(handle: *mut ENGINE_HANDLE) -> *mut c_void {
+    fn ascii_command(handle: *mut ENGINE_HANDLE, _is_first: bool) -> *mut c_void {
         command::descriptor(handle)
     }
 }

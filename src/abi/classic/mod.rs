@@ -79,11 +79,7 @@ impl Kind for Classic {
         // SAFETY: `find` is sure of the layout, or the operator is.
         let connections = unsafe { server.cookie_functions(found.layout) }?;
         Ok(Connected {
-            host: Arc::new(Ports {
-                clock: server.clock,
-                log: server.log,
-                connections,
-            }),
+            host: Arc::new(Ports::new(server.clock, server.log, connections)),
             registry: server.registry,
         })
     }
@@ -101,7 +97,7 @@ impl Kind for Classic {
         Ok(())
     }
 
-    fn ascii_command(handle: *mut ENGINE_HANDLE) -> *mut c_void {
-        command::descriptor(handle)
+    fn ascii_command(handle: *mut ENGINE_HANDLE, is_first: bool) -> *mut c_void {
+        command::descriptor(handle, is_first)
     }
 }

@@ -801,12 +801,32 @@ fn a_log_line_cannot_carry_formats_or_line_feeds() {
     fake_host::assert_logged("2 100%s %n next", " line");
 }
 
+/// The host asks commands for every line that it does not know, and words its answer otherwise when
+/// there are any.
+#[test]
+fn a_line_that_nobody_knows_is_an_error_as_without_our_command() {
+    let error = Some(("ERROR\r\n".to_owned(), true));
+    let lines: [&[&[u8]]; 3] = [&[b"online_updates", b"start"], &[b"cas", b"key"], &[]];
+    let mut host = Host::running(Kind::Membase, "");
+    for line in lines {
+        assert_eq!(fake_host::line(line), error, "{line:?}");
+    }
+    // Others are asked before it, or behind it: then the host speaks for itself.
+    fake_host::register_another();
+    assert_eq!(fake_host::line(lines[0]), None);
+    assert!(fake_host::line(&[b"online_update"]).is_some());
+    host.destroy();
+    assert_eq!(fake_host::line(lines[0]), None);
+    let mut second = Host::running(Kind::Membase, "");
+    assert_eq!(fake_host::line(lines[0]), None);
+    assert!(fake_host::line(&[b"online_update"]).is_some());
+    second.destroy();
+}
+
 #[test]
 fn a_plain_terminal_can_do_an_online_update() {
     let mut host = Host::running(Kind::Membase, "");
     let said = |words: &[&[u8]]| fake_host::line(words).unwrap();
-    assert_eq!(fake_host::line(&[b"online_updates", b"start"]), None);
-    assert_eq!(fake_host::line(&[]), None);
     host.set(b"k", b"before");
     let (accepted, stays) = said(&[b"online_update", b"start", b"600"]);
     assert_eq!(accepted, "ACCEPTED start, see online_update status\r\n");

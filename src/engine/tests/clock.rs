@@ -1,7 +1,8 @@
 //! Times: when an item is gone, and a wall clock that is set back while the node runs.
 
-use super::tap::{cookie, mutation_until, replica};
+use super::tap::{ACK, Link, cookie, has_cursor, mutation_until, replica};
 use super::{CLIENT, Node};
+use crate::checkpoint::Log;
 use crate::error::Error;
 use crate::types::{Arithmetic, StoreOp};
 
@@ -156,4 +157,29 @@ fn a_flush_that_came_in_a_window_does_not_come_again_although_the_clock_was_set_
     assert!(node.get(0, "k").is_some());
     node.host.advance(BACK);
     assert!(node.get(0, "k").is_some(), "it came again");
+}
+
+/// The test applications of hosts turn nothing but the host's clock, and forward only.
+#[test]
+fn ages_follow_a_clock_that_a_test_turns() {
+    let node = Node::with("chk_period=60;tap_keepalive=60");
+    node.set(0, "k", "1");
+    let vbucket = node.engine.vbucket(0).unwrap();
+    let open = || vbucket.with_log(Log::open_id).get();
+    node.host.turn(59);
+    vbucket.close_if_old();
+    assert_eq!(open(), 1);
+    node.host.turn(1);
+    vbucket.close_if_old();
+    assert_eq!(open(), 2);
+    let name = "n";
+    Link::connect(&node, name, ACK, &[])
+        .unwrap()
+        .disconnect(&node, None);
+    assert!(has_cursor(&node, name));
+    node.host.turn(60);
+    node.host.until("the client has been away too long", || {
+        node.engine.streams().signal().wake();
+        !has_cursor(&node, name)
+    });
 }

@@ -52,6 +52,18 @@ fn patient() -> Node {
 }
 
 #[test]
+fn the_age_of_changes_follows_a_clock_that_a_test_turns() {
+    let node = patient();
+    write_young(&node, "first");
+    node.host.turn(100);
+    node.engine.shared().flush.hurry();
+    until_stored(&node, "first");
+    node.host.until("it is told", || {
+        metrics(&node).age_seconds.last.get() >= 100
+    });
+}
+
+#[test]
 fn changes_wait_for_their_age() {
     let node = patient();
     write_young(&node, "first");

@@ -220,6 +220,39 @@ fn a_revert_out_of_full_memory_brings_every_key_back_and_loses_none() {
     );
 }
 
+/// `-M` of a host.
+#[test]
+#[cfg_attr(miri, ignore = "starts a process")]
+fn without_eviction_writes_are_refused_and_nothing_goes() {
+    alone(
+        "engine::tests::memory::without_eviction_writes_are_refused_and_nothing_goes",
+        || {
+            let (host, engine) = start("eviction=false");
+            set_quota(&engine, used_bytes() + (4 << 20));
+            let value = vec![b'v'; 10_000];
+            let mut keys = 0;
+            let refused = loop {
+                match set(&engine, &keys.to_string(), &value) {
+                    Ok(_) => keys += 1,
+                    Err(error) => break error,
+                }
+            };
+            assert!(keys > 300, "{keys}");
+            // Before the value is sent, in the words that hosts have for that.
+            assert_eq!(refused, Error::NoMemory);
+            let announced = engine.allocate(b"k", value.len(), 0, 0);
+            assert_eq!(announced.err(), Some(Error::NoMemory));
+            assert_eq!(engine.shared().metrics.memory_exhausted.get(), 2);
+            assert_eq!(engine.shared().metrics.evictions.get(), 0);
+            assert_eq!(present(&engine, 0..keys), keys as usize);
+            engine.remove(CLIENT, b"0", 0, 0).unwrap();
+            host.until("its memory is free", || set(&engine, "0", &value).is_ok());
+            engine.shutdown();
+            host.check();
+        },
+    );
+}
+
 /// What is read again and again stays, whatever passes through.
 #[test]
 #[cfg_attr(miri, ignore = "starts a process")]

@@ -65,7 +65,7 @@ impl Core {
             return;
         }
         let vbuckets = self.overdue();
-        if !vbuckets.is_empty() && begin_revert(&vbuckets, self.host.monotonic()) {
+        if !vbuckets.is_empty() && begin_revert(&vbuckets, self.host.lasting()) {
             gate.begin(Kind::Expire, &vbuckets);
             self.updates.signal.wake();
             self.streams.changed();

@@ -147,10 +147,6 @@ const ABSENT: &[(&str, &str)] = &[
     ("disk_invalid_", "no row is invalid"),
     ("tcmalloc_", "the allocator is another one"),
     (
-        "eq_tapq:%s:disconnects",
-        "a stream ends with its connection; `reconnects` tells how often its name came again",
-    ),
-    (
         "eq_tapq:%s:rec_skipped",
         "nothing that is in a stream is skipped",
     ),

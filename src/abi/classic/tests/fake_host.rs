@@ -319,6 +319,9 @@ unsafe extern "C" fn get_logger() -> *mut EXTENSION_LOGGER_DESCRIPTOR {
 }
 
 unsafe extern "C" fn get_extension(kind: extension_type_t) -> *mut c_void {
+    if kind == extension_type_t::EXTENSION_ASCII_PROTOCOL {
+        return COMMAND.get();
+    }
     assert_eq!(kind, extension_type_t::EXTENSION_LOGGER);
     // SAFETY: no requirements.
     unsafe { get_logger() }.cast()
@@ -376,6 +379,13 @@ pub(super) fn line(line: &[&[u8]]) -> Option<(String, bool)> {
     let code = unsafe { execute(own, COOKIE, count, argv, Some(add_line)) };
     let answer = String::from_utf8(LINES.take()).unwrap();
     Some((answer, code == Code::ENGINE_SUCCESS))
+}
+
+/// Has another command registered behind the last one, as hosts do.
+pub(super) fn register_another() {
+    let descriptor = COMMAND.get().cast::<EXTENSION_ASCII_PROTOCOL_DESCRIPTOR>();
+    // SAFETY: the host's member of what the engine registered.
+    unsafe { (*descriptor).next = descriptor };
 }
 
 pub(super) unsafe extern "C" fn get_server_api() -> *mut SERVER_HANDLE_V1 {
@@ -495,11 +505,7 @@ pub(super) fn api(kind: Kind, layout: Layout) -> Ports<CookieFunctions> {
     let server = unsafe { Server::read(Some(get_server_api)) }.unwrap();
     // SAFETY: the tests pass the layout of the kind.
     let connections = unsafe { server.cookie_functions(layout) }.unwrap();
-    Ports {
-        clock: server.clock,
-        log: server.log,
-        connections,
-    }
+    Ports::new(server.clock, server.log, connections)
 }
 
 /// A request as it stands in a read buffer.
