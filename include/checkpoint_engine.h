@@ -1604,7 +1604,7 @@
 
 /*
  * How long SYNC waits.
- * Takes a number from 0 to 4294967295 (ms); default: 2500.
+ * Takes a number from 0 to 86400000 (ms); default: 2500.
  */
 #define CHECKPOINT_ENGINE_KEY_SYNC_CMD_TIMEOUT "sync_cmd_timeout"
 

@@ -1035,7 +1035,7 @@ pub const CHECKPOINT_ENGINE_KEY_GETL_DEFAULT_TIMEOUT: &CStr = c"getl_default_tim
 /// Takes a number from 1 to 86400 (s); default: 30.
 pub const CHECKPOINT_ENGINE_KEY_GETL_MAX_TIMEOUT: &CStr = c"getl_max_timeout";
 /// How long SYNC waits.
-/// Takes a number from 0 to 4294967295 (ms); default: 2500.
+/// Takes a number from 0 to 86400000 (ms); default: 2500.
 pub const CHECKPOINT_ENGINE_KEY_SYNC_CMD_TIMEOUT: &CStr = c"sync_cmd_timeout";
 /// How long the state of a named TAP producer is kept after its connection closed.
 /// Takes a number from 0 to 3600 (s); default: 0.
