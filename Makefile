@@ -6,6 +6,9 @@ PORT ?= 11211
 DATA ?= ./data
 CONFIG ?=
 CRASH_ROUNDS ?= 10
+CRASH_SEED ?= 14
+ROUNDS ?= 100
+SEED ?= 0
 SOAK_OPERATIONS ?= 10000000
 SECONDS ?= 60
 TARGET ?=
@@ -50,6 +53,7 @@ help:
 	@echo '  build       the engine (release), the bundled host, online-update, engine-backup'
 	@echo '  serve       build, then serve 127.0.0.1:$(PORT) from $(DATA) until Ctrl-C'
 	@echo '  test        lints, unit tests, C suites, client tests, crash tests, generated files'
+	@echo '  crash       kill -9 and loss of power, ROUNDS for each kind of instant; SEED=N again'
 	@echo '  soak        the model-based test with SOAK_OPERATIONS operations; SOAK_SEED repeats one'
 	@echo '  fuzz        every target of tests/fuzz, or TARGET, for SECONDS; needs nightly Rust'
 	@echo '  check-deep  suites and client tests with sanitizers and valgrind; an hour; DEEP_FLAGS'
@@ -63,8 +67,8 @@ help:
 	@echo '  regenerate  bindings.rs, checkpoint_engine.h and pages of docs from their sources'
 	@echo '  clean       remove what was built (not $(DATA))'
 	@echo 'Variables: PREFIX, DESTDIR (install); PORT, DATA, CONFIG (serve); DEMO_FLAGS (demo, see'
-	@echo '  tests/demo/demo.py); CRASH_ROUNDS (test: rounds for each kind of crash);'
-	@echo '  SECONDS, TARGET (fuzz); SOAK_OPERATIONS, SOAK_SEED (soak)'
+	@echo '  tests/demo/demo.py); CRASH_ROUNDS, CRASH_SEED (test: rounds for each kind of crash);'
+	@echo '  ROUNDS, SEED (crash); SECONDS, TARGET (fuzz); SOAK_OPERATIONS, SOAK_SEED (soak)'
 	@echo '  BENCH_FLAGS, PEERS (bench, see tests/bench/bench.py)'
 
 # $(call need,PACKAGES): installs those that are missing. Elsewhere than on Debian it only tells.
@@ -137,7 +141,13 @@ serve: build
 
 test: deps
 	@cd '$(TOP)' && CHECKPOINT_ENGINE='$(ENGINE)' CRASH_ROUNDS='$(CRASH_ROUNDS)' \
-		exec '$(PYTHON)' tests/run.py --jobs $(JOBS)
+		CRASH_SEED='$(CRASH_SEED)' exec '$(PYTHON)' tests/run.py --jobs $(JOBS)
+
+.PHONY: crash
+crash: build
+	@$(MAKE) --no-print-directory -C '$(TOP)/c-host' faults
+	@cd '$(TOP)' && CHECKPOINT_ENGINE='$(ENGINE)' CRASH_ROUNDS='$(ROUNDS)' CRASH_SEED='$(SEED)' \
+		exec '$(PYTHON)' tests/clients/runner.py tests/crash/test_*.py
 
 soak: rust
 	cd '$(TOP)' && SOAK_OPERATIONS='$(SOAK_OPERATIONS)' cargo test --locked --release --lib \

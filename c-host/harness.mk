@@ -33,7 +33,6 @@ PROXY_ENGINE := $(OUT)/libproxy_engine.so
 ARCUS_ENGINE := $(OUT)/libarcus_engine.so
 SUITE_FILES := $(foreach s,$(SUITES),$(OUT)/suite_$(s).membase.so $(OUT)/suite_$(s).memcached.so)
 
-PIC_FLAGS := -fPIC -fvisibility=hidden
 SUITE_FLAGS := $(PIC_FLAGS) -I$(TOP)/harness -I$(TOP)/tests
 
 HELP_LINES += 'harness  engine-test, the stub and the proxy engine' \
@@ -66,10 +65,6 @@ $(ENGINE_BENCH): $(BENCH_OBJ) $(LIBHOST)
 
 $(ENGINE_OPENLOOP): $(OPENLOOP_OBJ)
 	$(CC) $(LDFLAGS) -o $@ $(OPENLOOP_OBJ)
-
-$(OUT)/%.pic.o: $(TOP)/%.c
-	@mkdir -p $(dir $@)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(PIC_FLAGS) -MMD -MP -c -o $@ $<
 
 $(NULL_ENGINE): $(NULL_OBJ)
 	$(CC) $(LDFLAGS) -shared -o $@ $^

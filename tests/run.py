@@ -129,7 +129,8 @@ def main():
                "--test", "generated", pattern=CARGO)
     built = [
         tally.step("release build", "cargo", "build", "--release", "--locked"),
-        tally.step("C build", *c_host, f"-j{options.jobs}", "server", "harness", "suites", "bench"),
+        tally.step("C build", *c_host, f"-j{options.jobs}", "server", "harness", "suites", "bench",
+                   "faults"),
     ]
     if all(built):
         tally.step("C suites", *c_host, "check", f"ENGINE={engine}", pattern=COUNTS)

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::bgfetch::{self, Fetcher};
 use crate::config::{Config, OnlineUpdateUndo};
+use crate::ffi::signals::survive_file_limit;
 use crate::flusher::{self, Persister, Round};
 use crate::host::{Host, LogLevel};
 use crate::metrics::Metrics;
@@ -201,6 +202,7 @@ fn open_store(config: &Config) -> Result<Arc<dyn Store>, String> {
     let Some(path) = &config.dbname else {
         return Ok(Arc::new(MemoryStore));
     };
+    survive_file_limit();
     let store = FjallStore::open(path, options(config)).map_err(|error| error.to_string())?;
     Ok(Arc::new(store))
 }

@@ -33,6 +33,8 @@ use super::dir;
 use super::journal::Contents;
 use crate::types::VbucketId;
 
+/// Folder of the folders of keyspaces.
+const KEYSPACES: &str = "keyspaces";
 /// Keyspace of the items.
 const ITEMS: &str = "items";
 /// Keyspace of everything else.
@@ -147,7 +149,12 @@ impl Db {
             number: 1,
             synced: 0,
         };
-        match guarded(|| db.commit(changes, mark, PersistMode::SyncAll)) {
+        let committed = guarded(|| {
+            // fjall syncs what is in the folders of keyspaces, and not their names.
+            dir::sync_folder(&folder.join(KEYSPACES))?;
+            db.commit(changes, mark, PersistMode::SyncAll)
+        });
+        match committed {
             Ok(()) => Ok((
                 db,
                 BatchMark {
@@ -170,6 +177,7 @@ impl Db {
         (version, seal): (u32, Seal),
     ) -> Result<(Self, BatchMark), Cause> {
         guarded(|| Ok(contents.cut_tail()?))?;
+        guarded(|| Ok(sync_names(folder)?))?;
         let mut db = Self::start(folder, options, seal, false)?;
         match db.read_marks(contents, version) {
             Ok((format, last)) => {
@@ -372,9 +380,8 @@ impl Db {
         };
         let number = last.number + 1;
         let mark = BatchMark { number, ..last };
-        // The tables came into force when the folder named them; a crash may have come before that
-        // was on the disk.
-        guarded(|| Ok(std::fs::File::open(self.items.path())?.sync_all()?))?;
+        // The tables came into force when the folder named them; that may not have been synced.
+        guarded(|| Ok(dir::sync_folder(self.items.path())?))?;
         guarded(|| self.commit(changes, mark, PersistMode::SyncData))?;
         let synced = number;
         Ok(BatchMark { number, synced })
@@ -456,6 +463,19 @@ impl Db {
         }
         closed.is_ok()
     }
+}
+
+/// Has every name in the folders of a database on the disk. A process may have been killed, or have
+/// failed, between a change of a name and its being synced; fjall goes by what it finds, and
+/// removes what that makes useless.
+fn sync_names(folder: &Path) -> std::io::Result<()> {
+    let keyspaces = folder.join(KEYSPACES);
+    for entry in std::fs::read_dir(&keyspaces)? {
+        let keyspace = entry?.path();
+        dir::sync_folder(&keyspace)?;
+    }
+    dir::sync_folder(&keyspaces)?;
+    dir::sync_folder(folder)
 }
 
 fn keyspace_options() -> KeyspaceCreateOptions {

@@ -111,6 +111,8 @@ impl Home {
     /// Prepares for creating the database: from now on a crash leaves a directory that is known to
     /// be unfinished, and what an earlier crash left is removed.
     pub(crate) fn begin_create(&mut self) -> Result<(), StoreError> {
+        // Whoever made the directory: a start that failed since, or the operator.
+        sync_name(&self.path).map_err(|error| unusable(&self.path, "create", &explain(&error)))?;
         self.write_marker("creating")?;
         self.marker = Marker::Creating;
         match fs::remove_dir_all(self.database()) {
@@ -130,9 +132,13 @@ impl Home {
         Ok(())
     }
 
-    /// Leaves this process's id in the lock file, for the message that another one prints.
+    /// Leaves this process's id in the lock file, for the message that another one prints. It is on
+    /// the disk before anything else is written: what the last process left there, that it closed
+    /// the store in order, must not come back when power is lost.
     pub(crate) fn sign(&mut self) -> Result<(), StoreError> {
         self.note(&format!("process {}", std::process::id()))
+            // And what was found is: a process may have been killed before it had synced that.
+            .and_then(|()| sync_folder(&self.path))
             .map_err(|error| unusable(&self.path, "write to", &explain(&error)))
     }
 
@@ -142,7 +148,7 @@ impl Home {
             .note(&format!("closed {} {}", closed.last, closed.bytes))
             .is_err()
         {
-            let _ = self.lock.set_len(0);
+            let _ = self.lock.set_len(0).and_then(|()| self.lock.sync_all());
         }
     }
 
@@ -163,7 +169,9 @@ impl Home {
     fn note(&mut self, text: &str) -> io::Result<()> {
         self.lock.set_len(0)?;
         self.lock.rewind()?;
-        writeln!(self.lock, "{text}")
+        // With its end in one piece: without it a note says nothing.
+        self.lock.write_all(format!("{text}\n").as_bytes())?;
+        self.lock.sync_all()
     }
 
     fn write_marker(&self, status: &str) -> Result<(), StoreError> {
@@ -178,7 +186,7 @@ impl Home {
             write!(file, "{TITLE}\n{status}\n")?;
             file.sync_all()?;
             fs::rename(&next, self.path.join(MARKER))?;
-            File::open(&self.path)?.sync_all()
+            sync_folder(&self.path)
         })()
         .map_err(|error| unusable(&self.path, "write to", &explain(&error)))
     }
@@ -206,9 +214,19 @@ pub(crate) fn explain(error: &io::Error) -> String {
     format!("{error}; {}", cure(error))
 }
 
+/// The number of an error of the system. fjall makes files with a library (tempfile) that wraps it
+/// with their paths, so that only the words have it.
+fn number(error: &io::Error) -> Option<i32> {
+    error.raw_os_error().or_else(|| {
+        let words = error.to_string();
+        let (_, rest) = words.split_once("(os error ")?;
+        rest.split_once(')')?.0.parse().ok()
+    })
+}
+
 /// What to do about an error of the system.
 fn cure(error: &io::Error) -> &'static str {
-    match error.raw_os_error() {
+    match number(error) {
         Some(libc::EMFILE) => {
             "this process has too many files open: raise its limit (ulimit -n, LimitNOFILE)"
         }
@@ -256,6 +274,30 @@ fn create_directory(path: &Path) -> Result<(), StoreError> {
             }),
         Err(error) => Err(unusable(path, "open", &explain(&error))),
     }
+}
+
+/// Has the name of a directory on the disk: the whole store hangs on it.
+fn sync_name(path: &Path) -> io::Result<()> {
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    match sync_folder(parent.unwrap_or(Path::new("."))) {
+        // It may not be read, or its file system keeps names without being told.
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::PermissionDenied | ErrorKind::InvalidInput
+            ) =>
+        {
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+/// Has the names in a folder on the disk.
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
 }
 
 /// Refuses a directory that holds files of others and no marker of ours.
@@ -337,7 +379,8 @@ pub(crate) fn newer(path: &Path, version: u32) -> StoreError {
 }
 
 fn parse_closed(note: &str) -> Option<Closed> {
-    let (last, bytes) = note.trim().strip_prefix("closed ")?.split_once(' ')?;
+    let note = note.strip_suffix('\n')?;
+    let (last, bytes) = note.strip_prefix("closed ")?.split_once(' ')?;
     Some(Closed {
         last: last.parse().ok()?,
         bytes: bytes.parse().ok()?,

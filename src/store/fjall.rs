@@ -62,6 +62,9 @@ pub(crate) struct FjallStore {
     pub(super) db: RwLock<Option<Db>>,
     /// A write failed: reopen before the next one.
     pub(super) failed: AtomicBool,
+    /// Something was committed and not synced when a write failed: the journal may lack it. Nothing
+    /// is written until it stands elsewhere.
+    doubtful: AtomicBool,
     /// A load failed, and whether it did is to be seen when the database is open again.
     pub(super) undecided: AtomicBool,
     /// It had not failed.
@@ -134,6 +137,7 @@ impl FjallStore {
             merging: Mutex::new(()),
             db: RwLock::new(Some(db)),
             failed: AtomicBool::new(false),
+            doubtful: AtomicBool::new(false),
             undecided: AtomicBool::new(false),
             contradicted: AtomicBool::new(false),
             generations: (0..VBUCKETS_MAX).map(|_| AtomicU64::new(0)).collect(),
@@ -151,10 +155,18 @@ impl FjallStore {
     /// Opens the database again after a failed write.
     fn reopen(&self) -> Result<(), StoreError> {
         let mut writer = self.writer.lock();
-        if !self.failed.load(Ordering::Acquire) {
-            return Ok(());
+        if self.failed.load(Ordering::Acquire) {
+            self.open_after_failure(&mut writer)?;
         }
-        let found_load = self.reopen_locked(&mut writer)?;
+        if self.doubtful.load(Ordering::Acquire) {
+            self.leave_journal(&mut writer)?;
+            self.doubtful.store(false, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    fn open_after_failure(&self, writer: &mut Writer) -> Result<(), StoreError> {
+        let found_load = self.reopen_locked(writer)?;
         if self.undecided.swap(false, Ordering::AcqRel) && found_load {
             // Its caller was told otherwise, and goes by that since.
             self.contradicted.store(true, Ordering::Release);
@@ -168,6 +180,9 @@ impl FjallStore {
 
     /// The same. Returns whether a load that had failed is there all the same.
     pub(super) fn reopen_locked(&self, writer: &mut Writer) -> Result<bool, StoreError> {
+        if writer.last.synced < writer.last.number {
+            self.doubtful.store(true, Ordering::Release);
+        }
         let found_load = {
             let _merging = self.merging.lock();
             let mut slot = self.db.write();
@@ -262,6 +277,10 @@ impl FjallStore {
         ))
     }
 
+    fn is_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire) || self.doubtful.load(Ordering::Acquire)
+    }
+
     fn defect(&self, defect: Defect) -> StoreError {
         self.unreadable(&Cause::damage(defect.0))
     }
@@ -282,7 +301,7 @@ impl FjallStore {
             Durability::Sync => PersistMode::SyncData,
             Durability::Periodic | Durability::None => PersistMode::Buffer,
         };
-        if self.failed.load(Ordering::Acquire) {
+        if self.is_failed() {
             return Err(self.unwritable(&Cause::other("an earlier write failed")));
         }
         let mut changes = changes;
@@ -398,7 +417,7 @@ impl Store for FjallStore {
         if self.with_db(Db::check_writable).is_err() {
             self.failed.store(true, Ordering::Release);
         }
-        if self.failed.load(Ordering::Acquire) {
+        if self.is_failed() {
             self.reopen()?;
         }
         Ok(Box::new(FjallBatch::new(self)))
@@ -517,6 +536,9 @@ impl Store for FjallStore {
     fn sync(&self) -> Result<(), StoreError> {
         // The number is read first: what is committed meanwhile may or may not be synced along.
         let number = self.writer.lock().last.number;
+        if self.is_failed() {
+            return Err(self.unwritable(&Cause::other("an earlier write failed")));
+        }
         {
             let slot = self.db.read();
             let db = self.opened(&slot)?;
@@ -547,7 +569,7 @@ impl Drop for FjallStore {
             }
             db.close()
         });
-        if self.failed.load(Ordering::Acquire) {
+        if self.is_failed() {
             // As in `reopen`. There is nobody left to tell when this fails.
             let seal = self.home.seal();
             let examined = check::examine(&self.home.database(), 0, Some(last), seal.as_ref());

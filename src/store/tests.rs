@@ -648,8 +648,11 @@ fn every_error_of_the_system_has_its_own_cure() {
     ];
     for (code, cure) in cures {
         let error = std::io::Error::from_raw_os_error(code);
+        // As a library makes of it that fjall uses.
+        let wrapped = std::io::Error::new(error.kind(), format!("{error} at path \"/some\""));
         for text in [
             dir::explain(&error),
+            dir::explain(&wrapped),
             database::guarded(|| Err::<(), _>(std::io::Error::from_raw_os_error(code).into()))
                 .err()
                 .unwrap()

@@ -130,16 +130,45 @@ impl FjallStore {
                 return Ok(false);
             }
             self.has_cache.store(true, Ordering::Release);
-            let folder = self.home.database();
-            let emptied = match slot.take().map(Db::close) {
-                Some(true) => journal::empty(&folder),
-                _ => Ok(()),
-            };
-            self.open_once_more(&mut writer, &mut slot)?;
-            emptied.map_err(|error| dir::unusable(&folder, "empty", &dir::explain(&error)))?;
+            self.empty_journals(&mut writer, &mut slot)?;
         }
         self.begin_journal(&mut writer.last)?;
         Ok(true)
+    }
+
+    /// Closes the database, which has everything in tables, empties its journals, opens it again.
+    /// Returns whether they were emptied.
+    fn empty_journals(
+        &self,
+        writer: &mut Writer,
+        slot: &mut Option<Db>,
+    ) -> Result<bool, StoreError> {
+        let folder = self.home.database();
+        let closed = slot.take().is_some_and(Db::close);
+        let emptied = if closed {
+            journal::empty(&folder)
+        } else {
+            Ok(())
+        };
+        self.open_once_more(writer, slot)?;
+        emptied.map_err(|error| dir::unusable(&folder, "empty", &dir::explain(&error)))?;
+        Ok(closed)
+    }
+
+    /// Has everything in tables and begins another journal: what the system could not sync once it
+    /// may have forgotten, whatever it says to the next who asks for it.
+    pub(super) fn leave_journal(&self, writer: &mut Writer) -> Result<(), StoreError> {
+        self.with_db(|db| db.write_out(0))?;
+        let left = {
+            let _merging = self.merging.lock();
+            let mut slot = self.db.write();
+            let is_written_out = slot.as_ref().is_some_and(Db::is_written_out);
+            is_written_out && self.empty_journals(writer, &mut slot)?
+        };
+        if !left {
+            return Err(self.unwritable(&Cause::other("its journal cannot be replaced")));
+        }
+        self.begin_journal(&mut writer.last)
     }
 
     /// Opens the database, which is closed. Clients wait for it.

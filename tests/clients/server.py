@@ -63,8 +63,9 @@ def until(condition, seconds=30, what="condition"):
 class Server:
     """A server process over a directory. Use as a context manager: the end kills and cleans up."""
 
-    def __init__(self, config="", directory=None, command=None, start=True, on_disk=True):
-        self.command = command or HOST
+    def __init__(self, config="", directory=None, command=None, start=True, on_disk=True,
+                 variables=None):
+        self.command, self.variables = command or HOST, variables or {}
         self.own_directory = directory is None
         self.directory = directory or tempfile.mkdtemp(prefix="checkpoint-engine-")
         self.dbname = os.path.join(self.directory, "db")
@@ -96,7 +97,7 @@ class Server:
         values = {"engine": ENGINE, "config": self.config if config is None else config}
         values["port"] = str(self.address[1]) if fixed else "0"
         words = [word.format(**values) for word in shlex.split(self.command)]
-        environment = {**os.environ, "MEMCACHED_PORT_FILENAME": port_file}
+        environment = {**os.environ, **self.variables, "MEMCACHED_PORT_FILENAME": port_file}
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,

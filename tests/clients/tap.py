@@ -121,13 +121,13 @@ def contents(address, vbuckets, marker, timeout=60):
         return peer.contents
 
 
-def node(config="", replica=False):
+def node(config="", replica=False, make=server.Server):
     """A server on a port that it keeps over a restart."""
     command = REPLICA_HOST if replica else server.HOST
     port = str(server.free_port())
     command = command.replace("{port}", port).replace("-p 0", f"-p {port}")
     config = ";".join(filter(None, ["vb0=false" if replica else "", config]))
-    return server.Server(config, command=command)
+    return make(config, command=command)
 
 
 def at(host):

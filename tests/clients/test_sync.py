@@ -1,35 +1,14 @@
 """SYNC over a socket: a client waits for the disk and for replicas."""
 
 import select
-import struct
 
 import base
 import tap
 import wire
+from wire import PERSISTED, PERSISTENCE, SYNC, sync_body as body, sync_events as events
 
-SYNC = 0x96
-REPLICA, PERSISTENCE, MUTATION = 0x10, 0x08, 0x04
-PERSISTED, MODIFIED, REPLICATED, NO_KEY = 1, 2, 4, 5
-
-
-def body(options, *keys):
-    """Options and keys, each with its CAS."""
-    value = struct.pack(">IH", options, len(keys))
-    for key, cas in keys:
-        value += struct.pack(">QHH", cas, 0, len(key)) + key
-    return value
-
-
-def events(answer):
-    """The events of an answer by key."""
-    (count,) = struct.unpack_from(">H", answer.value)
-    at, found = 2, {}
-    for _ in range(count):
-        _, _, length, event = struct.unpack_from(">QHHB", answer.value, at)
-        at += 13
-        found[answer.value[at : at + length]] = event
-        at += length
-    return found
+REPLICA, MUTATION = 0x10, 0x04
+MODIFIED, REPLICATED, NO_KEY = 2, 4, 5
 
 
 class SyncTest(base.ServerTest):

@@ -17,7 +17,7 @@ TAP_OPAQUE, TAP_VBUCKET_SET, TAP_CHECKPOINT_START, TAP_CHECKPOINT_END = range(0x
 SASL_LIST_MECHS, SASL_AUTH = 0x20, 0x21
 SET_VBUCKET, GET_VBUCKET, DEL_VBUCKET = range(0x3d, 0x40)
 STOP_PERSISTENCE, START_PERSISTENCE, SET_FLUSH_PARAM = range(0x80, 0x83)
-SET_TAP_PARAM = 0x92
+SET_TAP_PARAM, SYNC = 0x92, 0x96
 LAST_CLOSED_CHECKPOINT = 0x97
 RESTORE_FILE, RESTORE_ABORT, RESTORE_COMPLETE = range(0x98, 0x9b)
 START, COMPLETE, REVERT = range(0x9b, 0x9e)
@@ -97,6 +97,29 @@ def look_entries(value):
         at += LOOK_ENTRY.size
         yield LookEntry(vbucket, what, not unknown & 1, value[at:at + length], *numbers)
         at += length
+
+
+PERSISTENCE, PERSISTED = 0x08, 1
+
+
+def sync_body(options, *keys):
+    """The value of SYNC: options and keys, each with its CAS and perhaps its vbucket."""
+    value = struct.pack(">IH", options, len(keys))
+    for key, cas, *vbucket in keys:
+        value += struct.pack(">QHH", cas, *(vbucket or [0]), len(key)) + key
+    return value
+
+
+def sync_events(answer):
+    """The events of an answer to SYNC by key."""
+    (count,) = struct.unpack_from(">H", answer.value)
+    at, found = 2, {}
+    for _ in range(count):
+        _, _, length, event = struct.unpack_from(">QHHB", answer.value, at)
+        at += 13
+        found[answer.value[at:at + length]] = event
+        at += length
+    return found
 
 
 class Closed(ConnectionError):

@@ -1,7 +1,8 @@
-"""kill -9 of engine-backup and of the node at random instants of a backup and of a restore.
+"""kill -9 of engine-backup and of the node, and loss of the node's power, at random instants of a
+backup and of a restore.
 
 No backup is left that is not whole; the same command again makes or restores it, and then every
-key is as it should be. CRASH_ROUNDS rounds a test (default 3), CRASH_SEED to repeat a run.
+key is as it should be. CRASH_ROUNDS rounds a test (default 10), CRASH_SEED to repeat a run.
 """
 
 import os
@@ -16,13 +17,13 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 import backup  # noqa: E402
 import cluster  # noqa: E402
+import disk  # noqa: E402
 import tap  # noqa: E402
 from backup import call, contents, fill  # noqa: E402
 from cluster import name  # noqa: E402
+from disk import ROUNDS, SEED  # noqa: E402
 from server import until  # noqa: E402
 
-ROUNDS = int(os.environ.get("CRASH_ROUNDS", "3"))
-SEED = int(os.environ.get("CRASH_SEED", "0")) or random.randrange(1, 1 << 30)
 KEYS = [b"key %d" % number for number in range(20_000)]
 OWN = KEYS[::10]
 
@@ -41,7 +42,7 @@ class Crashes(unittest.TestCase):
 
     def node(self):
         """A node on a port that it keeps."""
-        host = tap.node()
+        host = tap.node(make=disk.Node)
         self.addCleanup(host.close)
         return host
 
@@ -56,7 +57,7 @@ class Crashes(unittest.TestCase):
         if victim is None:
             process.kill()
         else:
-            victim.kill()
+            victim.crash(self.dice)
         return cluster.end(process)
 
     def test_a_backup_is_whole_or_not_there(self):
@@ -81,6 +82,17 @@ class Crashes(unittest.TestCase):
                 self.assertEqual(said["values"], len(KEYS), where)
         left = [word for word in os.listdir(self.folder) if word.endswith(".partial")]
         self.assertEqual(left, [])
+
+    def test_a_backup_that_was_reported_outlives_a_loss_of_power(self):
+        folder = os.path.join(self.folder, "disk")
+        os.mkdir(folder)
+        below = disk.Disk(folder)
+        self.addCleanup(below.close)
+        path = os.path.join(folder, "backup")
+        call("create", "-n", name(self.source), path, variables=below.variables)
+        below.lose_power(self.dice, "nothing")
+        said = call("verify", path, "--json").objects()[0]
+        self.assertEqual(said["values"], len(KEYS))
 
     def test_a_restore_that_was_killed_is_taken_up(self):
         path = self.file("full")

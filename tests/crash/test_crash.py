@@ -1,9 +1,11 @@
-"""kill -9 at random instants of a load and of an online update; then the restarted node is checked.
+"""kill -9, and loss of power, at random instants of a load and of an online update; then the
+restarted node is checked.
 
-One writer numbers its writes over a few vbuckets. After a restart the store must be a prefix of
-what was written, vbucket by vbucket: up to START at most if no COMPLETE was accepted, all vbuckets
-with the whole window or none of it if one was, with it if SUCCESS was answered; without the
-window's writes if a REVERT was accepted (invariants 1 to 3 of docs/online-update.md).
+One writer numbers its writes over a few vbuckets, and in some windows undoes some. After a restart
+the store must be a prefix of what was written, vbucket by vbucket: with all that SYNC was answered
+for; up to START at most if no COMPLETE was accepted, all vbuckets with the whole window or none of
+it if one was, with it if SUCCESS was answered; without the window's writes if a REVERT was accepted
+(invariants 1 to 3 of docs/online-update.md).
 
 CRASH_ROUNDS rounds for each kind of instant (default 10), CRASH_SEED to repeat a run.
 """
@@ -17,17 +19,23 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "clients"))
 
+import disk  # noqa: E402
 import history  # noqa: E402
 import server  # noqa: E402
 import wire  # noqa: E402
-from wire import COMPLETE, REVERT, START, SUCCESS, request, store_extras  # noqa: E402
+from disk import ROUNDS, SEED  # noqa: E402
+from wire import (  # noqa: E402
+    COMPLETE, PERSISTED, PERSISTENCE, REVERT, START, SUCCESS, SYNC, UNDO, request, store_extras,
+)
 
-ROUNDS = int(os.environ.get("CRASH_ROUNDS", "10"))
-SEED = int(os.environ.get("CRASH_SEED", "0")) or random.randrange(1, 1 << 30)
 VBUCKETS = range(4)
 KEYS = [b"key %d" % n for n in range(1500)]
 BEFORE, WINDOWS = 3000, (400, 8000)
 BATCH = 100
+# Kinds of calls with which tables come and go.
+TABLES = ("create", "sync_folder", "rename", "unlink", "resize")
+# Answers of a pipeline of writes.
+NORMAL = {(wire.DELETEQ, wire.ENOENT), (UNDO, SUCCESS)}
 
 
 def flags_of(value):
@@ -40,12 +48,15 @@ class Writer(threading.Thread):
 
     def __init__(self, host, dice, found, plan):
         """`plan` has: update (whether to START), drain (before it), window (writes), command (or
-        None), alone (whether another connection sends the command)."""
+        None), alone (whether another connection sends the command), size (bytes of the largest
+        value)."""
         super().__init__(daemon=True)
         self.host, self.dice, self.plan = host, dice, plan
         self.link = host.binary()
         self.histories = {vbucket: history.History(found[vbucket]) for vbucket in VBUCKETS}
         self.acknowledged = self.counts()
+        self.durable = dict.fromkeys(VBUCKETS, 0)
+        self.touched = None
         self.loading, self.started = threading.Event(), threading.Event()
         self.sent, self.answered = threading.Event(), threading.Event()
         self.barrier = self.at_send = self.at_answer = None
@@ -69,13 +80,15 @@ class Writer(threading.Thread):
         """The script."""
         self.loading.set()
         self.load(BEFORE)
-        if not self.plan["update"]:
-            self.load(1 << 60)
+        while not self.plan["update"]:
+            self.load(BATCH * self.dice.randrange(1, 40))
+            self.sync()
         if self.plan["drain"]:
             self.host.drained(self.link)
             commits = self.commits()
         self.command(START)
         self.barrier = self.counts()
+        self.touched = {vbucket: set() for vbucket in VBUCKETS}
         if self.plan["drain"]:
             # The window is known to the store from here on.
             server.until(lambda: self.commits() > commits, what="START on disk")
@@ -83,6 +96,7 @@ class Writer(threading.Thread):
         if self.plan["command"] is None:
             self.load(1 << 60)
         self.load(self.plan["window"])
+        self.touched = None
         self.at_send = self.counts()
         if self.plan["alone"]:
             self.slow = True
@@ -117,13 +131,26 @@ class Writer(threading.Thread):
         status = self.link.call(opcode).status
         assert status == SUCCESS, f"{opcode:#x}: status {status:#x}"
 
+    def sync(self):
+        """Waits until a write is durable, and so all that came before it in its vbucket."""
+        vbucket = self.dice.choice(VBUCKETS)
+        written = self.histories[vbucket]
+        key = self.dice.choice(KEYS)
+        number = (written.writes[key] or [0])[-1]
+        if number and written.values[number] is not None:
+            asked = wire.sync_body(PERSISTENCE, (key, 0, vbucket))
+            answer = self.link.call(SYNC, value=asked)
+            assert answer.status == SUCCESS, answer
+            assert wire.sync_events(answer) == {key: PERSISTED}, answer
+            self.durable[vbucket] = max(self.durable[vbucket], number)
+
     def load(self, count):
         """That many writes; every seventh or so is a deletion."""
         while count > 0:
             batch = 2 if self.slow else min(BATCH, count)
             requests = [self.one() for _ in range(batch)]
             for answer in self.link.pipeline(requests):
-                assert (answer.opcode, answer.status) == (wire.DELETEQ, wire.ENOENT), answer
+                assert (answer.opcode, answer.status) in NORMAL, answer
             self.acknowledged = self.counts()
             count -= batch
             if self.slow:
@@ -133,10 +160,18 @@ class Writer(threading.Thread):
         """One write."""
         vbucket, key = self.dice.choice(VBUCKETS), self.dice.choice(KEYS)
         number = self.histories[vbucket].count + 1
-        if self.dice.random() < 0.15:
+        deletes = self.dice.random() < 0.15
+        if self.touched is not None:
+            if key in self.touched[vbucket] and self.dice.random() < self.plan["undo"]:
+                was = self.histories[vbucket].value_at(key, self.barrier[vbucket])
+                self.histories[vbucket].write(key, was)
+                return request(UNDO, key, vbucket=vbucket)
+            if not deletes or self.histories[vbucket].value_at(key, number) is not None:
+                self.touched[vbucket].add(key)
+        if deletes:
             self.histories[vbucket].write(key, None)
             return request(wire.DELETEQ, key, vbucket=vbucket)
-        value = b"%d %s" % (number, b"x" * self.dice.randrange(60))
+        value = b"%d %s" % (number, b"x" * self.dice.randrange(self.plan["size"]))
         self.histories[vbucket].write(key, value)
         return request(wire.SETQ, key, store_extras(flags_of(value)), value, vbucket=vbucket)
 
@@ -146,7 +181,7 @@ class Crash(unittest.TestCase):
 
     def setUp(self):
         self.dice = random.Random(f"{SEED} {self.id()}")
-        self.host = server.Server()
+        self.host = disk.Node()
         self.addCleanup(self.host.close)
         with self.host.binary() as link:
             for vbucket in VBUCKETS[1:]:
@@ -164,15 +199,17 @@ class Crash(unittest.TestCase):
 
     def rounds(self, check, event, longest, **plan):
         """Runs, kills `longest` seconds (or less) after the event, restarts and checks."""
-        plan = {"update": True, "command": None, **plan}
+        plan = {"update": True, "command": None, "size": 60, **plan}
         early = 0
         for number in range(self.count):
             plan["drain"] = plan.get("always_drain", self.dice.random() < 0.7)
             plan["alone"] = self.dice.random() < 0.5
             plan["window"] = self.dice.choice(WINDOWS)
+            plan["undo"] = self.dice.choice([0, 0.5])
             writer = Writer(self.host, self.dice, self.found, plan)
             writer.start()
             self.assertTrue(getattr(writer, event).wait(120), f"{event}: {writer.error}")
+            self.host.aim(self.dice)
             if longest is None:
                 # Anywhere in the time that the command took when it was last let through; a little
                 # more each time that it is not.
@@ -184,10 +221,10 @@ class Crash(unittest.TestCase):
             else:
                 time.sleep(self.dice.random() * longest)
             early += not writer.answered.is_set()
-            self.host.kill()
+            how = self.host.crash(self.dice)
             writer.join(60)
             writer.link.close()
-            with self.subTest(f"round {number} of seed {SEED}", **plan):
+            with self.subTest(f"round {number} of seed {SEED}, {how}", **plan):
                 self.assertFalse(writer.is_alive())
                 self.assertIsNone(writer.error)
                 if writer.answered.is_set():
@@ -198,8 +235,13 @@ class Crash(unittest.TestCase):
             print(f"killed before the answer: {early} of {self.count}", flush=True)
 
     def recover(self):
-        """Restarts and reads everything."""
+        """Restarts, and is perhaps killed at that; reads everything."""
         self.previous = self.outcome
+        while self.dice.random() < 0.25:
+            self.host.aim(self.dice, 0.7, kinds=disk.KINDS, calls=100)
+            self.host.spawn()
+            self.host.ended(self.dice.random())
+            self.host.crash(self.dice)
         self.host.start()
         with self.host.binary() as link:
             stats = link.stats()
@@ -228,9 +270,11 @@ class Crash(unittest.TestCase):
         return writer.histories[vbucket].prefixes(self.found[vbucket])
 
     def check_prefix(self, writer):
-        """Without a window: any prefix."""
+        """Without a window: any prefix that has what SYNC was answered for."""
         for vbucket in VBUCKETS:
-            self.assertTrue(self.prefixes(writer, vbucket), self.blame(writer, vbucket))
+            good, durable = self.prefixes(writer, vbucket), writer.durable[vbucket]
+            self.assertTrue(good and good[-1] >= durable,
+                            f"{good[-1:]}, durable {durable}, {self.blame(writer, vbucket)}")
 
     def check_barrier(self, writer):
         """A window that nobody ended: a prefix that ends at START or before."""
@@ -293,6 +337,34 @@ class Crash(unittest.TestCase):
 
     def test_during_a_load(self):
         self.rounds(self.check_prefix, "loading", 0.4, update=False)
+
+    def test_while_tables_are_written_and_merged(self):
+        # What the store does when little is written, after some seconds.
+        for number in range(max(1, self.count // 10)):
+            self.tidy_round(number)
+
+    def tidy_round(self, number):
+        """Writes much, deletes most of it, and kills the node while it tidies up."""
+        plan = {"size": 8000, "undo": 0, "drain": False, "alone": False}
+        writer = Writer(self.host, self.dice, self.found, plan)
+        with writer.link as link:
+            writer.load(3000)
+            for vbucket in VBUCKETS:
+                for key in KEYS[:self.dice.randrange(len(KEYS))]:
+                    writer.histories[vbucket].write(key, None)
+                    link.delete(key, vbucket=vbucket)
+            self.host.drained(link)
+            writer.durable = writer.counts()
+            self.host.aim(self.dice, 0.9, TABLES, 30)
+            tidied = link.stats()["ep_store_tidied"]
+            try:
+                server.until(lambda: link.stats()["ep_store_tidied"] != tidied, 15, "tidy")
+            except (OSError, TimeoutError):
+                pass  # It was killed, or there was not enough to do.
+        how = self.host.crash(self.dice)
+        with self.subTest(f"round {number} of seed {SEED}, {how}"):
+            self.recover()
+            self.check_prefix(writer)
 
     def test_in_an_open_window(self):
         self.rounds(self.check_barrier, "started", 0.4, always_drain=True)

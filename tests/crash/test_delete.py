@@ -2,13 +2,17 @@
 never come back under a new vbucket of its id."""
 
 import os
+import random
 import struct
 import sys
+import threading
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "clients"))
 
+import disk  # noqa: E402
 import server  # noqa: E402
+from disk import ROUNDS, SEED  # noqa: E402
 from wire import (  # noqa: E402
     ACTIVE, DEAD, DEL_VBUCKET, GETQ, GET_VBUCKET, NOT_MY_VBUCKET, SET_VBUCKET, SETQ, SUCCESS,
     request, store_extras,
@@ -111,6 +115,103 @@ class Deletion(unittest.TestCase):
             self.delete(link)
         self.host.restart()
         self.check_gone()
+
+
+FEW = KEYS[:3000]
+
+
+class Life(threading.Thread):
+    """A vbucket is made, filled, made dead, deleted and made again until the node is killed."""
+
+    def __init__(self, test, life):
+        super().__init__(daemon=True)
+        self.test, self.life = test, life
+        self.link = test.host.binary()
+        self.begun = threading.Event()
+        # (state or None, value of the keys, how many of them at least and at most), in order; and
+        # which of them came last that is durable.
+        self.states, self.durable = [(None, b"", 0, 0)], 0
+        self.error = None
+
+    def run(self):
+        try:
+            while True:
+                self.live(b"life %d" % self.life)
+                self.life += 1
+        except OSError:
+            pass  # The node was killed.
+        except AssertionError as error:
+            self.error = error
+
+    def live(self, value):
+        """From its making to its deletion."""
+        self.states.append((ACTIVE, value, 0, len(FEW)))
+        self.test.set_state(self.link, ACTIVE)
+        self.begun.set()
+        for at in range(0, len(FEW), 500):
+            self.link.pipeline([request(SETQ, key, store_extras(), value, vbucket=VBUCKET)
+                                for key in FEW[at:at + 500]])
+        if self.test.dice.random() < 0.7:
+            self.test.host.drained(self.link)
+            self.states.append((ACTIVE, value, len(FEW), len(FEW)))
+            self.durable = len(self.states) - 1
+        self.states.append((DEAD, value, 0, len(FEW)))
+        self.test.set_state(self.link, DEAD)
+        self.states.append((None, b"", 0, 0))
+        answer = self.link.call(DEL_VBUCKET, vbucket=VBUCKET)
+        assert answer.status == SUCCESS, answer
+        self.durable = len(self.states) - 1
+
+
+class Lives(Deletion):
+    """The same at random instants, and with loss of power."""
+
+    def setUp(self):
+        self.dice = random.Random(f"{SEED} {self.id()}")
+        self.host = disk.Node()
+        self.addCleanup(self.host.close)
+        self.life = 0
+
+    def round(self, number):
+        """One kill."""
+        life = Life(self, self.life)
+        life.start()
+        self.assertTrue(life.begun.wait(60), life.error)
+        self.host.aim(self.dice)
+        self.host.ended(self.dice.random() * 0.5)
+        how = self.host.crash(self.dice)
+        life.join(60)
+        life.link.close()
+        self.life = life.life + 1
+        self.host.start()
+        with self.subTest(f"round {number} of seed {SEED}, {how}"), self.host.binary() as link:
+            self.assertIsNone(life.error)
+            found = self.look(link)
+            possible = life.states[life.durable:]
+            self.assertTrue(any(fits(found, one) for one in possible), (found, possible))
+            if found[0] is not None:
+                self.delete(link)
+
+    def look(self, link):
+        """State, values, and how many keys."""
+        answer = link.call(GET_VBUCKET, vbucket=VBUCKET)
+        if answer.status == NOT_MY_VBUCKET:
+            return None, set(), 0
+        self.set_state(link, ACTIVE)
+        gets = [request(GETQ, key, vbucket=VBUCKET) for key in FEW]
+        values = [answer.value for answer in link.pipeline(gets)]
+        return int.from_bytes(answer.value, "big"), set(values), len(values)
+
+    def test_killed_at_any_time(self):
+        for number in range(ROUNDS):
+            self.round(number)
+
+    test_killed_when_it_was_answered = test_killed_before_the_commit = None
+
+
+def fits(found, state):
+    """Whether what was found is a vbucket in that state."""
+    return found[0] == state[0] and found[1] <= {state[1]} and state[2] <= found[2] <= state[3]
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""kill -9 of source, replica and pump at random instants of a load with windows.
+"""kill -9 of source, replica and pump, and loss of a node's power, at random instants of a load
+with windows.
 
 After each round everything runs again and catches up. Then the replica holds key by key what the
 source holds, every value is one that was written, and a window that was open on a source that was
-killed is open nowhere. CRASH_ROUNDS rounds a test (default 3), CRASH_SEED to repeat a run.
+killed is open nowhere. CRASH_ROUNDS rounds a test (default 10), CRASH_SEED to repeat a run.
 """
 
 import itertools
@@ -15,12 +16,12 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "clients"))
 
+import disk  # noqa: E402
 import tap  # noqa: E402
 import wire  # noqa: E402
+from disk import ROUNDS, SEED  # noqa: E402
 from wire import COMPLETE, REVERT, START, SUCCESS, request, store_extras  # noqa: E402
 
-ROUNDS = int(os.environ.get("CRASH_ROUNDS", "3"))
-SEED = int(os.environ.get("CRASH_SEED", "0")) or random.randrange(1, 1 << 30)
 VBUCKETS = range(3)
 KEYS = [b"key %d" % n for n in range(2000)]
 BATCH = 50
@@ -94,7 +95,8 @@ class Crash(unittest.TestCase):
         self.dice = random.Random(f"{SEED} {self.id()}")
         self.numbers, self.marks = itertools.count(1), itertools.count(1)
         self.written = set()
-        self.source, self.replica = tap.node(), tap.node(replica=True)
+        self.source = tap.node(make=disk.Node)
+        self.replica = tap.node(replica=True, make=disk.Node)
         self.addCleanup(self.source.close)
         self.addCleanup(self.replica.close)
         with self.source.binary() as link:
@@ -108,7 +110,8 @@ class Crash(unittest.TestCase):
     def rounds(self, *victims):
         """Kills some of them, more than once a round, while a writer is at work."""
         for number in range(ROUNDS):
-            with self.subTest(f"round {number} of seed {SEED}"):
+            self.fates = []
+            with self.subTest(f"round {number} of seed {SEED}", fates=self.fates):
                 writer = self.writer()
                 for _ in range(self.dice.randrange(1, 4)):
                     time.sleep(self.dice.random() * LONGEST)
@@ -128,6 +131,8 @@ class Crash(unittest.TestCase):
         """Kills and starts again; returns the writer from then on."""
         for victim in victims:
             victim.kill()
+            if victim is not self.pump:
+                self.fates.append(victim.crash(self.dice))
         if self.source not in victims:
             # It goes on for a while with the others away.
             time.sleep(self.dice.random() * LONGEST / 2)

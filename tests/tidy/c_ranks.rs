@@ -24,6 +24,7 @@ const RANKS: &[(&str, &[&str])] = &[
             "main",
         ],
     ),
+    ("c-host/faults", &["ask", "record", "calls", "trap"]),
     ("c-host/replicate", &["say", "link", "plan", "pump", "main"]),
     (
         "c-host/harness",
