@@ -6,7 +6,9 @@
 //!
 //! Limits: a batch takes changes until it has `max_txn_size` of them or
 //! [`Shared::checkpoint_bytes_max`], and then goes on to the end of the checkpoint that it is in.
-//! One that is much larger, a window that came from a master, is written without being copied.
+//! One that is much larger, a window that came from a master or what came while the store was busy,
+//! is not copied: it goes into tables of the store, sorted, past its journal and memtables. That
+//! takes half of the processor time for each change.
 //!
 //! Threads: one worker runs [`run`], another one [`run_tidy`]; COMPLETE and REVERT call the other
 //! methods from theirs. All of them wait for the disk; host threads never come here.
@@ -51,6 +53,8 @@ struct Progress {
     known: Vec<Option<Known>>,
     window: WindowRecord,
     wanted_window: WindowRecord,
+    /// Of these the store may know something else: what failed may be there all the same.
+    unsure: Vec<VbucketId>,
     /// Where the next batch begins to collect, so that every vbucket has its turn.
     turn: usize,
     synced: Duration,
@@ -142,6 +146,7 @@ impl Persister {
             known: vec![None; VBUCKETS_MAX],
             window,
             wanted_window: window,
+            unsure: Vec::new(),
             turn: 0,
             synced: Duration::ZERO,
         };
@@ -326,8 +331,7 @@ impl Persister {
         let mut parts = Vec::new();
         let bytes = self.shared.checkpoint_bytes_max();
         let items = self.shared.settings.max_txn_size.count();
-        // With a checkpoint more than was wanted there is as much in it as ordinary ones give.
-        let mut room = Room::new(items, bytes, bytes.saturating_mul(2));
+        let mut room = Room::new(items, bytes);
         let mut more = false;
         let turn = progress.turn % vbuckets.len().max(1);
         for vbucket in vbuckets.iter().skip(turn).chain(vbuckets.iter().take(turn)) {
@@ -442,10 +446,10 @@ impl Persister {
         if progress.window != progress.wanted_window {
             batch.set_window(progress.wanted_window);
         }
-        if batch.len() == 0 {
+        let large = parts.iter().find(|part| part.large.is_some());
+        if batch.len() == 0 && large.is_none() {
             return Ok(());
         }
-        let large = parts.iter().find(|part| part.large.is_some());
         let result = self.finish(
             |_| count as u64,
             |written| {
@@ -460,7 +464,11 @@ impl Persister {
             let writes = part.reader.vbucket().writes();
             writes.rejected.add(part.count() as u64);
         };
-        let written = result.inspect_err(|_| parts.iter().for_each(rejected))?;
+        let written = result.inspect_err(|_| {
+            parts.iter().for_each(rejected);
+            progress.unsure.extend(news.iter().map(|(id, _)| *id));
+        })?;
+        progress.unsure.clear();
         match large {
             // It has the batch for itself.
             Some(large) => written.note(large.reader.vbucket()),

@@ -9,8 +9,9 @@ use crate::vbucket::{Reader, Vbucket};
 
 /// Entries read from a log under one lock.
 pub(super) const READ_ENTRIES: usize = 512;
-/// Changes that are kept at most: 16 MiB.
-const CHANGES_MAX: usize = 1 << 19;
+/// A batch with fewer changes never goes past the journal: a table of its own costs more than that.
+/// Few in tests, so that models and schedules come this way.
+const SORTED_MIN: usize = if cfg!(test) { 16 } else { 1 << 12 };
 
 /// Changes of one vbucket in a batch.
 pub(super) struct Part<'a> {
@@ -75,16 +76,20 @@ impl Written {
 pub(super) struct Room {
     items: usize,
     bytes: usize,
-    /// So many bytes more are too many to be copied.
-    beyond: usize,
+    /// More than so many, or more bytes than that, are too many to be kept.
+    kept: usize,
+    kept_bytes: usize,
 }
 
 impl Room {
-    pub(super) fn new(items: usize, bytes: usize, beyond: usize) -> Self {
+    /// With a checkpoint more than was wanted a batch has as much in it as ordinary ones give:
+    /// twice of each is kept.
+    pub(super) fn new(items: usize, bytes: usize) -> Self {
         Self {
             items,
             bytes,
-            beyond,
+            kept: items.saturating_mul(2).max(SORTED_MIN),
+            kept_bytes: bytes.saturating_mul(2),
         }
     }
 
@@ -93,12 +98,18 @@ impl Room {
             let bytes = change.item.as_ref().map_or(0, Item::memory_bytes);
             self.items = self.items.saturating_sub(1);
             self.bytes = self.bytes.saturating_sub(bytes);
-            self.beyond = self.beyond.saturating_sub(bytes);
+            self.kept = self.kept.saturating_sub(1);
+            self.kept_bytes = self.kept_bytes.saturating_sub(bytes);
         }
     }
 
     pub(super) fn is_full(&self) -> bool {
         self.items == 0 || self.bytes == 0
+    }
+
+    /// Whether what was taken is too much to be kept, and copied.
+    fn is_exceeded(&self) -> bool {
+        self.kept == 0 || self.kept_bytes == 0
     }
 }
 
@@ -154,9 +165,10 @@ pub(super) fn put_standing(
     let known = progress.known.get(id.index()).copied().flatten();
     let rows = written.map(|written| written.incarnation);
     let rows = rows.or(known.map(|known| known.incarnation));
+    let unsure = progress.unsure.contains(&id);
     let Some((incarnation, mut record)) = standing else {
         // Deleted, perhaps after its rows were read.
-        return rows.map(|_| {
+        return (rows.is_some() || unsure).then(|| {
             batch.clear(id);
             batch.remove_vbucket(id);
             (id, None)
@@ -172,7 +184,7 @@ pub(super) fn put_standing(
         incarnation,
         record,
     };
-    if known == Some(now) {
+    if known == Some(now) && !unsure {
         return None;
     }
     if rows != Some(incarnation) {
@@ -251,8 +263,7 @@ pub(super) fn read<'a>(vbucket: &'a Vbucket, room: &mut Room) -> Option<(Part<'a
         let is_closed = part.reader.is_in_closed();
         let end = part.reader.read(READ_ENTRIES, &mut part.changes)?;
         room.take(part.changes.iter().skip(known));
-        let is_too_much = room.beyond == 0 || part.changes.len() > CHANGES_MAX;
-        if part.large.is_none() && is_too_much && is_closed {
+        if part.large.is_none() && room.is_exceeded() && is_closed {
             part.large = Some(Large {
                 begin: begin.clone(),
                 flushed: Seqno::ZERO,
@@ -332,14 +343,22 @@ mod tests {
     fn a_read_ends_with_the_checkpoint_in_which_items_or_bytes_are_enough() {
         let map = map();
         let vbucket = map.get(VbucketId::new(0).unwrap()).unwrap();
+        let meta = Meta {
+            hash: 0,
+            flags: 0,
+            expiry: 0,
+            cas: 0,
+        };
+        let one = Item::with_value(&[0; 4], &[b"v"], meta).unwrap();
+        let most_of_a_checkpoint = 6 * one.memory_bytes();
         for (items, bytes, expected) in [
             (1, usize::MAX, 10),
             (10, usize::MAX, 10),
             (11, usize::MAX, 20),
-            (usize::MAX, 1, 10),
+            (usize::MAX, most_of_a_checkpoint, 10),
             (usize::MAX, usize::MAX, 50),
         ] {
-            let mut room = Room::new(items, bytes, usize::MAX);
+            let mut room = Room::new(items, bytes);
             let (part, exhausted) = read(vbucket, &mut room).unwrap();
             assert_eq!(part.changes.len(), expected, "{items} items, {bytes} bytes");
             assert_eq!(exhausted, expected == 50);
@@ -352,7 +371,7 @@ mod tests {
     fn a_large_checkpoint_is_written_row_by_row_and_leaves_nothing_behind() {
         let map = map();
         let vbucket = map.get(VbucketId::new(0).unwrap()).unwrap();
-        let mut room = Room::new(usize::MAX, usize::MAX, usize::MAX);
+        let mut room = Room::new(usize::MAX, usize::MAX);
         let (part, _) = read(vbucket, &mut room).unwrap();
         part.reader.committed(part.closed, &part.changes);
         vbucket.set_state(VbucketState::Replica, Arrival::Alone);
@@ -382,7 +401,7 @@ mod tests {
                 }
             }
             vbucket.follow_complete();
-            let (part, _) = read(vbucket, &mut Room::new(100, 1_000, 2_000)).unwrap();
+            let (part, _) = read(vbucket, &mut Room::new(100, 1_000)).unwrap();
             let large = part.large.as_ref().unwrap();
             assert!(part.changes.is_empty());
             assert_eq!(large.flushed > Seqno::ZERO, flushes);
@@ -405,7 +424,7 @@ mod tests {
             }
             assert!(expected == found);
             part.reader.committed_from(part.closed, large.begin.clone());
-            let next = read(vbucket, &mut Room::new(100, 1_000, 2_000));
+            let next = read(vbucket, &mut Room::new(100, 1_000));
             assert!(next.is_none_or(|(part, _)| part.count() == 0));
             // Its deletions are durable: nothing stands for them any more.
             let live = expected.values().flatten().count();

@@ -127,16 +127,25 @@ struct Shared {
     commits_fail: bool,
     reads_fail: bool,
     undecided: bool,
+    finds_failed: bool,
 }
 
 impl Shared {
-    fn commit(&mut self, changes: Vec<Change>, durability: Durability) -> Result<(), StoreError> {
+    /// A batch with rows of its own (`is_load`) may be there although it failed.
+    fn commit(
+        &mut self,
+        changes: Vec<Change>,
+        durability: Durability,
+        is_load: bool,
+    ) -> Result<(), StoreError> {
         let failed = self.commits_fail || self.until_failure == Some(0);
+        let decides = |change: &Change| matches!(change, Change::SetWindow(_));
+        let is_found = self.finds_failed && is_load && !changes.iter().any(decides);
         self.until_failure = match self.until_failure {
             Some(count) => count.checked_sub(1),
             None => None,
         };
-        if !failed {
+        if !failed || is_found {
             for change in &changes {
                 self.visible.apply(change);
             }
@@ -198,6 +207,11 @@ impl FaultStore {
     /// Leaves a failed commit undecided, or decides it.
     pub(crate) fn set_undecided(&self, undecided: bool) {
         self.shared.lock().undecided = undecided;
+    }
+
+    /// Lets loads that fail be found later, as [`Batch::commit_with`] says, or none.
+    pub(crate) fn find_failed(&self, found: bool) {
+        self.shared.lock().finds_failed = found;
     }
 
     /// Number of commits that succeeded.
@@ -367,7 +381,10 @@ impl Batch for FaultBatch<'_> {
         if self.changes.is_empty() {
             return Ok(());
         }
-        self.store.shared.lock().commit(self.changes, durability)
+        self.store
+            .shared
+            .lock()
+            .commit(self.changes, durability, false)
     }
 
     fn commit_with(mut self: Box<Self>, fill: &mut Fill<'_>) -> Result<(), StoreError> {
@@ -375,7 +392,7 @@ impl Batch for FaultBatch<'_> {
         self.store
             .shared
             .lock()
-            .commit(self.changes, Durability::Sync)
+            .commit(self.changes, Durability::Sync, true)
     }
 }
 

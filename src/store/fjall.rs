@@ -25,6 +25,7 @@ pub(crate) use super::database::Options;
 use super::database::{Cause, Changes, Db, guarded};
 use super::dir::{self, Home};
 use super::journal::{self, Closed};
+use super::load::FoundLoad;
 use super::tidy::Tidiness;
 use super::{Batch, Live, Record, Store, StoreError, Tidied, VbucketRecord, WindowRecord, upgrade};
 use crate::config::Durability;
@@ -166,9 +167,9 @@ impl FjallStore {
     }
 
     fn open_after_failure(&self, writer: &mut Writer) -> Result<(), StoreError> {
-        let found_load = self.reopen_locked(writer)?;
-        if self.undecided.swap(false, Ordering::AcqRel) && found_load {
-            // Its caller was told otherwise, and goes by that since.
+        let found = self.reopen_locked(writer)?;
+        if self.undecided.swap(false, Ordering::AcqRel) && found == FoundLoad::Decision {
+            // Its operator was told otherwise, and goes by that since. The flusher writes again.
             self.contradicted.store(true, Ordering::Release);
             self.failed.store(true, Ordering::Release);
             let _merging = self.merging.lock();
@@ -178,12 +179,12 @@ impl FjallStore {
         Ok(())
     }
 
-    /// The same. Returns whether a load that had failed is there all the same.
-    pub(super) fn reopen_locked(&self, writer: &mut Writer) -> Result<bool, StoreError> {
+    /// The same. Returns what of a load that had failed is there all the same.
+    pub(super) fn reopen_locked(&self, writer: &mut Writer) -> Result<FoundLoad, StoreError> {
         if writer.last.synced < writer.last.number {
             self.doubtful.store(true, Ordering::Release);
         }
-        let found_load = {
+        let found = {
             let _merging = self.merging.lock();
             let mut slot = self.db.write();
             if self.contradicted.load(Ordering::Acquire) {
@@ -196,7 +197,7 @@ impl FjallStore {
         };
         self.read_generations()?;
         self.failed.store(false, Ordering::Release);
-        Ok(found_load)
+        Ok(found)
     }
 
     /// Opens the database, which is closed. Returns the same.
@@ -204,7 +205,7 @@ impl FjallStore {
         &self,
         writer: &mut Writer,
         slot: &mut Option<Db>,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<FoundLoad, StoreError> {
         let folder = self.home.database();
         let seal = self.home.seal();
         // What failed may lie in the journal all the same. Its caller was told otherwise.
@@ -219,10 +220,10 @@ impl FjallStore {
         let (db, last) = Db::open(&folder, options, &contents, format)
             .map_err(|cause| self.unreadable(&cause))?;
         let pending = db.pending();
-        let found_load = matches!(pending, Ok(Some(_)));
+        let found = FoundLoad::of(pending.as_ref().ok().and_then(Option::as_ref));
         let made = pending.and_then(|_| {
             // Not before it is known that nobody was told otherwise.
-            if self.undecided.load(Ordering::Acquire) {
+            if found == FoundLoad::Decision && self.undecided.load(Ordering::Acquire) {
                 return Ok(last);
             }
             db.make_pending(last)
@@ -235,7 +236,7 @@ impl FjallStore {
             }
         }
         *slot = Some(db);
-        Ok(found_load)
+        Ok(found)
     }
 
     /// Runs `read` on the open database.

@@ -37,6 +37,31 @@ impl From<::fjall::Error> for Failure {
     }
 }
 
+/// What of a load that had failed is there all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FoundLoad {
+    Nothing,
+    /// What the flusher wrote, and writes again.
+    Rows,
+    /// It says what became of a window.
+    Decision,
+}
+
+impl FoundLoad {
+    /// Goes by the changes that wait.
+    pub(super) fn of(pending: Option<&Changes>) -> Self {
+        let Some(changes) = pending else {
+            return Self::Nothing;
+        };
+        let mut keys = changes.meta.iter().map(|(key, _)| &**key);
+        if keys.any(|key| key == codec::META_WINDOW) {
+            Self::Decision
+        } else {
+            Self::Rows
+        }
+    }
+}
+
 impl FjallStore {
     /// Commits changes of the meta keyspace together with the rows of `fill`.
     pub(super) fn load(&self, changes: &Changes, fill: &mut Fill<'_>) -> Result<(), StoreError> {
@@ -122,8 +147,8 @@ impl FjallStore {
     fn decide(&self, writer: &mut Writer, error: StoreError) -> Result<(), StoreError> {
         for _ in 0..ATTEMPTS {
             match self.reopen_locked(writer) {
-                Ok(true) => return Ok(()),
-                Ok(false) => return Err(error),
+                Ok(FoundLoad::Nothing) => return Err(error),
+                Ok(_) => return Ok(()),
                 Err(_) => std::thread::sleep(PAUSE),
             }
         }

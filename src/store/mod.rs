@@ -126,7 +126,8 @@ pub(crate) trait Batch {
     ///
     /// # Errors
     /// Nothing of either is visible or durable then, unless the store is undecided
-    /// ([`Store::is_undecided`]).
+    /// ([`Store::is_undecided`]). Without a window's record it may be there all the same, once the
+    /// store can be read: write it again, and what it cleared and recorded too.
     fn commit_with(self: Box<Self>, fill: &mut Fill<'_>) -> Result<(), StoreError>;
 }
 

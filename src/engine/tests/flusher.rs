@@ -147,6 +147,42 @@ fn a_batch_ends_with_the_checkpoint_in_which_it_is_full() {
     assert_eq!(puts(&node, before), [1, 199, 200, 51]);
 }
 
+/// What a batch of many changes left, which failed, and was found when the store could be read.
+#[test]
+fn what_a_failed_batch_said_of_vbuckets_does_not_stay() {
+    let node = Node::with("max_txn_size=1;chk_max_items=100");
+    node.write();
+    let faults = node.store.faults();
+    faults.find_failed(true);
+    faults.fail_commits(true);
+    let states = || {
+        let states = faults.state().vbuckets.into_iter();
+        let states = states.map(|(id, record)| (id, record.state));
+        states.collect::<Vec<_>>()
+    };
+    let active = [(id(0), VbucketState::Active)];
+    assert_eq!(states(), active);
+    node.activate(1);
+    let set = |vbucket, state| node.engine.core.set_vbucket(vbucket, state).unwrap();
+    for vbucket in [0, 1] {
+        for key in 0..100 {
+            node.set(vbucket, &key.to_string(), "v");
+        }
+    }
+    set(0, VbucketState::Replica);
+    node.host
+        .until("it is found", || states().len() == 2 && states() != active);
+    set(0, VbucketState::Active);
+    set(1, VbucketState::Dead);
+    node.engine.core.delete_vbucket(1).unwrap();
+    faults.fail_commits(false);
+    node.write();
+    node.set(0, "k", "v");
+    node.write();
+    assert_eq!(states(), active);
+    assert!(node.stored(1, "0").is_none() && node.stored(0, "99").is_some());
+}
+
 #[test]
 fn a_commit_is_measured_and_counted() {
     let node = Node::new();

@@ -131,13 +131,8 @@ fn a_load_that_is_given_up_leaves_nothing_and_the_store_goes_on() {
 }
 
 /// What a process leaves that dies between the two steps of a load.
-fn half(store: &FjallStore) {
-    let record = [
-        codec::META_WINDOW,
-        &codec::window_value(WindowRecord::Completed),
-    ];
-    let changes = [(record[0], Some(record[1]))];
-    let pending = codec::pending_value(changes.into_iter());
+fn half(store: &FjallStore, key: &[u8], record: &[u8]) {
+    let pending = codec::pending_value([(key, Some(record))].into_iter());
     let mut value = Vec::new();
     codec::item_value(
         &mut value,
@@ -165,12 +160,18 @@ fn half(store: &FjallStore) {
     .unwrap();
 }
 
+/// The same of a COMPLETE.
+fn half_complete(store: &FjallStore) {
+    let value = codec::window_value(WindowRecord::Completed);
+    half(store, codec::META_WINDOW, &value);
+}
+
 #[test]
 fn a_load_whose_process_died_half_way_is_finished_at_the_next_start() {
     let folder = TempDir::new().unwrap();
     let store = open(folder.path());
     fill(&store, 1, 10, Durability::Sync);
-    half(&store);
+    half_complete(&store);
     drop(store);
     for _ in 0..2 {
         let store = open(folder.path());
@@ -220,7 +221,7 @@ fn a_load_that_is_there_although_it_was_called_failed_stops_the_store() {
     let folder = TempDir::new().unwrap();
     let store = open(folder.path());
     fill(&store, 1, 10, Durability::Sync);
-    half(&store);
+    half_complete(&store);
     store.failed.store(true, Ordering::Release);
     store.undecided.store(true, Ordering::Release);
     for _ in 0..2 {
@@ -232,6 +233,33 @@ fn a_load_that_is_there_although_it_was_called_failed_stops_the_store() {
     let store = open(folder.path());
     assert_eq!(items(&store).unwrap().len(), 11);
     assert_eq!(store.window().unwrap(), WindowRecord::Completed);
+}
+
+/// The flusher writes the same again.
+#[test]
+fn rows_of_the_flusher_that_are_there_although_they_were_called_failed_may_stay() {
+    let folder = TempDir::new().unwrap();
+    let store = open(folder.path());
+    fill(&store, 1, 10, Durability::Sync);
+    let checkpoint = CheckpointId::new(7);
+    let written = VbucketRecord {
+        state: VbucketState::Active,
+        checkpoint,
+        reserved: checkpoint,
+        due: 0,
+    };
+    let key = codec::meta_key(codec::META_VBUCKET, vb(5));
+    half(&store, &key, &codec::vbucket_value(&written));
+    store.failed.store(true, Ordering::Release);
+    store.undecided.store(true, Ordering::Release);
+    assert!(store.is_undecided());
+    drop(store.batch().unwrap());
+    assert!(!store.is_undecided());
+    assert_eq!(items(&store).unwrap().len(), 11);
+    let is_written = |(id, record)| (id, record) == (vb(5), written);
+    assert!(store.vbuckets().unwrap().into_iter().any(is_written));
+    load(&store, 2, 100).unwrap();
+    assert_eq!(store.vbuckets().unwrap().len(), 1);
 }
 
 /// Its caller was told that it failed, the database could not be opened again, and then the process

@@ -90,6 +90,7 @@ impl Soak {
         let config =
             format!("max_size=1t;chk_max_items=100;sync_cmd_timeout=0;online_update_undo={undo}");
         let node = Node::with(&config);
+        node.store.faults().find_failed(true);
         (0..VBUCKETS).for_each(|id| node.activate(id));
         Self {
             node,
@@ -458,6 +459,9 @@ impl Commander<'_> {
                 self.set("chk_max_items", items);
                 let checkpoints = 2 + self.dice.throw(4);
                 self.set("max_checkpoints", checkpoints);
+                // Small ones have checkpoints written past the journal.
+                let changes = [1, 10_000][self.dice.throw(2)];
+                self.set("max_txn_size", changes);
             }
             16..18 => {
                 // Before or after it something else may happen, as the clock jumps.

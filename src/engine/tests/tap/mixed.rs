@@ -4,11 +4,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{
-    ACK, BACKFILL, CHECKPOINTS, LONG, Link, Node, Random, assert_same, cookie, phase, replica,
+    ACK, BACKFILL, CHECKPOINTS, LONG, Link, Node, Random, assert_same, cookie, node_in, phase,
 };
 use crate::settings::Family;
 use crate::tap::Report;
-use crate::types::StoreOp;
+use crate::types::{StoreOp, VbucketState};
 
 /// One change by a client with a connection of its own.
 fn write(node: &Node, random: &mut Random) {
@@ -105,7 +105,10 @@ fn history(link: &Link) -> String {
 
 fn play(seed: u64) {
     let mut random = Random(seed);
-    let (master, replica) = (Node::with("chk_max_items=100"), replica());
+    // Every other time checkpoints are written past the journal.
+    let changes = [1, 10_000][usize::from(seed.is_multiple_of(2))];
+    let config = format!("chk_max_items=100;max_txn_size={changes}");
+    let (master, replica) = (Node::with(&config), node_in(VbucketState::Replica, &config));
     let settings = &master.engine.shared().settings;
     settings.set(Family::Tap, "tap_keepalive", "60").unwrap();
     let mut link = Link::replicate(&master, &replica);
