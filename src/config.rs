@@ -466,7 +466,14 @@ impl Reader {
         let cannot = |error: std::io::Error| {
             format!("{CONFIG_FILE}={path} cannot be read: {error}; check the path and its rights")
         };
-        let length = std::fs::metadata(path).map_err(cannot)?.len();
+        let metadata = std::fs::metadata(path).map_err(cannot)?;
+        if !metadata.is_file() {
+            // A fifo or a device may never end.
+            return Err(format!(
+                "{CONFIG_FILE}={path} is no plain file; give the path of one"
+            ));
+        }
+        let length = metadata.len();
         if length > FILE_BYTES_MAX {
             return Err(format!(
                 "{CONFIG_FILE}={path} has {length} bytes; at most {FILE_BYTES_MAX} are read"
@@ -696,6 +703,8 @@ mod tests {
             ("concurrentDB=2", "takes one of true, false"),
             ("bf_resident_threshold=x", "takes a number"),
             ("config_file=/nonexistent/file", "cannot be read"),
+            ("config_file=/dev/zero", "is no plain file"),
+            ("config_file=/tmp", "is no plain file"),
         ] {
             let sentence = refusal(text);
             assert!(sentence.contains(part), "{text}: {sentence}");

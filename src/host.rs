@@ -187,3 +187,6 @@ pub(crate) struct Request<'a> {
 #[cfg_attr(not(test), allow(dead_code, reason = "tests do more with it"))]
 #[allow(clippy::unwrap_used, reason = "for tests")]
 pub(crate) mod fake;
+mod rate;
+
+pub(crate) use rate::RateLimit;

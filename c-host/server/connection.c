@@ -259,6 +259,9 @@ static enum step wait_for_output(struct conn *c) {
 
 static enum step next_step(struct conn *c, struct turn *turn) {
     if (c->out.failed) {
+        log_provoked(c->worker->server, EXTENSION_LOG_INFO, c,
+                     "No memory for an answer; all connections together have %llu bytes",
+                     atomic_load(&c->worker->server->output_bytes));
         return STEP_CLOSE;
     }
     /* A kept mark points into what is queued, so that has to stay. */

@@ -69,6 +69,7 @@ struct conn *conn_new(struct worker *worker, int fd) {
     c->protocol = PROTOCOL_UNKNOWN;
     c->state = CONN_COMMAND;
     c->need = 1;
+    c->out.all_bytes = &server->output_bytes;
     c->close_after_write = false;
     c->flush_first = false;
     c->reads_ahead = false;

@@ -10,12 +10,21 @@
 
 #define FIRST_BYTES 2048
 #define FIRST_SEGMENTS 16
-#define KEEP_BYTES 65536
 #define KEEP_SEGMENTS 1024
 #define IOVECS_MAX 64
 
-/* An engine that emits more than this in one go loses the connection. */
-#define BYTES_MAX (256UL * 1024 * 1024)
+static unsigned long long counted(size_t size) {
+    return size > OUTPUT_KEEP_BYTES ? size - OUTPUT_KEEP_BYTES : 0;
+}
+
+static void free_bytes(struct output *out) {
+    if (counted(out->size) > 0) {
+        atomic_fetch_sub(out->all_bytes, counted(out->size));
+    }
+    free(out->bytes);
+    out->bytes = NULL;
+    out->size = 0;
+}
 
 static struct segment *add_segment(struct output *out) {
     if (out->count == out->capacity) {
@@ -36,7 +45,7 @@ static struct segment *add_segment(struct output *out) {
 static bool reserve_bytes(struct output *out, size_t length) {
     size_t size = out->size == 0 ? FIRST_BYTES : out->size;
 
-    if (length > BYTES_MAX || out->used > BYTES_MAX - length) {
+    if (length > OUTPUT_BYTES_MAX || out->used > OUTPUT_BYTES_MAX - length) {
         return false;
     }
     while (size - out->used < length) {
@@ -45,8 +54,14 @@ static bool reserve_bytes(struct output *out, size_t length) {
     if (size == out->size) {
         return true;
     }
+    unsigned long long more = counted(size) - counted(out->size);
+    if (more > 0 && atomic_fetch_add(out->all_bytes, more) + more > OUTPUT_BYTES_MAX) {
+        atomic_fetch_sub(out->all_bytes, more);
+        return false;
+    }
     char *grown = realloc(out->bytes, size);
     if (grown == NULL) {
+        atomic_fetch_sub(out->all_bytes, more);
         return false;
     }
     out->bytes = grown;
@@ -120,10 +135,8 @@ static void empty(struct output *out) {
     out->count = 0;
     out->used = 0;
     out->pending = 0;
-    if (out->size > KEEP_BYTES) {
-        free(out->bytes);
-        out->bytes = NULL;
-        out->size = 0;
+    if (out->size > OUTPUT_KEEP_BYTES) {
+        free_bytes(out);
     }
     if (out->capacity > KEEP_SEGMENTS) {
         free(out->segments);
@@ -202,6 +215,6 @@ void output_drop(struct output *out, void (*release)(struct conn *c, item *it), 
 
 void output_free(struct output *out) {
     free(out->segments);
-    free(out->bytes);
-    *out = (struct output){0};
+    free_bytes(out);
+    *out = (struct output){.all_bytes = out->all_bytes};
 }

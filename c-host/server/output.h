@@ -3,15 +3,23 @@
  * are sent from item memory in place.
  *
  * Failing to get memory is remembered in failed; the connection is then closed,
- * so callers need not check each step.
+ * so callers need not check each step. It fails as well when all connections
+ * together hold too much.
  */
 #ifndef ENGINE_HOST_OUTPUT_H
 #define ENGINE_HOST_OUTPUT_H
 
 #include <memcached/types.h>
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+
+/* A buffer of this size is nobody's burden. */
+#define OUTPUT_KEEP_BYTES 65536UL
+
+/* Copied answers of all connections together: those of clients that do not read. */
+#define OUTPUT_BYTES_MAX (256ULL * 1024 * 1024)
 
 /* One piece; base is NULL for bytes in the buffer, which moves as it grows. */
 struct segment {
@@ -32,6 +40,8 @@ struct output {
     /* Bytes not sent yet. */
     size_t pending;
     bool failed;
+    /* What the buffers of all connections hold beyond OUTPUT_KEEP_BYTES each; set by the owner. */
+    atomic_ullong *all_bytes;
 };
 
 /* A position to which an output can be cut back. */

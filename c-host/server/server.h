@@ -121,6 +121,8 @@ struct server {
     atomic_ullong listeners_rested;
     /* In input buffers, beyond READ_BUFFER_BYTES of each. */
     atomic_ullong input_bytes;
+    /* In output buffers, beyond OUTPUT_KEEP_BYTES of each. */
+    atomic_ullong output_bytes;
     /* Written to by a signal or core->shutdown, read by the main loop. */
     int shutdown_fd;
 };

@@ -92,6 +92,7 @@ void stats_host(struct conn *c, ADD_STAT add) {
     emit(c, add, "rejected_conns", "%llu", atomic_load(&server->connections_rejected));
     emit(c, add, "connection_structures", "%u", atomic_load(&server->connection_structures));
     emit(c, add, "conn_input_bytes", "%llu", atomic_load(&server->input_bytes));
+    emit(c, add, "conn_output_bytes", "%llu", atomic_load(&server->output_bytes));
     emit(c, add, "accepting_conns", "%d", atomic_load(&server->listeners_resting) == 0 ? 1 : 0);
     emit(c, add, "listen_disabled_num", "%llu", atomic_load(&server->listeners_rested));
     /* Nobody can authenticate. */

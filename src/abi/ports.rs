@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::clock::{self, Clock};
 use super::log::Log;
-use crate::host::{BlockedCookie, Cookie, Host, LogLevel};
+use crate::host::{BlockedCookie, Cookie, Host, LogLevel, RateLimit};
 
 /// What a kind of host can do with connections. See [`Host`] for what each is for.
 pub(super) trait Connections: Send + Sync + 'static {
@@ -47,6 +47,11 @@ pub(super) trait Connections: Send + Sync + 'static {
     }
 }
 
+/// Log lines in [`LINES_PERIOD`], whoever brings them about: a month of them is a gigabyte.
+const LINES_MAX: u32 = 1_000;
+/// See [`LINES_MAX`].
+const LINES_PERIOD: Duration = Duration::from_mins(10);
+
 /// The host as the engine sees it.
 #[derive(Debug)]
 pub(super) struct Ports<C> {
@@ -56,6 +61,8 @@ pub(super) struct Ports<C> {
     turned: AtomicU64,
     /// Its log.
     pub(super) log: Log,
+    /// How many lines it is given.
+    lines: RateLimit,
     /// Its connections.
     pub(super) connections: C,
 }
@@ -67,6 +74,7 @@ impl<C> Ports<C> {
             clock,
             turned: AtomicU64::new(0),
             log,
+            lines: RateLimit::new(LINES_MAX, LINES_PERIOD),
             connections,
         }
     }
@@ -99,6 +107,17 @@ impl<C: Connections> Host for Ports<C> {
     }
 
     fn log(&self, level: LogLevel, message: &str) {
+        let Some(left_out) = self.lines.admit(self.monotonic()) else {
+            return;
+        };
+        if left_out > 0 {
+            let text = format!(
+                "{left_out} more log lines were left out: there were more than {LINES_MAX} in \
+                 {} minutes",
+                LINES_PERIOD.as_secs() / 60
+            );
+            self.log.write(LogLevel::Warning, &text);
+        }
         self.log.write(level, message);
     }
 

@@ -10,8 +10,10 @@ use crate::constants::{
 use crate::engine::{Engine, RestoreError, RestoreKey};
 use crate::error::{Error, Result};
 use crate::host::{Cookie, Reply, Request, Status};
+use crate::types::KEY_BYTES_MAX;
 
-const BEGIN_SHAPE: &[u8] = b"RESTORE_BEGIN takes nothing, or a name for the backup as its key";
+const BEGIN_SHAPE: &[u8] = b"RESTORE_BEGIN takes nothing, or a name of up to 250 bytes \
+    for the backup as its key";
 const KEY_SHAPE: &[u8] = b"RESTORE_KEY takes a key of 1 to 250 bytes and either 8 bytes of extras \
     (flags, expiry in Unix seconds) and a value, or neither: the key was deleted; the CAS of the \
     header is the key's";
@@ -33,7 +35,8 @@ pub(super) fn restore(
 ) -> Result<()> {
     match request.opcode {
         RESTORE_BEGIN => {
-            if !request.extras.is_empty() || !request.value.is_empty() {
+            let is_alone = request.extras.is_empty() && request.value.is_empty();
+            if !is_alone || request.key.len() > KEY_BYTES_MAX {
                 return answer(reply, Status::EINVAL, BEGIN_SHAPE);
             }
             say(reply, engine.begin_restore(cookie, request.key), IN_UPDATE)

@@ -23,7 +23,7 @@ use crate::rewarm::{self, Rewarm};
 use crate::settings::Settings;
 use crate::store::fjall::{FjallStore, Options};
 use crate::store::memory::MemoryStore;
-use crate::store::{Store, WindowRecord};
+use crate::store::{Store, WindowRecord, plain};
 use crate::tap::{self, Streams};
 use crate::types::{CheckpointId, VbucketId, VbucketState};
 use crate::vbucket::{Awaited, ReadersSwitch, Restoring, Shared, Trash, Vbucket, VbucketMap};
@@ -50,7 +50,7 @@ impl Engine {
     /// A sentence for the operator; nothing was changed on disk.
     pub(crate) fn start(host: Arc<dyn Host>, config: Config) -> Result<Self, String> {
         let begun = host.monotonic();
-        let store = open_store(&config)?;
+        let store = open_store(&*host, &config)?;
         let took = host.monotonic().saturating_sub(begun);
         let engine = Self::start_with(host, config, &store)?;
         engine.shared().metrics.open_seconds.set(took.as_secs());
@@ -198,12 +198,15 @@ impl Core {
     }
 }
 
-fn open_store(config: &Config) -> Result<Arc<dyn Store>, String> {
+fn open_store(host: &dyn Host, config: &Config) -> Result<Arc<dyn Store>, String> {
     let Some(path) = &config.dbname else {
         return Ok(Arc::new(MemoryStore));
     };
     survive_file_limit();
     let store = FjallStore::open(path, options(config)).map_err(|error| error.to_string())?;
+    if let Some(warning) = plain::exposed(path) {
+        host.log(LogLevel::Warning, &warning);
+    }
     Ok(Arc::new(store))
 }
 

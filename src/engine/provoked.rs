@@ -3,50 +3,28 @@
 
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
-use crate::host::{Host, LogLevel};
+use crate::host::{Host, LogLevel, RateLimit};
 
 /// Lines that are written in one period.
 const LINES_MAX: u32 = 20;
 /// The period.
 const PERIOD: Duration = Duration::from_mins(1);
 
-/// The present period.
-#[derive(Debug, Default)]
-struct Period {
-    since: Duration,
-    lines: u32,
-    left_out: u64,
-}
-
 /// Writes such lines.
-#[derive(Debug, Default)]
-pub(super) struct Provoked(
-    // Guards the period. Lock order: last.
-    Mutex<Period>,
-);
+#[derive(Debug)]
+pub(super) struct Provoked(RateLimit);
+
+impl Default for Provoked {
+    fn default() -> Self {
+        Self(RateLimit::new(LINES_MAX, PERIOD))
+    }
+}
 
 impl Provoked {
     /// Writes a warning, unless too many were written of late.
     pub(super) fn warn(&self, host: &dyn Host, text: impl FnOnce() -> String) {
-        let now = host.monotonic();
-        let left_out = {
-            let mut period = self.0.lock();
-            let mut left_out = 0;
-            if now.saturating_sub(period.since) >= PERIOD {
-                left_out = period.left_out;
-                *period = Period {
-                    since: now,
-                    ..Period::default()
-                };
-            }
-            if period.lines >= LINES_MAX {
-                period.left_out += 1;
-                return;
-            }
-            period.lines += 1;
-            left_out
+        let Some(left_out) = self.0.admit(host.monotonic()) else {
+            return;
         };
         if left_out > 0 {
             let text = format!("TAP: {left_out} more lines about what peers sent were left out");

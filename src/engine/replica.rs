@@ -576,10 +576,15 @@ impl Engine {
         }
     }
 
-    /// Peers that send to us, for reports.
+    /// Peers that send to us, for reports: without what they have announced.
     pub(crate) fn consumers(&self) -> Vec<Consumer> {
         let consumers = self.core.replication.consumers.lock();
-        let mut consumers: Vec<Consumer> = consumers.values().cloned().collect();
+        let figures = |peer: &Consumer| Consumer {
+            announced: Vec::new(),
+            deadlines: Vec::new(),
+            ..*peer
+        };
+        let mut consumers: Vec<Consumer> = consumers.values().map(figures).collect();
         consumers.sort_by_key(|consumer| consumer.number);
         consumers
     }

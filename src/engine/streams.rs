@@ -10,6 +10,8 @@ use crate::vbucket::Vbucket;
 const HELD_SHARE: u64 = 8;
 /// The same while memory is above its high mark.
 const HELD_SHARE_SHORT: u64 = 64;
+/// Streams that are named in the log when many are dropped at a time.
+const NAMED_MAX: usize = 20;
 
 impl Core {
     /// Bytes that streams may hold back while so many are in use.
@@ -23,18 +25,33 @@ impl Core {
     /// back first.
     pub(super) fn drop_slow_cursors(&self) {
         let bound = self.held_bytes_max(used_bytes());
-        while self.vbuckets.iter().map(Vbucket::held_back).sum::<usize>() as u64 > bound {
-            let most = self.vbuckets.iter().max_by_key(|vb| vb.held_back());
-            let dropped = most.and_then(|vbucket| Some((vbucket, vbucket.drop_slowest_cursor()?)));
-            let Some((vbucket, name)) = dropped else {
-                return;
+        let held = |vbucket| (vbucket, Vbucket::held_back(vbucket));
+        let mut held: Vec<(&Vbucket, usize)> = self.vbuckets.iter().map(held).collect();
+        let mut all: usize = held.iter().map(|(_, bytes)| bytes).sum();
+        let mut dropped = 0;
+        while all as u64 > bound {
+            let most = held.iter_mut().max_by_key(|(_, bytes)| *bytes);
+            let Some((vbucket, bytes)) = most else { break };
+            let Some(name) = vbucket.drop_slowest_cursor() else {
+                break;
             };
-            let text = format!(
-                "the stream {} of vbucket {} was too slow and held too much memory: it has to \
-                 begin anew",
-                name.escape_ascii(),
-                vbucket.id()
-            );
+            let left = vbucket.held_back();
+            all = all.saturating_sub(*bytes) + left;
+            *bytes = left;
+            dropped += 1;
+            if dropped <= NAMED_MAX {
+                let text = format!(
+                    "the stream {} of vbucket {} was too slow and held too much memory: it has to \
+                     begin anew",
+                    name.escape_ascii(),
+                    vbucket.id()
+                );
+                self.host.log(LogLevel::Warning, &text);
+            }
+        }
+        if dropped > NAMED_MAX {
+            let more = dropped - NAMED_MAX;
+            let text = format!("so were {more} more streams of vbuckets, which begin anew as well");
             self.host.log(LogLevel::Warning, &text);
         }
     }

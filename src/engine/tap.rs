@@ -34,12 +34,34 @@ impl Core {
     }
 }
 
+/// What is answered and said of a stream that may not begin.
+fn refusal(refused: &Refused) -> (Error, String) {
+    match refused {
+        Refused::HasOne => (
+            Error::Unsupported,
+            "its connection has one of another name or kind".to_owned(),
+        ),
+        Refused::TooMany(most) => (
+            Error::Temporary,
+            format!("tap_streams_max allows {most}; end one or raise it"),
+        ),
+        Refused::Memory(bytes, most) => (
+            Error::Temporary,
+            format!(
+                "the cursors of all streams would take {bytes} bytes of the {most} that max_size \
+                 leaves them; end one, deregister a client that is away \
+                 (DEREGISTER_TAP_CLIENT), list fewer vbuckets or raise it"
+            ),
+        ),
+    }
+}
+
 impl Engine {
     /// Begins a TAP stream on a connection. `flags` and `data` are those of TAP_CONNECT.
     ///
     /// # Errors
     /// `Invalid` for data that is not what the flags say; `Unsupported` when the connection has a
-    /// stream already; `Temporary` when there are too many, which was logged.
+    /// stream already; `Temporary` when there are too many. All of it was logged.
     pub(crate) fn tap_connect(
         &self,
         cookie: Cookie,
@@ -47,23 +69,21 @@ impl Engine {
         flags: u32,
         data: &[u8],
     ) -> Result<()> {
-        let request = Request::parse(flags, data)?;
-        let refused = match self.core.streams.connect(cookie, name, request) {
-            Ok(()) => return Ok(()),
-            Err(Refused::HasOne) => return Err(Error::Unsupported),
-            Err(Refused::TooMany(most)) => {
-                format!("tap_streams_max allows {most}; end one or raise it")
-            }
-            Err(Refused::Memory(bytes, most)) => format!(
-                "the cursors of all streams would take {bytes} bytes of the {most} that max_size \
-                 leaves them; end one, list fewer vbuckets or raise it"
-            ),
-        };
-        self.core.warn_of_peer(|| {
-            let name = name.escape_ascii();
-            format!("TAP: refused the stream \"{name}\": {refused}")
+        let begun = Request::parse(flags, data).map_err(|error| {
+            let words = "its user data is not what its flags say";
+            (error, words.to_owned())
         });
-        Err(Error::Temporary)
+        let begun = begun.and_then(|request| {
+            let connected = self.core.streams.connect(cookie, name, request);
+            connected.map_err(|refused| refusal(&refused))
+        });
+        begun.map_err(|(error, words)| {
+            self.core.warn_of_peer(|| {
+                let name = name.escape_ascii();
+                format!("TAP: refused the stream \"{name}\": {words}")
+            });
+            error
+        })
     }
 
     /// The next step of a connection's stream.

@@ -9,21 +9,21 @@ use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::StoreError;
 use super::codec::{FORMAT_VERSION, SEALED_VERSION, Seal};
 use super::database::Cause;
 use super::journal::Closed;
+use super::{StoreError, plain};
 
 /// Says what the directory is: see [`Marker`].
-const MARKER: &str = "STORE";
+pub(super) const MARKER: &str = "STORE";
 /// The next marker, before it is renamed.
-const MARKER_NEXT: &str = "STORE.next";
+pub(super) const MARKER_NEXT: &str = "STORE.next";
 /// Locked while a process uses the store. Holds a note: its pid, or how it left.
-const LOCK: &str = "LOCK";
+pub(super) const LOCK: &str = "LOCK";
 /// Longer than any note.
 const NOTE_BYTES_MAX: u64 = 256;
 /// Folder of the database library.
-const DATABASE: &str = "db";
+pub(super) const DATABASE: &str = "db";
 /// First line of the marker.
 const TITLE: &str = "checkpoint-engine store";
 
@@ -55,6 +55,7 @@ impl Home {
     pub(crate) fn enter(path: &Path) -> Result<Self, StoreError> {
         create_directory(path)?;
         refuse_foreign(path)?;
+        plain::refuse_others(path)?;
         read_marker(path)?;
         let mut lock = take_lock(path)?;
         let mut note = String::new();
@@ -117,10 +118,15 @@ impl Home {
         self.marker = Marker::Creating;
         match fs::remove_dir_all(self.database()) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(unusable(&self.path, "clear", &explain(&error)))
+                return Err(unusable(&self.path, "clear", &explain(&error)));
             }
-            _ => Ok(()),
+            _ => {}
         }
+        // The library would make it, and what is in it, as the umask of the host says.
+        DirBuilder::new()
+            .mode(0o700)
+            .create(self.database())
+            .map_err(|error| unusable(&self.path, "write to", &explain(&error)))
     }
 
     /// Declares the store to be one of the current format: a new one that is complete, or an older
@@ -177,10 +183,10 @@ impl Home {
     fn write_marker(&self, status: &str) -> Result<(), StoreError> {
         let next = self.path.join(MARKER_NEXT);
         (|| {
+            plain::remove_if_there(&next)?;
             let mut file = OpenOptions::new()
                 .write(true)
-                .create(true)
-                .truncate(true)
+                .create_new(true)
                 .mode(0o600)
                 .open(&next)?;
             write!(file, "{TITLE}\n{status}\n")?;
@@ -394,6 +400,7 @@ fn take_lock(path: &Path) -> Result<File, StoreError> {
         .create(true)
         .truncate(false)
         .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
         .open(path.join(LOCK))
         .map_err(|error| unusable(path, "lock", &explain(&error)))?;
     match lock.try_lock() {

@@ -24,6 +24,7 @@ pub(crate) mod fjall;
 mod journal;
 mod load;
 pub(crate) mod memory;
+pub(crate) mod plain;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod probe;
 mod settle;

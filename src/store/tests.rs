@@ -15,6 +15,7 @@ use proptest::prelude::{
 use tempfile::TempDir;
 
 mod load;
+mod plain;
 mod tidy;
 mod torn;
 mod upgrade;

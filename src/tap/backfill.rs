@@ -5,6 +5,7 @@
 //! the log is left out, because the stream will meet that entry. Nothing is missed, and no older
 //! version follows a newer one.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::part::Stage;
-use super::streams::{Live, Streams};
+use super::streams::{Live, StreamId, Streams};
 use crate::host::LogLevel;
 use crate::item::Item;
 use crate::pager::Evictor;
@@ -48,8 +49,9 @@ struct Filler {
 pub(super) struct Fillers {
     store: Arc<dyn Store>,
     evictor: Arc<Evictor>,
-    // Guards what was added. Lock order: last.
-    new: Mutex<Vec<Filler>>,
+    // Guards what was added, by stream and part: one that begins again before the thread has come
+    // to it takes its own place. Lock order: last.
+    new: Mutex<BTreeMap<(StreamId, usize), Filler>>,
     waiting: AtomicBool,
     signal: Arc<Signal>,
 }
@@ -106,7 +108,7 @@ impl Fillers {
             since: Duration::ZERO,
         };
         drop(producer);
-        self.new.lock().push(filler);
+        let _replaced = self.new.lock().insert((live.id, index), filler);
         self.signal.wake();
     }
 }
@@ -215,7 +217,7 @@ pub(crate) fn run(streams: &Streams, signal: &Signal) {
     let fillers = &streams.fillers;
     let mut todo: Vec<Filler> = Vec::new();
     loop {
-        todo.append(&mut fillers.new.lock());
+        todo.extend(std::mem::take(&mut *fillers.new.lock()).into_values());
         let mut moved = false;
         todo.retain_mut(|filler| match streams.fill(filler) {
             Ok(Filled::Done) => false,

@@ -28,7 +28,8 @@ pub(crate) enum Refused {
 
 /// What a part of a stream takes in memory when it has nothing to send, with its cursor.
 const PART_BYTES: u64 = 320;
-/// Share of the quota that parts may take: one in so many. One stream is always let in.
+/// Share of the quota that parts may take: one in so many. One stream is always let in, unless it
+/// is a registered client's, whose cursors stay.
 const PARTS_SHARE: u64 = 16;
 
 impl Streams {
@@ -109,9 +110,12 @@ impl Streams {
         if count >= self.most {
             return Err(Refused::TooMany(self.most));
         }
-        parts += self.wanted(request).len();
+        let own = self.wanted(request).len();
+        parts += own;
         let most = self.shared.settings.max_size.get() / PARTS_SHARE;
-        while count > 0 && parts as u64 * PART_BYTES > most {
+        // What a registered client begins outlives it: the first of many is one of many.
+        let is_bounded = |parts| count > 0 || request.registered && parts > own;
+        while is_bounded(parts) && parts as u64 * PART_BYTES > most {
             // Those that wait for a client go first.
             let Some(away) = self.absent.take_soonest(name) else {
                 return Err(Refused::Memory(parts as u64 * PART_BYTES, most));

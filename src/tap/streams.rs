@@ -52,7 +52,7 @@ pub(crate) struct Totals {
 }
 
 /// Tells a stream from all others there ever were, also those of the same connection or name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct StreamId(pub(super) u64);
 
 /// A stream and the connection that it belongs to.
@@ -73,7 +73,8 @@ pub(crate) struct Streams {
     pub(super) vbuckets: Arc<VbucketMap>,
     pub(super) shared: Arc<Shared>,
     pub(super) pace: Pace,
-    // Guards that a name has one stream. Lock order: first; held while a stream begins.
+    // Guards whose a name is. Lock order: first; held while a stream begins or ends, and when a
+    // name is forgotten with its cursors.
     pub(super) beginning: Mutex<()>,
     // Guards the map. Lock order: before a stream; held for a lookup only.
     pub(super) live: RwLock<HashMap<Cookie, Arc<Live>>>,
@@ -312,11 +313,18 @@ impl Streams {
 
     /// A connection has gone; harmless for one without a stream. May come again and again.
     pub(crate) fn disconnected(&self, cookie: Cookie) {
+        if !self.has(cookie) {
+            return;
+        }
+        // Between its place among the living and the one among those that are away its name would
+        // be nobody's: it could neither be deregistered nor taken over.
+        let beginning = self.beginning.lock();
         let Some(live) = self.live.write().remove(&cookie) else {
             return;
         };
         live.gone.store(true, Ordering::Release);
         self.end(&live);
+        drop(beginning);
         self.claims.release(live.id);
         self.count.fetch_sub(1, Ordering::SeqCst);
         self.gone.lock().push(cookie);
@@ -382,6 +390,7 @@ impl Streams {
 
     /// Ends a client's stream and forgets its cursors (DEREGISTER_TAP_CLIENT).
     pub(crate) fn deregister(&self, name: &[u8]) {
+        let _beginning = self.beginning.lock();
         let lives = self.lives();
         for live in lives {
             let mut producer = live.producer.lock();

@@ -101,8 +101,12 @@ impl Streams {
         if !waiting.is_empty() || under_way > 0 {
             due = [due, Some(now + GRACE)].into_iter().flatten().min();
         }
-        for away in self.absent.expire(now) {
-            self.drop_cursors_of(&away);
+        {
+            // Nobody has come again under its name when its cursors go.
+            let _beginning = self.beginning.lock();
+            for away in self.absent.expire(now) {
+                self.drop_cursors_of(&away);
+            }
         }
         let next = [due, self.absent.due()].into_iter().flatten().min();
         let next = next.map(|next| next.saturating_sub(now).min(LOOK));

@@ -283,6 +283,7 @@ class Create(Backups):
         variables = {"ENGINE_BACKUP_PASSWORD": "secret word"}
         done = call(*asked, "--user", "operator", variables=variables)
         self.assertIn("10 values restored", done.out)
+        self.assertNotIn("secret word", str(done))
 
 
 class Swallowing(cluster.Guard):

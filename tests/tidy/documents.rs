@@ -1,5 +1,6 @@
 //! A document that the project names is in it, and has the heading that is named.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::path::{Component, Path};
 
@@ -139,6 +140,57 @@ fn every_opcode_has_its_row() {
             "docs/protocol.md has no row of {opcode:?}"
         );
     }
+}
+
+/// Names of tests among what a line has in backquotes: words with three underscores or more, and
+/// what begins like a test of the clients.
+fn tests_of(line: &str) -> Vec<&str> {
+    let quoted = line.split('`').skip(1).step_by(2);
+    let is_name = |word: &&str| {
+        let plain = |letter: char| letter.is_ascii_alphanumeric() || "_.".contains(letter);
+        let named = word.starts_with("test_") || word.matches('_').count() > 2;
+        named && word.chars().all(plain) && !word.starts_with("tap_ack")
+    };
+    quoted.filter(is_name).collect()
+}
+
+/// Whether there is such a test.
+fn is_test(name: &str, files: &[File]) -> bool {
+    let mut parts = name.split('.');
+    let first = parts.next().unwrap_or_default();
+    if !first.starts_with("test_") {
+        let head = format!("fn {first}(");
+        return files.iter().any(|file| file.text.contains(&head));
+    }
+    let of = |file: &&File| file.path.ends_with(&format!("/{first}.py"));
+    let Some(file) = files.iter().find(of) else {
+        return false;
+    };
+    let class = parts.next().map(|class| format!("class {class}("));
+    let test = parts.next().map(|test| format!("def {test}("));
+    let mut wanted = [class, test].into_iter().flatten();
+    wanted.all(|head| file.text.contains(&head))
+}
+
+/// A claim is shown by a test, or it is not made.
+#[test]
+fn the_tests_that_the_page_on_security_names_exist() {
+    let files = files();
+    let names = Cell::new(0);
+    check("named and not there", |page, findings| {
+        if page.path != "docs/security.md" {
+            return;
+        }
+        for (number, line) in page.lines() {
+            for name in tests_of(line) {
+                names.set(names.get() + 1);
+                if !is_test(name, &files) {
+                    findings.push(page.finding(number, &format!("no test {name}")));
+                }
+            }
+        }
+    });
+    assert!(names.get() > 40, "{} names were found", names.get());
 }
 
 #[test]

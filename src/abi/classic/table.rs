@@ -198,15 +198,9 @@ unsafe extern "C" fn get_tap_iterator(
         // SAFETY: as above.
         let data = unsafe { bytes_of(userdata, nuserdata) }?;
         let engine = instance.engine().ok()?;
-        match engine.tap_connect(cookie_of(cookie), name, flags, data) {
-            Ok(()) => Some(tap_iterator),
-            // The engine has said why.
-            Err(Error::Temporary) => None,
-            Err(error) => {
-                instance.warn(&format!("refused a TAP stream: {error}"));
-                None
-            }
-        }
+        // The engine says why not.
+        let connected = engine.tap_connect(cookie_of(cookie), name, flags, data);
+        connected.is_ok().then_some(tap_iterator)
     };
     // SAFETY: contract 1.
     unsafe { enter(handle, "get_tap_iterator", None, body) }

@@ -478,3 +478,23 @@ fn complete_makes_durable_what_became_of_a_delayed_flush_with_the_window() {
     node.complete().unwrap();
     assert_eq!(recorded(&node), Some(node.host.unix() + 10));
 }
+
+/// Keys that meet in the table of one process, as a client might choose who knows its hashes, are
+/// spread in that of another one.
+#[test]
+fn no_client_can_choose_keys_that_collide() {
+    let [one, other] = [Node::new(), Node::new()];
+    let mut meet = Vec::new();
+    let mut number = 0;
+    while meet.len() < 256 {
+        let key = number.to_string();
+        if one.engine.hash(key.as_bytes()) & 0xff == 0 {
+            meet.push(key);
+        }
+        number += 1;
+    }
+    let low = |key: &String| other.engine.hash(key.as_bytes()) & 0xff;
+    let places: std::collections::HashSet<u32> = meet.iter().map(low).collect();
+    // 162 of 256 on average.
+    assert!(places.len() > 100, "{}", places.len());
+}

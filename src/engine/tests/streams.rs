@@ -56,6 +56,31 @@ fn the_slowest_stream_is_dropped_where_most_is_held_until_the_rest_fits() {
     assert!(node.host.has_logged(LogLevel::Warning, text));
 }
 
+/// A line for each of a thousand cursors would hide the others.
+#[test]
+fn a_few_of_many_dropped_streams_are_named() {
+    let node = Node::with_vbuckets(100);
+    for id in 0..100 {
+        let vbucket = node.engine.vbucket(id).unwrap();
+        vbucket.register_cursor(&b"one"[..], Begin::Open).unwrap();
+        node.set(id, "k", &"v".repeat(1_000));
+    }
+    node.start().unwrap();
+    node.revert().unwrap();
+    node.write();
+    let settings = &node.engine.shared().settings;
+    settings.set(Family::Flush, "max_size", "8").unwrap();
+    node.engine.core.drop_slow_cursors();
+    assert_eq!(held(&node), 0);
+    let named = (0..100).filter(|id| {
+        let text = format!("the stream one of vbucket {id} was too slow");
+        node.host.has_logged(LogLevel::Warning, &text)
+    });
+    assert_eq!(named.count(), 20);
+    let text = "so were 80 more streams";
+    assert!(node.host.has_logged(LogLevel::Warning, text));
+}
+
 #[test]
 fn ten_thousand_updates_of_an_idle_node_leave_nothing_in_memory() {
     let node = Node::new();

@@ -1,8 +1,8 @@
 //! What becomes of a stream when its connection ends, and who may go on with it.
 
 use super::{
-    ACK, BACKFILL, CHECKPOINTS, DUMP, LIST, Link, Node, TAKEOVER, assert_same, forget, has_cursor,
-    id, list, replica,
+    ACK, BACKFILL, CHECKPOINTS, DUMP, LIST, Link, Node, REGISTERED, TAKEOVER, assert_same, cookie,
+    forget, has_cursor, id, list, replica,
 };
 use crate::checkpoint::Log;
 use crate::error::Error;
@@ -44,7 +44,7 @@ fn a_connection_has_one_stream() {
     assert_eq!(node.host.call(link.stream, again), Err(Error::Unsupported));
     assert_eq!(node.engine.streams().reports().len(), 1);
     // One whose request makes no sense is not kept.
-    let stranger = super::cookie();
+    let stranger = cookie();
     let connect = || node.engine.tap_connect(stranger, b"", BACKFILL, &[0; 7]);
     assert_eq!(node.host.call(stranger, connect), Err(Error::Invalid));
     assert!(!node.host.is_reserved(stranger));
@@ -128,6 +128,52 @@ fn a_node_that_ends_lets_its_streams_go() {
     node.engine.shutdown();
     for link in &links {
         assert!(!node.host.is_reserved(link.stream));
+    }
+}
+
+/// Two threads at once; returns when both are done.
+fn at_once(one: impl FnOnce() + Send, other: impl FnOnce() + Send) {
+    let barrier = std::sync::Barrier::new(2);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            barrier.wait();
+            one();
+        });
+        barrier.wait();
+        other();
+    });
+}
+
+/// A connection ends while somebody deregisters its client, or the client comes again.
+#[test]
+fn what_becomes_of_a_name_while_its_connection_ends_is_decided_once() {
+    let node = Node::with_vbuckets(20);
+    for round in 0..3_000 {
+        let link = Link::connect(&node, "name", REGISTERED | ACK, &[]).unwrap();
+        let again = cookie();
+        let streams = node.engine.streams();
+        if round % 2 == 0 {
+            at_once(
+                || node.engine.disconnected(link.stream),
+                || streams.deregister(b"name"),
+            );
+            assert!(!has_cursor(&node, "name"), "it was deregistered ({round})");
+            assert_eq!(streams.reports().len(), 0, "({round})");
+            continue;
+        }
+        streams.deregister(b"name");
+        node.engine.disconnected(link.stream);
+        let link = Link::connect(&node, "name", ACK, &[]).unwrap();
+        at_once(
+            || node.engine.disconnected(link.stream),
+            || {
+                let connected = node.engine.tap_connect(again, b"name", ACK, &[]);
+                assert_eq!(connected, Ok(()));
+            },
+        );
+        assert!(has_cursor(&node, "name"), "it has come again ({round})");
+        node.engine.disconnected(again);
+        assert!(!has_cursor(&node, "name"));
     }
 }
 
