@@ -13,6 +13,8 @@ SOAK_OPERATIONS ?= 10000000
 SECONDS ?= 60
 TARGET ?=
 DEEP_FLAGS ?=
+HOURS ?= 1
+SOAK_FLAGS ?=
 DEMO_FLAGS ?=
 BENCH_FLAGS ?=
 export PEERS ?=
@@ -44,7 +46,7 @@ RUST := 1.95
 NIGHTLY := nightly
 
 .PHONY: help deps build-deps demo-deps rust build serve test soak fuzz check-deep lint demo
-.PHONY: install deb bench scale replicate-bench regenerate clean
+.PHONY: install deb bench scale soak-hosts replicate-bench regenerate clean
 .DEFAULT_GOAL := help
 
 help:
@@ -57,6 +59,7 @@ help:
 	@echo '  soak        the model-based test with SOAK_OPERATIONS operations; SOAK_SEED repeats one'
 	@echo '  fuzz        every target of tests/fuzz, or TARGET, for SECONDS; needs nightly Rust'
 	@echo '  check-deep  suites and client tests with sanitizers and valgrind; an hour; DEEP_FLAGS'
+	@echo '  soak-hosts  a node, its replica and the pump at work for HOURS; what grows is an error'
 	@echo '  demo        an online update on 350,000 words, with REVERT, COMPLETE and kill -9'
 	@echo '  install     the engine and its header, the programs, man pages, completions'
 	@echo '  deb         Debian packages of all that, in target/deb'
@@ -68,7 +71,8 @@ help:
 	@echo '  clean       remove what was built (not $(DATA))'
 	@echo 'Variables: PREFIX, DESTDIR (install); PORT, DATA, CONFIG (serve); DEMO_FLAGS (demo, see'
 	@echo '  tests/demo/demo.py); CRASH_ROUNDS, CRASH_SEED (test: rounds for each kind of crash);'
-	@echo '  ROUNDS, SEED (crash); SECONDS, TARGET (fuzz); SOAK_OPERATIONS, SOAK_SEED (soak)'
+	@echo '  ROUNDS, SEED (crash); SECONDS, TARGET (fuzz); SOAK_OPERATIONS, SOAK_SEED (soak);'
+	@echo '  HOURS, SOAK_FLAGS (soak-hosts);'
 	@echo '  BENCH_FLAGS, PEERS (bench, see tests/bench/bench.py)'
 
 # $(call need,PACKAGES): installs those that are missing. Elsewhere than on Debian it only tells.
@@ -167,6 +171,11 @@ check-deep: build rust
 	@rustup run '$(NIGHTLY)' rustc --version >/dev/null || { \
 		echo 'The sanitizers need: rustup toolchain install $(NIGHTLY) -c rust-src' >&2; exit 1; }
 	@cd '$(TOP)' && exec '$(PYTHON)' tests/deep.py --toolchain '$(NIGHTLY)' $(DEEP_FLAGS)
+
+soak-hosts: build
+	@$(MAKE) --no-print-directory -C '$(TOP)/c-host' replicate
+	@cd '$(TOP)' && CHECKPOINT_ENGINE='$(ENGINE)' \
+		exec '$(PYTHON)' tests/soak/soak.py --hours '$(HOURS)' $(SOAK_FLAGS)
 
 lint: rust
 	cd '$(TOP)' && cargo fmt --check

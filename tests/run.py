@@ -141,7 +141,8 @@ def main():
                    pattern=COUNTS)
         tally.step("clients", *runner, *scripts("clients"), pattern=COUNTS)
         tally.step("crashes", *runner, *scripts("crash"), pattern=COUNTS)
-        tally.step("measuring tools", *runner, *scripts("bench"), pattern=COUNTS)
+        tally.step("measuring tools", *runner, *scripts("bench"), *scripts("soak"),
+                   pattern=COUNTS)
     else:
         tally.lines.append("the rest was not run: the build failed")
     sys.exit(tally.report())
