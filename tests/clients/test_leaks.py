@@ -1,7 +1,7 @@
 """Requests of every kind, so often that what one of them leaves behind shows: the bytes in use,
 which the engine counts exactly, are the same before and after.
 
-LEAK_ROUNDS says how often (default 10000). A node without a disk: what a database library keeps
+LEAK_ROUNDS says how often (default 8500). A node without a disk: what a database library keeps
 goes up and down.
 """
 
@@ -16,7 +16,7 @@ import tap
 import wire
 from base import ServerTest
 
-ROUNDS = int(os.environ.get("LEAK_ROUNDS", "10000"))
+ROUNDS = int(os.environ.get("LEAK_ROUNDS", "8500"))
 # No block is smaller than 8 bytes, and what is kept for reuse, once, is smaller than this.
 TOLERANCE = 64 * 1024
 assert ROUNDS * 8 > TOLERANCE
