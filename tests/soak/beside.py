@@ -100,8 +100,9 @@ class Habit(threading.Thread):
 def measure(host, options):
     """What engine-openloop measured."""
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
-        words = [OPENLOOP, f"--rate={options.rate}", f"--keys={options.keys}", "--window=1", "--gets=80",
-                 f"--json={file.name}", tap.at(host), "begin", f"wait={options.seconds}", "end"]
+        words = [OPENLOOP, f"--rate={options.rate}", f"--keys={options.keys}", "--window=1",
+                 "--gets=80", f"--json={file.name}", tap.at(host), "begin",
+                 f"wait={options.seconds}", "end"]
         subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
         return json.load(file)["all"]
 
@@ -143,8 +144,8 @@ def main():
         link.set(b"big", bytes(1 << 20))
         link.pipeline([wire.request(wire.SETQ, b"locked %d" % n, wire.store_extras(), b"v")
                        for n in range(20_000)])
-        subprocess.run([OPENLOOP, f"--keys={options.keys}", "--window=1", tap.at(host), "load"], check=True,
-                       stdout=subprocess.DEVNULL)
+        load = [OPENLOOP, f"--keys={options.keys}", "--window=1", tap.at(host), "load"]
+        subprocess.run(load, check=True, stdout=subprocess.DEVNULL)
         replica = tap.Peer(host.address, tap.BACKFILL | tap.LIST, (0,), name=b"replica")
         threading.Thread(target=follow, args=(replica,), daemon=True).start()
         print("| beside | rounds | p50 ms | p99 | p99.9 | max |\n|---|---|---|---|---|---|")
