@@ -112,6 +112,14 @@ struct Used {
     durable: bool,
 }
 
+/// What becomes of loads that failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum FailedLoads {
+    #[default]
+    AreGone,
+    AreFound,
+}
+
 #[derive(Debug, Default)]
 struct Shared {
     used: Used,
@@ -127,7 +135,7 @@ struct Shared {
     commits_fail: bool,
     reads_fail: bool,
     undecided: bool,
-    finds_failed: bool,
+    failed_loads: FailedLoads,
 }
 
 impl Shared {
@@ -140,7 +148,8 @@ impl Shared {
     ) -> Result<(), StoreError> {
         let failed = self.commits_fail || self.until_failure == Some(0);
         let decides = |change: &Change| matches!(change, Change::SetWindow(_));
-        let is_found = self.finds_failed && is_load && !changes.iter().any(decides);
+        let is_found =
+            self.failed_loads == FailedLoads::AreFound && is_load && !changes.iter().any(decides);
         self.until_failure = match self.until_failure {
             Some(count) => count.checked_sub(1),
             None => None,
@@ -209,9 +218,9 @@ impl FaultStore {
         self.shared.lock().undecided = undecided;
     }
 
-    /// Lets loads that fail be found later, as [`Batch::commit_with`] says, or none.
-    pub(crate) fn find_failed(&self, found: bool) {
-        self.shared.lock().finds_failed = found;
+    /// Lets loads that fail be found later, as [`Batch::commit_with`] says.
+    pub(crate) fn find_failed(&self) {
+        self.shared.lock().failed_loads = FailedLoads::AreFound;
     }
 
     /// Number of commits that succeeded.

@@ -153,7 +153,7 @@ fn what_a_failed_batch_said_of_vbuckets_does_not_stay() {
     let node = Node::with("max_txn_size=1;chk_max_items=100");
     node.write();
     let faults = node.store.faults();
-    faults.find_failed(true);
+    faults.find_failed();
     faults.fail_commits(true);
     let states = || {
         let states = faults.state().vbuckets.into_iter();

@@ -145,13 +145,15 @@ fn what_a_peer_announces_is_bounded_and_goes_with_it() {
         node.engine.disconnected(warm);
         let before = used_bytes();
         let peers: Vec<_> = (0..4).map(|_| cookie()).collect();
-        peers.iter().for_each(|&peer| all(peer));
+        for peer in &peers {
+            all(*peer);
+        }
         let more = used_bytes().saturating_sub(before);
         assert!((4 * 16_000..4 * (64 << 10)).contains(&more), "{more}");
         assert!(node.engine.consumers().len() == 4);
-        peers
-            .iter()
-            .for_each(|&peer| node.engine.disconnected(peer));
+        for peer in &peers {
+            node.engine.disconnected(*peer);
+        }
         assert!(used_bytes().saturating_sub(before) < 4096);
     });
 }
