@@ -353,6 +353,9 @@ class Disk:
         """The server was killed and power was not lost: what was done and not recorded is made
         good."""
         self.follow()
+        if os.path.exists(self.record):
+            # The next server appends: not behind half an entry.
+            os.truncate(self.record, self.read)
         self._reconcile(self.top, self.folder)
 
     def _reconcile(self, node, path):
