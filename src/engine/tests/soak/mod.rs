@@ -90,7 +90,6 @@ impl Soak {
         let config =
             format!("max_size=1t;chk_max_items=100;sync_cmd_timeout=0;online_update_undo={undo}");
         let node = Node::with(&config);
-        node.store.faults().find_failed();
         (0..VBUCKETS).for_each(|id| node.activate(id));
         Self {
             node,
