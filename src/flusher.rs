@@ -23,16 +23,18 @@ use parking_lot::Mutex;
 use crate::checkpoint::Log;
 use crate::config::Durability;
 use crate::store::{Batch, Store, StoreError, VbucketRecord, WindowRecord};
-use crate::types::{Seqno, UnixTime, VBUCKETS_MAX, VbucketId};
+use crate::types::{Seqno, VBUCKETS_MAX, VbucketId};
 use crate::vbucket::{Shared, Vbucket, VbucketMap, completed};
 use crate::worker::Signal;
 
 mod batch;
+mod progress;
 mod sorted;
 mod thread;
 mod tidy;
 
 use batch::{Part, Room, Tally, Written, fill, put_record, put_standing, read};
+use progress::{Known, Progress, Torn};
 use sorted::{write_part, write_window};
 pub(crate) use thread::run;
 pub(crate) use tidy::run_tidy;
@@ -40,39 +42,8 @@ pub(crate) use tidy::run_tidy;
 /// How often `durability=periodic` syncs.
 const SYNC_PERIOD: Duration = Duration::from_secs(1);
 
-/// What the store knows of a vbucket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Known {
-    incarnation: u64,
-    record: VbucketRecord,
-}
-
-#[derive(Debug)]
-struct Progress {
-    /// By vbucket id: what the store was told last.
-    known: Vec<Option<Known>>,
-    window: WindowRecord,
-    wanted_window: WindowRecord,
-    /// Of these the store may know something else: what failed may be there all the same.
-    unsure: Vec<VbucketId>,
-    /// Where the next batch begins to collect, so that every vbucket has its turn.
-    turn: usize,
-    synced: Duration,
-}
-
-impl Progress {
-    /// Of which vbucket of that id the store has rows.
-    fn incarnation(&self, id: VbucketId) -> Option<u64> {
-        self.known.get(id.index())?.map(|known| known.incarnation)
-    }
-
-    /// When the store says that a delayed flush of that vbucket is due; 0 none.
-    fn due(&self, id: VbucketId, incarnation: u64) -> UnixTime {
-        let known = self.known.get(id.index()).copied().flatten();
-        let known = known.filter(|known| known.incarnation == incarnation);
-        known.map_or(0, |known| known.record.due)
-    }
-}
+/// See [`Persister::woken`].
+const NOTHING_WAITS: u64 = u64::MAX;
 
 /// What one round did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,7 +94,8 @@ pub(crate) struct Persister {
     dead: AtomicBool,
     /// The last batch could not be written.
     failing: AtomicBool,
-    /// When the flusher was woken for what it writes, in seconds of the clock of ages.
+    /// Since when something waits to be written: when the flusher was first woken for it, in
+    /// milliseconds of the clock of ages; [`NOTHING_WAITS`] once all was written.
     woken: AtomicU64,
     /// What is to be written is not to wait for its age.
     pressed: AtomicBool,
@@ -147,6 +119,7 @@ impl Persister {
             window,
             wanted_window: window,
             unsure: Vec::new(),
+            torn: None,
             turn: 0,
             synced: Duration::ZERO,
         };
@@ -159,7 +132,7 @@ impl Persister {
             stopped: AtomicBool::new(false),
             dead: AtomicBool::new(false),
             failing: AtomicBool::new(false),
-            woken: AtomicU64::new(0),
+            woken: AtomicU64::new(NOTHING_WAITS),
             pressed: AtomicBool::new(false),
             wanted_window: Mutex::new(None),
             tidy_signal: Signal::new(),
@@ -285,6 +258,9 @@ impl Persister {
             }
             self.shared.awaited.stir();
             self.note_age(&parts);
+            if !more {
+                self.woken.store(NOTHING_WAITS, Ordering::Relaxed);
+            }
             self.sync_periodically(progress)
         });
         self.noted(result)?;
@@ -306,8 +282,14 @@ impl Persister {
     fn note_age(&self, parts: &[Part<'_>]) {
         let written = parts.iter().filter(|part| part.count() > 0);
         if let Some(begun) = written.map(|part| part.reader.begun()).min() {
-            let begun = u64::from(begun).max(self.woken.load(Ordering::Relaxed));
             let now = u64::from(self.shared.seconds());
+            let woken = self.woken.load(Ordering::Relaxed);
+            let woken = if woken == NOTHING_WAITS {
+                now
+            } else {
+                woken / 1_000
+            };
+            let begun = u64::from(begun).max(woken);
             let (metrics, age) = (&self.shared.metrics, now.saturating_sub(begun));
             metrics.age_seconds.note(age);
             metrics.timings.age.record(Duration::from_secs(age));
@@ -327,11 +309,13 @@ impl Persister {
 
     /// Reads from the logs until a batch is together.
     fn collect(&self, progress: &mut Progress) -> (Vec<Part<'_>>, bool) {
+        if let Some(part) = progress.torn.and_then(|torn| self.read_again(torn)) {
+            return (vec![part], true);
+        }
+        progress.torn = None;
         let vbuckets: Vec<&Vbucket> = self.vbuckets.iter().collect();
         let mut parts = Vec::new();
-        let bytes = self.shared.checkpoint_bytes_max();
-        let items = self.shared.settings.max_txn_size.count();
-        let mut room = Room::new(items, bytes);
+        let mut room = self.room();
         let mut more = false;
         let turn = progress.turn % vbuckets.len().max(1);
         for vbucket in vbuckets.iter().skip(turn).chain(vbuckets.iter().take(turn)) {
@@ -340,7 +324,7 @@ impl Persister {
                 break;
             }
             progress.turn += 1;
-            let Some((part, exhausted)) = read(vbucket, &mut room) else {
+            let Some((part, exhausted)) = read(vbucket, &mut room, None) else {
                 continue;
             };
             more |= !exhausted;
@@ -361,6 +345,18 @@ impl Persister {
             progress.turn = 0;
         }
         (parts, more)
+    }
+
+    fn room(&self) -> Room {
+        let items = self.shared.settings.max_txn_size.count();
+        Room::new(items, self.shared.checkpoint_bytes_max())
+    }
+
+    /// What a batch that failed had of a vbucket; `None` when that vbucket is gone.
+    fn read_again(&self, torn: Torn) -> Option<Part<'_>> {
+        let vbucket = self.vbuckets.get(torn.id)?;
+        let (part, _) = read(vbucket, &mut self.room(), torn.closed)?;
+        (part.reader.incarnation() == torn.incarnation).then_some(part)
     }
 
     fn begin(&self) -> Result<Box<dyn Batch + '_>, StoreError> {
@@ -467,8 +463,10 @@ impl Persister {
         let written = result.inspect_err(|_| {
             parts.iter().for_each(rejected);
             progress.unsure.extend(news.iter().map(|(id, _)| *id));
+            progress.torn = large.map(Torn::of).or(progress.torn);
         })?;
         progress.unsure.clear();
+        progress.torn = None;
         match large {
             // It has the batch for itself.
             Some(large) => written.note(large.reader.vbucket()),

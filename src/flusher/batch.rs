@@ -246,9 +246,13 @@ pub(super) fn record(item: &Item) -> Record<'_> {
     }
 }
 
-/// Reads one vbucket's log up to a consistent end; `None` when there is nothing to do for it. Also
-/// returns whether that was all.
-pub(super) fn read<'a>(vbucket: &'a Vbucket, room: &mut Room) -> Option<(Part<'a>, bool)> {
+/// Reads one vbucket's log up to a consistent end, and to that of checkpoint `least` at least;
+/// `None` when there is nothing to do for it. Also returns whether that was all.
+pub(super) fn read<'a>(
+    vbucket: &'a Vbucket,
+    room: &mut Room,
+    least: Option<CheckpointId>,
+) -> Option<(Part<'a>, bool)> {
     let mut part = Part {
         reader: vbucket.reader(),
         closed: None,
@@ -275,7 +279,8 @@ pub(super) fn read<'a>(vbucket: &'a Vbucket, room: &mut Room) -> Option<(Part<'a
         }
         part.closed = end.closed.or(part.closed);
         part.due = end.due.or(part.due);
-        let is_enough = end.exhausted || room.is_full() || part.large.is_some();
+        let is_enough = room.is_full() || part.large.is_some();
+        let is_enough = end.exhausted || is_enough && part.closed >= least;
         if end.consistent && is_enough {
             let moved = part.reader.upto() > start;
             return moved.then_some((part, end.exhausted));
@@ -359,7 +364,7 @@ mod tests {
             (usize::MAX, usize::MAX, 50),
         ] {
             let mut room = Room::new(items, bytes);
-            let (part, exhausted) = read(vbucket, &mut room).unwrap();
+            let (part, exhausted) = read(vbucket, &mut room, None).unwrap();
             assert_eq!(part.changes.len(), expected, "{items} items, {bytes} bytes");
             assert_eq!(exhausted, expected == 50);
             assert_eq!(part.closed, Some(CheckpointId::new(expected as u64 / 10)));
@@ -372,7 +377,7 @@ mod tests {
         let map = map();
         let vbucket = map.get(VbucketId::new(0).unwrap()).unwrap();
         let mut room = Room::new(usize::MAX, usize::MAX);
-        let (part, _) = read(vbucket, &mut room).unwrap();
+        let (part, _) = read(vbucket, &mut room, None).unwrap();
         part.reader.committed(part.closed, &part.changes);
         vbucket.set_state(VbucketState::Replica, Arrival::Alone);
         for flushes in [false, true] {
@@ -401,7 +406,7 @@ mod tests {
                 }
             }
             vbucket.follow_complete();
-            let (part, _) = read(vbucket, &mut Room::new(100, 1_000)).unwrap();
+            let (part, _) = read(vbucket, &mut Room::new(100, 1_000), None).unwrap();
             let large = part.large.as_ref().unwrap();
             assert!(part.changes.is_empty());
             assert_eq!(large.flushed > Seqno::ZERO, flushes);
@@ -424,7 +429,7 @@ mod tests {
             }
             assert!(expected == found);
             part.reader.committed_from(part.closed, large.begin.clone());
-            let next = read(vbucket, &mut Room::new(100, 1_000));
+            let next = read(vbucket, &mut Room::new(100, 1_000), None);
             assert!(next.is_none_or(|(part, _)| part.count() == 0));
             // Its deletions are durable: nothing stands for them any more.
             let live = expected.values().flatten().count();

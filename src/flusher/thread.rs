@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Persister, Round};
+use super::{NOTHING_WAITS, Persister, Round};
 use crate::ffi::alloc::give_back;
 use crate::host::LogLevel;
 use crate::worker::{Signal, Wake};
@@ -58,8 +58,7 @@ impl Persister {
         self.vbuckets
             .iter()
             .for_each(|vbucket| vbucket.note_time(now));
-        let woken = self.shared.host.lasting();
-        self.woken.store(woken.as_secs(), Ordering::Relaxed);
+        let woken = self.waits_since();
         if signal.nap(GATHER) {
             return true;
         }
@@ -80,6 +79,15 @@ impl Persister {
                 return true;
             }
         }
+    }
+
+    /// Since when something waits: since now, unless something waited when persistence was stopped.
+    fn waits_since(&self) -> Duration {
+        let now = self.shared.host.lasting().as_millis();
+        let now = u64::try_from(now).unwrap_or(NOTHING_WAITS - 1);
+        let (first, order) = (NOTHING_WAITS, Ordering::Relaxed);
+        let known = self.woken.compare_exchange(first, now, order, order);
+        Duration::from_millis(known.err().unwrap_or(now))
     }
 
     /// Writes until nothing is left. Returns whether the flusher is to stop.

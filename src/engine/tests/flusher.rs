@@ -7,7 +7,7 @@ use crate::host::LogLevel;
 use crate::metrics::Metrics;
 use crate::settings::Family;
 use crate::store::WindowRecord;
-use crate::store::fault::Change;
+use crate::store::fault::{Change, Commit};
 use crate::types::VbucketState;
 
 fn metrics(node: &Node) -> &Metrics {
@@ -60,6 +60,25 @@ fn the_age_of_changes_follows_a_clock_that_a_test_turns() {
     until_stored(&node, "first");
     node.host.until("it is told", || {
         metrics(&node).age_seconds.last.get() >= 100
+    });
+}
+
+/// The flusher finds persistence stopped and goes to sleep; the change has come when it came.
+#[test]
+fn what_waits_for_a_start_of_persistence_ages_meanwhile() {
+    let node = patient();
+    node.engine.set_persistence(false);
+    write_young(&node, "first");
+    let jobs = &metrics(&node).jobs.writes;
+    let known = jobs.ended()[0].len();
+    node.host.turn(150);
+    node.engine.shared().flush.hurry();
+    let slept = || jobs.ended()[0].len() > known;
+    node.host.until("the flusher has been there", slept);
+    node.engine.set_persistence(true);
+    until_stored(&node, "first");
+    node.host.until("it is told", || {
+        metrics(&node).age_seconds.last.get() >= 150
     });
 }
 
@@ -181,6 +200,40 @@ fn what_a_failed_batch_said_of_vbuckets_does_not_stay() {
     node.write();
     assert_eq!(states(), active);
     assert!(node.stored(1, "0").is_none() && node.stored(0, "99").is_some());
+}
+
+/// Of a load that failed the store may have the rows: with those of another vbucket before them it
+/// had rows that lie behind its record, and a flush that they do not wait for.
+#[test]
+fn a_load_that_failed_is_written_again_before_others() {
+    let node = Node::with("max_txn_size=1;chk_max_items=100");
+    node.activate(1);
+    node.write();
+    let faults = node.store.faults();
+    faults.find_failed();
+    let known = faults.history().len();
+    node.store.hold_commits(true);
+    for vbucket in [0, 1] {
+        for key in 0..200 {
+            node.set(vbucket, &key.to_string(), "v");
+        }
+    }
+    faults.fail_commits(true);
+    node.store.hold_commits(false);
+    let of = |commit: &Commit| {
+        commit.changes.iter().find_map(|change| match change {
+            Change::Put(vbucket, ..) => Some(*vbucket),
+            _ => None,
+        })
+    };
+    let tried = || faults.history().len() - known;
+    node.host.until("some have failed", || tried() > 2);
+    faults.fail_commits(false);
+    node.write();
+    let history = faults.history();
+    let mut pairs = history[known..].windows(2);
+    assert!(pairs.all(|pair| !pair[0].failed || of(&pair[0]) == of(&pair[1])));
+    assert!(history.iter().any(|commit| of(commit) == Some(id(1))));
 }
 
 #[test]

@@ -90,6 +90,9 @@ impl Soak {
         let config =
             format!("max_size=1t;chk_max_items=100;sync_cmd_timeout=0;online_update_undo={undo}");
         let node = Node::with(&config);
+        if std::env::var_os("FF").is_some() {
+            node.store.faults().find_failed();
+        }
         (0..VBUCKETS).for_each(|id| node.activate(id));
         Self {
             node,

@@ -220,16 +220,31 @@ struct State {
     row: Option<Row>,
     /// When a delayed flush is due; 0 none.
     due: u32,
+    /// That was made void before the store had the state, or after it.
+    is_void: bool,
 }
 
 impl State {
+    fn new(row: Option<Row>, due: u32) -> Self {
+        Self {
+            row,
+            due,
+            is_void: false,
+        }
+    }
+
+    /// Whether a node that starts with it has `found`, a row and what is due.
+    fn is(&self, found: &(Option<Row>, u32), now: u32) -> bool {
+        self.seen(self.due, now) == *found || self.is_void && self.seen(0, now) == *found
+    }
+
     /// What a node makes of that which starts with it.
-    fn seen(&self, now: u32) -> (Option<Row>, u32) {
-        if has_come(self.due, now) {
+    fn seen(&self, due: u32, now: u32) -> (Option<Row>, u32) {
+        if has_come(due, now) {
             return (None, 0);
         }
         let row = self.row.as_ref().filter(|row| !row.has_expired(now));
-        (row.map(Row::stored), self.due)
+        (row.map(Row::stored), due)
     }
 }
 
@@ -273,8 +288,7 @@ pub(super) struct World {
 
 impl World {
     fn note(&mut self) {
-        let (row, due) = (self.row.clone(), self.due);
-        self.states.push(State { row, due });
+        self.states.push(State::new(self.row.clone(), self.due));
     }
 
     fn put(&mut self, row: Option<Row>) {
@@ -326,13 +340,16 @@ impl World {
         }
     }
 
-    /// Nothing is due any more, nor when the window is taken back.
+    /// Nothing is due any more, nor when the window is taken back, nor with what is not written.
     fn follow(&mut self) {
         self.due = 0;
+        for state in &mut self.states {
+            state.is_void = true;
+        }
         if let Some(window) = &mut self.window {
             window.due = 0;
             let row = self.states[window.barrier - 1].row.clone();
-            self.states.insert(window.barrier, State { row, due: 0 });
+            self.states.insert(window.barrier, State::new(row, 0));
             window.barrier += 1;
         }
         self.note();
@@ -721,7 +738,7 @@ impl Key {
             due: 0,
             active: true,
             window: None,
-            states: vec![State { row: None, due: 0 }],
+            states: vec![State::new(None, 0)],
             events: 0,
         };
         Self {
@@ -814,14 +831,11 @@ impl Key {
     /// What the store has of it, and of what is due, is a state that it was in, and nothing of an
     /// open window; `exact`: the latest of those.
     pub(super) fn check_store(&self, stored: Option<&Row>, due: u32, now: u32, exact: bool) {
-        let row = stored.cloned();
-        let stored = State { row, due }.seen(now);
+        let stored = State::new(stored.cloned(), due).seen(due, now);
         let good = self.worlds.iter().any(|world| {
             let states = world.storable();
             let first = if exact { states.len() - 1 } else { 0 };
-            states[first..]
-                .iter()
-                .any(|state| state.seen(now) == stored)
+            states[first..].iter().any(|state| state.is(&stored, now))
         });
         assert!(
             good,
@@ -852,7 +866,7 @@ impl Key {
     pub(super) fn may_survive(&self, found: Found<'_>, now: u32, survivor: Survivor) -> bool {
         let (row, due) = found;
         let found = (row.cloned(), due);
-        let fits = |state: &State| state.seen(now) == found;
+        let fits = |state: &State| state.is(&found, now);
         self.worlds.iter().any(|world| {
             let accepted = world.window.as_ref().and_then(|window| window.accepted);
             match (survivor, accepted) {
@@ -870,7 +884,7 @@ impl Key {
             due,
             active: true,
             window: None,
-            states: vec![State { row, due }],
+            states: vec![State::new(row, due)],
             events: events.done(),
         }];
     }
