@@ -22,19 +22,6 @@ pub(super) unsafe extern "C" fn name(_own: *const c_void) -> *const c_char {
 /// Nothing is read behind a line, so nothing is given up.
 pub(super) unsafe extern "C" fn abort(_own: *const c_void, _cookie: *const c_void) {}
 
-/// Whether a line is ours, which is all that `accept` wants to know.
-pub(super) unsafe extern "C" fn accept(
-    _own: *const c_void,
-    _cookie: *mut c_void,
-    count: c_int,
-    tokens: *mut token_t,
-    _ndata: *mut usize,
-    _data: *mut *mut c_char,
-) -> bool {
-    // SAFETY: contract 2.
-    unsafe { is_ours((count, tokens)) }
-}
-
 /// Whether a line begins with the name of our command.
 ///
 /// # Safety
@@ -73,7 +60,7 @@ pub(super) unsafe fn execute<K: Kind>(
 ///
 /// # Safety
 /// `tokens` is NULL or has `count` words, which do not change during the call.
-unsafe fn words<'call>(count: c_int, tokens: *const token_t) -> Vec<&'call [u8]> {
+pub(super) unsafe fn words<'call>(count: c_int, tokens: *const token_t) -> Vec<&'call [u8]> {
     let count = usize::try_from(count).unwrap_or(0).min(WORDS_MAX);
     if tokens.is_null() {
         return Vec::new();

@@ -175,9 +175,10 @@ impl<K: Kind> Instance<K> {
         unsafe { connected.registry.on_disconnect(on_disconnect, handle) };
         // SAFETY: contract 5.
         let is_first = !unsafe { connected.registry.has_ascii_commands() };
-        let command = K::ascii_command(handle, is_first);
-        // SAFETY: the descriptor is of this kind, and is never freed either.
-        unsafe { connected.registry.ascii_command(command) };
+        for command in K::ascii_commands(handle, is_first) {
+            // SAFETY: the descriptor is of this kind, and is never freed either.
+            unsafe { connected.registry.ascii_command(command) };
+        }
         Ok(())
     }
 

@@ -59,9 +59,9 @@ pub(super) trait Kind: Send + Sync + Sized + 'static {
     /// `WouldBlock` when it goes out later, on its own.
     fn written(running: &Running<Self>, cookie: Cookie, vbucket: u16) -> Result<()>;
 
-    /// The descriptor of our ASCII command, to be registered; it lives as long as the process.
-    /// `is_first` says that the host has no other such commands.
-    fn ascii_command(handle: *mut ENGINE_HANDLE, is_first: bool) -> *mut c_void;
+    /// The descriptors of our ASCII commands, to be registered in this order; they live as long as
+    /// the process. `is_first` says that the host has no other such commands.
+    fn ascii_commands(handle: *mut ENGINE_HANDLE, is_first: bool) -> Vec<*mut c_void>;
 }
 
 /// What a host offers, once it is known.

@@ -17,6 +17,7 @@ use super::ports::Ports;
 use super::rules::Entry;
 use crate::config::{Config, HostAbi};
 use crate::error::{Error, Result};
+use crate::ffi::symbols::is_linked;
 use crate::host::Cookie;
 
 mod codes;
@@ -179,7 +180,7 @@ impl Kind for Arcus {
         if held { Err(Error::WouldBlock) } else { Ok(()) }
     }
 
-    fn ascii_command(handle: *mut ENGINE_HANDLE, _is_first: bool) -> *mut c_void {
-        command::descriptor(handle)
+    fn ascii_commands(handle: *mut ENGINE_HANDLE, is_first: bool) -> Vec<*mut c_void> {
+        command::descriptors(handle, is_first, is_linked(c"sasl_server_init"))
     }
 }

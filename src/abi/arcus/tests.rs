@@ -1,6 +1,8 @@
 //! Drives the table as ARCUS memcached does.
 
-use super::{codes, is_known};
+use std::ptr;
+
+use super::{codes, command, is_known};
 use crate::abi::convert::Code;
 use crate::abi::rules::Entry;
 use crate::constants;
@@ -8,7 +10,7 @@ use crate::error::Error;
 
 mod fake_arcus;
 
-use fake_arcus::{FLAGS, Host, NOW, logged};
+use fake_arcus::{FLAGS, Host, NOW, another_command, be_late, logged, register_command};
 
 const SUCCESS: Code = Code::ENGINE_SUCCESS;
 const ERRORS: [Error; 13] = [
@@ -222,7 +224,7 @@ fn the_quota_can_be_set_and_collections_are_refused() {
     assert!(table.get_stats_struct.is_none() && table.aggregate_stats.is_none());
     for member in table.collections {
         // SAFETY: it looks at nothing.
-        let code = unsafe { member.unwrap()(std::ptr::null(), std::ptr::null()) };
+        let code = unsafe { member.unwrap()(ptr::null(), ptr::null()) };
         assert_eq!(code, Code::ENGINE_ENOTSUP);
     }
 }
@@ -310,20 +312,19 @@ fn complete_and_revert_are_answered_when_they_begin() {
 #[test]
 fn a_plain_terminal_can_do_it_too() {
     let host = Host::running("");
-    assert_eq!(host.line("mget 1"), None);
-    let usage = host.line("online_update").unwrap();
+    let usage = host.line("online_update");
     assert!(
         usage.starts_with("CLIENT_ERROR") && usage.ends_with("\r\n"),
         "{usage}"
     );
-    let refused = host.line("online_update revert").unwrap();
+    let refused = host.line("online_update revert");
     assert!(
         refused.starts_with("SERVER_ERROR no online update is open"),
         "{refused}"
     );
     host.set(b"k", b"before");
     let accepted = |word: &str| {
-        let answer = host.line(&format!("online_update {word}")).unwrap();
+        let answer = host.line(&format!("online_update {word}"));
         let name = word.split(' ').next().unwrap();
         assert_eq!(
             answer,
@@ -332,18 +333,57 @@ fn a_plain_terminal_can_do_it_too() {
     };
     accepted("start 600");
     host.set(b"k", b"window");
-    let status = host.line("online_update status").unwrap();
+    let status = host.line("online_update status");
     assert!(status.starts_with("STAT state open\r\n") && status.ends_with("\r\nEND\r\n"));
-    assert_eq!(
-        host.line("online_update deadline 0").as_deref(),
-        Some("OK\r\n")
-    );
+    assert_eq!(host.line("online_update deadline 0"), "OK\r\n");
     accepted("revert");
     host.until_update_is("reverted");
     assert_eq!(host.get(b"k"), Ok(b"before".to_vec()));
     accepted("start");
     accepted("complete");
     host.until_update_is("completed");
+}
+
+/// The host asks commands for every line that it does not know, and words its answer otherwise when
+/// there are any.
+#[test]
+fn a_line_that_nobody_knows_is_an_error_as_without_our_commands() {
+    let host = Host::running("");
+    for line in ["mget 1", "gets", "online_updates start"] {
+        assert_eq!(host.line(line), "ERROR unknown command\r\n", "{line}");
+    }
+    // Others are asked behind them, or before: then the host speaks for itself.
+    register_command(another_command());
+    let second = Host::running("");
+    for host in [&host, &second] {
+        assert_eq!(host.line("mget 1"), "ERROR no matching command\r\n");
+        assert!(host.line("online_update").starts_with("CLIENT_ERROR"));
+    }
+}
+
+/// Such a host ends its process over a line of one word that somebody may not use.
+#[test]
+fn a_host_that_authenticates_is_given_no_line_of_one_word() {
+    let host = Host::created("1.15.0");
+    for command in command::descriptors(ptr::null_mut(), true, true) {
+        register_command(command);
+    }
+    for word in ["online_update", "gets"] {
+        assert_eq!(host.line(word), "ERROR no matching command\r\n");
+    }
+    assert_eq!(host.line("mget 1"), "ERROR unknown command\r\n");
+}
+
+/// Expiries were converted by that clock.
+#[test]
+fn an_expiry_of_a_second_has_not_passed_when_it_arrives_though_the_clock_is_late() {
+    be_late(1);
+    let host = Host::running("");
+    host.set(b"k", b"v");
+    assert_eq!(host.touch(b"k", NOW + 1), SUCCESS);
+    assert_eq!(host.get(b"k"), Ok(b"v".to_vec()));
+    assert_eq!(host.touch(b"k", NOW), SUCCESS);
+    assert_eq!(host.get(b"k"), Err(Code::ENGINE_KEY_ENOENT));
 }
 
 #[test]

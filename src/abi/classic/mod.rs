@@ -97,7 +97,7 @@ impl Kind for Classic {
         Ok(())
     }
 
-    fn ascii_command(handle: *mut ENGINE_HANDLE, is_first: bool) -> *mut c_void {
-        command::descriptor(handle, is_first)
+    fn ascii_commands(handle: *mut ENGINE_HANDLE, is_first: bool) -> Vec<*mut c_void> {
+        vec![command::descriptor(handle, is_first)]
     }
 }

@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::time::Duration;
 
 use libc::time_t;
@@ -28,10 +28,11 @@ thread_local! {
     static SERVER: Cell<*mut ARCUS_SERVER_HANDLE_V1> = const { Cell::new(ptr::null_mut()) };
     static VERSION: Cell<*const c_char> = const { Cell::new(ptr::null()) };
     static CALLBACK: Cell<Callback> = const { Cell::new((None, ptr::null())) };
-    static COMMAND: Cell<*mut c_void> = const { Cell::new(ptr::null_mut()) };
+    static COMMAND: Cell<*mut ARCUS_ASCII_DESCRIPTOR> = const { Cell::new(ptr::null_mut()) };
     static LOG: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
     static PACKETS: RefCell<Vec<(u16, Vec<u8>)>> = const { RefCell::new(Vec::new()) };
     static STATS: RefCell<Vec<(String, String)>> = const { RefCell::new(Vec::new()) };
+    static LATE: Cell<i64> = const { Cell::new(0) };
     static LINE: Line = const { RefCell::new(String::new()) };
 }
 
@@ -70,7 +71,13 @@ unsafe extern "C" fn now() -> rel_time_t {
 
 fn start() -> i64 {
     let system = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
-    i64::try_from(system).unwrap() - i64::from(NOW)
+    i64::try_from(system).unwrap() - i64::from(NOW) - LATE.get()
+}
+
+/// From now on the clock of this thread's host is so many seconds late: it looks at that of the
+/// system once a second.
+pub(super) fn be_late(seconds: i64) {
+    LATE.set(seconds);
 }
 
 unsafe extern "C" fn realtime(time: time_t) -> rel_time_t {
@@ -149,8 +156,54 @@ unsafe extern "C" fn register(
 
 unsafe extern "C" fn register_extension(kind: extension_type_t, descriptor: *mut c_void) -> bool {
     assert_eq!(kind, extension_type_t::EXTENSION_ASCII_PROTOCOL);
-    COMMAND.set(descriptor);
+    register_command(descriptor);
     true
+}
+
+unsafe extern "C" fn get_extension(kind: extension_type_t) -> *mut c_void {
+    assert_eq!(kind, extension_type_t::EXTENSION_ASCII_PROTOCOL);
+    COMMAND.get().cast()
+}
+
+/// Puts a command behind those that there are, as the host does.
+pub(super) fn register_command(descriptor: *mut c_void) {
+    let descriptor = descriptor.cast::<ARCUS_ASCII_DESCRIPTOR>();
+    let Some(mut last) = commands().last() else {
+        return COMMAND.set(descriptor);
+    };
+    // SAFETY: what was registered lives as long as the process.
+    unsafe { last.as_mut() }.next = descriptor;
+}
+
+/// What was registered on this thread, in the order in which it is asked.
+fn commands() -> impl Iterator<Item = NonNull<ARCUS_ASCII_DESCRIPTOR>> {
+    // SAFETY: what was registered lives as long as the process.
+    let next = |it: &NonNull<ARCUS_ASCII_DESCRIPTOR>| NonNull::new(unsafe { it.as_ref() }.next);
+    std::iter::successors(NonNull::new(COMMAND.get()), next)
+}
+
+/// A command that takes no line.
+pub(super) fn another_command() -> *mut c_void {
+    unsafe extern "C" fn accept(
+        _own: *const c_void,
+        _cookie: *mut c_void,
+        _count: c_int,
+        _tokens: *mut token_t,
+        _ndata: *mut usize,
+        _data: *mut *mut c_char,
+    ) -> bool {
+        false
+    }
+    let descriptor = leak(ARCUS_ASCII_DESCRIPTOR {
+        get_name: None,
+        get_auth_flag: None,
+        accept: Some(accept),
+        execute: None,
+        abort: None,
+        cookie: ptr::null(),
+        next: ptr::null_mut(),
+    });
+    descriptor.cast()
 }
 
 unsafe extern "C" fn add_response(
@@ -222,7 +275,7 @@ fn install(text: &str) {
         extension: leak(SERVER_EXTENSION_API {
             register_extension: Some(register_extension),
             unregister_extension: None,
-            get_extension: None,
+            get_extension: Some(get_extension),
         }),
         callback: leak(SERVER_CALLBACK_API {
             register_callback: Some(register),
@@ -533,9 +586,11 @@ impl Host {
         PACKETS.take()
     }
 
-    /// A line of the text protocol that no built-in command took; none if the engine does not
-    /// either.
-    pub(super) fn line(&self, line: &str) -> Option<String> {
+    /// The answer to a line of the text protocol that no built-in command took.
+    pub(super) fn line(&self, line: &str) -> String {
+        if COMMAND.get().is_null() {
+            return "ERROR unknown command\r\n".to_owned();
+        }
         let words: Vec<CString> = line
             .split(' ')
             .map(|it| CString::new(it).unwrap())
@@ -553,22 +608,22 @@ impl Host {
             length: 0,
         });
         let (count, argv) = (c_int::try_from(tokens.len()).unwrap(), tokens.as_mut_ptr());
-        let descriptor = COMMAND.get().cast::<ARCUS_ASCII_DESCRIPTOR>();
-        // SAFETY: what the engine registered lives as long as the process.
-        let command = unsafe { descriptor.read() };
         let (mut length, mut data) = (0, ptr::null_mut());
         let (more, cookie) = (&raw mut length, self.cookie.cast_mut());
-        let (accept, own) = (command.accept.unwrap(), command.cookie);
-        // SAFETY: as the host does.
-        let ours = unsafe { accept(own, cookie, count, argv, more, &raw mut data) };
-        if !ours {
-            return None;
+        for command in commands() {
+            // SAFETY: what was registered lives as long as the process.
+            let command = unsafe { command.as_ref() };
+            let (accept, own) = (command.accept.unwrap(), command.cookie);
+            // SAFETY: as the host does.
+            if unsafe { accept(own, cookie, count, argv, more, &raw mut data) } {
+                assert_eq!(length, 0);
+                let execute = command.execute.unwrap();
+                // SAFETY: as the host does.
+                assert!(unsafe { execute(own, self.cookie, count, argv, Some(add_line)) });
+                return LINE.take();
+            }
         }
-        assert_eq!(length, 0);
-        let execute = command.execute.unwrap();
-        // SAFETY: as the host does.
-        assert!(unsafe { execute(own, self.cookie, count, argv, Some(add_line)) });
-        Some(LINE.take())
+        "ERROR no matching command\r\n".to_owned()
     }
 
     pub(super) fn set_noreply(&self, noreply: bool) {
