@@ -9,6 +9,9 @@ use crate::item::Item;
 use crate::types::KEY_BYTES_MAX;
 use crate::vbucket::Ejection;
 
+/// What is said of a key that is not here in restore mode, where it may be in the backup.
+const MAY_COME: &[u8] = b"NOT_FOUND yet: a restore may bring the key; try again";
+
 /// TOUCH, GAT, GATQ.
 pub(super) fn touch(
     engine: &Engine,
@@ -49,7 +52,7 @@ pub(super) fn get_locked(
     match engine.get_locked(cookie, request.key, seconds, request.vbucket) {
         Ok(item) => answer_item(reply, &item),
         Err(Error::NotFound) => answer(reply, Status::KEY_ENOENT, b"NOT_FOUND"),
-        Err(Error::Temporary) => answer(reply, Status::ETMPFAIL, b"LOCK_ERROR"),
+        Err(Error::Temporary) => refused(engine, request, reply, b"LOCK_ERROR"),
         Err(error) => answer(reply, status(error)?, b""),
     }
 }
@@ -62,7 +65,7 @@ pub(super) fn unlock(engine: &Engine, request: &Request<'_>, reply: &mut dyn Rep
     match engine.unlock(request.key, request.cas, request.vbucket) {
         Ok(()) => answer(reply, Status::SUCCESS, b"UNLOCKED"),
         Err(Error::NotFound) => answer(reply, Status::KEY_ENOENT, b"NOT_FOUND"),
-        Err(Error::Temporary) => answer(reply, Status::ETMPFAIL, b"UNLOCK_ERROR"),
+        Err(Error::Temporary) => refused(engine, request, reply, b"UNLOCK_ERROR"),
         Err(error) => answer(reply, status(error)?, b""),
     }
 }
@@ -80,6 +83,18 @@ pub(super) fn evict(engine: &Engine, request: &Request<'_>, reply: &mut dyn Repl
         Err(error) => (status(error)?, b""),
     };
     answer(reply, status, body)
+}
+
+/// The temporary failure of a command for locks: `word`, unless the key is not here.
+fn refused(
+    engine: &Engine,
+    request: &Request<'_>,
+    reply: &mut dyn Reply,
+    word: &[u8],
+) -> Result<()> {
+    let may_come = engine.may_come(request.key, request.vbucket);
+    let body = if may_come { MAY_COME } else { word };
+    answer(reply, Status::ETMPFAIL, body)
 }
 
 /// Why a request without a usable key is refused. What else it carries was never looked at:

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::host::{Cookie, LogLevel};
 use crate::item::{Item, Meta};
 use crate::types::{KEY_BYTES_MAX, VbucketState};
-use crate::vbucket::{NOTE_BYTES, Vbucket};
+use crate::vbucket::{Ejection, NOTE_BYTES, Vbucket};
 
 /// A connection that restores and is silent for so long is taken for lost. The program sends a sign
 /// of life when it has no key to send for a while.
@@ -310,6 +310,15 @@ impl Engine {
             Err(_) => {}
         }
         put.map_err(RestoreError::Key)
+    }
+
+    /// Whether a key of an active vbucket is not here, and may still come out of a backup.
+    pub(crate) fn may_come(&self, key: &[u8], vbucket: u16) -> bool {
+        let core = &*self.core;
+        core.active(vbucket).is_some_and(|vbucket| {
+            let absent = vbucket.could_eject(core.hash(key), key) == Ejection::Absent;
+            absent && vbucket.may_come(key)
+        })
     }
 
     /// Ends the restore that runs, if one does; the mode ends with it unless the configuration

@@ -18,9 +18,9 @@ import wire
 from backup import call, contents, fill
 from cluster import name
 from server import until
-from wire import (COMPLETE, EBUSY, EEXISTS, EINVAL, ENOENT, ETMPFAIL, NOT_MY_VBUCKET,
-                  NOT_SUPPORTED, RESTORE_ABORT, RESTORE_BEGIN, RESTORE_COMPLETE, RESTORE_FILE,
-                  RESTORE_KEY, REVERT, START, SUCCESS)
+from wire import (COMPLETE, EBUSY, EEXISTS, EINVAL, ENOENT, ETMPFAIL, GET_LOCKED,
+                  NOT_MY_VBUCKET, NOT_SUPPORTED, RESTORE_ABORT, RESTORE_BEGIN, RESTORE_COMPLETE,
+                  RESTORE_FILE, RESTORE_KEY, REVERT, START, SUCCESS, UNLOCK_KEY)
 
 REFUSED, USAGE, PARTLY = 1, 2, 3
 KEYS = [b"key %d" % number for number in range(3000)]
@@ -447,6 +447,18 @@ class Commands(base.ServerTest):
             self.assertEqual(answer.value, b"")
         self.status(self.put(self.link, self.key()), NOT_SUPPORTED)
         self.assertEqual(self.link.stats(b"restore"), {})
+
+    def test_a_lock_of_a_key_that_may_come_is_refused_in_words_of_its_own(self):
+        tool = self.begin()
+        self.link.set(self.key("there"), b"client")
+        self.status(self.link.call(GET_LOCKED, self.key("there")), SUCCESS)
+        for opcode in (GET_LOCKED, UNLOCK_KEY):
+            answer = self.status(self.link.call(opcode, self.key()), ETMPFAIL)
+            self.assertIn(b"a restore may bring the key", answer.value)
+            answer = self.status(self.link.call(opcode, self.key("there")), ETMPFAIL)
+            self.assertIn(b"LOCK_ERROR", answer.value)
+        self.status(tool.call(RESTORE_COMPLETE), SUCCESS)
+        self.status(self.link.call(GET_LOCKED, self.key()), ENOENT)
 
     def test_a_key_is_put_where_there_is_none(self):
         tool = self.begin()
