@@ -59,6 +59,7 @@ const TOOLS: &str = "src/bin/";
 /// The same for the modules of the programs; those of the folder `shared` are of both.
 const SHARED_RANKS: &[(&str, usize)] = &[
     ("clock", 0),
+    ("disk", 0),
     ("exit", 0),
     ("pages", 0),
     ("program", 0),

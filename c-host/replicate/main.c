@@ -176,6 +176,8 @@ int main(int argc, char **argv) {
     static struct vbuckets vbuckets;
     static struct options options;
     char name[NAME_ROOM];
+    /* Messages may go to a file that has reached a limit of sizes. */
+    (void)signal(SIGXFSZ, SIG_IGN);
     if (!parse_flags(argc, argv, &options)) {
         usage(stderr);
         return EXIT_FAILURE;

@@ -43,6 +43,8 @@ mod client;
 #[allow(dead_code, reason = "online-update needs more of it")]
 mod clock;
 mod create;
+#[path = "../shared/disk.rs"]
+mod disk;
 #[path = "../shared/exit.rs"]
 #[allow(dead_code, reason = "online-update needs more of it")]
 mod exit;
@@ -82,7 +84,8 @@ mod writer;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let style = cli.common.asking.style();
-    let exit = match carry_out(&cli, style) {
+    let survives = disk::survive_file_limit().map_err(|error| (error.to_string(), Exit::Refused));
+    let exit = match survives.and_then(|()| carry_out(&cli, style)) {
         Ok(()) => Exit::Done,
         Err((text, exit)) => {
             style.failure(&text, exit);
@@ -99,7 +102,7 @@ fn carry_out(cli: &Cli, style: Style) -> Result<(), (String, Exit)> {
     match &cli.command {
         Command::Pages { directory } => {
             let written = pages::write(&Cli::command(), directory);
-            written.map_err(|error| refused(format!("{}: {error}", directory.display())))
+            written.map_err(|error| refused(disk::failed(directory, &error)))
         }
         Command::Verify { files } => list::verify(files, style).map_err(refused),
         Command::List { file, prefix } => {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::block::{self, BLOCK_BYTES, Kind, MAGIC, Place, VERSION};
+use crate::disk;
 use crate::record::Record;
 
 /// Only its owner reads a backup.
@@ -152,7 +153,7 @@ impl Writer {
         let mut partial = path.as_os_str().to_owned();
         partial.push(".partial");
         let partial = PathBuf::from(partial);
-        let failed = |error: std::io::Error| format!("{}: {error}", partial.display());
+        let failed = |error: std::io::Error| disk::failed(&partial, &error);
         let file = claim(open(&partial).map_err(failed)?, &partial)?;
         file.set_len(0).map_err(failed)?;
         file.set_permissions(Permissions::from_mode(MODE))
@@ -211,8 +212,8 @@ impl Writer {
             ..std::mem::take(&mut self.end)
         };
         self.block(Kind::End, &end.encode())?;
-        let name = self.path.display().to_string();
-        let failed = |error: std::io::Error| format!("{name}: {error}");
+        let name = self.path.clone();
+        let failed = |error: std::io::Error| disk::failed(&name, &error);
         // It stays locked until it has its name, or is removed.
         self.file.flush().map_err(failed)?;
         self.file.get_ref().sync_all().map_err(failed)?;
@@ -247,7 +248,7 @@ impl Writer {
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
         let written = self.file.write_all(bytes);
-        written.map_err(|error| format!("{}: {error}", self.partial.display()))?;
+        written.map_err(|error| disk::failed(&self.partial, &error))?;
         self.bytes += bytes.len() as u64;
         Ok(())
     }

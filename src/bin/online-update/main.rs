@@ -54,6 +54,8 @@ mod complete;
 mod deadline;
 mod decision;
 mod diff;
+#[path = "../shared/disk.rs"]
+mod disk;
 mod each;
 #[path = "../shared/exit.rs"]
 mod exit;
@@ -121,11 +123,15 @@ fn arguments(given: Vec<OsString>) -> Vec<OsString> {
 
 fn carry_out(cli: &Cli) -> Exit {
     let style = cli.common.asking.style();
+    if let Err(error) = disk::survive_file_limit() {
+        style.failure(&format!("signals: {error}"), Exit::Refused);
+        return Exit::Refused;
+    }
     if let Command::Pages { directory } = &cli.command {
         return match pages::write(&Cli::command(), directory) {
             Ok(()) => Exit::Done,
             Err(error) => {
-                style.failure(&format!("{}: {error}", directory.display()), Exit::Refused);
+                style.failure(&disk::failed(directory, &error), Exit::Refused);
                 Exit::Refused
             }
         };

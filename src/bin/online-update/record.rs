@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::clock;
+use crate::disk;
 use crate::nodes::Node;
 use crate::start::Started;
 use crate::window::{Identity, Process};
@@ -31,11 +32,14 @@ pub(crate) fn write(path: &Path, nodes: &[Node], started: &Started) -> Result<()
     }
     let begun = clock::today().saturating_sub(clock::now().duration_since(started.at));
     let object = json!({"started": begun.as_secs(), "nodes": windows});
-    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
     let mut fresh = path.as_os_str().to_owned();
     fresh.push(".new");
-    fs::write(&fresh, format!("{object}\n")).map_err(failed)?;
-    fs::rename(&fresh, path).map_err(failed)
+    let written = fs::write(&fresh, format!("{object}\n")).and_then(|()| fs::rename(&fresh, path));
+    written.map_err(|error| {
+        // Half of one is of no use to anybody.
+        let _ = fs::remove_file(&fresh);
+        disk::failed(path, &error)
+    })
 }
 
 /// Reads what was started on these nodes.

@@ -1,10 +1,12 @@
 //! Reports on standard output: lines for people, or one JSON object a line.
 
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::process;
 
 use serde_json::{Value, json};
 
+use crate::disk;
 use crate::exit::Exit;
 use crate::program::NAME;
 use crate::progress;
@@ -46,9 +48,19 @@ pub(crate) fn line(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
-/// Prints a line of a long listing; ends the program when nobody reads any more.
+/// Prints a line of a long listing; ends the program when nobody reads any more, or when it cannot
+/// be written: half a listing is not to be taken for a whole one.
 pub(crate) fn listed(text: &str) {
-    if writeln!(io::stdout(), "{text}").is_err() {
-        process::exit(i32::from(Exit::Done as u8));
+    let Err(error) = writeln!(io::stdout(), "{text}") else {
+        return;
+    };
+    let mut exit = Exit::Done;
+    if error.kind() != io::ErrorKind::BrokenPipe {
+        exit = Exit::Refused;
+        progress::warn(&format!(
+            "{NAME}: {}",
+            disk::failed(Path::new("the output"), &error)
+        ));
     }
+    process::exit(i32::from(exit as u8));
 }
