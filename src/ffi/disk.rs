@@ -10,6 +10,8 @@ use std::path::Path;
 pub(crate) struct Disk {
     /// Bytes that this process may still write.
     pub(crate) free: u64,
+    /// Bytes that it holds in all.
+    pub(crate) size: u64,
     /// Whether it may write at all.
     pub(crate) writable: bool,
 }
@@ -28,6 +30,7 @@ pub(crate) fn of(directory: &Path) -> Option<Disk> {
     let writable = unsafe { libc::access(path.as_ptr(), libc::W_OK) } == 0;
     Some(Disk {
         free: found.f_bavail.saturating_mul(found.f_frsize),
+        size: found.f_blocks.saturating_mul(found.f_frsize),
         writable: writable && found.f_flag & libc::ST_RDONLY == 0,
     })
 }

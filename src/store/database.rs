@@ -12,8 +12,6 @@
 //! This uses functions of fjall that its documentation hides (sizes and counts of memtables and
 //! tables). The version in `Cargo.toml` is exact for that reason.
 
-use std::io::ErrorKind;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +25,7 @@ use ::fjall::{
 use parking_lot::Mutex;
 
 use super::StoreError;
+use super::cause::{Cause, guarded};
 use super::check;
 use super::codec::{self, BatchMark, Defect, Generation, Seal};
 use super::dir;
@@ -139,7 +138,7 @@ impl Db {
         seal: Seal,
     ) -> Result<(Self, BatchMark), StoreError> {
         let db = Self::start(folder, options, seal, true)
-            .map_err(|cause| dir::unusable(path, "create files in", &cause.explained()))?;
+            .map_err(|cause| dir::unusable(path, "create files in", &cause.explained(path)))?;
         let mut changes = Changes::default();
         changes.put_meta(
             codec::META_FORMAT,
@@ -164,7 +163,11 @@ impl Db {
             )),
             Err(cause) => {
                 db.close();
-                Err(dir::unusable(path, "create files in", &cause.explained()))
+                Err(dir::unusable(
+                    path,
+                    "create files in",
+                    &cause.explained(path),
+                ))
             }
         }
     }
@@ -186,10 +189,7 @@ impl Db {
             }
             Err(cause) => {
                 db.close();
-                Err(Cause {
-                    is_late: true,
-                    ..cause
-                })
+                Err(cause.late())
             }
         }
     }
@@ -489,96 +489,6 @@ fn keyspace_options() -> KeyspaceCreateOptions {
         // and scan speed, and cost single reads a tenth.
         .compaction_strategy(Arc::new(Leveled::default().with_l0_threshold(8)))
         .data_block_size_policy(BlockSizePolicy::all(16 << 10))
-}
-
-/// What fjall did not like.
-pub(crate) struct Cause {
-    /// In words, as the middle of a sentence.
-    pub(crate) words: String,
-    /// What the system said, if it was the system.
-    error: Option<String>,
-    /// The files are not as they were written.
-    pub(crate) is_damage: bool,
-    /// The database was open already: its thread may have begun to tidy up.
-    pub(crate) is_late: bool,
-}
-
-impl Cause {
-    fn new(error: &::fjall::Error) -> Self {
-        use ::fjall::{Error, LsmError};
-        let (words, is_damage) = match error {
-            Error::Io(error) | Error::Storage(LsmError::Io(error)) => (
-                error.to_string(),
-                matches!(error.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof),
-            ),
-            Error::Storage(LsmError::ChecksumMismatch { .. }) => {
-                ("a checksum does not match".to_owned(), true)
-            }
-            Error::Unrecoverable | Error::Storage(LsmError::Unrecoverable) => {
-                ("files are missing or do not fit together".to_owned(), true)
-            }
-            Error::Poisoned => ("an earlier write failed".to_owned(), false),
-            Error::Locked => ("another process has its database open".to_owned(), false),
-            other => (format!("the database library says {other:?}"), true),
-        };
-        let error = match error {
-            Error::Io(error) | Error::Storage(LsmError::Io(error)) => Some(dir::explain(error)),
-            _ => None,
-        };
-        Self {
-            words,
-            error,
-            is_damage,
-            is_late: false,
-        }
-    }
-
-    /// With what to do about it.
-    pub(crate) fn explained(&self) -> String {
-        let other = || {
-            let cure = if self.is_damage {
-                "check the disk and restore a backup"
-            } else {
-                "see what the log says before this, and remove the cause"
-            };
-            format!("{}; {cure}", self.words)
-        };
-        self.error.clone().unwrap_or_else(other)
-    }
-
-    /// Something that stands before every write.
-    pub(crate) fn other(words: &str) -> Self {
-        Self {
-            is_damage: false,
-            ..Self::damage(words)
-        }
-    }
-
-    /// Files that are not as they were written.
-    pub(crate) fn damage(words: &str) -> Self {
-        Self {
-            words: words.to_owned(),
-            error: None,
-            is_damage: true,
-            is_late: false,
-        }
-    }
-}
-
-impl From<Defect> for Cause {
-    fn from(defect: Defect) -> Self {
-        Self::damage(defect.0)
-    }
-}
-
-/// Calls fjall. Its errors and panics become a [`Cause`].
-pub(crate) fn guarded<T>(call: impl FnOnce() -> ::fjall::Result<T>) -> Result<T, Cause> {
-    match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(result) => result.map_err(|error| Cause::new(&error)),
-        Err(_) => Err(Cause::damage(
-            "the database library met a condition that it does not handle",
-        )),
-    }
 }
 
 /// Ids of the threads of this process.

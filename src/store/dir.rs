@@ -9,8 +9,8 @@ use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::cause::Cause;
 use super::codec::{FORMAT_VERSION, SEALED_VERSION, Seal};
-use super::database::Cause;
 use super::journal::Closed;
 use super::{StoreError, plain};
 
@@ -161,7 +161,7 @@ impl Home {
     /// The error for a database that could not be opened.
     pub(crate) fn refuse(&mut self, cause: &Cause, is_late: bool) -> StoreError {
         if !cause.is_damage {
-            return unusable(&self.path, "open files in", &cause.explained());
+            return unusable(&self.path, "open files in", &cause.explained(&self.path));
         }
         let words = &cause.words;
         // What was found late may not be found again: the next start has to know. Were it not

@@ -19,10 +19,11 @@ use ::fjall::{PersistMode, Slice};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
 use super::batch::FjallBatch;
+use super::cause::{Cause, guarded};
 use super::check;
 use super::codec::{self, BatchMark, Defect, Generation, Seal};
 pub(crate) use super::database::Options;
-use super::database::{Cause, Changes, Db, guarded};
+use super::database::{Changes, Db};
 use super::dir::{self, Home};
 use super::journal::{self, Closed};
 use super::load::FoundLoad;
@@ -265,7 +266,7 @@ impl FjallStore {
         StoreError::new(format!(
             "cannot read the store at {}: {}",
             self.path.display(),
-            cause.explained()
+            cause.explained(&self.path)
         ))
     }
 
@@ -274,7 +275,7 @@ impl FjallStore {
         StoreError::new(format!(
             "cannot write to the store at {}: {}; the write will be tried again",
             self.path.display(),
-            cause.explained()
+            cause.explained(&self.path)
         ))
     }
 

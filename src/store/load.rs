@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use ::fjall::Slice;
 
+use super::cause::{Cause, guarded};
 use super::codec;
-use super::database::{Cause, Changes, Db, TakeRow, guarded};
+use super::database::{Changes, Db, TakeRow};
 use super::fjall::{FjallStore, Writer};
 use super::{Fill, Record, Rows, StoreError};
 use crate::types::VbucketId;

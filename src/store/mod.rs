@@ -12,6 +12,7 @@ use crate::config::Durability;
 use crate::types::{CheckpointId, UnixTime, VbucketId, VbucketState};
 
 mod batch;
+mod cause;
 mod check;
 pub(crate) mod codec;
 mod database;

@@ -21,12 +21,12 @@ mod torn;
 mod upgrade;
 
 use super::codec::{self, BatchMark, Generation, Seal};
+use super::dir;
 use super::fault::{Change, FaultStore, OwnedRecord, State};
 use super::fjall::{FjallStore, Options};
 use super::journal;
 use super::memory::MemoryStore;
 use super::{Record, Store, StoreError, VbucketRecord, WindowRecord};
-use super::{database, dir};
 use crate::config::Durability;
 use crate::types::{CheckpointId, VbucketId, VbucketState};
 
@@ -654,10 +654,10 @@ fn every_error_of_the_system_has_its_own_cure() {
         for text in [
             dir::explain(&error),
             dir::explain(&wrapped),
-            database::guarded(|| Err::<(), _>(std::io::Error::from_raw_os_error(code).into()))
+            super::cause::guarded(|| Err::<(), _>(std::io::Error::from_raw_os_error(code).into()))
                 .err()
                 .unwrap()
-                .explained(),
+                .explained(Path::new("/")),
         ] {
             assert!(
                 text.contains(cure) && text.contains(&error.to_string()),

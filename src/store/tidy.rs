@@ -17,8 +17,9 @@ use std::time::Duration;
 
 use ::fjall::PersistMode;
 
+use super::cause::{Cause, guarded};
 use super::codec::BatchMark;
-use super::database::{Cause, Changes, Db, guarded};
+use super::database::{Changes, Db};
 use super::fjall::{FjallStore, Writer};
 use super::load::{ATTEMPTS, PAUSE};
 use super::{Live, StoreError, Tidied, dir, journal};

@@ -8,8 +8,9 @@
 use ::fjall::PersistMode;
 
 use super::StoreError;
+use super::cause::{Cause, guarded};
 use super::codec::{self, BatchMark};
-use super::database::{Cause, Changes, Db, guarded};
+use super::database::{Changes, Db};
 use super::dir::Home;
 use crate::types::VbucketState;
 
