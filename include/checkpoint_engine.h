@@ -410,7 +410,7 @@
 /* Statistic: items in active vbuckets whose value is not in memory. */
 #define CHECKPOINT_ENGINE_STAT_NUM_ACTIVE_NON_RESIDENT "ep_num_active_non_resident"
 
-/* Statistic: items found expired and deleted. */
+/* Statistic: items found expired and deleted; one that a REVERT brings back counts again. */
 #define CHECKPOINT_ENGINE_STAT_EXPIRED "ep_expired"
 
 /* Statistic: keys evicted from a memory-only node. */

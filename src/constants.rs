@@ -256,7 +256,7 @@ pub const CHECKPOINT_ENGINE_STAT_CURR_ITEMS_TOT: &CStr = c"curr_items_tot";
 pub const CHECKPOINT_ENGINE_STAT_NUM_NON_RESIDENT: &CStr = c"ep_num_non_resident";
 /// Statistic: items in active vbuckets whose value is not in memory.
 pub const CHECKPOINT_ENGINE_STAT_NUM_ACTIVE_NON_RESIDENT: &CStr = c"ep_num_active_non_resident";
-/// Statistic: items found expired and deleted.
+/// Statistic: items found expired and deleted; one that a REVERT brings back counts again.
 pub const CHECKPOINT_ENGINE_STAT_EXPIRED: &CStr = c"ep_expired";
 /// Statistic: keys evicted from a memory-only node.
 pub const CHECKPOINT_ENGINE_STAT_EVICTIONS: &CStr = c"evictions";

@@ -463,6 +463,24 @@ fn waiting_clients_and_deletions_are_counted() {
     assert_eq!(deletions, [1, 1]);
 }
 
+/// How many wait is true at any time; what was counted of them begins anew.
+#[test]
+fn a_reset_does_not_hide_clients_that_wait() {
+    let node = Node::new();
+    node.state(1, VbucketState::Pending);
+    let waits = node.host.call(CLIENT, || node.engine.get(CLIENT, b"k", 1));
+    assert!(matches!(waits, Err(Error::WouldBlock)));
+    node.engine.reset_stats();
+    let names = [
+        "ep_pending_ops",
+        "ep_pending_ops_total",
+        "ep_pending_ops_max",
+    ];
+    assert_eq!(names.map(|name| node.number(name)), [1, 0, 0]);
+    node.state(1, VbucketState::Dead);
+    node.host.wait(CLIENT);
+}
+
 #[test]
 fn reset_keeps_totals_and_what_reverts_did() {
     let node = busy();

@@ -4,7 +4,7 @@ use super::{CLIENT, Node};
 use crate::error::Error;
 use crate::flusher::FlusherState;
 use crate::metrics::Counter;
-use crate::types::VbucketState;
+use crate::types::{StoreOp, VbucketState};
 
 #[test]
 fn the_flusher_is_paused_when_its_last_commit_is_done() {
@@ -95,4 +95,40 @@ fn reverts_are_timed_and_deletions_counted() {
         &metrics.vbucket_deletions_refused,
     ];
     assert_eq!(counters.map(Counter::get), [1, 1]);
+}
+
+/// A key counts when it is found expired, by whoever comes first: readers, writers, the pager, a
+/// flusher or a restart add nothing. What a REVERT brings back and is found again counts again.
+#[test]
+fn an_expired_key_counts_once_and_again_when_a_revert_brought_it_back() {
+    let node = Node::with("exp_pager_stime=10");
+    let counted = |node: &Node| node.engine.shared().metrics.expired.get();
+    for key in ["read", "written", "removed", "paged"] {
+        let item = node.item(key, "value", 5);
+        let store = || node.engine.store(CLIENT, &item, StoreOp::Set, 0);
+        node.host.call(CLIENT, store).unwrap();
+    }
+    node.write();
+    node.start().unwrap();
+    node.host.advance(6);
+    let expire = || {
+        assert_eq!(node.get(0, "read"), None);
+        node.set(0, "written", "again");
+        assert_eq!(node.remove(0, "removed"), Err(Error::NotFound));
+        node.host.until("the pager ran", || {
+            node.host.advance(1);
+            node.engine.core.house.wake();
+            node.items() == 1
+        });
+        assert_eq!((node.get(0, "read"), node.get(0, "paged")), (None, None));
+    };
+    expire();
+    assert_eq!(counted(&node), 4);
+    node.revert().unwrap();
+    expire();
+    assert_eq!(counted(&node), 8);
+    node.write();
+    let node = node.restart();
+    assert_eq!(node.get(0, "paged"), None);
+    assert_eq!((node.items(), counted(&node)), (1, 0));
 }
