@@ -180,6 +180,9 @@
  */
 #define CHECKPOINT_ENGINE_CMD_RESTORE_KEY 0xed
 
+/* Has expired keys looked for at once. Answered when that begins; see the group `scrub`. */
+#define CHECKPOINT_ENGINE_CMD_SCRUB 0xf0
+
 /* Done. */
 #define CHECKPOINT_ENGINE_STATUS_SUCCESS 0x00
 
@@ -748,6 +751,9 @@
 
 /* Group of statistics: the restore that runs, or the last one; empty outside of restore mode. */
 #define CHECKPOINT_ENGINE_GROUP_RESTORE "restore"
+
+/* Group of statistics: the SCRUB that runs, or the last one. */
+#define CHECKPOINT_ENGINE_GROUP_SCRUB "scrub"
 
 /*
  * Group of statistics: up to 100 of the keys that windows have touched: `onlineupdate-keys
@@ -1337,6 +1343,18 @@
  * of `max_size` clients make no new keys.
  */
 #define CHECKPOINT_ENGINE_STAT_RESTORE_NOTED_BYTES "ep_restore:noted_bytes"
+
+/* Statistic of `scrub`: `running`, or `stopped`. */
+#define CHECKPOINT_ENGINE_STAT_SCRUBBER_STATUS "scrubber:status"
+
+/* Statistic of `scrub`: seconds that the last one took. */
+#define CHECKPOINT_ENGINE_STAT_SCRUBBER_LAST_RUN "scrubber:last_run"
+
+/* Statistic of `scrub`: keys of active vbuckets that it looked at. */
+#define CHECKPOINT_ENGINE_STAT_SCRUBBER_VISITED "scrubber:visited"
+
+/* Statistic of `scrub`: those of them that had expired and were deleted. */
+#define CHECKPOINT_ENGINE_STAT_SCRUBBER_CLEANED "scrubber:cleaned"
 
 /* Statistic of `tapagg`: streams of the group. */
 #define CHECKPOINT_ENGINE_STAT_TAPAGG_COUNT "%s:count"

@@ -102,6 +102,8 @@ pub const CHECKPOINT_ENGINE_CMD_RESTORE_BEGIN: u8 = 0xec;
 /// header is the key's. Without extras and value: it was deleted, and no older backup brings it
 /// back. The newest version of a key comes first.
 pub const CHECKPOINT_ENGINE_CMD_RESTORE_KEY: u8 = 0xed;
+/// Has expired keys looked for at once. Answered when that begins; see the group `scrub`.
+pub const CHECKPOINT_ENGINE_CMD_SCRUB: u8 = 0xf0;
 
 /// Done.
 pub const CHECKPOINT_ENGINE_STATUS_SUCCESS: u16 = 0x00;
@@ -475,6 +477,8 @@ pub const CHECKPOINT_ENGINE_GROUP_ONLINE_UPDATE_VB: &CStr = c"onlineupdate-vb";
 pub const CHECKPOINT_ENGINE_GROUP_LACKING: &CStr = c"lacking";
 /// Group of statistics: the restore that runs, or the last one; empty outside of restore mode.
 pub const CHECKPOINT_ENGINE_GROUP_RESTORE: &CStr = c"restore";
+/// Group of statistics: the SCRUB that runs, or the last one.
+pub const CHECKPOINT_ENGINE_GROUP_SCRUB: &CStr = c"scrub";
 /// Group of statistics: up to 100 of the keys that windows have touched: `onlineupdate-keys
 /// [PREFIX]`. A line is named `vb_%u:KEY`, and its value is `added`, `updated`, `deleted` or
 /// `vanished` with the lengths of the old and the new value, `-` for none. In KEY and PREFIX
@@ -880,6 +884,14 @@ pub const CHECKPOINT_ENGINE_STAT_RESTORE_NUMBER_NOTED: &CStr = c"ep_restore:numb
 /// Statistic of `restore`: about what the notes of them take in memory, in bytes; with an eighth
 /// of `max_size` clients make no new keys.
 pub const CHECKPOINT_ENGINE_STAT_RESTORE_NOTED_BYTES: &CStr = c"ep_restore:noted_bytes";
+/// Statistic of `scrub`: `running`, or `stopped`.
+pub const CHECKPOINT_ENGINE_STAT_SCRUBBER_STATUS: &CStr = c"scrubber:status";
+/// Statistic of `scrub`: seconds that the last one took.
+pub const CHECKPOINT_ENGINE_STAT_SCRUBBER_LAST_RUN: &CStr = c"scrubber:last_run";
+/// Statistic of `scrub`: keys of active vbuckets that it looked at.
+pub const CHECKPOINT_ENGINE_STAT_SCRUBBER_VISITED: &CStr = c"scrubber:visited";
+/// Statistic of `scrub`: those of them that had expired and were deleted.
+pub const CHECKPOINT_ENGINE_STAT_SCRUBBER_CLEANED: &CStr = c"scrubber:cleaned";
 /// Statistic of `tapagg`: streams of the group.
 pub const CHECKPOINT_ENGINE_STAT_TAPAGG_COUNT: &CStr = c"%s:count";
 /// Statistic of `tapagg`: changes that are still to be sent.

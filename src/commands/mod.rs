@@ -24,7 +24,7 @@ use crate::constants::{
     CHECKPOINT_ENGINE_CMD_RESTORE_BEGIN as RESTORE_BEGIN,
     CHECKPOINT_ENGINE_CMD_RESTORE_COMPLETE as RESTORE_COMPLETE,
     CHECKPOINT_ENGINE_CMD_RESTORE_FILE as RESTORE_FILE,
-    CHECKPOINT_ENGINE_CMD_RESTORE_KEY as RESTORE_KEY,
+    CHECKPOINT_ENGINE_CMD_RESTORE_KEY as RESTORE_KEY, CHECKPOINT_ENGINE_CMD_SCRUB as SCRUB,
     CHECKPOINT_ENGINE_CMD_SET_FLUSH_PARAM as SET_FLUSH_PARAM,
     CHECKPOINT_ENGINE_CMD_SET_TAP_PARAM as SET_TAP_PARAM,
     CHECKPOINT_ENGINE_CMD_SET_VBUCKET as SET_VBUCKET,
@@ -94,6 +94,9 @@ pub(crate) fn execute(
         ONLINE_UPDATE_LOOK => look::look(engine, request, reply),
         ONLINE_UPDATE_BEFORE => look::before(engine, cookie, request, reply),
         ONLINE_UPDATE_UNDO => look::undo(engine, cookie, request, reply),
+        // The cookie may be no connection's: an extension of the hosts asks with one of its own.
+        SCRUB if engine.scrub() => answer(reply, Status::SUCCESS, b""),
+        SCRUB => answer(reply, Status::EBUSY, b""),
         _ => answer(reply, Status::UNKNOWN_COMMAND, b""),
     }
 }

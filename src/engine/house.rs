@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::Core;
+use super::scrub::ScrubReport;
 use crate::types::VbucketState;
 use crate::vbucket::{Vbucket, Walk};
 use crate::worker::{Signal, Wake};
@@ -46,10 +47,17 @@ pub(super) fn run(core: &Core, signal: &Signal) {
         core.drop_slow_cursors();
         core.shared.metrics.remover_runs.add(1);
         jobs.end(job, core.host.monotonic());
-        if core.until_expiry_pager(looked) == Some(Duration::ZERO) {
-            let job = jobs.begin("delete expired items", core.host.monotonic());
-            core.expire(signal);
+        // One that begins while keys are looked at is for the next round.
+        let scrubs = core.scrub.is_running();
+        if scrubs || core.until_expiry_pager(looked) == Some(Duration::ZERO) {
+            let begun = core.host.monotonic();
+            let job = jobs.begin("delete expired items", begun);
+            let mut report = core.expire(signal);
             looked = core.host.monotonic();
+            report.took = looked.saturating_sub(begun);
+            if scrubs {
+                core.scrub.end(report);
+            }
             jobs.end(job, looked);
         }
     }
@@ -66,21 +74,25 @@ impl Core {
     }
 
     /// Deletes every key of an active vbucket that has expired. (A replica gets the deletions from
-    /// its master.)
-    fn expire(&self, signal: &Signal) {
+    /// its master.) Returns how many there were.
+    fn expire(&self, signal: &Signal) -> ScrubReport {
+        let mut report = ScrubReport::default();
         self.shared.metrics.expiry_pager_runs.add(1);
         let is_active = |vbucket: &&Vbucket| vbucket.state() == Some(VbucketState::Active);
         for vbucket in self.vbuckets.iter().filter(is_active) {
             let mut walk = Walk::default();
             while let Some(swept) = vbucket.expire_part(&mut walk) {
                 if signal.is_stopped() {
-                    return;
+                    return report;
                 }
+                report.visited += swept.taken + swept.spared;
+                report.cleaned += swept.taken;
                 if swept.taken > 0 {
                     self.changed();
                 }
                 self.shared.trash.empty();
             }
         }
+        report
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::answers::Answers;
+use super::scrub::Scrub;
 use super::{
     Core, Engine, Noted, Replication, Restores, Syncs, Updates, Waiting, house, noted, sync, update,
 };
@@ -325,6 +326,7 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
         streams: Arc::new(streams),
         replication: Replication::default(),
         restores: Restores::default(),
+        scrub: Scrub::default(),
         hasher,
         house,
         waiting: Waiting::default(),

@@ -46,6 +46,7 @@ mod prefix;
 mod provoked;
 mod replica;
 mod restore;
+mod scrub;
 mod streams;
 mod sync;
 mod tap;
@@ -66,6 +67,7 @@ use replica::Replication;
 pub(crate) use replica::{Consumer, TapEvent, TapMessage};
 use restore::Restores;
 pub(crate) use restore::{RestoreError, RestoreKey};
+use scrub::Scrub;
 use sync::Syncs;
 pub(crate) use sync::{
     Asked, Conditions, Event as SyncEvent, REQUEST_KEYS_MAX, SyncError, Synced, Told,
@@ -92,6 +94,7 @@ pub(crate) struct Core {
     streams: Arc<Streams>,
     replication: Replication,
     restores: Restores,
+    scrub: Scrub,
     /// Seeds the hash of keys, so that nobody can choose keys that collide.
     hasher: RandomState,
     /// Wakes the housekeeper.

@@ -18,6 +18,7 @@ mod jobs;
 mod keys;
 mod machine;
 mod restore;
+mod scrub;
 mod tap;
 #[cfg(test)]
 mod tests;
@@ -58,6 +59,7 @@ pub(crate) fn stats(
         ["onlineupdate"] => update::node(engine, sink),
         ["onlineupdate-vb"] => update::by_vbucket(engine, sink),
         ["restore"] => restore::all(engine, sink),
+        ["scrub"] => scrub::all(engine, sink),
         ["lacking"] => update::lacking(engine, sink),
         ["tap"] => tap::all(engine, sink),
         // Tools use this one.

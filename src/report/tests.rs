@@ -274,6 +274,7 @@ fn the_header_lists_every_statistic_and_no_other() {
     let other = Node::new();
     other.engine.begin_restore(CLIENT, b"file").unwrap();
     found.extend(other.group("restore").into_keys());
+    found.extend(other.group("scrub").into_keys());
     let found: BTreeSet<&str> = found.iter().map(String::as_str).collect();
     let promised = promised();
     let differ: Vec<_> = found.symmetric_difference(&promised).collect();

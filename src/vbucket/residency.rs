@@ -50,7 +50,7 @@ impl Walk {
 pub(crate) struct Swept {
     /// Values or keys that went, or keys that had expired.
     pub(crate) taken: usize,
-    /// Those that stay until a later round because they were used.
+    /// Those that stay until a later round because they were used, or had not expired.
     pub(crate) spared: usize,
     /// Those that stay until they are durable, or until their window has ended.
     pub(crate) dirty: usize,
@@ -284,12 +284,18 @@ impl Vbucket {
     /// One step of the expiry pager, likewise: logs the deletion of keys that have expired.
     pub(crate) fn expire_part(&self, walk: &mut Walk) -> Option<Swept> {
         let mut expired = Vec::new();
+        let mut spared = 0;
         self.step(walk, |stripe, part| {
             let floor = self.floor();
             let look = &mut |slot: &Slot| {
                 let gone = slot.is_deleted() || slot.seqno() < floor;
-                if !gone && self.shared.is_expired(slot.item()) {
+                if gone {
+                    return;
+                }
+                if self.shared.is_expired(slot.item()) {
                     expired.push(slot.item().clone());
+                } else {
+                    spared += 1;
                 }
             };
             stripe.visit(part, look)
@@ -299,6 +305,7 @@ impl Vbucket {
         }
         Some(Swept {
             taken: expired.len(),
+            spared,
             ..Swept::default()
         })
     }

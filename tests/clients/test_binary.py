@@ -158,6 +158,20 @@ class Storage(ServerTest):
         self.holds(key, b"200")
 
 
+class Scrub(ServerTest):
+    """SCRUB, with which the hosts' extension has expired keys looked for."""
+
+    def test_it_tells_what_it_found(self):
+        before = int(self.link.stats()["curr_items"])
+        self.link.set(self.key(), b"value")
+        self.status(self.link.call(wire.SCRUB), wire.SUCCESS)
+        def report():
+            return self.link.stats(b"scrub")
+        server.until(lambda: report()["scrubber:status"] == "stopped")
+        self.assertEqual(int(report()["scrubber:visited"]), before + 1)
+        self.assertEqual(report()["scrubber:cleaned"], "0")
+
+
 class Counters(ServerTest):
     """incr and decr."""
 

@@ -133,6 +133,28 @@ fn a_quota_that_nothing_can_be_freed_for_is_out_of_memory_and_reads_go_on() {
     drop(ballast);
 }
 
+/// SCRUB, also where the pager never looks by itself.
+#[test]
+fn a_scrub_looks_at_once_for_what_has_expired() {
+    let node = Node::with("exp_pager_stime=0");
+    for key in 0..80 {
+        let item = node.item(&key.to_string(), LONG, u32::from(key < 40));
+        node.host
+            .call(CLIENT, || node.engine.store(CLIENT, &item, StoreOp::Set, 0))
+            .unwrap();
+    }
+    node.host.advance(2);
+    for cleaned in [40, 0] {
+        assert!(node.engine.scrub());
+        node.host.until("the housekeeper looked", || {
+            !node.engine.scrub_report().is_running
+        });
+        let report = node.engine.scrub_report();
+        assert_eq!((report.visited, report.cleaned), (cleaned + 40, cleaned));
+    }
+    assert_eq!(node.items(), 40);
+}
+
 #[test]
 fn the_pager_deletes_what_has_expired_from_memory_and_store() {
     let node = Node::with("exp_pager_stime=10");

@@ -47,6 +47,7 @@ const SECTIONS: &[(&str, &str)] = &[
     ),
     ("Statistic of `tapagg`", "`tapagg`: `%s` is the group"),
     ("Statistic of `restore`", "`restore`"),
+    ("Statistic of `scrub`", "`scrub`"),
     ("Histogram of `timings`", "`timings`"),
 ];
 
