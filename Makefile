@@ -7,9 +7,11 @@ DATA ?= ./data
 CONFIG ?=
 CRASH_ROUNDS ?= 10
 CRASH_SEED ?= 14
+TEST_SEED ?=
 ROUNDS ?= 100
 SEED ?= 0
 SOAK_OPERATIONS ?= 10000000
+CHAIN_OPERATIONS ?= 10000000
 SECONDS ?= 60
 TARGET ?=
 DEEP_FLAGS ?=
@@ -45,7 +47,7 @@ FUZZ_PACKAGES := clang libclang-rt-14-dev|libclang-rt-16-dev|libclang-rt-19-dev
 RUST := 1.95
 NIGHTLY := nightly
 
-.PHONY: help deps build-deps demo-deps rust build serve test soak fuzz check-deep lint demo
+.PHONY: help deps build-deps demo-deps rust build serve test soak chain fuzz check-deep lint demo
 .PHONY: install deb bench scale soak-hosts replicate-bench regenerate clean
 .DEFAULT_GOAL := help
 
@@ -57,6 +59,7 @@ help:
 	@echo '  test        lints, unit tests, C suites, client tests, crash tests, generated files'
 	@echo '  crash       kill -9 and loss of power, ROUNDS for each kind of instant; SEED=N again'
 	@echo '  soak        the model-based test with SOAK_OPERATIONS operations; SOAK_SEED repeats one'
+	@echo '  chain       the same with three nodes in a row; CHAIN_OPERATIONS, CHAIN_SEED'
 	@echo '  fuzz        every target of tests/fuzz, or TARGET, for SECONDS; needs nightly Rust'
 	@echo '  check-deep  suites and client tests with sanitizers and valgrind; an hour; DEEP_FLAGS'
 	@echo '  soak-hosts  a node, its replica and the pump at work for HOURS; what grows is an error'
@@ -71,7 +74,9 @@ help:
 	@echo '  clean       remove what was built (not $(DATA))'
 	@echo 'Variables: PREFIX, DESTDIR (install); PORT, DATA, CONFIG (serve); DEMO_FLAGS (demo, see'
 	@echo '  tests/demo/demo.py); CRASH_ROUNDS, CRASH_SEED (test: rounds for each kind of crash);'
+	@echo '  TEST_SEED (test: the order of the tests, as a run has printed it);'
 	@echo '  ROUNDS, SEED (crash); SECONDS, TARGET (fuzz); SOAK_OPERATIONS, SOAK_SEED (soak);'
+	@echo '  CHAIN_OPERATIONS, CHAIN_SEED (chain);'
 	@echo '  HOURS, SOAK_FLAGS (soak-hosts);'
 	@echo '  BENCH_FLAGS, PEERS (bench, see tests/bench/bench.py)'
 
@@ -145,7 +150,8 @@ serve: build
 
 test: deps
 	@cd '$(TOP)' && CHECKPOINT_ENGINE='$(ENGINE)' CRASH_ROUNDS='$(CRASH_ROUNDS)' \
-		CRASH_SEED='$(CRASH_SEED)' exec '$(PYTHON)' tests/run.py --jobs $(JOBS)
+		CRASH_SEED='$(CRASH_SEED)' TEST_SEED='$(TEST_SEED)' \
+		exec '$(PYTHON)' tests/run.py --jobs $(JOBS)
 
 .PHONY: crash
 crash: build
@@ -156,6 +162,10 @@ crash: build
 soak: rust
 	cd '$(TOP)' && SOAK_OPERATIONS='$(SOAK_OPERATIONS)' cargo test --locked --release --lib \
 		random_operations_and_windows -- --nocapture
+
+chain: rust
+	cd '$(TOP)' && CHAIN_OPERATIONS='$(CHAIN_OPERATIONS)' cargo test --locked --release --lib \
+		three_nodes_in_a_row -- --nocapture
 
 fuzz: build-deps rust
 	$(call need,$(FUZZ_PACKAGES))

@@ -3,10 +3,13 @@
 Each step is a command; its output is passed on, and its results are counted from what it prints. A
 step that fails without a failed test, prints no result or takes too long counts as one failure.
 `make test` calls this after it has installed what is needed.
+
+Tests of each step run in an order that a seed gives, which is printed first. TEST_SEED repeats it.
 """
 
 import argparse
 import os
+import random
 import re
 import shutil
 import signal
@@ -21,6 +24,10 @@ SOAK = "engine::tests::soak::"
 # What runners print at their end: cargo's harness, the C harness, tests/clients/runner.py.
 CARGO = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed;")
 COUNTS = re.compile(r"^(?:.*: )?(\d+) passed, (\d+) failed(?:, \d+ \w+)?$")
+
+# Rust's harness shuffles, but a stable one only for who says that it is not. Said to the programs
+# of tests alone, so that nothing is compiled for it.
+UNSTABLE = ["--config", "target.'cfg(all())'.runner=['env', 'RUSTC_BOOTSTRAP=1']"]
 
 # A step that takes longer hangs.
 STEP_SECONDS = 15 * 60
@@ -116,14 +123,20 @@ def main():
     options = parser.parse_args()
     engine = os.environ.get("CHECKPOINT_ENGINE", f"{TOP}/target/release/libcheckpoint_engine.so")
     tally = Tally()
+    seed = str(int(os.environ.get("TEST_SEED") or random.randrange(2**32)))
+    tally.lines.append(f"TEST_SEED={seed} repeats the order of the tests")
+    print(tally.lines[0])
     c_host = ["make", "--no-print-directory", "-C", "c-host", "CFLAGS_EXTRA=-Werror"]
-    runner = [PYTHON, "tests/clients/runner.py"]
+    checked = [f"ENGINE={engine}", f"TEST_FLAGS=-q --seed={seed}"]
+    runner = [PYTHON, "tests/clients/runner.py", "--seed", seed]
+    shuffled = ["-Z", "unstable-options", "--shuffle-seed", seed]
 
     lints(tally)
     # The soak has a process of its own: the bytes in use are counted for the whole process, and
     # other tests fill the memory.
-    tally.step("cargo test", "cargo", "test", "--locked", "--no-fail-fast", "--", "--skip", SOAK,
-               pattern=CARGO)
+    tally.step("cargo test", "cargo", *UNSTABLE, "test", "--locked", "--no-fail-fast", "--tests",
+               "--", "--skip", SOAK, *shuffled, pattern=CARGO)
+    tally.step("examples in docs", "cargo", "test", "--locked", "--doc")
     tally.step("soak", "cargo", "test", "--locked", "--lib", SOAK, pattern=CARGO)
     tally.step("generated files", "cargo", "test", "--locked", "--features", "regenerate",
                "--test", "generated", pattern=CARGO)
@@ -133,9 +146,9 @@ def main():
                    "faults"),
     ]
     if all(built):
-        tally.step("C suites", *c_host, "check", f"ENGINE={engine}", pattern=COUNTS)
+        tally.step("C suites", *c_host, "check", *checked, pattern=COUNTS)
         tally.step("C fuzz inputs", *c_host, f"-j{options.jobs}", "check-fuzz", pattern=COUNTS)
-        tally.step("C suites, ARCUS", *c_host, "check-arcus", f"ENGINE={engine}", pattern=COUNTS)
+        tally.step("C suites, ARCUS", *c_host, "check-arcus", *checked, pattern=COUNTS)
         tally.step("two hosts' answers", PYTHON, "tests/fuzz/differential.py", "--seconds", "5",
                    "--seed", "1",
                    pattern=COUNTS)

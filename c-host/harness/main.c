@@ -17,7 +17,8 @@ enum {
     OPT_SUITE_ABI = 256,
     OPT_LAYOUT,
     OPT_REAL,
-    OPT_NO_RULES
+    OPT_NO_RULES,
+    OPT_SEED
 };
 
 static void usage(FILE *to) {
@@ -30,6 +31,7 @@ static void usage(FILE *to) {
         "  -x NAME   not this test; same patterns\n"
         "  -t N      seconds a test may take (60)\n"
         "  -q        show failures only\n"
+        "  --seed=N  the tests of each suite in an order of that seed\n"
         "  -l, --list                           name the tests, run none\n"
         "  --suite-abi=membase|memcached        layout of the suite's tests (membase); our own\n"
         "                                       suites say it themselves\n"
@@ -48,11 +50,16 @@ static bool parse_family(const char *text, bool *is_memcached) {
     return *is_memcached || strcmp(text, "membase") == 0;
 }
 
-static bool parse_seconds(const char *text, unsigned *seconds) {
+static bool parse_number(const char *text, uint64_t most, uint64_t *number) {
     char *end = NULL;
     errno = 0;
-    const unsigned long value = strtoul(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || value == 0 || value > INT_MAX) {
+    *number = strtoull(text, &end, 10);
+    return errno == 0 && end != text && *end == '\0' && *number <= most;
+}
+
+static bool parse_seconds(const char *text, unsigned *seconds) {
+    uint64_t value;
+    if (!parse_number(text, INT_MAX, &value) || value == 0) {
         return false;
     }
     *seconds = (unsigned)value;
@@ -98,6 +105,9 @@ static bool take_option(int option, struct options *options, const char **suites
     case OPT_NO_RULES:
         options->check_rules = false;
         return true;
+    case OPT_SEED:
+        options->shuffle = true;
+        return parse_number(optarg, UINT64_MAX, &options->seed);
     default:
         return false;
     }
@@ -111,6 +121,7 @@ static bool parse_options(int argc, char **argv, struct options *options, const 
         {"cookie-layout", required_argument, NULL, OPT_LAYOUT},
         {"real-cookies", no_argument, NULL, OPT_REAL},
         {"no-rules", no_argument, NULL, OPT_NO_RULES},
+        {"seed", required_argument, NULL, OPT_SEED},
         {NULL, 0, NULL, 0},
     };
     int option;

@@ -148,10 +148,33 @@ static void run_entry(const struct options *options, const struct suite_entry *e
     tally->failed += good ? 0 : 1;
 }
 
+/* The indices of a suite's entries in the order in which they run; to be freed. */
+static size_t *order_of(const struct options *options, size_t count) {
+    size_t *order = malloc((count + 1) * sizeof *order);
+    if (order == NULL) {
+        perror("engine-test: order of the tests");
+        exit(EXIT_FAILURE);
+    }
+    for (size_t i = 0; i < count; i++) {
+        order[i] = i;
+    }
+    uint64_t random = options->seed;
+    for (size_t left = options->shuffle ? count : 0; left > 1; left--) {
+        /* Knuth's generator for 64 bits: the upper half is good. */
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        const size_t other = (size_t)(random >> 33) % left;
+        const size_t last = order[left - 1];
+        order[left - 1] = order[other];
+        order[other] = last;
+    }
+    return order;
+}
+
 void runner_run_suite(const struct options *options, const struct suite *suite,
                       struct tally *tally) {
+    size_t *order = order_of(options, suite->count);
     for (size_t i = 0; i < suite->count; i++) {
-        const struct suite_entry entry = suite_at(suite, i);
+        const struct suite_entry entry = suite_at(suite, order[i]);
         if (!wanted(options, entry.name)) {
             continue;
         }
@@ -161,4 +184,5 @@ void runner_run_suite(const struct options *options, const struct suite *suite,
         }
         run_entry(options, &entry, tally);
     }
+    free(order);
 }

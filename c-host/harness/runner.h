@@ -26,6 +26,8 @@ struct options {
     const char *const *suite_paths;
     size_t suite_count;
     unsigned seconds;
+    uint64_t seed; /* of the order of the tests, with `shuffle` */
+    bool shuffle;
     bool quiet;
     bool list;
     bool suite_abi_memcached;

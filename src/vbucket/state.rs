@@ -37,6 +37,7 @@ impl Vbucket {
     /// or if it comes from another node and its operator's window has changes.
     pub(crate) fn set_state(&self, state: VbucketState, arrival: Arrival) -> Option<bool> {
         let clocks = self.shared.clocks();
+        let given_by_now = self.shared.host.unix_nanos();
         let mut ordered = self.log();
         let joins = matches!(arrival, Arrival::Joins { .. }) && ordered.log.window().is_none();
         if joins && !ordered.log.may_join() {
@@ -48,6 +49,11 @@ impl Vbucket {
         }
         if state == VbucketState::Active {
             ordered.log.name_first();
+            if self.state() != Some(VbucketState::Active) {
+                // Of versions that were replaced or deleted before they were sent nothing has come:
+                // the owner before may have given higher numbers than any that is known here.
+                ordered.cas_base = ordered.cas_base.max(given_by_now);
+            }
         }
         if [self.state(), Some(state)].contains(&Some(VbucketState::Active)) {
             // What is due by now belongs to the state before, and to that before its window.

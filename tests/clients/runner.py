@@ -1,12 +1,16 @@
 """Runs test files and ends with the line `N passed, N failed`.
 
-    runner.py [-v] [-k PATTERN] FILE.py...
+    runner.py [-k PATTERN] [--seed N] FILE.py...
+
+With a seed classes run in an order that depends on it, and so do the tests of each: what a class
+has set up is there for all of its tests, and for no other one.
 """
 
 import argparse
 import fnmatch
 import importlib
 import os
+import random
 import sys
 import time
 import unittest
@@ -59,21 +63,36 @@ def chosen(suite, pattern):
             yield part
 
 
+def shuffled(tests, seed):
+    """The tests in an order of that seed, those of each class together."""
+    classes = {}
+    for test in tests:
+        classes.setdefault(type(test), []).append(test)
+    dice = random.Random(seed)
+    groups = list(classes.values())
+    dice.shuffle(groups)
+    for group in groups:
+        dice.shuffle(group)
+        yield from group
+
+
 def main():
     """Runs the files that the command line names."""
     parser = argparse.ArgumentParser()
     parser.add_argument("-k", metavar="PATTERN", default="", help="tests with this in the name")
+    parser.add_argument("--seed", type=int, help="of the order; without it that of the files")
     parser.add_argument("files", nargs="+")
     options = parser.parse_args()
-    suite = unittest.TestSuite()
+    tests = []
     for path in options.files:
         directory, name = os.path.split(os.path.abspath(path))
         sys.path.insert(0, directory)
         module = importlib.import_module(name.removesuffix(".py"))
-        tests = unittest.defaultTestLoader.loadTestsFromModule(module)
-        suite.addTests(chosen(tests, options.k))
+        tests.extend(chosen(unittest.defaultTestLoader.loadTestsFromModule(module), options.k))
+    if options.seed is not None:
+        tests = shuffled(tests, options.seed)
     runner = unittest.TextTestRunner(stream=sys.stdout, resultclass=Result)
-    result = runner.run(suite)
+    result = runner.run(unittest.TestSuite(tests))
     failed = max(len(result.bad), 0 if result.wasSuccessful() else 1)
     print(f"{result.testsRun - len(result.bad)} passed, {failed} failed")
     sys.exit(1 if failed or not result.testsRun else 0)

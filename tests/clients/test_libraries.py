@@ -176,6 +176,7 @@ class PylibmcBinary(Shared, ServerTest):
         self.assertEqual(found, {f"buffered{n}": n + 4000 for n in range(1000)})
 
     def test_statistics(self):
+        self.client.set("counted", "1")
         # libmemcached keeps only the names that it knows.
         (_, stats), = self.client.get_stats()
         self.assertGreater(int(stats["cmd_set"]), 0)

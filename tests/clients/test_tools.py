@@ -7,8 +7,9 @@ import os
 import re
 import shutil
 import subprocess
-import time
 
+import server
+import wire
 from base import ServerTest
 
 # Tests of memcapable that fail here for a reason, by name. There are none.
@@ -89,10 +90,12 @@ class Tools(ServerTest):
         # The hosts have no ascii touch: always in binary.
         name = self.file("six", b"1")
         self.run_tool("touch", "--expire=100", "absent", expected=1, protocol=["--binary"])
-        self.run_tool("cp", "--expire=1", name)
-        self.run_tool("touch", "--expire=100", name, protocol=["--binary"])
-        time.sleep(2.2)
+        self.run_tool("cp", name)
+        self.run_tool("touch", "--expire=1000", name, protocol=["--binary"])
         self.assertEqual(self.run_tool("cat", name).strip(), b"1")
+        self.run_tool("touch", "--expire=1", name, protocol=["--binary"])
+        gone = lambda: self.link.get(name.encode()).status == wire.ENOENT  # noqa: E731
+        server.until(gone, what="its end")
 
     def test_stat_and_ping(self):
         found = self.run_tool("stat")

@@ -279,6 +279,10 @@ impl Drop for Node {
         self.store.hold_reads(false);
         self.store.hold_scan(None);
         self.store.at_each_read(None);
+        if std::thread::panicking() {
+            // Or the end would wait for a store that never takes what is left.
+            self.store.faults().fail_commits(false);
+        }
         self.engine.shutdown();
         if !std::thread::panicking() {
             self.host.check();

@@ -27,7 +27,8 @@ pub(super) struct Scene<'a> {
     pub(super) active: u8,
     /// Unix seconds.
     pub(super) now: u32,
-    /// Operations of all clients so far.
+    /// Operations of all clients, until the next pause and so far.
+    pub(super) total: usize,
     pub(super) progress: AtomicUsize,
     /// How often persistence was stopped or started; it runs at even numbers.
     pub(super) switches: AtomicUsize,
@@ -37,9 +38,36 @@ pub(super) struct Scene<'a> {
     pub(super) failed: AtomicBool,
 }
 
-impl Scene<'_> {
+impl<'a> Scene<'a> {
+    /// What begins now.
+    pub(super) fn new(
+        (node, events): (&'a Node, &'a Events),
+        active: u8,
+        total: usize,
+        stopped: bool,
+    ) -> Self {
+        let now = node.host.unix();
+        events.set_now(now);
+        Self {
+            node,
+            events,
+            active,
+            now,
+            total,
+            progress: AtomicUsize::new(0),
+            switches: AtomicUsize::new(stopped.into()),
+            kept: AtomicUsize::new(0),
+            failed: AtomicBool::new(false),
+        }
+    }
+
     pub(super) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Whether the clients are through.
+    pub(super) fn is_over(&self) -> bool {
+        self.has_failed() || self.progress.load(Ordering::Relaxed) >= self.total
     }
 }
 
@@ -86,10 +114,13 @@ impl Client {
         }
     }
 
-    /// Reads every key.
-    pub(super) fn read_all(&mut self, scene: &Scene<'_>) {
+    /// Reads every key, after all events.
+    pub(super) fn catch_up(&mut self, scene: &Scene<'_>) {
         for index in 0..self.keys.len() {
             self.perform(scene, index, &Op::Get);
+        }
+        for key in &mut self.keys {
+            key.catch_up(scene.events, scene.events.done());
         }
     }
 

@@ -10,12 +10,12 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
 use client::{Client, Scene, row};
-use model::{Events, Row, Survivor, What};
+use model::{Events, Key, Row, Survivor, What};
 
 use super::{Node, OPERATOR, id, refusal};
 use crate::checkpoint::Log;
@@ -25,6 +25,7 @@ use crate::host::Cookie;
 use crate::settings::Family;
 use crate::types::VbucketState;
 
+mod chain;
 mod client;
 mod model;
 
@@ -85,10 +86,15 @@ struct Soak {
 
 impl Soak {
     fn new(seed: u64) -> Self {
+        Self::with(seed, "")
+    }
+
+    fn with(seed: u64, more: &str) -> Self {
         let mut dice = Dice::new(seed, 0);
         let undo = ["disk", "memory"][dice.throw(2)];
-        let config =
-            format!("max_size=1t;chk_max_items=100;sync_cmd_timeout=0;online_update_undo={undo}");
+        let config = format!(
+            "max_size=1t;chk_max_items=100;sync_cmd_timeout=0;online_update_undo={undo};{more}"
+        );
         let node = Node::with(&config);
         if std::env::var_os("FF").is_some() {
             node.store.faults().find_failed();
@@ -115,26 +121,23 @@ impl Soak {
 
     /// The clients run, and commands come in between.
     fn phase(mut self) -> Self {
+        self.run(|_| {});
+        self.check();
+        self.pause()
+    }
+
+    /// The clients run, and commands come in between; `beside` runs at the same time, on a thread
+    /// of its own.
+    fn run(&mut self, beside: impl FnOnce(&Scene<'_>) + Send) {
         let operations = 1 + self.dice.throw(PHASE_OPERATIONS);
         let mut clients = std::mem::take(&mut self.clients);
         let events = std::mem::take(&mut self.events);
-        let scene = Scene {
-            node: &self.node,
-            events: &events,
-            active: self.active,
-            now: self.node.host.unix(),
-            progress: AtomicUsize::new(0),
-            switches: AtomicUsize::new(self.stopped.into()),
-            kept: AtomicUsize::new(0),
-            failed: AtomicBool::new(false),
-        };
-        events.set_now(scene.now);
         let total = operations * clients.len();
+        let scene = Scene::new((&self.node, &events), self.active, total, self.stopped);
         let mut commander = Commander {
             scene: &scene,
             dice: &mut self.dice,
             tally: &mut self.tally,
-            total,
             windows: self.windows,
             failing: self.failing,
             stopped: self.stopped,
@@ -144,6 +147,7 @@ impl Soak {
                 let scene = &scene;
                 scope.spawn(move || client.run(scene, operations));
             }
+            scope.spawn(|| beside(&scene));
             for _ in 0..commander.dice.throw(5) {
                 commander.act();
             }
@@ -155,17 +159,20 @@ impl Soak {
             ..
         } = commander;
         for client in &mut clients {
-            client.read_all(&scene);
-            for key in &mut client.keys {
-                key.catch_up(&events, events.done());
-            }
+            client.catch_up(&scene);
         }
         self.tally.operations += total;
         self.tally.kept += scene.kept.load(Ordering::Relaxed);
         (self.windows, self.failing, self.stopped) = (windows, failing, stopped);
         (self.clients, self.events) = (clients, events);
-        self.check();
-        self.pause()
+    }
+
+    /// The clients read every key.
+    fn read_all(&mut self) {
+        let scene = Scene::new((&self.node, &self.events), self.active, 0, self.stopped);
+        for client in &mut self.clients {
+            client.catch_up(&scene);
+        }
     }
 
     /// Nobody does anything: what is in memory and in the store?
@@ -176,8 +183,25 @@ impl Soak {
             self.node.write();
         }
         let now = self.node.host.unix();
-        let store = self.node.store.faults().state();
-        for key in self.clients.iter_mut().flat_map(|client| &mut client.keys) {
+        let active = self.active;
+        self.check_store(&self.node, |vbucket| exact && active >> vbucket & 1 == 1);
+        let keys = self.clients.iter_mut().flat_map(|client| &mut client.keys);
+        let known = keys.filter(|key| exact && active >> key.vbucket & 1 == 1);
+        known.for_each(Key::written);
+        self.look(now);
+        let state = [UpdateState::Open, UpdateState::None][usize::from(self.open() == 0)];
+        assert_eq!(self.node.state(), state);
+        if self.active == ALL {
+            let present = self.keys().filter(|key| key.row().is_some()).count();
+            assert_eq!(self.node.items(), present);
+        }
+    }
+
+    /// The store of a node has of every key what it may; of some vbuckets the latest of that.
+    fn check_store(&self, node: &Node, exact: impl Fn(u16) -> bool) {
+        let now = node.host.unix();
+        let store = node.store.faults().state();
+        for key in self.keys() {
             let at = (id(key.vbucket), key.name.clone().into_bytes());
             let due = store.vbuckets.get(&at.0).map_or(0, |record| record.due);
             let stored = store.items.get(&at).map(|record| Row {
@@ -187,20 +211,14 @@ impl Soak {
                 cas: record.cas,
                 lock: 0,
             });
-            let exact = exact && self.active >> key.vbucket & 1 == 1;
-            key.check_store(stored.as_ref(), due, now, exact);
-            if exact {
-                key.written();
-            }
+            let replica = !std::ptr::eq(node, &raw const self.node);
+            let exact = exact(key.vbucket);
+            key.check_store((stored.as_ref(), due), now, exact, replica);
         }
-        self.look(now);
-        let state = [UpdateState::Open, UpdateState::None][usize::from(self.open() == 0)];
-        assert_eq!(self.node.state(), state);
-        if self.active == ALL {
-            let keys = self.clients.iter().flat_map(|client| &client.keys);
-            let present = keys.filter(|key| key.row().is_some()).count();
-            assert_eq!(self.node.items(), present);
-        }
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.clients.iter().flat_map(|client| &client.keys)
     }
 
     /// LOOK tells of every key that a window has touched, once, and of no other.
@@ -231,7 +249,7 @@ impl Soak {
             }
         }
         let open = self.open();
-        for key in self.clients.iter().flat_map(|client| &client.keys) {
+        for key in self.keys() {
             let place = (key.vbucket, key.name.clone().into_bytes());
             let looked = found.remove(&place);
             if open >> key.vbucket & 1 == 1 {
@@ -402,8 +420,6 @@ struct Commander<'a> {
     scene: &'a Scene<'a>,
     dice: &'a mut Dice,
     tally: &'a mut Tally,
-    /// Operations of the phase.
-    total: usize,
     windows: u8,
     failing: bool,
     stopped: bool,
@@ -417,7 +433,8 @@ impl Commander<'_> {
     /// Waits until the clients have done some more, or all.
     fn linger(&mut self) {
         let done = self.scene.progress.load(Ordering::Relaxed);
-        let until = self.total.min(done + self.dice.throw(self.total / 3 + 1));
+        let total = self.scene.total;
+        let until = total.min(done + self.dice.throw(total / 3 + 1));
         // A client that has failed does no more.
         while self.scene.progress.load(Ordering::Relaxed) < until && !self.scene.has_failed() {
             thread::yield_now();

@@ -822,20 +822,26 @@ impl Key {
         };
         assert!(
             cas > self.cas_max,
-            "the CAS {cas} of {} is not new",
-            self.name
+            "{op:?} gave {} the CAS {cas}, which is not above {}: {:#?}",
+            self.name,
+            self.cas_max,
+            self.worlds
         );
         self.cas_max = cas;
     }
 
     /// What the store has of it, and of what is due, is a state that it was in, and nothing of an
-    /// open window; `exact`: the latest of those.
-    pub(super) fn check_store(&self, stored: Option<&Row>, due: u32, now: u32, exact: bool) {
-        let stored = State::new(stored.cloned(), due).seen(due, now);
+    /// open window; `exact`: the latest of those. A replica is told of no flush that is due later.
+    pub(super) fn check_store(&self, stored: Found<'_>, now: u32, exact: bool, replica: bool) {
+        let (row, due) = (stored.0.cloned(), stored.1);
+        let due = if replica { 0 } else { due };
+        let stored = State::new(row, due).seen(due, now);
         let good = self.worlds.iter().any(|world| {
             let states = world.storable();
             let first = if exact { states.len() - 1 } else { 0 };
-            states[first..].iter().any(|state| state.is(&stored, now))
+            let same =
+                |state: &State| state.is(&stored, now) || replica && state.seen(0, now) == stored;
+            states[first..].iter().any(same)
         });
         assert!(
             good,
@@ -860,6 +866,31 @@ impl Key {
                 window.accepted = window.accepted.map(|count| count - last);
             }
         }
+    }
+
+    /// The vbucket is active on another node now. That one may know nothing of what a window has
+    /// made and deleted again before it was told, nor of what was there at START and has expired.
+    pub(super) fn move_away(&mut self, now: u32) {
+        let without_old = |world: &World| {
+            let mut other = world.clone();
+            let old = &mut other.window.as_mut()?.at_start;
+            old.take_if(|row| row.has_expired(now)).map(|_| other)
+        };
+        let others: Vec<World> = self.worlds.iter().filter_map(without_old).collect();
+        self.worlds.extend(others);
+        let untouched = |world: &World| {
+            let mut other = world.clone();
+            let gone = other.row.is_none() || other.has_expired(now);
+            let window = other.window.as_mut()?;
+            let untouched = gone && window.was().is_none() && window.touched;
+            (window.touched, window.changed) = (false, false);
+            if other.row.take().is_some() {
+                other.note();
+            }
+            untouched.then_some(other)
+        };
+        let others: Vec<World> = self.worlds.iter().filter_map(untouched).collect();
+        self.worlds.extend(others);
     }
 
     /// Whether the key may be that, and a flush be due then, on a node that is back after a crash.

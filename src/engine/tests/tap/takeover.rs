@@ -523,3 +523,34 @@ fn a_takeover_from_a_node_whose_thread_for_notes_has_died_is_finished() {
     assert_eq!(new.get(0, "k").as_deref(), Some("v"));
     assert!(old.host.has_logged(LogLevel::Warning, "before a restart"));
 }
+
+/// Of versions that were replaced before they were sent the new owner knows nothing: none of their
+/// CAS values is given again, or a client that has read one would overwrite what it never saw.
+#[test]
+fn a_new_owner_gives_no_cas_that_the_old_one_gave() {
+    for takes in [false, true] {
+        let (old, new, mut link) = pair();
+        let mut last = 0;
+        for _ in 0..100 {
+            last = old.set(0, "k", "unseen");
+        }
+        old.remove(0, "k").unwrap();
+        link.settle(&old, &new);
+        assert_same(&old, &new);
+        for node in [&old, &new] {
+            node.host.advance(1);
+        }
+        link.disconnect(&old, Some(&new));
+        if takes {
+            take(&old).hand_over(&old, &new);
+        } else {
+            old.engine
+                .core
+                .set_vbucket(0, VbucketState::Replica)
+                .unwrap();
+            new.activate(0);
+        }
+        let cas = new.set(0, "k", "other");
+        assert!(cas > last, "{cas} after {last}");
+    }
+}
