@@ -444,6 +444,8 @@ impl<'a> Chain<'a> {
         if self.soak.node.host.unix() == before {
             self.soak.node.host.advance(1);
         }
+        // A flush may have come due.
+        self.soak.read_all();
         self.soak.check();
         self.connect(Says::restarted);
         self
