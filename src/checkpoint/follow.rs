@@ -1,8 +1,9 @@
 //! What the log of a replica does with the checkpoints and windows of its master.
 //!
-//! A replica closes no checkpoint by itself once its master's ids have come: so what it reports as
-//! its last closed checkpoint is one that it has to the end, and a stream may begin behind it. When
-//! a stream begins anew with an earlier checkpoint, its ids go back with it.
+//! A replica closes no checkpoint by itself once its master's ids have come, or since it was the
+//! owner itself: so what it reports as its last closed checkpoint is one that it has to the end,
+//! and a stream may begin behind it. When a stream begins anew with an earlier checkpoint, its ids
+//! go back with it.
 
 use std::time::Duration;
 
@@ -52,6 +53,14 @@ impl Log {
     pub(super) fn lead(&mut self) {
         self.numbering = Numbering::Own;
         self.turns += 1;
+    }
+
+    /// Its vbucket is active no more: the open checkpoint goes on at the next owner, so it is closed
+    /// only when that says so, as after a restart in this state.
+    pub(crate) fn give_way(&mut self) {
+        if self.numbering == Numbering::Own {
+            self.numbering = Numbering::Master;
+        }
     }
 
     /// A master sends the whole state: no checkpoint before it counts any more, and who reads the

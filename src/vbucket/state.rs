@@ -54,6 +54,8 @@ impl Vbucket {
                 // the owner before may have given higher numbers than any that is known here.
                 ordered.cas_base = ordered.cas_base.max(given_by_now);
             }
+        } else if self.state() == Some(VbucketState::Active) {
+            ordered.log.give_way();
         }
         if [self.state(), Some(state)].contains(&Some(VbucketState::Active)) {
             // What is due by now belongs to the state before, and to that before its window.

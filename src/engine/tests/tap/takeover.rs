@@ -2,14 +2,15 @@
 
 use super::{
     ACK, BACKFILL, CHECKPOINTS, LIST, Link, NOT_NOW, Node, REGISTERED, TAKEOVER, announce,
-    arriving, assert_same, bare, cookie, list, mutation, node_in, opaque, open_id, pair, phase,
-    receive, value, words, write_window,
+    arriving, assert_same, bare, cookie, list, mutation, node_in, opaque, open_id, pair, pair_with,
+    phase, receive, value, words, write_window,
 };
 use crate::checkpoint::Phase;
 use crate::engine::TapEvent;
 use crate::engine::tests::CLIENT;
 use crate::error::{Error, Result};
 use crate::host::{Cookie, LogLevel};
+use crate::settings::Family;
 use crate::tap::code::{BACKFILL_BEGINS, UPDATE_END, UPDATE_REVERT, UPDATE_START};
 use crate::types::{StoreOp, VbucketState};
 
@@ -552,5 +553,45 @@ fn a_new_owner_gives_no_cas_that_the_old_one_gave() {
         }
         let cas = new.set(0, "k", "other");
         assert!(cas > last, "{cas} after {last}");
+    }
+}
+
+/// The checkpoint that was open here goes on at the new owner: the old one says that it has it to
+/// its end when it was told of the end, and not because it closed it by itself.
+#[test]
+fn a_former_owner_closes_no_checkpoint_that_goes_on_elsewhere() {
+    for restarts in [true, false] {
+        for state in [VbucketState::Replica, VbucketState::Dead] {
+            let (old, new, mut link) = pair_with("chk_max_items=100;chk_period=60");
+            for key in 0..150 {
+                old.set(0, &key.to_string(), "before");
+            }
+            link.settle(&old, &new);
+            link.disconnect(&old, Some(&new));
+            old.engine.core.set_vbucket(0, state).unwrap();
+            new.activate(0);
+            assert_eq!(open_id(&new), open_id(&old));
+            new.set(0, "k", "after");
+            let set = |name, text| new.engine.set_parameter(Family::Flush, name, text).unwrap();
+            set("chk_max_items", "100");
+            set("max_checkpoints", "5");
+            for key in 0..200 {
+                new.set(0, &key.to_string(), "after");
+            }
+            old.write();
+            let old = if restarts {
+                old.restart()
+            } else {
+                old.host.advance(60);
+                old.engine.vbucket(0).unwrap().close_if_old();
+                old
+            };
+            old.engine
+                .core
+                .set_vbucket(0, VbucketState::Replica)
+                .unwrap();
+            Link::replicate(&new, &old).settle(&new, &old);
+            assert_same(&new, &old);
+        }
     }
 }
