@@ -55,8 +55,8 @@ impl Log {
         self.turns += 1;
     }
 
-    /// Its vbucket is active no more: the open checkpoint goes on at the next owner, so it is closed
-    /// only when that says so, as after a restart in this state.
+    /// Its vbucket is active no more: the open checkpoint goes on at the next owner, so it is
+    /// closed only when that says so, as after a restart in this state.
     pub(crate) fn give_way(&mut self) {
         if self.numbering == Numbering::Own {
             self.numbering = Numbering::Master;
@@ -72,6 +72,16 @@ impl Log {
         self.rotate(now);
         self.name_anew(CheckpointId::new(0));
         self.followed = None;
+    }
+
+    /// The window's checkpoint has been closed. That of another owner goes on until that begins the
+    /// next one: the window may have been taken back here only, and what is open now is a part of
+    /// the same checkpoint.
+    pub(super) fn await_next(&mut self, id: CheckpointId) {
+        if self.numbering == Numbering::Master {
+            self.open.id = id;
+            self.open.continues = true;
+        }
     }
 
     /// What lies before the open checkpoint counts only as far as `upto`.
@@ -212,8 +222,15 @@ impl Log {
         let barrier = if begun {
             Seqno::new(self.open.first.get() - 1)
         } else {
-            self.next_id = self.next_id.max(id.unwrap_or_default());
-            self.rotate(now)
+            let present = self.open.id;
+            self.next_id = match id {
+                Some(id) if self.numbering == Numbering::Master => id,
+                _ => self.next_id.max(id.unwrap_or_default()),
+            };
+            let barrier = self.rotate(now);
+            // What has come of it before is a part of it.
+            self.open.continues = self.open.id == present;
+            barrier
         };
         self.begin_window(barrier, opened);
         self.followed = Some(Followed { id, ended: None });

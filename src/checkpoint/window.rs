@@ -217,7 +217,9 @@ impl Log {
         }
         self.push_meta(marker);
         self.open.kind = kind;
+        let id = self.open.id;
         let end = self.rotate(now);
+        self.await_next(id);
         if let Some(window) = self.window.as_mut() {
             window.phase = phase(end);
             window.flushed = self.floor;

@@ -28,6 +28,7 @@ use crate::engine::tests::tap::{
 };
 use crate::settings::Family;
 use crate::types::VbucketState;
+use crate::vbucket::Vbucket;
 
 const OPERATIONS: usize = 100_000;
 /// Phases of an episode.
@@ -54,7 +55,7 @@ impl Says {
     }
 
     /// After a restart its name says too much: what was acknowledged may be gone. `CHAIN_RESUMES=1`
-    /// has it say what it has (docs/reliability.md: what is not understood).
+    /// has it say what it has (docs/reliability.md).
     fn restarted(dice: &mut Dice) -> Self {
         let resumes = setting("CHAIN_RESUMES", 0) != 0 && dice.throw(2) == 0;
         [Self::Nothing, Self::What][usize::from(resumes)]
@@ -82,7 +83,7 @@ impl Hop<'_> {
     }
 
     fn connect(&mut self, src: &Node, dst: &Node, says: Says) {
-        self.note(&format!("connects, says {says:?}"));
+        let mut claims = Vec::new();
         let mut data = 0_u64.to_be_bytes().to_vec();
         if !matches!(says, Says::Name) {
             data.extend(VBUCKETS.to_be_bytes());
@@ -95,8 +96,13 @@ impl Hop<'_> {
                 };
                 data.extend(number.to_be_bytes());
                 data.extend(closed.to_be_bytes());
+                let there = src.engine.vbucket(number);
+                claims.push((open, there.map_or(0, |it| it.with_log(Log::open_id).get())));
             }
         }
+        self.note(&format!(
+            "connects, says {says:?}; open ids here and there: {claims:?}"
+        ));
         let flags = BACKFILL | ACK | CHECKPOINTS;
         self.link = Link::connect(src, self.name, flags, &data).unwrap();
     }
@@ -292,6 +298,21 @@ impl<'a> Chain<'a> {
         self.steps.lock().push(format!("  {text}"));
     }
 
+    /// Open checkpoints and windows of all vbuckets.
+    fn note_ids(&self) {
+        for (at, node) in self.nodes().into_iter().enumerate() {
+            let ids = (0..VBUCKETS).map(|number| {
+                let vbucket = node.engine.vbucket(number);
+                let seen = vbucket.map(|it| it.with_log(|log| (log.open_id(), log.persisted_id())));
+                let [open, durable] = seen.map_or([0; 2], |(a, b)| [a.get(), b.get()]);
+                let phase = vbucket.and_then(Vbucket::window_phase);
+                format!("{open} durable {durable} {phase:?}")
+            });
+            let ids: Vec<_> = ids.collect();
+            self.note(&format!("node {at}: {ids:?}"));
+        }
+    }
+
     fn nodes(&self) -> [&Node; 3] {
         [&self.soak.node, &self.followers[0], &self.followers[1]]
     }
@@ -336,6 +357,7 @@ impl<'a> Chain<'a> {
                 upper.run(scene, scene.node, &followers[0]);
             });
         });
+        self.note_ids();
         self.soak.check();
         if self.dice.throw(2) == 0 {
             self.drain();
@@ -378,11 +400,18 @@ impl<'a> Chain<'a> {
 
     fn check_same(&self) {
         let [first, second, third] = self.nodes();
+        // Their clocks may be a second apart.
+        let now = self.nodes().map(|node| node.host.unix()).into_iter().max();
+        let contents = |node: &Node, number| {
+            let mut contents = contents_of(node, number);
+            contents.retain(|_, (_, _, expiry, _)| *expiry == 0 || Some(*expiry) > now);
+            contents
+        };
         for number in 0..VBUCKETS {
-            let expected = contents_of(first, number);
+            let expected = contents(first, number);
             let phase = |node: &Node| node.engine.vbucket(number).unwrap().window_phase();
             for (name, node) in [("second", second), ("third", third)] {
-                let found = contents_of(node, number);
+                let found = contents(node, number);
                 let keys = expected.keys().chain(found.keys());
                 let wrong = keys.filter(|key| expected.get(*key) != found.get(*key));
                 let wrong: Vec<String> = wrong
@@ -473,6 +502,7 @@ impl<'a> Chain<'a> {
         // What was set last may not have been noted yet.
         follow(&node);
         self.followers.insert(at, node);
+        self.note_ids();
         self.tally.restarts += usize::from(!crashes);
         self.tally.crashes += usize::from(crashes);
         self.connect(Says::restarted);
@@ -510,6 +540,7 @@ impl<'a> Chain<'a> {
         let at = self.dice.throw(2);
         self.note(&format!("follower {at} takes the vbuckets over"));
         self.well();
+        self.note_ids();
         self.cut();
         // CAS values are times. What is due by now happens before.
         self.advance(1);
@@ -559,6 +590,7 @@ impl<'a> Chain<'a> {
 
     /// The vbuckets are active on that node now. The others follow it in any order.
     fn moved(&mut self, at: usize) {
+        self.note_ids();
         let events = &self.soak.events;
         events.during(What::Followed, ALL, || (true, ()));
         events.during(What::Active, ALL, || (true, ()));
@@ -597,7 +629,7 @@ fn play(seed: u64, steps: &Steps) -> (Tally, Moves) {
 }
 
 #[test]
-#[ignore = "one episode in some hundred fails for a reason that is not known yet: make chain"]
+#[ignore = "one episode in some hundred fails: its model of LOOK after a move; make chain"]
 #[expect(clippy::print_stdout, reason = "the seed repeats an episode")]
 fn three_nodes_in_a_row_are_as_the_model_says() {
     let operations = setting("CHAIN_OPERATIONS", OPERATIONS as u64);

@@ -122,6 +122,8 @@ fn a_window_of_an_older_master_goes_on_in_its_next_checkpoints() {
     mutation(&node, peer, "k", "inside").unwrap();
     checkpoint(&node, peer, TapEvent::CheckpointStart, 20).unwrap();
     opaque(&node, peer, 6).unwrap();
+    assert!(open_id(&node).get() <= 20, "the next one has not begun");
+    checkpoint(&node, peer, TapEvent::CheckpointStart, 21).unwrap();
     assert_eq!(open_id(&node).get(), 21);
     assert_eq!(
         (phase(&node), value(&node, "k").as_deref()),

@@ -595,3 +595,30 @@ fn a_former_owner_closes_no_checkpoint_that_goes_on_elsewhere() {
         }
     }
 }
+
+/// The same of a window that went with its vbucket: here it is taken back, and there it stays.
+#[test]
+fn a_former_owner_does_not_have_the_window_that_goes_on_elsewhere() {
+    for ends in ["nothing", "restart", "crash"] {
+        let (old, new, mut link) = pair();
+        link.disconnect(&old, Some(&new));
+        old.start().unwrap();
+        write_window(&old);
+        take(&old).hand_over(&old, &new);
+        assert_eq!(phase(&new), Some(Phase::Open));
+        new.set(0, "later", "inside");
+        new.complete().unwrap();
+        let replica = VbucketState::Replica;
+        old.engine.core.set_vbucket(0, replica).unwrap();
+        old.host
+            .until("the window has gone", || phase(&old).is_none());
+        old.write();
+        let old = match ends {
+            "restart" => old.restart(),
+            "crash" => old.crash(),
+            _ => old,
+        };
+        Link::replicate(&new, &old).settle(&new, &old);
+        assert_same(&new, &old);
+    }
+}
