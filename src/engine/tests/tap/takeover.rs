@@ -556,6 +556,12 @@ fn a_new_owner_gives_no_cas_that_the_old_one_gave() {
     }
 }
 
+/// Waits until a node that has just begun has its keys in memory.
+fn loaded(node: &Node) {
+    let loading = &node.engine.shared().metrics.warming_up;
+    node.host.until("all is loaded", || loading.get() == 0);
+}
+
 /// The checkpoint that was open here goes on at the new owner: the old one says that it has it to
 /// its end when it was told of the end, and not because it closed it by itself.
 #[test]
@@ -586,6 +592,7 @@ fn a_former_owner_closes_no_checkpoint_that_goes_on_elsewhere() {
                 old.engine.vbucket(0).unwrap().close_if_old();
                 old
             };
+            loaded(&old);
             old.engine
                 .core
                 .set_vbucket(0, VbucketState::Replica)
@@ -618,6 +625,7 @@ fn a_former_owner_does_not_have_the_window_that_goes_on_elsewhere() {
             "crash" => old.crash(),
             _ => old,
         };
+        loaded(&old);
         Link::replicate(&new, &old).settle(&new, &old);
         assert_same(&new, &old);
     }
