@@ -46,6 +46,7 @@
 //! under which nothing else is locked. The host is called with no lock held.
 
 mod announced;
+mod aside;
 mod bgfetch;
 mod bykey;
 mod checkpoint;

@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::aside::{drop_aside, sort_aside, step_aside};
 use crate::bykey::ByKey;
 use crate::host::LogLevel;
 use crate::item::Item;
@@ -29,6 +30,8 @@ const SCAN_SHARE: usize = 10;
 const AHEAD: usize = 8;
 /// Rows between two looks at memory and at what else may end the work.
 const LOOK_ROWS: usize = 256;
+/// Rows between two times that others are let pass.
+const STEP_ROWS: usize = 32;
 
 /// Keys of one vbucket whose values are on disk only.
 #[derive(Debug)]
@@ -97,7 +100,7 @@ impl Rewarm {
 
     fn warm(&self, cold: Cold, signal: &Signal) -> Result<(), StoreError> {
         let mut items: Vec<_> = cold.items.into_iter().map(ByKey::new).collect();
-        items.sort_unstable();
+        sort_aside(&mut items, Ord::cmp);
         let Some(vbucket) = self.vbuckets.get(cold.vbucket) else {
             return Ok(());
         };
@@ -105,11 +108,13 @@ impl Rewarm {
             let is_same = vbucket.incarnation() == cold.incarnation;
             is_same && !self.evictor.is_above_low() && !signal.is_stopped()
         };
-        if items.len().saturating_mul(SCAN_SHARE) < vbucket.items() {
+        let warmed = if items.len().saturating_mul(SCAN_SHARE) < vbucket.items() {
             self.warm_each(vbucket, &items, goes_on)
         } else {
             self.warm_by_scan(vbucket, &items, goes_on)
-        }
+        };
+        drop_aside(items);
+        warmed
     }
 
     fn warm_each(
@@ -123,6 +128,7 @@ impl Rewarm {
                 return Ok(());
             }
             for ByKey { item, .. } in some {
+                step_aside();
                 let found = &mut |record: Record<'_>| self.fill(vbucket, item, &record);
                 self.store.get(vbucket.id(), item.key(), found)?;
             }
@@ -144,6 +150,9 @@ impl Rewarm {
                 return false;
             }
             rows += 1;
+            if rows % STEP_ROWS == 0 {
+                step_aside();
+            }
             while left.next_if(|item| item.key() < key).is_some() {}
             if let Some(item) = left.next_if(|item| item.key() == key) {
                 if let Some(later) = ahead.next() {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
+use crate::aside;
 use crate::ffi::scheduling::make_way;
 use crate::latch::{Latch, LatchGuard};
 
@@ -155,6 +156,7 @@ impl Worker {
         let thread = Builder::new().name(format!("ce-{name}")).spawn(move || {
             if class == Class::Background {
                 make_way();
+                aside::begin();
             }
             body(&own);
         })?;

@@ -24,6 +24,7 @@ const RANKS: &[(&str, usize)] = &[
     ("constants", 0),
     ("ffi", 0),
     ("latch", 0),
+    ("aside", 0),
     ("error", 1),
     ("config", 1),
     ("metrics", 1),

@@ -448,6 +448,11 @@ impl Checkpoint {
         Some(entry)
     }
 
+    /// Drops it; threads that no client waits for let others pass meanwhile. No lock held.
+    pub(crate) fn dissolve(self) {
+        self.entries.dissolve();
+    }
+
     /// Keys and values of a checkpoint that was taken back: nothing else holds them.
     pub(crate) fn reverted_bytes(&self) -> usize {
         match self.kind {

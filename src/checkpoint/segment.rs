@@ -6,8 +6,10 @@
 //! look at each of them.
 
 use std::collections::BTreeMap;
+use std::iter::once;
 
 use super::entry::Entry;
+use crate::aside::drop_aside;
 use crate::types::Seqno;
 
 /// Entries in a segment: 6 KiB.
@@ -165,6 +167,14 @@ impl Segments {
         }
     }
 
+    /// Drops all of it, which takes time. No lock held.
+    pub(super) fn dissolve(self) {
+        for segment in self.full.into_values().chain(once(self.tail)) {
+            segment.entries.iter().for_each(Entry::prefetch);
+            drop_aside(segment.entries);
+        }
+    }
+
     /// Number of entries that are not tombstones.
     pub(crate) fn live(&self) -> usize {
         self.live
@@ -252,7 +262,7 @@ impl Segments {
             .next_back()
             .map_or(after, |(&first, _)| first);
         let full = self.full.range(start..).map(|(_, segment)| segment);
-        full.chain(std::iter::once(&self.tail))
+        full.chain(once(&self.tail))
     }
 
     /// Live changes behind a place.

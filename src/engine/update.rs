@@ -336,7 +336,9 @@ impl Core {
             self.updates.results.put(cookie.cookie(), outcome);
             self.host.notify(cookie);
         }
-        drop(free);
+        free.into_iter()
+            .flatten()
+            .for_each(vbucket::Reverted::dissolve);
     }
 
     /// What the store is to say: another vbucket, dead or a replica, may have a window. To be
@@ -474,6 +476,7 @@ impl Core {
             vbucket.follow_reverted();
             for left in left {
                 self.rewarm.add(vbucket, left.cold);
+                left.free.into_iter().for_each(vbucket::Reverted::dissolve);
             }
         }
         let done = {

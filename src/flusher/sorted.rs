@@ -6,6 +6,7 @@
 //! bounded, whatever the window holds.
 
 use super::batch::{Part, READ_ENTRIES, Tally, record};
+use crate::aside::{drop_aside, sort_aside, step_aside};
 use crate::bykey::ByKey;
 use crate::checkpoint::{Change, Op};
 use crate::item::Item;
@@ -19,6 +20,8 @@ const SORT_ROWS: usize = 1 << 19;
 const AHEAD: usize = 8;
 /// Rows after which a report is brought up to date.
 const REPORT_ROWS: usize = 4_096;
+/// Rows between two times that others are let pass.
+const STEP_ROWS: usize = 32;
 
 /// One row.
 struct Row {
@@ -47,7 +50,7 @@ impl Row {
 
 /// Sorts, and leaves the latest row of each key.
 fn sort(rows: &mut Vec<Row>) {
-    rows.sort_unstable_by(|left, right| {
+    sort_aside(rows, |left, right| {
         let by_key = left.key.cmp(&right.key);
         by_key.then_with(|| right.word.cmp(&left.word))
     });
@@ -159,7 +162,10 @@ fn write_rows(
         let more = gather(source, after.as_ref(), SORT_ROWS, &mut rows)?;
         let mut ahead = rows.iter().skip(AHEAD);
         for rows in rows.chunks(REPORT_ROWS) {
-            for row in rows {
+            for (index, row) in rows.iter().enumerate() {
+                if index % STEP_ROWS == 0 {
+                    step_aside();
+                }
                 if let Some(row) = ahead.next() {
                     row.item().prefetch_whole();
                 }
@@ -173,10 +179,10 @@ fn write_rows(
             source.note(rows.len());
         }
         after = rows.pop().filter(|_| more);
+        drop_aside(rows.drain(..));
         if after.is_none() {
             return Ok(());
         }
-        rows.clear();
     }
 }
 
@@ -194,6 +200,7 @@ fn gather(
     let mut changes: Vec<Change> = Vec::new();
     let mut position = None;
     loop {
+        step_aside();
         position = source.read(position, &mut changes)?;
         for change in changes.drain(..) {
             let Some(item) = change.item.filter(|_| change.seqno > flushed) else {

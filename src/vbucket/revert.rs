@@ -8,6 +8,7 @@
 use std::sync::atomic::Ordering;
 
 use super::{Garbage, Ordered, Stripe, Vbucket, floors};
+use crate::aside::step_aside;
 use crate::checkpoint::{Change, Checkpoint, Log, PreImage};
 use crate::item::Item;
 use crate::leaving::Leaving;
@@ -22,11 +23,23 @@ pub(crate) enum RevertStep {
     Done,
 }
 
-/// What a revert leaves to be dropped, and the note that it leaves; dropped in this order.
+/// What a revert leaves to be dropped, and the note that it leaves.
 #[derive(Debug)]
 pub(crate) struct Reverted {
     checkpoints: Vec<Checkpoint>,
-    _leaving: Leaving,
+    leaving: Leaving,
+}
+
+impl Reverted {
+    /// Drops it.
+    pub(crate) fn dissolve(self) {
+        let Self {
+            checkpoints,
+            leaving,
+        } = self;
+        checkpoints.into_iter().for_each(Checkpoint::dissolve);
+        drop(leaving);
+    }
 }
 
 /// Keys that are read from the log under one lock.
@@ -48,8 +61,10 @@ impl Vbucket {
         let next = self.log().log.read_window(after, READ_KEYS, changes);
         changes.sort_unstable_by_key(of);
         for keys in changes.chunk_by(|left, right| of(left) == of(right)) {
-            keys.chunks(GROUP_KEYS)
-                .for_each(|group| self.revert_group(group, cold));
+            for group in keys.chunks(GROUP_KEYS) {
+                self.revert_group(group, cold);
+                step_aside();
+            }
         }
         next.map_or(RevertStep::Done, RevertStep::More)
     }
@@ -161,7 +176,7 @@ impl Vbucket {
             self.revert_low.store(0, Ordering::Release);
             Reverted {
                 checkpoints,
-                _leaving: leaving,
+                leaving,
             }
         };
         self.note_released(&reverted.checkpoints);

@@ -10,6 +10,7 @@ use super::{Classic, codes, tap};
 use crate::abi::bindings::*;
 use crate::abi::convert::Code;
 use crate::abi::create_instance;
+#[cfg(debug_assertions)]
 use crate::abi::guard::Guard;
 use crate::abi::load;
 use crate::abi::output::{Packets, Statistics};
