@@ -165,7 +165,7 @@ soak: rust
 
 chain: rust
 	cd '$(TOP)' && CHAIN_OPERATIONS='$(CHAIN_OPERATIONS)' cargo test --locked --release --lib \
-		three_nodes_in_a_row -- --ignored --nocapture
+		three_nodes_in_a_row -- --nocapture
 
 fuzz: build-deps rust
 	$(call need,$(FUZZ_PACKAGES))

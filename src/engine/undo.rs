@@ -17,7 +17,7 @@ use crate::host::{BlockedCookie, Cookie, LogLevel};
 use crate::item::Item;
 use crate::store::Store;
 use crate::types::{CheckpointId, VbucketId};
-use crate::vbucket::Vbucket;
+use crate::vbucket::{NotOpen, Vbucket};
 
 /// Why nothing could be said of a key, or done to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,9 +116,11 @@ impl Core {
         fetched: Option<Fetched>,
     ) -> Result<Answer<Option<Item>>> {
         let item = match vbucket.was(self.hash(key), key) {
-            None => return Ok(Err(UndoError::Untouched)),
-            Some(Was::Absent) => return Ok(Ok(None)),
-            Some(Was::Present(item)) => item,
+            // What was found without it may be of any time.
+            Err(NotOpen) => return Ok(Err(UndoError::ended())),
+            Ok(None) => return Ok(Err(UndoError::Untouched)),
+            Ok(Some(Was::Absent)) => return Ok(Ok(None)),
+            Ok(Some(Was::Present(item))) => item,
         };
         if item.is_resident() {
             return Ok(Ok(Some(item)));
@@ -178,12 +180,7 @@ impl Core {
         if let Err(error) = open {
             return Ok(Err(error.into()));
         }
-        let found = self.pre_image(cookie, vbucket, key, fetched);
-        if vbucket.open_window().is_none() && !matches!(found, Err(Error::WouldBlock)) {
-            // What was found may be of any time.
-            return Ok(Err(UndoError::ended()));
-        }
-        found
+        self.pre_image(cookie, vbucket, key, fetched)
     }
 
     fn undo(

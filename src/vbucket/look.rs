@@ -40,6 +40,10 @@ impl Place {
     pub(crate) const FIRST: Self = Self::Touched(0);
 }
 
+/// No window is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NotOpen;
+
 /// What one step found.
 #[derive(Debug)]
 pub(crate) struct LookStep {
@@ -191,10 +195,16 @@ impl Vbucket {
     }
 
     /// What a key was before the open window: `None` if that did nothing to it.
-    pub(crate) fn was(&self, hash: u32, key: &[u8]) -> Option<Was> {
+    ///
+    /// # Errors
+    /// [`NotOpen`] without an open window, also while it is completing: that may still be undone.
+    pub(crate) fn was(&self, hash: u32, key: &[u8]) -> std::result::Result<Option<Was>, NotOpen> {
         let mut stripe = self.table.lock(hash);
-        let slot = stripe.find(hash, key)?;
-        self.with_log(|log: &Log| log.was(latest(slot)))
+        let slot = stripe.find(hash, key);
+        self.with_log(|log: &Log| {
+            let was = || slot.and_then(|slot| log.was(latest(slot)));
+            log.is_open_window().then(was).ok_or(NotOpen)
+        })
     }
 
     /// Gives a key back what it was before the window, as an ordinary change: `old` with its value,

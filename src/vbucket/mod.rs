@@ -55,7 +55,7 @@ use guard::LogGuard;
 pub(crate) use load::Access;
 pub(crate) use locks::LockRule;
 use locks::Locks;
-pub(crate) use look::Place;
+pub(crate) use look::{NotOpen, Place};
 pub(crate) use map::VbucketMap;
 pub(crate) use reader::Reader;
 pub(crate) use residency::{Ejection, Swept, Walk};

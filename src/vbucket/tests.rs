@@ -10,10 +10,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::{
-    Arrival, Awaited, Ejection, Found, Shared, Swept, Trash, Vbucket, VbucketMap, Verdict, Walk,
-    begin_complete, begin_revert, complete_failed, completed, open_windows,
+    Arrival, Awaited, Ejection, Found, NotOpen, Shared, Swept, Trash, Vbucket, VbucketMap, Verdict,
+    Walk, begin_complete, begin_revert, complete_failed, completed, open_windows,
 };
-use crate::checkpoint::{Change, Log, Op, Phase};
+use crate::checkpoint::{Change, Log, Op, Phase, Was};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::host::Host;
@@ -703,6 +703,26 @@ fn a_failed_complete_keeps_what_was_written_since_in_the_window() {
     assert_eq!(value(&node, all[1], b"l"), None);
     revert_all(&all);
     assert_eq!(node.reverted(), (1, 0, 1));
+}
+
+/// Who asks for a pre-image has seen the window open, and may see it open again afterwards.
+#[test]
+fn nothing_is_said_of_a_key_while_its_window_is_completing() {
+    let node = Node::new(1, false);
+    let (all, vbucket) = (node.vbuckets(), node.vbucket(0));
+    let was = |key: &[u8]| {
+        let was = vbucket.was(hash(key), key);
+        was.map(|was| was.map(|was| matches!(was, Was::Present(_))))
+    };
+    put(vbucket, b"k", b"before");
+    assert_eq!(was(b"k"), Err(NotOpen));
+    assert!(open_windows(&all, NOW, None));
+    put(vbucket, b"k", b"inside");
+    assert_eq!([was(b"k"), was(b"l")], [Ok(Some(true)), Ok(None)]);
+    assert!(begin_complete(&all, NOW));
+    assert_eq!([was(b"k"), was(b"l")], [Err(NotOpen); 2]);
+    complete_failed(&all);
+    assert_eq!([was(b"k"), was(b"l")], [Ok(Some(true)), Ok(None)]);
 }
 
 #[test]

@@ -375,7 +375,7 @@ impl<'a> World<'a> {
         };
         let at_start = self.model.history[index][barrier - 1][key];
         let vbucket = self.vbucket(index);
-        let old = match vbucket.was(hash(name), name) {
+        let old = match vbucket.was(hash(name), name).unwrap() {
             None => {
                 assert_eq!(self.model.state[key], at_start, "it is not touched");
                 return;

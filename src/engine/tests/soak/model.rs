@@ -17,6 +17,9 @@ use crate::vbucket::Ejection;
 /// More worlds than this are more than the few commands can have made.
 const WORLDS_MAX: usize = 200;
 
+/// Seconds that clocks of nodes differ at most.
+const CLOCKS_APART: u32 = 2;
+
 /// A version of a key.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Row {
@@ -870,7 +873,23 @@ impl Key {
 
     /// The vbucket is active on another node now. That one may know nothing of what a window has
     /// made and deleted again before it was told, nor of what was there at START and has expired.
+    /// And by its clock, when it was told of START, that had or had not expired yet.
     pub(super) fn move_away(&mut self, now: u32) {
+        let by_another_clock = |world: &World| {
+            let mut other = world.clone();
+            let window = other.window.as_mut()?;
+            let expiry = window.at_start.as_ref()?.expiry;
+            let had_expired = window.had_expired();
+            let may_differ = if had_expired {
+                expiry + CLOCKS_APART >= window.started
+            } else {
+                expiry != 0 && expiry <= now
+            };
+            window.started = expiry - u32::from(had_expired);
+            may_differ.then_some(other)
+        };
+        let others: Vec<World> = self.worlds.iter().filter_map(by_another_clock).collect();
+        self.worlds.extend(others);
         let without_old = |world: &World| {
             let mut other = world.clone();
             let old = &mut other.window.as_mut()?.at_start;
