@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use crate::aside::aside;
 use crate::checkpoint::Log;
 use crate::config::Durability;
 use crate::store::{Batch, Store, StoreError, VbucketRecord, WindowRecord};
@@ -587,6 +588,6 @@ fn forget_deletions(vbucket: &Vbucket) {
     while let Some(from) = after {
         after = vbucket.read_window(from, &mut changes);
         vbucket.forget_deletions(&changes);
-        changes.clear();
+        aside(changes.drain(..)).for_each(drop);
     }
 }

@@ -1,5 +1,5 @@
-//! Re-warm: brings back into memory what a revert left on disk only, so that reads return to the
-//! speed of memory by themselves.
+//! Re-warm: drops what a revert left in memory, and brings back into memory what it left on disk
+//! only, so that reads return to the speed of memory by themselves.
 //!
 //! Values are read in the order of the store, by a scan when they are many, while memory is below
 //! the low-water mark. A client that asks for one of them does not wait for this: its own fetch is
@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::aside::{drop_aside, sort_aside, step_aside};
+use crate::aside::{aside, sort_aside, step_aside};
 use crate::bykey::ByKey;
 use crate::host::LogLevel;
 use crate::item::Item;
@@ -20,7 +20,7 @@ use crate::latch::Latch;
 use crate::pager::Evictor;
 use crate::store::{Record, Store, StoreError};
 use crate::types::VbucketId;
-use crate::vbucket::{Shared, Vbucket, VbucketMap};
+use crate::vbucket::{Reverted, Shared, Vbucket, VbucketMap};
 use crate::worker::{Signal, Wake};
 
 /// A scan reads a row in a tenth of the time of a read by key: it pays from this share of the
@@ -33,12 +33,14 @@ const LOOK_ROWS: usize = 256;
 /// Rows between two times that others are let pass.
 const STEP_ROWS: usize = 32;
 
-/// Keys of one vbucket whose values are on disk only.
+/// What a revert has left of one vbucket.
 #[derive(Debug)]
 struct Cold {
     vbucket: VbucketId,
     incarnation: u64,
-    /// The key-only items.
+    /// What nobody needs any more.
+    left: Reverted,
+    /// Key-only items, whose values are on disk only.
     items: Vec<Item>,
 }
 
@@ -84,22 +86,24 @@ impl Rewarm {
         self.left.load(Ordering::Acquire) != 0
     }
 
-    /// Has values of a vbucket brought back; the items are key-only.
-    pub(crate) fn add(&self, vbucket: &Vbucket, items: Vec<Item>) {
-        if items.is_empty() {
-            return;
-        }
-        self.left.fetch_add(1, Ordering::AcqRel);
+    /// Has what a revert of a vbucket has left dropped, and values brought back; the items are
+    /// key-only. (Neither on the thread of the revert, which others wait for.)
+    pub(crate) fn add(&self, vbucket: &Vbucket, left: Reverted, items: Vec<Item>) {
+        let count = usize::from(!items.is_empty());
+        self.left.fetch_add(count, Ordering::AcqRel);
         self.queue.lock().push_back(Cold {
             vbucket: vbucket.id(),
             incarnation: vbucket.incarnation(),
+            left,
             items,
         });
         self.signal.wake();
     }
 
     fn warm(&self, cold: Cold, signal: &Signal) -> Result<(), StoreError> {
-        let mut items: Vec<_> = cold.items.into_iter().map(ByKey::new).collect();
+        // First: there is room for the values then.
+        cold.left.dissolve();
+        let mut items: Vec<_> = aside(cold.items).map(ByKey::new).collect();
         sort_aside(&mut items, Ord::cmp);
         let Some(vbucket) = self.vbuckets.get(cold.vbucket) else {
             return Ok(());
@@ -113,7 +117,7 @@ impl Rewarm {
         } else {
             self.warm_by_scan(vbucket, &items, goes_on)
         };
-        drop_aside(items);
+        aside(items).for_each(drop);
         warmed
     }
 
@@ -127,8 +131,7 @@ impl Rewarm {
             if !goes_on() {
                 return Ok(());
             }
-            for ByKey { item, .. } in some {
-                step_aside();
+            for ByKey { item, .. } in aside(some) {
                 let found = &mut |record: Record<'_>| self.fill(vbucket, item, &record);
                 self.store.get(vbucket.id(), item.key(), found)?;
             }
@@ -182,11 +185,12 @@ pub(crate) fn run(rewarm: &Rewarm, signal: &Signal) {
         loop {
             let next = rewarm.queue.lock().pop_front();
             let Some(cold) = next else { break };
+            let count = usize::from(!cold.items.is_empty());
             if let Err(error) = rewarm.warm(cold, signal) {
                 let text = format!("cannot read reverted values back into memory: {error}");
                 rewarm.shared.host.log(LogLevel::Warning, &text);
             }
-            rewarm.left.fetch_sub(1, Ordering::AcqRel);
+            rewarm.left.fetch_sub(count, Ordering::AcqRel);
         }
     }
 }

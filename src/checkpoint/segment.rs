@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::iter::once;
 
 use super::entry::Entry;
-use crate::aside::drop_aside;
+use crate::aside::aside;
 use crate::types::Seqno;
 
 /// Entries in a segment: 6 KiB.
@@ -171,7 +171,7 @@ impl Segments {
     pub(super) fn dissolve(self) {
         for segment in self.full.into_values().chain(once(self.tail)) {
             segment.entries.iter().for_each(Entry::prefetch);
-            drop_aside(segment.entries);
+            aside(segment.entries).for_each(drop);
         }
     }
 

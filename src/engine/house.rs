@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::Core;
 use super::scrub::ScrubReport;
+use crate::aside::step_aside;
 use crate::types::VbucketState;
 use crate::vbucket::{Vbucket, Walk};
 use crate::worker::{Signal, Wake};
@@ -91,6 +92,7 @@ impl Core {
                     self.changed();
                 }
                 self.shared.trash.empty();
+                step_aside();
             }
         }
         report

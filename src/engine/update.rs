@@ -18,7 +18,9 @@ use crate::host::{BlockedCookie, Cookie, LogLevel};
 use crate::item::Item;
 use crate::store::WindowRecord;
 use crate::types::{CheckpointId, Seqno, VbucketId, VbucketState};
-use crate::vbucket::{self, RevertStep, Vbucket, begin_complete, begin_revert, complete_failed};
+use crate::vbucket::{
+    RevertStep, Reverted, Vbucket, begin_complete, begin_revert, complete_failed,
+};
 use crate::worker::{Signal, Wake};
 
 mod deadline;
@@ -61,14 +63,9 @@ impl Kind {
     }
 }
 
-/// What a revert leaves of one vbucket, to be dealt with when the client has its answer.
-#[derive(Debug)]
-struct Reverted {
-    /// Keys whose values are on disk only.
-    cold: Vec<Item>,
-    /// What nobody needs any more, once the window has ended.
-    free: Option<vbucket::Reverted>,
-}
+/// What a revert leaves of one vbucket: what nobody needs any more, and keys whose values are on
+/// disk only.
+type Left = (Reverted, Vec<Item>);
 
 #[derive(Debug)]
 struct Job {
@@ -327,18 +324,13 @@ impl Core {
         self.changed();
         self.house.wake();
         // Before the answer: who asks after it is to see that values are still coming back.
-        let mut free = Vec::new();
-        for (vbucket, left) in vbuckets.iter().zip(left) {
-            self.rewarm.add(vbucket, left.cold);
-            free.push(left.free);
+        for (vbucket, (left, cold)) in vbuckets.iter().zip(left) {
+            self.rewarm.add(vbucket, left, cold);
         }
         if let Some(cookie) = owed {
             self.updates.results.put(cookie.cookie(), outcome);
             self.host.notify(cookie);
         }
-        free.into_iter()
-            .flatten()
-            .for_each(vbucket::Reverted::dissolve);
     }
 
     /// What the store is to say: another vbucket, dead or a replica, may have a window. To be
@@ -368,9 +360,9 @@ impl Core {
         }
     }
 
-    fn revert_all(&self, vbuckets: &[&Vbucket], outcome: WindowRecord) -> Vec<Reverted> {
+    fn revert_all(&self, vbuckets: &[&Vbucket], outcome: WindowRecord) -> Vec<Left> {
         let mut changes = Vec::new();
-        let mut reverted = Vec::new();
+        let mut all_cold = Vec::new();
         for vbucket in vbuckets {
             if let Some(barrier) = vbucket.with_log(|log| log.window().map(|it| it.barrier)) {
                 self.replication.lacking.reverted(vbucket.id(), barrier);
@@ -380,16 +372,15 @@ impl Core {
             while let RevertStep::More(next) = vbucket.revert_some(after, &mut changes, &mut cold) {
                 after = next;
             }
-            reverted.push(Reverted { cold, free: None });
+            all_cold.push(cold);
         }
-        for (vbucket, reverted) in vbuckets.iter().zip(&mut reverted) {
-            reverted.free = Some(vbucket.reverted());
-        }
+        let left = vbuckets.iter().map(|vbucket| vbucket.reverted());
+        let left = left.zip(all_cold).collect();
         let gate = self.updates.gate.lock();
         let record = self.record_now(outcome);
         self.persister.want_window(record);
         drop(gate);
-        reverted
+        left
     }
 
     /// Begins the revert of a window that a master opened here; whoever sent the message gets it
@@ -474,9 +465,8 @@ impl Core {
         if let Some(vbucket) = self.vbuckets.get(id) {
             let left = self.revert_all(&[vbucket], WindowRecord::Reverted);
             vbucket.follow_reverted();
-            for left in left {
-                self.rewarm.add(vbucket, left.cold);
-                left.free.into_iter().for_each(vbucket::Reverted::dissolve);
+            for (left, cold) in left {
+                self.rewarm.add(vbucket, left, cold);
             }
         }
         let done = {

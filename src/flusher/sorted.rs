@@ -6,7 +6,7 @@
 //! bounded, whatever the window holds.
 
 use super::batch::{Part, READ_ENTRIES, Tally, record};
-use crate::aside::{drop_aside, sort_aside, step_aside};
+use crate::aside::{aside, sort_aside, step_aside};
 use crate::bykey::ByKey;
 use crate::checkpoint::{Change, Op};
 use crate::item::Item;
@@ -20,8 +20,6 @@ const SORT_ROWS: usize = 1 << 19;
 const AHEAD: usize = 8;
 /// Rows after which a report is brought up to date.
 const REPORT_ROWS: usize = 4_096;
-/// Rows between two times that others are let pass.
-const STEP_ROWS: usize = 32;
 
 /// One row.
 struct Row {
@@ -162,10 +160,7 @@ fn write_rows(
         let more = gather(source, after.as_ref(), SORT_ROWS, &mut rows)?;
         let mut ahead = rows.iter().skip(AHEAD);
         for rows in rows.chunks(REPORT_ROWS) {
-            for (index, row) in rows.iter().enumerate() {
-                if index % STEP_ROWS == 0 {
-                    step_aside();
-                }
+            for row in aside(rows) {
                 if let Some(row) = ahead.next() {
                     row.item().prefetch_whole();
                 }
@@ -179,7 +174,7 @@ fn write_rows(
             source.note(rows.len());
         }
         after = rows.pop().filter(|_| more);
-        drop_aside(rows.drain(..));
+        aside(rows.drain(..)).for_each(drop);
         if after.is_none() {
             return Ok(());
         }

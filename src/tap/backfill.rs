@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 
 use super::part::Stage;
 use super::streams::{Live, StreamId, Streams};
+use crate::aside::step_aside;
 use crate::host::LogLevel;
 use crate::item::Item;
 use crate::pager::Evictor;
@@ -116,6 +117,7 @@ impl Fillers {
 impl Streams {
     /// Gives a stream some more.
     fn fill(&self, filler: &mut Filler) -> Result<Filled, StoreError> {
+        step_aside();
         let Some(live) = filler.live.upgrade() else {
             return Ok(Filled::Done);
         };

@@ -10,7 +10,6 @@
 //! Threads: background threads, but for [`Vbucket::eject`].
 
 use super::{Found, Garbage, PoisonOnPanic, Slot, Stripe, Vbucket, floors};
-use crate::aside::step_aside;
 use crate::item::Item;
 use crate::store::Live;
 use crate::types::Seqno;
@@ -337,7 +336,6 @@ impl Vbucket {
         walk: &mut Walk,
         work: impl FnOnce(&mut Stripe, usize) -> bool,
     ) -> Option<()> {
-        step_aside();
         let stripe = self.table.stripe(walk.stripe)?;
         if work(&mut stripe.lock(), walk.part) {
             walk.part += 1;

@@ -23,7 +23,7 @@ pub(crate) enum RevertStep {
     Done,
 }
 
-/// What a revert leaves to be dropped, and the note that it leaves.
+/// What a revert leaves to be dropped, and the note that it leaves; dropped in this order.
 #[derive(Debug)]
 pub(crate) struct Reverted {
     checkpoints: Vec<Checkpoint>,

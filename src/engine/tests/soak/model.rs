@@ -873,7 +873,8 @@ impl Key {
 
     /// The vbucket is active on another node now. That one may know nothing of what a window has
     /// made and deleted again before it was told, nor of what was there at START and has expired.
-    /// And by its clock, when it was told of START, that had or had not expired yet.
+    /// And by its clock, when it was told of START, which may have been late, that had or had not
+    /// expired yet.
     pub(super) fn move_away(&mut self, now: u32) {
         let by_another_clock = |world: &World| {
             let mut other = world.clone();
