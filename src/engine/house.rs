@@ -41,7 +41,7 @@ pub(super) fn run(core: &Core, signal: &Signal) {
             if vbucket.state() == Some(VbucketState::Active) {
                 ageing |= vbucket.close_if_old();
             }
-            vbucket.sweep_flushed();
+            vbucket.sweep_flushed(&|| core.step_aside());
             ageing |= vbucket.sweep_locks();
             ageing |= vbucket.held_back() > 0;
         }
@@ -74,6 +74,13 @@ impl Core {
         Some((looked.saturating_add(period)).saturating_sub(self.host.monotonic()))
     }
 
+    /// Lets others pass while there is room: where memory is short, clients wait for what is freed.
+    fn step_aside(&self) {
+        if !self.evictor.is_above_low() {
+            step_aside();
+        }
+    }
+
     /// Deletes every key of an active vbucket that has expired. (A replica gets the deletions from
     /// its master.) Returns how many there were.
     fn expire(&self, signal: &Signal) -> ScrubReport {
@@ -92,7 +99,7 @@ impl Core {
                     self.changed();
                 }
                 self.shared.trash.empty();
-                step_aside();
+                self.step_aside();
             }
         }
         report

@@ -156,12 +156,14 @@ impl Vbucket {
     }
 
     /// Takes the slots out that the latest `flush_all` made void, once no window can bring them
-    /// back. Once for each flush: what comes later is newer. For a background thread.
-    pub(crate) fn sweep_flushed(&self) -> usize {
+    /// back. Once for each flush: what comes later is newer. For a background thread; `between` is
+    /// called after each part, with nothing locked.
+    pub(crate) fn sweep_flushed(&self, between: &dyn Fn()) -> usize {
         if !self.begin_sweep() {
             return 0;
         }
         let mut walk = Walk::default();
-        std::iter::from_fn(|| self.sweep_part(&mut walk)).sum()
+        let parts = std::iter::from_fn(|| self.sweep_part(&mut walk));
+        parts.inspect(|_| between()).sum()
     }
 }

@@ -650,14 +650,14 @@ fn a_sweep_takes_out_what_was_flushed_but_not_in_a_window() {
     }
     assert!(open_windows(&[vbucket], NOW, None));
     vbucket.flush_all();
-    assert_eq!(vbucket.sweep_flushed(), 0);
+    assert_eq!(vbucket.sweep_flushed(&|| {}), 0);
     assert!(begin_revert(&[vbucket], NOW));
-    assert_eq!(vbucket.sweep_flushed(), 0);
+    assert_eq!(vbucket.sweep_flushed(&|| {}), 0);
     revert_all(&[vbucket]);
-    assert_eq!((vbucket.sweep_flushed(), vbucket.items()), (0, 100));
+    assert_eq!((vbucket.sweep_flushed(&|| {}), vbucket.items()), (0, 100));
     vbucket.flush_all();
     put(vbucket, &[200], b"v");
-    assert_eq!((vbucket.sweep_flushed(), vbucket.items()), (100, 1));
+    assert_eq!((vbucket.sweep_flushed(&|| {}), vbucket.items()), (100, 1));
 }
 
 #[test]
@@ -666,16 +666,16 @@ fn a_table_is_swept_once_for_a_flush_and_again_when_older_keys_were_loaded() {
     let vbucket = node.vbucket(0);
     put(vbucket, b"k", b"v");
     vbucket.flush_all();
-    assert_eq!(vbucket.sweep_flushed(), 1);
+    assert_eq!(vbucket.sweep_flushed(&|| {}), 1);
     vbucket.begin_loading();
     vbucket.load(&mut vec![(hash(b"l"), item(b"l", b"v", 0))]);
-    assert_eq!(vbucket.sweep_flushed(), 0);
+    assert_eq!(vbucket.sweep_flushed(&|| {}), 0);
     vbucket.loaded(0);
-    assert_eq!(vbucket.sweep_flushed(), 1);
+    assert_eq!(vbucket.sweep_flushed(&|| {}), 1);
     vbucket.flush_all();
     put(vbucket, b"k", b"v");
     vbucket.flush_all();
-    assert_eq!(vbucket.sweep_flushed(), 1);
+    assert_eq!(vbucket.sweep_flushed(&|| {}), 1);
 }
 
 #[test]

@@ -97,7 +97,7 @@ fn a_sweep_of_a_deleted_vbucket_leaves_its_successor_alone() {
         thread::scope(|scope| {
             scope.spawn(|| {
                 while !stop.load(Ordering::SeqCst) {
-                    vbucket.sweep_flushed();
+                    vbucket.sweep_flushed(&|| {});
                 }
             });
             node.engine.core.set_vbucket(1, VbucketState::Dead).unwrap();

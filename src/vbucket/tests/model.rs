@@ -624,7 +624,7 @@ impl<'a> World<'a> {
             Step::Commit => self.commit(),
             Step::Tick => self.node.host.advance(1),
             Step::Sweep => {
-                self.vbucket.sweep_flushed();
+                self.vbucket.sweep_flushed(&|| {});
             }
             Step::Count => {
                 let items = self.vbucket.items();

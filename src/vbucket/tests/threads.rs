@@ -351,7 +351,7 @@ fn every_thread_finds_its_own_writes_as_the_windows_left_them() {
                     for vbucket in &all {
                         let _order = commit.lock();
                         node.flush_some(vbucket);
-                        vbucket.sweep_flushed();
+                        vbucket.sweep_flushed(&|| {});
                     }
                 }
             });
