@@ -33,15 +33,22 @@ const LOOK_ROWS: usize = 256;
 /// Rows between two times that others are let pass.
 const STEP_ROWS: usize = 32;
 
-/// What a revert has left of one vbucket.
+/// Keys of one vbucket whose values are on disk only.
 #[derive(Debug)]
 struct Cold {
     vbucket: VbucketId,
     incarnation: u64,
-    /// What nobody needs any more.
-    left: Reverted,
-    /// Key-only items, whose values are on disk only.
+    /// The key-only items.
     items: Vec<Item>,
+}
+
+/// What reverts have left.
+#[derive(Debug, Default)]
+struct Work {
+    /// What nobody needs any more.
+    trash: Vec<Reverted>,
+    /// Oldest first.
+    cold: VecDeque<Cold>,
 }
 
 /// What is to be brought back.
@@ -50,8 +57,8 @@ pub(crate) struct Rewarm {
     vbuckets: Arc<VbucketMap>,
     shared: Arc<Shared>,
     evictor: Arc<Evictor>,
-    // Guards what is to be done, oldest first. Lock order: last.
-    queue: Latch<VecDeque<Cold>>,
+    // Guards what is to be done. Lock order: last.
+    queue: Latch<Work>,
     /// Vbuckets that are being warmed or are to be.
     left: AtomicUsize,
     signal: Arc<Signal>,
@@ -89,20 +96,21 @@ impl Rewarm {
     /// Has what a revert of a vbucket has left dropped, and values brought back; the items are
     /// key-only. (Neither on the thread of the revert, which others wait for.)
     pub(crate) fn add(&self, vbucket: &Vbucket, left: Reverted, items: Vec<Item>) {
-        let count = usize::from(!items.is_empty());
-        self.left.fetch_add(count, Ordering::AcqRel);
-        self.queue.lock().push_back(Cold {
-            vbucket: vbucket.id(),
-            incarnation: vbucket.incarnation(),
-            left,
-            items,
-        });
+        let mut work = self.queue.lock();
+        work.trash.push(left);
+        if !items.is_empty() {
+            self.left.fetch_add(1, Ordering::AcqRel);
+            work.cold.push_back(Cold {
+                vbucket: vbucket.id(),
+                incarnation: vbucket.incarnation(),
+                items,
+            });
+        }
+        drop(work);
         self.signal.wake();
     }
 
     fn warm(&self, cold: Cold, signal: &Signal) -> Result<(), StoreError> {
-        // First: there is room for the values then.
-        cold.left.dissolve();
         let mut items: Vec<_> = aside(cold.items).map(ByKey::new).collect();
         sort_aside(&mut items, Ord::cmp);
         let Some(vbucket) = self.vbuckets.get(cold.vbucket) else {
@@ -183,14 +191,18 @@ impl Rewarm {
 pub(crate) fn run(rewarm: &Rewarm, signal: &Signal) {
     while signal.wait(None) != Wake::Stop {
         loop {
-            let next = rewarm.queue.lock().pop_front();
+            let (trash, next) = {
+                let mut work = rewarm.queue.lock();
+                (std::mem::take(&mut work.trash), work.cold.pop_front())
+            };
+            // First: then there is room for the values.
+            trash.into_iter().for_each(Reverted::dissolve);
             let Some(cold) = next else { break };
-            let count = usize::from(!cold.items.is_empty());
             if let Err(error) = rewarm.warm(cold, signal) {
                 let text = format!("cannot read reverted values back into memory: {error}");
                 rewarm.shared.host.log(LogLevel::Warning, &text);
             }
-            rewarm.left.fetch_sub(count, Ordering::AcqRel);
+            rewarm.left.fetch_sub(1, Ordering::AcqRel);
         }
     }
 }
