@@ -817,7 +817,7 @@
 /* Statistic of a vbucket: the same. */
 #define CHECKPOINT_ENGINE_STAT_VB_MEM_SIZE_COUNTED "vb_%u:mem_size_counted"
 
-/* Statistic of a vbucket: entries of the table's emptiest part; a part has 1,600 at most. */
+/* Statistic of a vbucket: entries of the table's emptiest part; a part has about 1,100 at most. */
 #define CHECKPOINT_ENGINE_STAT_VB_MIN_DEPTH "vb_%u:min_depth"
 
 /* Statistic of a vbucket: entries of its fullest part. */

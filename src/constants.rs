@@ -522,7 +522,7 @@ pub const CHECKPOINT_ENGINE_STAT_VB_RESIZED: &CStr = c"vb_%u:resized";
 pub const CHECKPOINT_ENGINE_STAT_VB_MEM_SIZE: &CStr = c"vb_%u:mem_size";
 /// Statistic of a vbucket: the same.
 pub const CHECKPOINT_ENGINE_STAT_VB_MEM_SIZE_COUNTED: &CStr = c"vb_%u:mem_size_counted";
-/// Statistic of a vbucket: entries of the table's emptiest part; a part has 1,600 at most.
+/// Statistic of a vbucket: entries of the table's emptiest part; a part has about 1,100 at most.
 pub const CHECKPOINT_ENGINE_STAT_VB_MIN_DEPTH: &CStr = c"vb_%u:min_depth";
 /// Statistic of a vbucket: entries of its fullest part.
 pub const CHECKPOINT_ENGINE_STAT_VB_MAX_DEPTH: &CStr = c"vb_%u:max_depth";

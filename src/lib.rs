@@ -59,6 +59,7 @@ mod ffi;
 mod flusher;
 mod host;
 mod item;
+mod keyhash;
 mod latch;
 mod leaving;
 mod metrics;

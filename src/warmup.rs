@@ -7,12 +7,12 @@
 //! Threads: [`Warmup::run`] runs in the thread that starts the engine, or in a worker while other
 //! vbuckets serve clients already; it has a second thread of its own. Waits for the disk.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use crate::ffi::alloc::used_bytes;
 use crate::item::{Item, Meta};
+use crate::keyhash::KeyHash;
 use crate::store::{Record, Store, StoreError, VbucketRecord};
 use crate::types::{VbucketId, VbucketState};
 use crate::vbucket::{Shared, Vbucket, VbucketMap};
@@ -34,7 +34,7 @@ pub(crate) struct Warmup {
     store: Arc<dyn Store>,
     vbuckets: Arc<VbucketMap>,
     shared: Arc<Shared>,
-    hasher: RandomState,
+    key_hash: KeyHash,
     todo: Vec<VbucketId>,
     /// Whether keys that do not fit into the quota are an error.
     must_fit: bool,
@@ -98,7 +98,7 @@ impl Warmup {
         store: &Arc<dyn Store>,
         vbuckets: &Arc<VbucketMap>,
         shared: &Arc<Shared>,
-        hasher: &RandomState,
+        key_hash: KeyHash,
         must_fit: bool,
     ) -> Self {
         let mut todo: Vec<&Vbucket> = vbuckets.iter().filter(|vb| vb.is_loading()).collect();
@@ -114,7 +114,7 @@ impl Warmup {
             store: Arc::clone(store),
             vbuckets: Arc::clone(vbuckets),
             shared: Arc::clone(shared),
-            hasher: hasher.clone(),
+            key_hash,
             must_fit,
         }
     }
@@ -194,7 +194,7 @@ impl Warmup {
         let mut is_taken = true;
         self.store.scan(id, &mut |key, record| {
             chunk.cas_max = chunk.cas_max.max(record.cas);
-            if let Some((hash, item)) = make(key, &record, &self.hasher, values) {
+            if let Some((hash, item)) = make(key, &record, self.key_hash, values) {
                 chunk.items.push((hash, item));
                 chunk.values += u64::from(values);
             }
@@ -291,9 +291,8 @@ impl Chunk {
 }
 
 /// The item of a row, with its hash.
-fn make(key: &[u8], record: &Record<'_>, hasher: &RandomState, value: bool) -> Option<(u32, Item)> {
-    #[expect(clippy::cast_possible_truncation, reason = "half of the hash is kept")]
-    let hash = hasher.hash_one(key) as u32;
+fn make(key: &[u8], record: &Record<'_>, key_hash: KeyHash, value: bool) -> Option<(u32, Item)> {
+    let hash = key_hash.of(key);
     let meta = Meta {
         hash,
         flags: record.flags,

@@ -25,6 +25,7 @@ const RANKS: &[(&str, usize)] = &[
     ("ffi", 0),
     ("latch", 0),
     ("aside", 0),
+    ("keyhash", 0),
     ("error", 1),
     ("config", 1),
     ("metrics", 1),

@@ -18,6 +18,7 @@ use crate::config::{Config, OnlineUpdateUndo};
 use crate::ffi::signals::survive_file_limit;
 use crate::flusher::{self, Persister, Round};
 use crate::host::{Host, LogLevel};
+use crate::keyhash::KeyHash;
 use crate::metrics::Metrics;
 use crate::pager::{self, Evictor};
 use crate::rewarm::{self, Rewarm};
@@ -76,7 +77,7 @@ impl Engine {
             store,
             &core.vbuckets,
             &core.shared,
-            &core.hasher,
+            core.key_hash,
             core.config.failpartialwarmup,
         );
         let mut warmup = Some(Arc::new(warmup));
@@ -272,7 +273,7 @@ fn share(host: &Arc<dyn Host>, config: &Config, store: &dyn Store) -> Shared {
 fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<Arc<Core>, String> {
     let shared = Arc::new(share(&host, &config, &**store));
     let vbuckets = Arc::new(VbucketMap::new(Arc::clone(&shared)));
-    let hasher = std::hash::RandomState::new();
+    let key_hash = KeyHash::new();
     let window = store.window().map_err(|error| error.to_string())?;
     let fate = if window == WindowRecord::Open {
         WindowRecord::Lost
@@ -327,7 +328,7 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
         replication: Replication::default(),
         restores: Restores::default(),
         scrub: Scrub::default(),
-        hasher,
+        key_hash,
         house,
         waiting: Waiting::default(),
         verified: Answers::default(),

@@ -14,7 +14,6 @@
 //! last the small locks under which nothing is locked or called: waiting clients, fetch queue,
 //! signals.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -25,6 +24,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::flusher::{FlusherState, Persister};
 use crate::host::{Cookie, Host};
+use crate::keyhash::KeyHash;
 use crate::pager::Evictor;
 use crate::rewarm::Rewarm;
 use crate::settings::{Family, SetError};
@@ -95,8 +95,7 @@ pub(crate) struct Core {
     replication: Replication,
     restores: Restores,
     scrub: Scrub,
-    /// Seeds the hash of keys, so that nobody can choose keys that collide.
-    hasher: RandomState,
+    key_hash: KeyHash,
     /// Wakes the housekeeper.
     house: Arc<Signal>,
     waiting: Waiting,
@@ -113,9 +112,7 @@ pub(crate) struct Core {
 impl Core {
     /// Hash of a key.
     fn hash(&self, key: &[u8]) -> u32 {
-        #[expect(clippy::cast_possible_truncation, reason = "half of the hash is kept")]
-        let hash = self.hasher.hash_one(key) as u32;
-        hash
+        self.key_hash.of(key)
     }
 
     /// Has the changes of the log written and sent.

@@ -2,8 +2,10 @@
 //!
 //! Purpose: a lookup that waits for memory twice: for one line of the table and for the item. A
 //! line holds four slots, the occupied ones first. A slot whose line is full stands in the next one
-//! that is not, so a search ends at the first line with a free place. Five bits of the hash stand
-//! in each slot: an item is hardly ever looked at in vain.
+//! that is not, so a search ends at the first line with a free place. Thirteen bits of the hash,
+//! the *tag*, stand in each slot. They say its line, in a table of any number of lines, so that it
+//! grows by a fifth or a quarter at a time without a look at an item; and an item is hardly ever
+//! looked at in vain.
 //!
 //! Invariant: between the line in which a slot belongs and the one in which it stands, all are
 //! full. Whoever takes a slot out of a full line moves a later one back into it.
@@ -52,25 +54,31 @@ impl Line {
 /// The table. It grows by itself and never shrinks.
 #[derive(Debug, Default)]
 pub(super) struct Buckets {
-    /// A power of two of them, or none.
+    /// One of [`step_above`]'s numbers of them, or none.
     lines: Box<[Line]>,
     len: usize,
 }
 
-/// Spreads the 32 bits of a hash over those that say the line (the low ones) and the tag.
-fn spread(hash: u32) -> u64 {
-    u64::from(hash)
-        .wrapping_mul(0x9E37_79B9_7F4A_7C15)
-        .rotate_left(32)
-}
-
-/// What of a hash stands in a slot: the lower [`TAG_BITS`] of the result.
-pub(super) fn tag(hash: u32) -> u8 {
-    spread(hash).to_be_bytes()[0] >> (8 - TAG_BITS)
+/// What of a hash stands in a slot: the lower [`TAG_BITS`] of the result. Depends on all bits of
+/// the hash, also where many of them are the same in one table.
+pub(super) fn tag(hash: u32) -> u16 {
+    let spread = u64::from(hash).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (spread >> (u64::BITS - TAG_BITS)) as u16
 }
 
 /// Bits of a tag.
-pub(super) const TAG_BITS: u32 = 5;
+pub(super) const TAG_BITS: u32 = 13;
+
+/// Slots in so many lines before there have to be more: most stand in their own line.
+fn room(lines: usize) -> usize {
+    lines * LINE_SLOTS * 13 / 16
+}
+
+/// The next larger number of lines that a table may have: 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16,
+/// 20 and so on. So most of a table is in use, and mimalloc has blocks of just these sizes.
+fn step_above(lines: usize) -> usize {
+    lines + (lines.next_power_of_two() / if lines.is_power_of_two() { 4 } else { 8 }).max(1)
+}
 
 impl Buckets {
     /// Slots in it.
@@ -78,9 +86,9 @@ impl Buckets {
         self.len
     }
 
-    /// Slots that fit before it grows: so many that most stand in their own line.
+    /// Slots that fit before it grows.
     pub(super) fn room(&self) -> usize {
-        self.lines.len() * LINE_SLOTS * 13 / 16
+        room(self.lines.len())
     }
 
     /// Bytes that it takes.
@@ -88,20 +96,23 @@ impl Buckets {
         size_of_val(&*self.lines)
     }
 
-    fn line_of(&self, hash: u32) -> usize {
-        #[expect(clippy::cast_possible_truncation, reason = "the low bits are wanted")]
-        let low = spread(hash) as usize;
-        low & self.lines.len().wrapping_sub(1)
+    /// Where the slots of a tag belong: tags in their order over all lines.
+    fn line_of(&self, tag: u16) -> usize {
+        (usize::from(tag) * self.lines.len()) >> TAG_BITS
     }
 
     fn behind(&self, line: usize) -> usize {
-        (line + 1) & self.lines.len().wrapping_sub(1)
+        if line + 1 == self.lines.len() {
+            0
+        } else {
+            line + 1
+        }
     }
 
     /// Line and place of the slot of a key.
     fn place_of(&self, hash: u32, key: &[u8]) -> Option<(usize, usize)> {
         let tag = tag(hash);
-        let mut at = self.line_of(hash);
+        let mut at = self.line_of(tag);
         // No more lines than there are: not all of them are full.
         for _ in 0..self.lines.len() {
             for (place, slot) in self.lines.get(at)?.0.iter().enumerate() {
@@ -117,7 +128,7 @@ impl Buckets {
 
     /// Hands the slots of a hash to `look`.
     pub(super) fn visit_hash(&self, hash: u32, look: &mut dyn FnMut(&Slot)) {
-        let mut at = self.line_of(hash);
+        let mut at = self.line_of(tag(hash));
         for _ in 0..self.lines.len() {
             let slots = self.lines.get(at).map(|line| &line.0);
             for slot in slots.into_iter().flatten() {
@@ -133,7 +144,7 @@ impl Buckets {
 
     /// Has the line in which a hash belongs brought into the cache.
     pub(super) fn prefetch(&self, hash: u32) {
-        if let Some(line) = self.lines.get(self.line_of(hash)) {
+        if let Some(line) = self.lines.get(self.line_of(tag(hash))) {
             cache::prefetch(line);
         }
     }
@@ -154,7 +165,7 @@ impl Buckets {
     }
 
     fn put(&mut self, slot: Slot) {
-        let mut at = self.line_of(slot.item().hash());
+        let mut at = self.line_of(slot.tag());
         let mut slot = Some(slot);
         while let (Some(left), Some(line)) = (slot.take(), self.lines.get_mut(at)) {
             slot = line.push(left);
@@ -172,21 +183,18 @@ impl Buckets {
 
     fn grow(&mut self, slots: usize) {
         let mut lines = self.lines.len().max(1);
-        while lines * LINE_SLOTS * 13 / 16 < slots {
-            lines *= 2;
+        while room(lines) < slots {
+            lines = step_above(lines);
         }
         if lines == self.lines.len() {
             return;
         }
         let bigger = std::iter::repeat_with(Line::default).take(lines).collect();
-        let old = std::mem::replace(
-            self,
-            Self {
-                lines: bigger,
-                len: 0,
-            },
-        );
-        old.drain(&mut |slot| self.put(slot));
+        let old = std::mem::replace(&mut self.lines, bigger);
+        self.len = 0;
+        for line in old {
+            line.0.into_iter().flatten().for_each(|slot| self.put(slot));
+        }
     }
 
     /// Hands all slots over.
@@ -230,11 +238,12 @@ impl Buckets {
 
     /// The place of a slot in line `at` that may stand in line `gap`, which lies before it.
     fn displaced(&self, gap: usize, at: usize) -> Option<usize> {
-        let mask = self.lines.len().wrapping_sub(1);
-        let distance = |from: usize, to: usize| to.wrapping_sub(from) & mask;
+        let distance = |from: usize, to: usize| {
+            let around = if to < from { self.lines.len() } else { 0 };
+            to + around - from
+        };
         let slots = self.lines.get(at)?.0.iter().flatten();
-        let home = |slot: &Slot| self.line_of(slot.item().hash());
-        let mut homes = slots.map(home);
+        let mut homes = slots.map(|slot| self.line_of(slot.tag()));
         homes.position(|home| distance(home, at) >= distance(gap, at))
     }
 
@@ -289,7 +298,7 @@ mod tests {
         for (at, line) in table.lines.iter().enumerate() {
             assert_eq!(line.len(), line.0.iter().flatten().count(), "no gaps");
             for slot in line.0.iter().flatten() {
-                let mut before = table.line_of(slot.item().hash());
+                let mut before = table.line_of(slot.tag());
                 while before != at {
                     assert!(table.lines[before].is_full());
                     before = table.behind(before);

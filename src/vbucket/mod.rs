@@ -20,7 +20,7 @@ use crate::checkpoint::{Entry, Log, Op, Prior};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::item::Item;
-use crate::latch::Latch;
+use crate::latch::{Latch, LatchGuard};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::store::VbucketRecord;
@@ -271,7 +271,6 @@ impl Vbucket {
 
     /// Reads a key.
     pub(crate) fn get(&self, hash: u32, key: &[u8]) -> Found {
-        let mut garbage = Garbage::default();
         let mut stripe = self.table.lock(hash);
         let Some(slot) = stripe.find(hash, key) else {
             return Found::Miss;
@@ -279,12 +278,7 @@ impl Vbucket {
         let gone = slot.is_deleted() || slot.seqno() < self.floor();
         let expired = !gone && self.shared.is_expired(slot.item());
         if expired || self.is_reverting(slot.seqno()) {
-            // Rare. With the log locked it is certain whether the key has to be taken back first.
-            self.settle(&mut stripe, &mut self.log(), hash, key, &mut garbage);
-            let floor = self.floor();
-            let slot = stripe.find(hash, key);
-            let present = slot.filter(|slot| !slot.is_deleted() && slot.seqno() >= floor);
-            return present.map_or(Found::Miss, |slot| found(slot.item()));
+            return self.get_settled(stripe, hash, key);
         }
         if gone {
             return Found::Miss;
@@ -295,6 +289,20 @@ impl Vbucket {
             return self.found_locked(found);
         }
         found
+    }
+
+    /// [`Self::get`] of a key that may have to be taken back or to go first: with the log locked it
+    /// is certain.
+    #[cold]
+    fn get_settled(&self, stripe: LatchGuard<'_, Stripe>, hash: u32, key: &[u8]) -> Found {
+        // Before the stripe: what stands here is dropped after it.
+        let mut garbage = Garbage::default();
+        let mut stripe = stripe;
+        self.settle(&mut stripe, &mut self.log(), hash, key, &mut garbage);
+        let floor = self.floor();
+        let slot = stripe.find(hash, key);
+        let present = slot.filter(|slot| !slot.is_deleted() && slot.seqno() >= floor);
+        present.map_or(Found::Miss, |slot| found(slot.item()))
     }
 
     /// [`Self::change`] as most operations do it: a locked key is refused with `Temporary`.

@@ -3,7 +3,7 @@
 //! Purpose: key -> item, sequence number and state bits, in 16 bytes beyond the item. 64 stripes (4
 //! KiB of them when it is empty), each behind a mutex of its own; a stripe grows by *linear
 //! hashing* over small tables ("parts", [`Buckets`]): one part is split at a time, so that growing
-//! never holds an operation up for more than the rehash of one part (about 1,600 entries), however
+//! never holds an operation up for more than the rehash of one part (about 1,000 entries), however
 //! many keys there are.
 //!
 //! Threads and locks: a stripe's mutex is the outer one of an operation; a vbucket's log mutex may
@@ -16,9 +16,9 @@ use crate::types::{STRIPES, Seqno, stripe};
 
 const STRIPE_BITS: u32 = STRIPES.trailing_zeros();
 
-/// Mean entries in a part when the next one is split. Parts that are due hold twice as many, which
-/// still fits 2,048 places, and half of them fit half as many.
-const PART_ENTRIES: usize = 790;
+/// Mean entries in a part when the next one is split. Parts that are due hold twice as many: in 320
+/// lines, of which a tag still tells 25 hashes apart.
+const PART_ENTRIES: usize = 512;
 
 const DELETED: u64 = 1;
 const RECENT: u64 = 2;
@@ -26,12 +26,13 @@ const LOCKED: u64 = 4;
 /// The tag of the key's hash stands above the state bits.
 const TAG_SHIFT: u32 = 3;
 const TAG: u64 = ((1 << TAG_BITS) - 1) << TAG_SHIFT;
+const SEQNO_SHIFT: u32 = TAG_SHIFT + TAG_BITS;
 
 /// An entry of the table.
 #[derive(Debug)]
 pub(crate) struct Slot {
     item: Item,
-    /// Sequence number in the upper 56 bits, then the tag, and three state bits.
+    /// Sequence number in the upper 48 bits, then the tag, and three state bits.
     word: u64,
 }
 
@@ -47,8 +48,8 @@ impl Slot {
     }
 
     /// What stands here of the key's hash.
-    pub(super) fn tag(&self) -> u8 {
-        ((self.word & TAG) >> TAG_SHIFT).to_le_bytes()[0]
+    pub(super) fn tag(&self) -> u16 {
+        ((self.word & TAG) >> TAG_SHIFT) as u16
     }
 
     /// The item; key-only when deleted or evicted.
@@ -58,7 +59,7 @@ impl Slot {
 
     /// Number of the latest log entry of this key; zero when it was loaded from the store.
     pub(crate) fn seqno(&self) -> Seqno {
-        Seqno::new(self.word >> 8)
+        Seqno::new(self.word >> SEQNO_SHIFT)
     }
 
     /// Whether the latest entry is a deletion.
@@ -99,7 +100,7 @@ impl Slot {
     /// A new version is not locked.
     fn mark(&mut self, seqno: Seqno, deleted: bool) {
         let stays = self.word & (RECENT | TAG);
-        self.word = seqno.get() << 8 | stays | if deleted { DELETED } else { 0 };
+        self.word = seqno.get() << SEQNO_SHIFT | stays | if deleted { DELETED } else { 0 };
     }
 
     /// Notes a use; writes only when that is news, so that reads of a hot key share the line.

@@ -334,7 +334,7 @@ fn a_warm_up_that_is_stopped_reads_no_further_vbucket() {
     let store: Arc<dyn Store> = Arc::new(node.store.clone());
     let vbuckets = Arc::new(VbucketMap::new(Arc::clone(&core.shared)));
     warmup::prepare(&*store, &vbuckets, &core.shared).unwrap();
-    let warmup = Warmup::new(&store, &vbuckets, &core.shared, &core.hasher, true);
+    let warmup = Warmup::new(&store, &vbuckets, &core.shared, core.key_hash, true);
     let stopped = Signal::new();
     stopped.stop();
     let before = node.store.scans();
