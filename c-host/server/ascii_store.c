@@ -61,8 +61,8 @@ static enum outcome refuse_for_good(struct conn *c, const struct line *line) {
 }
 
 /*
- * Answers and drops the value; after a failed set no old value may survive, and it may have to wait
- * for its deletion.
+ * Answers and drops the value; after a failed set no old value may survive. As in real hosts no
+ * answer to that is heeded.
  */
 static enum outcome allocate_failed(struct conn *c, const struct line *line,
                                     const struct storage *s, ENGINE_STORE_OPERATION operation,
@@ -72,11 +72,8 @@ static enum outcome allocate_failed(struct conn *c, const struct line *line,
     if (code == ENGINE_DISCONNECT) {
         return OUTCOME_CLOSE;
     }
-    if (operation == OPERATION_SET &&
-        server->v1->remove(server->handle, c, s->key.text, s->key.length, 0, 0) ==
-            ENGINE_EWOULDBLOCK) {
-        conn_engine_blocked(c);
-        return OUTCOME_BLOCKED;
+    if (operation == OPERATION_SET) {
+        (void)server->v1->remove(server->handle, c, s->key.text, s->key.length, 0, 0);
     }
     return refuse(c, line, s, code == ENGINE_E2BIG ? TOO_LARGE : NO_MEMORY);
 }
@@ -96,9 +93,7 @@ enum outcome ascii_store_begin(struct conn *c, const struct line *line,
         return refuse(c, line, &s, complaint);
     }
     ENGINE_ERROR_CODE code = conn_take_status(c);
-    if (code == ENGINE_SUCCESS && s.nbytes > server->settings.item_bytes_max) {
-        code = ENGINE_E2BIG;
-    } else if (code == ENGINE_SUCCESS) {
+    if (code == ENGINE_SUCCESS) {
         code = server->v1->allocate(server->handle, c, &it, s.key.text, s.key.length, s.nbytes,
                                     (int)s.flags, s.exptime);
     }

@@ -32,16 +32,13 @@ static enum bin_call call_of(ENGINE_STORE_OPERATION operation) {
     return operation == OPERATION_REPLACE ? BIN_CALL_STORE_REPLACE : BIN_CALL_STORE;
 }
 
-/* After a failed SET no old value may survive; it may have to wait for its deletion. */
+/* After a failed SET no old value may survive. As in real hosts no answer is heeded. */
 static enum outcome allocate_failed(struct conn *c, const struct bin_request *r,
                                     ENGINE_ERROR_CODE code) {
     const struct server *server = c->worker->server;
 
-    if (r->command == PROTOCOL_BINARY_CMD_SET && code != ENGINE_DISCONNECT &&
-        server->v1->remove(server->handle, c, r->key, r->keylen, r->cas, r->vbucket) ==
-            ENGINE_EWOULDBLOCK) {
-        conn_engine_blocked(c);
-        return OUTCOME_BLOCKED;
+    if (r->command == PROTOCOL_BINARY_CMD_SET && code != ENGINE_DISCONNECT) {
+        (void)server->v1->remove(server->handle, c, r->key, r->keylen, r->cas, r->vbucket);
     }
     return bin_fail(c, BIN_CALL_ALLOCATE, code, HEADER_BYTES + (uint64_t)r->bodylen);
 }
@@ -58,9 +55,7 @@ enum outcome bin_store_begin(struct conn *c, const struct bin_request *r) {
         memcpy(&extras, r->extras, sizeof(extras));
     }
     ENGINE_ERROR_CODE code = conn_take_status(c);
-    if (code == ENGINE_SUCCESS && nbytes > server->settings.item_bytes_max) {
-        code = ENGINE_E2BIG;
-    } else if (code == ENGINE_SUCCESS) {
+    if (code == ENGINE_SUCCESS) {
         /* Flags keep their network byte order on the way through the engine. */
         code = server->v1->allocate(server->handle, c, &it, r->key, r->keylen, nbytes,
                                     (int)extras.flags, ntohl(extras.expiration));

@@ -16,6 +16,7 @@ use super::instance::{Instance, enter, enter_code};
 use super::kind::Kind;
 use super::output::{Packets, Statistics};
 use super::ports::Connections as _;
+use super::refused::{Call, Removal};
 use super::request;
 use super::rules::{self, Entry};
 use crate::commands;
@@ -84,7 +85,8 @@ pub(super) unsafe fn stop<K: Kind>(handle: *mut ENGINE_HANDLE) {
     unsafe { enter(handle, "destroy", (), body) };
 }
 
-/// What every `allocate` does. `exptime` is a client's, as [`Engine::allocate`] takes it.
+/// What every `allocate` does. `exptime` is a client's, as [`Engine::allocate`] takes it. A refusal
+/// is noted, because the host may call `remove` for it.
 ///
 /// # Errors
 /// Those of [`Engine::allocate`].
@@ -95,22 +97,30 @@ pub(super) unsafe fn stop<K: Kind>(handle: *mut ENGINE_HANDLE) {
 /// [`Engine::allocate`]: crate::engine::Engine::allocate
 pub(super) unsafe fn allocate_item<K: Kind>(
     instance: &Instance<K>,
+    cookie: *const c_void,
     (key, nkey): (*const c_void, usize),
     nbytes: usize,
     flags: c_int,
     exptime: u32,
 ) -> Result<Item> {
-    // SAFETY: contract 2.
-    let key = unsafe { key_of(key, nkey) }.ok_or(Error::Invalid)?;
-    if nbytes > rules::VALUE_BYTES_MAX {
-        return Err(Error::TooBig);
-    }
-    // The flags are 32 bits that the host passes in a signed type.
-    let engine = instance.engine()?;
-    engine.allocate(key, nbytes, flags.cast_unsigned(), exptime)
+    let call = Call::new(cookie, key, nkey);
+    let allocate = || {
+        // SAFETY: contract 2.
+        let key = unsafe { key_of(key, nkey) }.ok_or(Error::Invalid)?;
+        if nbytes > rules::VALUE_BYTES_MAX {
+            return Err(Error::TooBig);
+        }
+        // The flags are 32 bits that the host passes in a signed type.
+        let engine = instance.engine()?;
+        engine.allocate(key, nbytes, flags.cast_unsigned(), exptime)
+    };
+    let made = allocate();
+    call.allocated(made.as_ref().err().copied());
+    made
 }
 
-/// `remove`. Also called by the host on its own after a failed `allocate`.
+/// `remove`. Also called by the host on its own after a failed `allocate`: that must not block, and
+/// takes nothing away if the value was refused for the time being only.
 pub(super) unsafe extern "C" fn remove<K: Kind>(
     handle: *mut ENGINE_HANDLE,
     cookie: *const c_void,
@@ -120,9 +130,15 @@ pub(super) unsafe extern "C" fn remove<K: Kind>(
     vbucket: u16,
 ) -> Code {
     let body = |instance: &Instance<K>| {
+        let removal = Call::new(cookie, key, nkey).removal();
         // SAFETY: contract 2.
         let key = unsafe { key_of(key, nkey) }.ok_or(Error::NotFound)?;
         let (running, cookie) = (instance.alive()?, cookie_of(cookie));
+        match removal {
+            Removal::Asked => {}
+            Removal::Unheeded => return running.engine.discard(key, cas, vbucket),
+            Removal::Needless => return Ok(()),
+        }
         K::finish(running, Entry::Remove, cookie, || {
             running.engine.remove(cookie, key, cas, vbucket)
         })?;

@@ -31,9 +31,10 @@
 //! one library can serve several handles.
 //!
 //! # Threads and locks
-//! Entry points run on the host's threads, in parallel. This module has no mutable static: what a
-//! handle knows is written by `initialize`, before other threads exist. Its one lock is of a kind
-//! whose calls wait on their threads (`arcus::waiting`).
+//! Entry points run on the host's threads, in parallel. This module has no mutable static but what
+//! a thread knows of its own calls ([`refused`]): what a handle knows is written by `initialize`,
+//! before other threads exist. Its one lock is of a kind whose calls wait on their threads
+//! (`arcus::waiting`).
 #![expect(unsafe_code, reason = "this is the boundary to C")]
 
 mod arcus;
@@ -52,6 +53,7 @@ mod log;
 mod members;
 mod output;
 mod ports;
+mod refused;
 mod registry;
 mod request;
 mod rules;

@@ -92,6 +92,17 @@ impl Core {
         Err(Error::Temporary)
     }
 
+    fn remove_from(&self, vbucket: &Vbucket, key: &[u8], cas: u64) -> Result<()> {
+        let rule = LockRule::with_cas(cas);
+        vbucket.change(self.hash(key), key, rule, &mut |present| match present {
+            None => Err(Self::missing(vbucket, key)),
+            Some(item) if cas != 0 && item.cas() != cas => Err(Error::Exists),
+            Some(_) => Ok(Verdict::Remove),
+        })?;
+        self.changed();
+        Ok(())
+    }
+
     /// Takes note of a value that a client is going to send.
     fn announce_value(&self, bytes: usize) -> Result<Option<Announced>> {
         let quota = self.shared.settings.max_size.get();
@@ -285,16 +296,20 @@ impl Engine {
     /// # Errors
     /// `NotFound`, `Exists` when the CAS differs, `NotMyVbucket`, `WouldBlock`.
     pub(crate) fn remove(&self, cookie: Cookie, key: &[u8], cas: u64, vbucket: u16) -> Result<()> {
-        let core = &*self.core;
-        let vbucket = core.serving(cookie, vbucket)?;
-        let rule = LockRule::with_cas(cas);
-        vbucket.change(core.hash(key), key, rule, &mut |present| match present {
-            None => Err(Core::missing(vbucket, key)),
-            Some(item) if cas != 0 && item.cas() != cas => Err(Error::Exists),
-            Some(_) => Ok(Verdict::Remove),
-        })?;
-        core.changed();
-        Ok(())
+        let vbucket = self.core.serving(cookie, vbucket)?;
+        self.core.remove_from(vbucket, key, cas)
+    }
+
+    /// Deletes a key whose value is out of date by the will of a client that does not wait for
+    /// this, nor does this for anything.
+    ///
+    /// # Errors
+    /// `NotFound`, `Exists` when the CAS differs, `NotMyVbucket` when the vbucket serves no one now.
+    pub(crate) fn discard(&self, key: &[u8], cas: u64, vbucket: u16) -> Result<()> {
+        let vbucket = self.core.active(vbucket);
+        let serves = |vbucket: &&Vbucket| vbucket.access() == Access::Serves;
+        let vbucket = vbucket.filter(serves).ok_or(Error::NotMyVbucket)?;
+        self.core.remove_from(vbucket, key, cas)
     }
 
     /// Increments or decrements a decimal value. Returns the new number and its CAS.

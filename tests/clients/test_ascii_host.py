@@ -142,7 +142,7 @@ class NoMemory(HostTest):
             line = self.text.call(f"set fill{n} 0 0 {len(value)}", value)
         self.assertGreater(n, 5)
         self.assertRegex(line, "^SERVER_ERROR (out of memory|temporary failure)")
-        # A failed set leaves no old value behind, so the others come with keys of their own.
+        # What is refused for good leaves no old value behind: the others have keys of their own.
         for command in Refusals.COMMANDS:
             key = "guard" if command in ("append", "prepend") else f"new-{command}"
             line = self.text.call(storage(command, key=key, size=len(value)), value)

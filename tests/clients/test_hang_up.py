@@ -111,38 +111,6 @@ class Waiting(ServerTest):
         """So many connections besides this one."""
         server.until(lambda: self.figure("curr_connections") == 1 + count)
 
-    def test_a_refused_set_leaves_no_old_value(self):
-        for opcode, after in ((wire.SET, None), (wire.REPLACE, b"old")):
-            self.make("active")
-            self.status(self.link.set(b"r", b"old", vbucket=VBUCKET), wire.SUCCESS)
-            self.make("pending")
-            link = self.open()
-            link.send(wire.HEADER.pack(
-                0x80, opcode, 1, 8, 0, VBUCKET, 9 + 64 * 1024 * 1024, 0, 0) + bytes(8) + b"r")
-            if after is None:
-                self.waiting(1)
-                self.make("active")
-            self.status(link.receive(), wire.E2BIG)
-            self.make("active")
-            self.holds_there(b"r", after)
-            link.close()
-
-    def holds_there(self, key, value):
-        """The same as `holds`, of the vbucket."""
-        answer = self.link.get(key, vbucket=VBUCKET)
-        self.status(answer, wire.ENOENT if value is None else wire.SUCCESS)
-        self.assertEqual(answer.value if value else None, value)
-
-    def test_a_refused_ascii_set_leaves_no_old_value(self):
-        link = self.open_ascii()
-        self.assertEqual(link.call("set k 0 0 3", b"old"), "STORED")
-        self.status(self.link.call(wire.SET_VBUCKET, extras=STATES["pending"]), wire.SUCCESS)
-        link.socket.sendall(b"set k 0 0 67108864\r\n")
-        self.waiting(1)
-        self.status(self.link.call(wire.SET_VBUCKET, extras=STATES["active"]), wire.SUCCESS)
-        self.assertTrue(link.line().startswith("SERVER_ERROR"))
-        self.assertEqual(self.open_ascii().get("k"), {})
-
     def test_one_that_only_sends_no_more_gets_its_answer(self):
         def answered():
             self.make("pending")

@@ -105,7 +105,7 @@ fn without_tail(nbytes: usize) -> Result<usize> {
 
 unsafe extern "C" fn allocate(
     handle: *mut ENGINE_HANDLE,
-    _cookie: *const c_void,
+    cookie: *const c_void,
     out: *mut *mut item,
     key: *const c_void,
     nkey: usize,
@@ -119,7 +119,7 @@ unsafe extern "C" fn allocate(
         let exptime = Times(&running.host.clock).expiry(exptime);
         let nbytes = without_tail(nbytes)?;
         // SAFETY: contract 2.
-        let made = unsafe { allocate_item(instance, (key, nkey), nbytes, flags, exptime) }?;
+        let made = unsafe { allocate_item(instance, cookie, (key, nkey), nbytes, flags, exptime) }?;
         if out.is_null() {
             return Err(Error::Invalid);
         }

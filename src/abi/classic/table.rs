@@ -61,7 +61,7 @@ unsafe extern "C" fn destroy(handle: *mut ENGINE_HANDLE, _force: bool) {
 
 unsafe extern "C" fn allocate(
     handle: *mut ENGINE_HANDLE,
-    _cookie: *const c_void,
+    cookie: *const c_void,
     out: *mut *mut item,
     key: *const c_void,
     nkey: usize,
@@ -71,7 +71,7 @@ unsafe extern "C" fn allocate(
 ) -> Code {
     let body = |instance: &Instance| {
         // SAFETY: contract 2.
-        let made = unsafe { allocate_item(instance, (key, nkey), nbytes, flags, exptime) }?;
+        let made = unsafe { allocate_item(instance, cookie, (key, nkey), nbytes, flags, exptime) }?;
         if out.is_null() {
             return Err(Error::Invalid);
         }
