@@ -568,7 +568,8 @@
 
 /*
  * Statistic: how the last window ended: none, completed, reverted, reverted at deadline or lost at
- * restart.
+ * restart. Of the node's active and pending vbuckets; of those that follow a master if there are
+ * no others.
  */
 #define CHECKPOINT_ENGINE_STAT_LAST_OUTCOME "ep_onlineupdate_last_outcome"
 
@@ -1443,6 +1444,7 @@
 /*
  * ARCUS only: the answer of a write goes out when it is durable; all that wait at a time do so
  * after one commit. Inside an online update answers do not wait: COMPLETE makes it durable.
+ * While a COMPLETE runs they wait for its end.
  * Takes one of true, false, on, off; default: false.
  */
 #define CHECKPOINT_ENGINE_KEY_SYNC_WRITES "sync_writes"

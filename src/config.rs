@@ -152,6 +152,7 @@ keys! {
     host_abi: HostAbi = "auto", Legal::Words(&["auto", "memcached", "membase", "arcus"]), "";
     /// ARCUS only: the answer of a write goes out when it is durable; all that wait at a time do so
     /// after one commit. Inside an online update answers do not wait: COMPLETE makes it durable.
+    /// While a COMPLETE runs they wait for its end.
     sync_writes: bool = "false", SWITCH, "";
     /// ARCUS only, where calls wait on the host's own threads, for values from the disk above all:
     /// the connection of one that takes longer is closed.

@@ -360,7 +360,8 @@ pub const CHECKPOINT_ENGINE_STAT_REVERT_DELETE: &CStr = c"ep_onlineupdate_revert
 /// Statistic: keys that reverts restored, because they had been changed in the window.
 pub const CHECKPOINT_ENGINE_STAT_REVERT_UPDATE: &CStr = c"ep_onlineupdate_revert_update";
 /// Statistic: how the last window ended: none, completed, reverted, reverted at deadline or lost at
-/// restart.
+/// restart. Of the node's active and pending vbuckets; of those that follow a master if there are
+/// no others.
 pub const CHECKPOINT_ENGINE_STAT_LAST_OUTCOME: &CStr = c"ep_onlineupdate_last_outcome";
 /// Statistic: things that cannot be and were met all the same; anything but 0 is a bug.
 pub const CHECKPOINT_ENGINE_STAT_DEFECTS: &CStr = c"ep_defects";
@@ -952,6 +953,7 @@ pub const CHECKPOINT_ENGINE_KEY_DBNAME: &CStr = c"dbname";
 pub const CHECKPOINT_ENGINE_KEY_HOST_ABI: &CStr = c"host_abi";
 /// ARCUS only: the answer of a write goes out when it is durable; all that wait at a time do so
 /// after one commit. Inside an online update answers do not wait: COMPLETE makes it durable.
+/// While a COMPLETE runs they wait for its end.
 /// Takes one of true, false, on, off; default: false.
 pub const CHECKPOINT_ENGINE_KEY_SYNC_WRITES: &CStr = c"sync_writes";
 /// ARCUS only, where calls wait on the host's own threads, for values from the disk above all:

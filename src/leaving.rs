@@ -20,6 +20,13 @@ impl Leaving {
         BYTES.fetch_add(bytes, Ordering::Relaxed);
         Self(bytes)
     }
+
+    /// So many of them have been dropped.
+    pub(crate) fn less(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.0);
+        self.0 -= bytes;
+        BYTES.fetch_sub(bytes, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Leaving {

@@ -255,6 +255,7 @@ impl Metrics {
             &self.checkpoint_items_removed,
             &self.pending_ops_total,
             &self.pending_ops_max,
+            &self.tap_throttled,
             &self.reads,
             &self.read_bytes,
             &self.writes,

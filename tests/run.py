@@ -4,7 +4,8 @@ Each step is a command; its output is passed on, and its results are counted fro
 step that fails without a failed test, prints no result or takes too long counts as one failure.
 `make test` calls this after it has installed what is needed.
 
-Tests of each step run in an order that a seed gives, which is printed first. TEST_SEED repeats it.
+Tests of each step run in an order that a seed gives, which is printed first, and random models with
+cases by it. TEST_SEED repeats both.
 """
 
 import argparse
@@ -124,8 +125,10 @@ def main():
     engine = os.environ.get("CHECKPOINT_ENGINE", f"{TOP}/target/release/libcheckpoint_engine.so")
     tally = Tally()
     seed = str(int(os.environ.get("TEST_SEED") or random.randrange(2**32)))
-    tally.lines.append(f"TEST_SEED={seed} repeats the order of the tests")
+    tally.lines.append(f"TEST_SEED={seed} repeats the order of the tests and the cases of models")
     print(tally.lines[0])
+    # Random models run other cases with each seed.
+    os.environ.setdefault("PROPTEST_RNG_SEED", seed)
     c_host = ["make", "--no-print-directory", "-C", "c-host", "CFLAGS_EXTRA=-Werror"]
     checked = [f"ENGINE={engine}", f"TEST_FLAGS=-q --seed={seed}"]
     runner = [PYTHON, "tests/clients/runner.py", "--seed", seed]

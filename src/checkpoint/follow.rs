@@ -150,12 +150,17 @@ impl Log {
         }
     }
 
-    /// The window's checkpoint if a stream that begins at `at` does not meet its START any more.
+    /// The window's checkpoint if a stream that begins at `at` does not meet its START any more,
+    /// but its end. Also while it is reverted: a replica that has seen that end, and is given what
+    /// lies before it again, has to take it back again.
     pub(crate) fn window_begun_before(&self, at: Seqno) -> Option<CheckpointId> {
         let window = self.window?;
-        let undecided = !matches!(window.phase, Phase::Reverting { .. });
         let start = window.barrier.next().next();
-        self.window_id().filter(|_| undecided && at >= start)
+        let ahead = match window.phase {
+            Phase::Reverting { end } => at.next() < end,
+            Phase::Open | Phase::Completing { .. } => true,
+        };
+        self.window_id().filter(|_| ahead && at >= start)
     }
 
     /// Whether there is an open window.
@@ -243,8 +248,8 @@ impl Log {
         self.followed_to(Op::UpdateEnd);
     }
 
-    /// The window that the master opened has ended.
-    pub(crate) fn followed_to(&mut self, mark: Op) {
+    /// The window that the master opened has ended, by the mark or for the same reason.
+    pub(super) fn followed_to(&mut self, mark: Op) {
         if let Some(followed) = &mut self.followed {
             followed.ended = Some(mark);
         }

@@ -34,7 +34,7 @@ mod places;
 mod queue;
 mod segment;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod times;
 mod touched;
 mod window;
@@ -448,9 +448,13 @@ impl Checkpoint {
         Some(entry)
     }
 
-    /// Drops it; threads that no client waits for let others pass meanwhile. No lock held.
-    pub(crate) fn dissolve(self) {
-        self.entries.dissolve();
+    /// Drops it; threads that no client waits for let others pass meanwhile. No lock held. `freed`
+    /// learns of [`Self::reverted_bytes`], a part at a time, when they are free.
+    pub(crate) fn dissolve(self, freed: &mut dyn FnMut(usize)) {
+        match self.kind {
+            Kind::Reverted => self.entries.dissolve(freed),
+            _ => self.entries.dissolve(&mut |_| {}),
+        }
     }
 
     /// Keys and values of a checkpoint that was taken back: nothing else holds them.

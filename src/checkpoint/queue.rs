@@ -49,6 +49,12 @@ impl Log {
         self.unwritten_changes(self.persisted)
     }
 
+    /// Those of them up to a number.
+    pub(crate) fn unpersisted_before(&self, upto: Seqno) -> usize {
+        let behind = self.unwritten_changes(upto.max(self.persisted));
+        self.unpersisted().saturating_sub(behind)
+    }
+
     /// The write queue; `now` in Unix seconds.
     pub(crate) fn queue(&self, now: UnixTime) -> Queue {
         let changes = self.unpersisted();

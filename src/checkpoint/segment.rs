@@ -10,6 +10,7 @@ use std::iter::once;
 
 use super::entry::Entry;
 use crate::aside::aside;
+use crate::item::Item;
 use crate::types::Seqno;
 
 /// Entries in a segment: 6 KiB.
@@ -167,11 +168,16 @@ impl Segments {
         }
     }
 
-    /// Drops all of it, which takes time. No lock held.
-    pub(super) fn dissolve(self) {
+    /// Drops all of it, which takes time. No lock held. `freed` is told of the items' bytes, a
+    /// segment at a time.
+    pub(super) fn dissolve(self, freed: &mut dyn FnMut(usize)) {
         for segment in self.full.into_values().chain(once(self.tail)) {
             segment.entries.iter().for_each(Entry::prefetch);
-            aside(segment.entries).for_each(drop);
+            let mut bytes = 0;
+            for entry in aside(segment.entries) {
+                bytes += entry.item.as_ref().map_or(0, Item::memory_bytes);
+            }
+            freed(bytes);
         }
     }
 

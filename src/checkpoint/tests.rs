@@ -24,6 +24,23 @@ const LIMITS: Limits = Limits {
     bytes_max: usize::MAX,
 };
 
+/// Cases of a model; `PROPTEST_CASES` has it run more, and `PROPTEST_RNG_SEED` others.
+const CASES: u32 = 3_000;
+
+/// How a model is run: by `seed`, if nobody asks for another one.
+pub(crate) fn thorough(seed: u64) -> Config {
+    let asked = Config::default();
+    Config {
+        failure_persistence: None,
+        rng_seed: match asked.rng_seed {
+            RngSeed::Random => RngSeed::Fixed(seed),
+            other @ RngSeed::Fixed(_) => other,
+        },
+        cases: asked.cases.max(CASES),
+        ..asked
+    }
+}
+
 /// What a test looks at in an entry.
 struct Live {
     seqno: Seqno,
@@ -509,10 +526,8 @@ fn touch() -> impl Strategy<Value = Touch> {
 
 proptest! {
     #![proptest_config(Config {
-        failure_persistence: None,
-        rng_seed: RngSeed::Fixed(0x5e6),
         cases: 64,
-        ..Config::default()
+        ..thorough(0x5e6)
     })]
 
     #[test]

@@ -259,6 +259,14 @@ impl Log {
         )
     }
 
+    /// The latest flush before the state that an undecided window left; once it is taken back, the
+    /// latest one of all.
+    pub(crate) fn floor_of_state(&self) -> Seqno {
+        let undecided = |window: &super::Window| !matches!(window.phase, Phase::Reverting { .. });
+        let window = self.window.filter(undecided);
+        window.map_or(self.floor, |window| window.floor)
+    }
+
     /// How many keys more a stripe has when a revert under way has taken all of it back. A
     /// `flush_all` since then deletes them.
     pub(crate) fn unreverted(&self, stripe: usize) -> isize {

@@ -67,11 +67,21 @@ pub(crate) struct Window {
     done: usize,
 }
 
-impl Window {
-    /// Whether a version has to stay in memory where no store has any: what the window touched, and
-    /// while it is taken back what it has brought back as well, which is any.
-    pub(crate) fn keeps(&self, seqno: Seqno) -> bool {
-        seqno > self.barrier || matches!(self.phase, Phase::Reverting { .. })
+/// Versions that a window needs where no store has any.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kept {
+    /// Those behind this number: what the window touched; all of them while it is taken back,
+    /// because what it has brought back already is any.
+    behind: Option<Seqno>,
+    /// From one number to before the other: what a `flush_all` of the window deleted.
+    flushed: (Seqno, Seqno),
+}
+
+impl Kept {
+    /// Whether a version is one of them.
+    pub(crate) fn has(&self, seqno: Seqno) -> bool {
+        let (from, before) = self.flushed;
+        self.behind.is_none_or(|behind| seqno > behind) || (seqno >= from && seqno < before)
     }
 }
 
@@ -79,6 +89,16 @@ impl Log {
     /// The window, if there is one.
     pub(crate) fn window(&self) -> Option<&Window> {
         self.window.as_ref()
+    }
+
+    /// What has to stay in memory for the window, if there is one and no store has any value.
+    pub(crate) fn kept(&self) -> Option<Kept> {
+        let window = self.window?;
+        let is_reverting = matches!(window.phase, Phase::Reverting { .. });
+        Some(Kept {
+            behind: (!is_reverting).then_some(window.barrier),
+            flushed: (window.floor, self.floor),
+        })
     }
 
     /// Id of the window's checkpoint.
@@ -438,6 +458,7 @@ impl Log {
         let window = self.window.filter(reverting);
         if window.is_some() {
             self.forget_window();
+            self.followed_to(Op::UpdateRevert);
         }
         let taken = window.and_then(|window| {
             let first = |c: &&mut Checkpoint| c.first > window.barrier;

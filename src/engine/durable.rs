@@ -3,6 +3,7 @@
 
 use super::noted::Waiter;
 use super::{Core, Engine};
+use crate::checkpoint::{Log, Phase};
 use crate::host::{BlockedCookie, Cookie};
 use crate::types::{Seqno, VbucketId};
 
@@ -13,15 +14,21 @@ pub(super) struct Place {
     upto: Seqno,
 }
 
+/// Whether a change up to there is not durable, and becomes so by what is under way. What an open
+/// window holds back does not: COMPLETE makes it durable.
+fn is_due(log: &Log, upto: Seqno) -> bool {
+    let open = log.window().filter(|window| window.phase == Phase::Open);
+    let upto = open.map_or(upto, |window| upto.min(window.barrier));
+    log.unpersisted_before(upto) > 0
+}
+
 impl Core {
-    /// Where a vbucket's log ends, unless all of it is durable, or nothing of it will be before the
-    /// online update ends.
+    /// Where a vbucket's log ends, unless nothing is due there.
     fn place_to_reach(&self, vbucket: u16) -> Option<Place> {
         let vbucket = self.vbuckets.get(VbucketId::new(vbucket)?)?;
         let upto = vbucket.with_log(|log| {
             let last = Seqno::new(log.next_seqno().get() - 1);
-            let waits = log.window().is_none() && log.persisted() < last;
-            waits.then_some(last)
+            is_due(log, last).then_some(last)
         })?;
         Some(Place {
             vbucket: vbucket.id(),
@@ -32,10 +39,8 @@ impl Core {
     /// Whether what lies before a place is durable, or will not become so by what is under way.
     pub(super) fn is_reached(&self, place: Place) -> bool {
         let vbucket = self.vbuckets.get(place.vbucket);
-        let behind = vbucket.is_some_and(|vbucket| {
-            vbucket.with_log(|log| log.persisted() < place.upto && log.unpersisted() > 0)
-        });
-        !behind || self.persister.is_stopped()
+        let due = vbucket.is_some_and(|vbucket| vbucket.with_log(|log| is_due(log, place.upto)));
+        !due || self.persister.is_stopped()
     }
 
     fn answer_when_written(&self, cookie: Cookie, vbucket: u16, hold: &dyn Fn()) -> bool {
@@ -58,7 +63,8 @@ impl Core {
 impl Engine {
     /// Has the answer of a change that was made just now go out when it is durable. Calls `hold`
     /// and returns true if it has to wait for that: not without a store, while persistence is
-    /// stopped, or inside an online update, which is durable when COMPLETE is.
+    /// stopped, or inside an online update, which is durable when COMPLETE is. While a COMPLETE
+    /// runs it waits for that one's end.
     pub(crate) fn answer_when_written(
         &self,
         cookie: Cookie,

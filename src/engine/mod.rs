@@ -204,6 +204,7 @@ impl Engine {
     /// Sets the counters that `stats reset` sets to zero.
     pub(crate) fn reset_stats(&self) {
         self.core.shared.metrics.reset();
+        self.core.streams.totals().reset();
     }
 
     /// A connection has gone: forgets what was kept for it. May be called more than once, and while

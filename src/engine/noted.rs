@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -23,6 +24,7 @@ use crate::worker::{Signal, Wake};
 
 /// Why nothing is noted any more.
 pub(super) const DIED: &str = "the thread that writes it has died of a defect";
+const ENDS: &str = "the engine stops before an online update is written";
 
 /// One of them.
 #[derive(Debug)]
@@ -93,18 +95,18 @@ impl Core {
         true
     }
 
-    /// Has the store note what those wait for who wait now, and lets them go on. Returns whether
-    /// some have to wait on.
-    fn note(&self) -> bool {
+    /// Has the store note what those wait for who wait now, and lets them go on.
+    fn note(&self) -> Left {
         let waiting = self.noted.waiting.lock();
         if waiting.is_empty() {
-            return false;
+            return Left::Nobody;
         }
         // They are taken out when they have their answers: should this thread die, they get one.
         let count = waiting.len();
         drop(waiting);
         let result = self.persister.round_synced();
-        if result.as_ref().is_ok_and(|round| *round == Round::More) {
+        let is_more = result.as_ref().is_ok_and(|round| *round == Round::More);
+        if is_more {
             // What they asked for is written; what there is besides is the flusher's.
             self.changed_at_once();
         }
@@ -119,18 +121,23 @@ impl Core {
             .into_iter()
             .map(|place| error.is_some() || reached(place))
             .collect();
-        let (over, more) = {
+        let (over, left) = {
             let mut over = over.into_iter();
             let mut waiting = self.noted.waiting.lock();
             let goes_on = |_: &mut Waiter| over.next().unwrap_or(true);
             let over: Vec<Waiter> = waiting.extract_if(..count, goes_on).collect();
-            (over, !waiting.is_empty())
+            let left = match waiting.len() {
+                0 => Left::Nobody,
+                waiting if is_more || waiting > count - over.len() => Left::Some,
+                _ => Left::Others,
+            };
+            (over, left)
         };
         for waits in over {
             self.let_go_on(waits, error.as_deref());
         }
         self.house.wake();
-        more
+        left
     }
 
     fn let_go_on(&self, waits: Waiter, error: Option<&str>) {
@@ -183,6 +190,11 @@ impl Core {
         self.streams.noted_dead(stream, id);
     }
 
+    /// Somebody may have written what some wait for.
+    pub(super) fn look_at_noted(&self) {
+        self.noted.signal.wake();
+    }
+
     /// The thread has died: those who wait are told, and nobody waits for it from now on.
     pub(super) fn noted_died(&self, cause: &str) {
         let waiting = {
@@ -197,12 +209,36 @@ impl Core {
     }
 }
 
+/// Who waits on after a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    Nobody,
+    /// Those for whom another commit is needed.
+    Some,
+    /// Those who wait for what another thread writes: COMPLETE.
+    Others,
+}
+
+/// How soon that is looked at again, should nobody say that it is through.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
 /// The thread. Who waits when it is to stop still gets an answer.
 pub(super) fn run(core: &Core, signal: &Signal) {
+    let mut time = None;
     loop {
-        let wake = signal.wait(None);
-        while core.note() {}
+        let wake = signal.wait(time);
+        let left = loop {
+            let left = core.note();
+            if left != Left::Some {
+                break left;
+            }
+        };
+        time = (left == Left::Others).then_some(LOOK_AGAIN);
         if wake == Wake::Stop {
+            let waiting = std::mem::take(&mut *core.noted.waiting.lock());
+            for waits in waiting {
+                core.let_go_on(waits, Some(ENDS));
+            }
             return;
         }
     }

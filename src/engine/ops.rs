@@ -300,11 +300,10 @@ impl Engine {
         self.core.remove_from(vbucket, key, cas)
     }
 
-    /// Deletes a key whose value is out of date by the will of a client that does not wait for
-    /// this, nor does this for anything.
+    /// Deletes a key for a client that does not wait for it, nor does it wait for anything.
     ///
     /// # Errors
-    /// `NotFound`, `Exists` when the CAS differs, `NotMyVbucket` when the vbucket serves no one now.
+    /// `NotFound`, `Exists` when the CAS differs, `NotMyVbucket` when the vbucket serves nobody.
     pub(crate) fn discard(&self, key: &[u8], cas: u64, vbucket: u16) -> Result<()> {
         let vbucket = self.core.active(vbucket);
         let serves = |vbucket: &&Vbucket| vbucket.access() == Access::Serves;

@@ -248,8 +248,10 @@ impl Core {
             expiry: message.expiry,
             cas: message.cas,
         };
-        self.admit(message.data.len())
-            .map_err(|_| Error::Temporary)?;
+        self.admit(message.data.len()).map_err(|_| {
+            self.shared.metrics.tap_throttled.add(1);
+            Error::Temporary
+        })?;
         let item = Item::with_value(message.key, &[message.data], meta).ok_or(Error::TooBig)?;
         vbucket.replicate(&item)?;
         self.replication.lacking.settled(vbucket, message.key);
@@ -562,9 +564,6 @@ impl Engine {
             }
             consumer.nacks
         });
-        if result == Err(Error::Temporary) {
-            core.shared.metrics.tap_throttled.add(1);
-        }
         let heard = nacks || message.tap_flags & FLAG_ACK != 0;
         match result {
             Err(Error::Temporary) if !heard => Err(Error::Disconnect),

@@ -291,7 +291,12 @@ impl Core {
                     self.host.log(LogLevel::Warning, deadline::PASSED);
                 }
                 let start = self.host.monotonic();
-                left = self.revert_all(&vbuckets, job.kind.record());
+                left = self.revert_all(&vbuckets);
+                {
+                    let _gate = self.updates.gate.lock();
+                    self.persister
+                        .want_window(self.record_now(job.kind.record()));
+                }
                 let outcome = self.note_revert();
                 let took = self.host.monotonic().saturating_sub(start);
                 self.shared.metrics.timings.revert.record(took);
@@ -322,6 +327,7 @@ impl Core {
         given.for_each(|vbucket| self.discard_window(vbucket.id()));
         // The cursors may go on.
         self.changed();
+        self.look_at_noted();
         self.house.wake();
         // Before the answer: who asks after it is to see that values are still coming back.
         for (vbucket, (left, cold)) in vbuckets.iter().zip(left) {
@@ -360,7 +366,7 @@ impl Core {
         }
     }
 
-    fn revert_all(&self, vbuckets: &[&Vbucket], outcome: WindowRecord) -> Vec<Left> {
+    fn revert_all(&self, vbuckets: &[&Vbucket]) -> Vec<Left> {
         let mut changes = Vec::new();
         let mut all_cold = Vec::new();
         for vbucket in vbuckets {
@@ -375,12 +381,7 @@ impl Core {
             all_cold.push(cold);
         }
         let left = vbuckets.iter().map(|vbucket| vbucket.reverted());
-        let left = left.zip(all_cold).collect();
-        let gate = self.updates.gate.lock();
-        let record = self.record_now(outcome);
-        self.persister.want_window(record);
-        drop(gate);
-        left
+        left.zip(all_cold).collect()
     }
 
     /// Begins the revert of a window that a master opened here; whoever sent the message gets it
@@ -452,8 +453,8 @@ impl Core {
             WindowRecord::Open
         } else {
             vbucket.follow_complete();
-            gate.ended(WindowRecord::Completed, self.host.monotonic());
-            self.record_now(WindowRecord::Completed)
+            self.end_followed(&mut gate, WindowRecord::Completed);
+            self.record_now(gate.last)
         };
         self.persister.want_window(record);
         drop(gate);
@@ -461,17 +462,25 @@ impl Core {
         true
     }
 
+    /// A window ended that is none of this node's operator: its outcome is told where he has none,
+    /// on a node without vbuckets that he commands.
+    fn end_followed(&self, gate: &mut Gate, outcome: WindowRecord) {
+        if self.commanded().is_empty() {
+            gate.ended(outcome, self.host.monotonic());
+        }
+    }
+
     fn run_replica_revert(&self, id: VbucketId) {
         if let Some(vbucket) = self.vbuckets.get(id) {
-            let left = self.revert_all(&[vbucket], WindowRecord::Reverted);
-            vbucket.follow_reverted();
+            let left = self.revert_all(&[vbucket]);
             for (left, cold) in left {
                 self.rewarm.add(vbucket, left, cold);
             }
         }
         let done = {
             let mut gate = self.updates.gate.lock();
-            gate.ended(WindowRecord::Reverted, self.host.monotonic());
+            self.end_followed(&mut gate, WindowRecord::Reverted);
+            self.persister.want_window(self.record_now(gate.last));
             gate.replicas.pop_front()
         };
         self.changed();

@@ -51,6 +51,15 @@ pub(crate) struct Totals {
     pub(crate) read: AtomicU64,
 }
 
+impl Totals {
+    /// What `stats reset` sets to zero.
+    pub(crate) fn reset(&self) {
+        for total in [&self.fetched, &self.read] {
+            total.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
 /// Tells a stream from all others there ever were, also those of the same connection or name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct StreamId(pub(super) u64);

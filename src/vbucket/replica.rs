@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{LockRule, Vbucket, Verdict, Walk, floors};
+use super::{LockRule, Vbucket, Verdict, Walk};
 use crate::checkpoint::{Fit, Op, PreImage};
 use crate::error::{Error, Result};
 use crate::item::Item;
@@ -148,11 +148,6 @@ impl Vbucket {
         self.log().log.follow_complete(seconds);
     }
 
-    /// The window that the master opened was reverted.
-    pub(crate) fn follow_reverted(&self) {
-        self.log().log.followed_to(Op::UpdateRevert);
-    }
-
     /// Whether nobody gets that version of a key any more.
     pub(crate) fn has_expired(&self, item: &Item) -> bool {
         self.shared.is_expired(item)
@@ -164,15 +159,16 @@ impl Vbucket {
     pub(crate) fn state_part(&self, walk: &mut Walk, at: Seqno, out: &mut Vec<Item>) -> Option<()> {
         self.step(walk, |stripe, part| {
             let ordered = self.log();
-            let floor = floors(&ordered.log).base;
+            let floor = ordered.log.floor_of_state();
             stripe.visit(part, &mut |slot| {
                 let was = match ordered.log.pre_image_of(slot.seqno()) {
                     Some(PreImage::Present { item, seqno }) => Some((item, *seqno)),
                     Some(PreImage::Absent) => None,
-                    None if slot.is_deleted() || slot.seqno() < floor => None,
+                    None if slot.is_deleted() => None,
                     None => Some((slot.item(), slot.seqno())),
                 };
-                if let Some((item, _)) = was.filter(|(_, seqno)| *seqno <= at)
+                let counts = |seqno: Seqno| seqno >= floor && seqno <= at;
+                if let Some((item, _)) = was.filter(|(_, seqno)| counts(*seqno))
                     && !self.shared.is_expired(item)
                 {
                     out.push(item.clone());

@@ -10,6 +10,7 @@
 //! Threads: background threads, but for [`Vbucket::eject`].
 
 use super::{Found, Garbage, PoisonOnPanic, Slot, Stripe, Vbucket, floors};
+use crate::checkpoint::Log;
 use crate::item::Item;
 use crate::store::Live;
 use crate::types::Seqno;
@@ -174,7 +175,7 @@ impl Vbucket {
         self.step(walk, |stripe, part| {
             // A window that begins after this look has no key of this stripe: a change of one needs
             // the stripe's lock.
-            let window = self.with_log(|log| log.window().copied());
+            let kept = self.with_log(Log::kept);
             if !needed() {
                 return true;
             }
@@ -182,7 +183,7 @@ impl Vbucket {
                 if slot.is_deleted() {
                     return true;
                 }
-                if window.is_some_and(|window| window.keeps(slot.seqno())) {
+                if kept.is_some_and(|kept| kept.has(slot.seqno())) {
                     swept.dirty += 1;
                     return true;
                 }
@@ -266,8 +267,7 @@ impl Vbucket {
         }
         let seqno = slot.seqno();
         let mut ordered = self.log();
-        let window = ordered.log.window();
-        if window.is_some_and(|window| window.keeps(seqno)) {
+        if ordered.log.kept().is_some_and(|kept| kept.has(seqno)) {
             swept.dirty += 1;
             return true;
         }
@@ -310,8 +310,8 @@ impl Vbucket {
         })
     }
 
-    /// One step of a walk over the keys: those for which `wanted` is true, as they are in memory.
-    /// `None` at the end.
+    /// One step of a walk over the keys: those for which `wanted` is true, as they are in memory;
+    /// also some that are gone, if they may come back by a revert under way. `None` at the end.
     pub(crate) fn keys_part(
         &self,
         walk: &mut Walk,
@@ -322,7 +322,8 @@ impl Vbucket {
             let floor = self.floor();
             stripe.visit(part, &mut |slot: &Slot| {
                 let gone = slot.is_deleted() || slot.seqno() < floor;
-                if !gone && wanted(slot.item().key()) {
+                let stays = !gone || self.is_reverting(slot.seqno());
+                if stays && wanted(slot.item().key()) {
                     out.push(slot.item().clone());
                 }
             })

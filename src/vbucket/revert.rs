@@ -35,10 +35,11 @@ impl Reverted {
     pub(crate) fn dissolve(self) {
         let Self {
             checkpoints,
-            leaving,
+            mut leaving,
         } = self;
-        checkpoints.into_iter().for_each(Checkpoint::dissolve);
-        drop(leaving);
+        for checkpoint in checkpoints {
+            checkpoint.dissolve(&mut |bytes| leaving.less(bytes));
+        }
     }
 }
 

@@ -25,6 +25,7 @@ use crate::types::{CheckpointId, Seqno, VbucketId, VbucketState};
 use crate::worker::Signal;
 
 mod cursors;
+mod ending;
 mod explorer;
 mod model;
 mod threads;
@@ -577,6 +578,35 @@ fn eviction_spares_what_was_used_and_what_a_window_holds() {
         "before is not of the window"
     );
     assert_eq!(evict_keys(vbucket), (0, 0, 1));
+}
+
+/// A `flush_all` deletes every key, and a revert brings all of them back.
+#[test]
+fn eviction_spares_what_a_flush_of_the_window_deleted() {
+    for small in [false, true] {
+        let node = Node::new(1, true);
+        let vbucket = node.vbucket(0);
+        put(vbucket, b"of an earlier flush", b"v");
+        vbucket.flush_all();
+        put(vbucket, b"k", b"v");
+        put(vbucket, b"l", b"v");
+        assert!(open_windows(&[vbucket], NOW, None));
+        vbucket.flush_all();
+        for key in 0..8_u8 {
+            put(vbucket, &[key], b"w");
+        }
+        let mut walk = Walk::default();
+        if small {
+            while vbucket.evict_oldest_key(&mut walk, &|| true).is_some() {}
+        } else {
+            assert_eq!(evict_keys(vbucket), (1, 0, 10));
+        }
+        assert!(begin_revert(&[vbucket], NOW));
+        revert_all(&[vbucket]);
+        for key in [b"k", b"l"] {
+            assert_eq!(value(&node, vbucket, key), Some(b"v".to_vec()));
+        }
+    }
 }
 
 /// A revert brings a key back with the number that it had before: it may go like any other.

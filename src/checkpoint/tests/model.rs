@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 
 use proptest::strategy::{Just, Strategy};
-use proptest::test_runner::{Config, RngSeed};
 use proptest::{collection, prop_oneof, proptest};
 
 use super::{item_of, read_all};
@@ -526,11 +525,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(Config {
-        failure_persistence: None,
-        rng_seed: RngSeed::Fixed(0x0107),
-        ..Config::default()
-    })]
+    #![proptest_config(super::thorough(0x0107))]
 
     #[test]
     fn the_log_does_what_the_model_does(steps in collection::vec(step(), 1..400)) {

@@ -1,7 +1,7 @@
 //! Answers of writes that are held back until these are durable.
 
 use super::{Node, StoreOp};
-use crate::host::Cookie;
+use crate::host::{Cookie, Host as _};
 
 const ONE: Cookie = Cookie::new(0x3000);
 const OTHER: Cookie = Cookie::new(0x3100);
@@ -105,4 +105,76 @@ fn who_waits_when_the_engine_ends_is_answered() {
         node.store.hold_commits(false);
     });
     assert_eq!(node.host.answered(ONE), Some(true));
+}
+
+/// What is written behind the end of a window is no part of it.
+#[test]
+fn answers_wait_while_an_update_ends() {
+    let node = Node::new();
+    node.write();
+    node.start().unwrap();
+    node.set(0, "a", "inside");
+    assert!(!node.holds(ONE));
+    node.store.hold_commits(true);
+    node.begin_complete();
+    node.set(0, "b", "behind");
+    assert!(node.holds(ONE));
+    node.host
+        .until("COMPLETE is being written", || node.store.held() > 0);
+    assert_eq!(node.host.answered(ONE), None);
+    node.store.hold_commits(false);
+    assert!(node.until_answered(ONE));
+    assert_eq!(node.stored(0, "b").as_deref(), Some("behind"));
+    node.complete().unwrap();
+    // The same behind a REVERT whose background part has not begun.
+    node.start().unwrap();
+    node.set(0, "a", "again");
+    let vbucket = node.engine.vbucket(0).unwrap();
+    node.store.hold_commits(true);
+    assert!(crate::vbucket::begin_revert(
+        &[vbucket],
+        node.host.monotonic()
+    ));
+    node.set(0, "c", "behind");
+    assert!(node.holds(OTHER));
+    node.store.hold_commits(false);
+    assert!(node.until_answered(OTHER));
+    assert_eq!(node.stored(0, "c").as_deref(), Some("behind"));
+}
+
+/// START may come between a change and its answer.
+#[test]
+fn what_was_written_before_a_window_is_waited_for_inside() {
+    let node = Node::with("min_data_age=1000");
+    node.write();
+    node.store.hold_commits(true);
+    node.set(0, "a", "before");
+    node.begin_start();
+    node.set(0, "a", "inside");
+    assert!(node.holds(ONE));
+    node.store.hold_commits(false);
+    assert!(node.until_answered(ONE));
+    assert_eq!(node.stored(0, "a").as_deref(), Some("before"));
+    assert!(!node.holds(OTHER), "what is left is the window's");
+}
+
+/// A COMPLETE that fails leaves what came behind its end inside the window.
+#[test]
+fn who_waits_for_a_complete_that_fails_is_answered() {
+    let node = Node::new();
+    node.write();
+    node.start().unwrap();
+    node.set(0, "a", "inside");
+    node.store.hold_commits(true);
+    node.begin_complete();
+    node.set(0, "b", "behind");
+    assert!(node.holds(ONE));
+    node.host
+        .until("COMPLETE is being written", || node.store.held() > 0);
+    node.store.faults().fail_commits(true);
+    node.store.hold_commits(false);
+    assert!(node.complete().is_err());
+    node.store.faults().fail_commits(false);
+    node.until_answered(ONE);
+    node.complete().unwrap();
 }

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::strategy::{Just, Strategy};
-use proptest::test_runner::{Config, RngSeed};
 use proptest::{bool, collection, prop_oneof, proptest};
 
 use super::{NOW, Node, Row, hash, item};
@@ -50,6 +49,10 @@ enum Step {
     Recreate,
     Evict,
     Expire,
+    /// `flush_all` of a prefix that all keys have.
+    DeleteAll,
+    /// A stream begins with all keys as they are, or were before an undecided window.
+    State,
     Lock(u8, u32),
     Unlock(u8, bool),
     /// A restore begins, or begins anew.
@@ -199,6 +202,7 @@ impl<'a> World<'a> {
         assert_eq!(restored, expected.map(|()| true));
         if expected.is_ok() {
             self.state.insert(key, Row::of(&item));
+            self.locks.remove(&key);
         }
     }
 
@@ -486,6 +490,50 @@ impl<'a> World<'a> {
         (0..KEYS).for_each(|key| self.meet(key));
     }
 
+    /// All keys go that are there for clients, locked or not.
+    fn delete_all(&mut self) {
+        let (mut walk, mut found) = (Walk::default(), Vec::new());
+        while (self.vbucket.keys_part(&mut walk, &|_| true, &mut found)).is_some() {}
+        (0..KEYS).for_each(|key| self.meet(key));
+        let mut deleted = 0;
+        for item in found {
+            let gone =
+                &mut |now: Option<&Item>| now.map(|_| Verdict::Remove).ok_or(Error::NotFound);
+            let change = (self.vbucket).change(item.hash(), item.key(), LockRule::Keep, gone);
+            deleted += usize::from(change.is_ok());
+        }
+        assert_eq!(deleted, self.state.len());
+        for key in std::mem::take(&mut self.state).into_keys() {
+            self.locks.remove(&key);
+            self.gone([key]);
+            self.touched(key, true);
+        }
+    }
+
+    /// Metadata of the keys with which a stream begins.
+    fn check_state(&self) {
+        let (mut walk, mut items) = (Walk::default(), Vec::new());
+        let all = Seqno::new(u64::MAX);
+        while self
+            .vbucket
+            .state_part(&mut walk, all, &mut items)
+            .is_some()
+        {}
+        let mut found: Vec<_> = items.iter().map(|item| (item.key(), item.cas())).collect();
+        let now = self.node.host.unix();
+        let undecided = self.held.as_ref().filter(|_| !self.is_reverting());
+        let state = undecided.map_or(&self.state, |held| &held.at_start);
+        let live = state
+            .iter()
+            .filter(|(_, row)| row.expiry == 0 || row.expiry > now);
+        let mut expected: Vec<_> = live
+            .map(|(key, row)| (NAMES[usize::from(*key)], row.cas))
+            .collect();
+        found.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(found, expected);
+    }
+
     /// Whether the table's count of values that are out of memory is true.
     fn check_evicted(&self) {
         let is_out =
@@ -633,6 +681,8 @@ impl<'a> World<'a> {
             Step::Recreate => self.recreate(),
             Step::Evict => self.evict(),
             Step::Expire => self.expire(),
+            Step::DeleteAll => self.delete_all(),
+            Step::State => self.check_state(),
             Step::Lock(key, seconds) => self.lock(key, seconds),
             Step::Unlock(key, right) => self.unlock(key, right),
             Step::BeginRestore => self.begin_restore(),
@@ -693,6 +743,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (key, bool::ANY).prop_map(|(key, right)| Step::Unlock(key, right)),
         2 => Just(Step::Evict),
         1 => Just(Step::Expire),
+        1 => Just(Step::DeleteAll),
+        3 => Just(Step::State),
         1 => Just(Step::Flush),
         1 => (0..4_u32).prop_map(Step::Delay),
         2 => Just(Step::Due),
@@ -713,11 +765,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(Config {
-        failure_persistence: None,
-        rng_seed: RngSeed::Fixed(0x0b0c),
-        ..Config::default()
-    })]
+    #![proptest_config(crate::checkpoint::tests::thorough(0x0b0c))]
 
     #[test]
     fn a_vbucket_does_what_the_model_does(

@@ -31,6 +31,14 @@ impl Stream {
         }
     }
 
+    fn begin_window(&mut self, id: CheckpointId) {
+        let open = self.window.as_ref().map(|(open, _)| *open);
+        if open < Some(id) {
+            assert!(open.is_none(), "a window began in a window");
+            self.window = Some((id, self.state.clone()));
+        }
+    }
+
     /// Does what a replica does.
     fn apply(&mut self, change: &Change) {
         let id = change.checkpoint;
@@ -40,11 +48,7 @@ impl Stream {
             Op::Set | Op::Delete | Op::Flush => {
                 apply(std::slice::from_ref(change), &mut self.state);
             }
-            Op::UpdateStart if open >= Some(id) => {}
-            Op::UpdateStart => {
-                assert!(open.is_none(), "a window began in a window");
-                self.window = Some((id, self.state.clone()));
-            }
+            Op::UpdateStart => self.begin_window(id),
             Op::UpdateRevert if mine => self.state = self.window.take().unwrap().1,
             Op::UpdateEnd if mine => self.window = None,
             _ => {}
@@ -79,6 +83,10 @@ impl World {
             // The replica has all up to there, perhaps more, and goes on.
             let stream = self.streams.get_mut(&name).unwrap();
             stream.at = begun.at;
+            // As a part of a stream says again.
+            if let Some(window) = self.log.window_begun_before(begun.at) {
+                stream.begin_window(window);
+            }
         } else {
             let state = self.state_at(begun.at);
             let stream = Stream::new(begun.at, state);

@@ -243,8 +243,10 @@ impl Client {
         let (engine, host) = (&scene.node.engine, &scene.node.host);
         let before = scene.switches.load(Ordering::SeqCst);
         let cas = self.store(scene, key, StoreOp::Set, row)?;
-        let mut kept = None;
+        // An answer that is not held back says the same.
+        let mut kept = Some(true);
         if engine.answer_when_written(self.cookie, key.vbucket, &|| {}) {
+            kept = None;
             host.until("a write is answered", || {
                 kept = host.take_answered(self.cookie);
                 kept.is_some()

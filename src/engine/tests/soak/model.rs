@@ -444,6 +444,13 @@ impl World {
         true
     }
 
+    /// Whether the latest version is one that an open window holds back.
+    fn is_held_back(&self) -> bool {
+        let held =
+            |window: &Window| window.accepted.is_none() && self.states.len() > window.barrier;
+        self.window.as_ref().is_some_and(held)
+    }
+
     /// Whether SYNC may say that of the key, which it looks at twice.
     fn may_sync(&mut self, event: Option<SyncEvent>, calm: bool) -> bool {
         let cas = self.row.as_ref().map(|row| row.cas);
@@ -511,7 +518,7 @@ impl World {
             }),
         };
         let kept = match *reply {
-            Reply::Kept(cas, true) if calm => self.keep(cas),
+            Reply::Kept(cas, true) if calm => self.is_held_back() || self.keep(cas),
             _ => true,
         };
         kept && expected.unwrap_or_else(Reply::Refused) == *reply

@@ -11,6 +11,7 @@ use crate::engine::{TapEvent, TapMessage};
 use crate::error::Error;
 use crate::host::LogLevel;
 use crate::settings::Family;
+use crate::tap::code::UPDATE_START;
 use crate::tap::{FLAG_ACK, FLAG_NO_VALUE, FLUSH_ONE_VBUCKET};
 use crate::types::StoreOp;
 use crate::types::VbucketState::{Active, Dead, Pending, Replica};
@@ -291,6 +292,15 @@ fn without_memory_a_peer_is_asked_to_wait_or_cut_off() {
     assert!(node.host.answers_errors(peer));
     assert_eq!(receive(&node, peer, &silent), Err(Error::Temporary));
     assert_eq!(node.engine.shared().metrics.tap_throttled.get(), 3);
+    // Who is told to come again for another reason is not short of memory.
+    let other = node_in(Pending, "");
+    other.start().unwrap();
+    let mark = opaque(&other, peer, UPDATE_START);
+    assert_eq!(mark, Err(Error::Temporary));
+    assert_eq!(other.engine.shared().metrics.tap_throttled.get(), 0);
+    assert_eq!(node.engine.shared().metrics.tap_throttled.get(), 3);
+    node.engine.reset_stats();
+    assert_eq!(node.engine.shared().metrics.tap_throttled.get(), 0);
     assert_eq!(deletion(&node, peer, "k"), Ok(()), "that needs none");
 }
 

@@ -12,7 +12,7 @@ use crate::engine::{Engine, TapEvent, TapMessage};
 use crate::error::Error;
 use crate::host::fake::FakeHost;
 use crate::settings::Family;
-use crate::tap::code::{UPDATE_END, UPDATE_START};
+use crate::tap::code::{UPDATE_END, UPDATE_REVERT, UPDATE_START};
 use crate::types::{Seqno, VbucketState};
 
 /// A node whose open checkpoint does not have its first keys.
@@ -320,4 +320,35 @@ fn a_stream_begins_with_the_first_part_of_a_checkpoint() {
     assert_eq!(link.count("opaque 1"), 0, "no backfill");
     let sent = ["set a 1", "set b 1", "set c 1"].map(|text| link.count(text));
     assert_eq!(sent, [1, 1, 1]);
+}
+
+/// The outcome is that of the windows that the node's operator decides.
+#[test]
+fn what_a_master_decides_is_no_outcome_of_a_node_with_vbuckets_of_its_own() {
+    for (own, mark) in [(false, UPDATE_END), (true, UPDATE_REVERT)] {
+        let node = Node::new();
+        node.engine
+            .core
+            .set_vbucket(1, VbucketState::Replica)
+            .unwrap();
+        let peer = cookie();
+        let tell = |code: u32| {
+            let code = code.to_be_bytes();
+            let mark = TapMessage {
+                vbucket: 1,
+                ..bare(TapEvent::Opaque, &code)
+            };
+            let call = || node.engine.tap_receive(peer, &mark);
+            node.host.finish(peer, call).unwrap();
+        };
+        tell(UPDATE_START);
+        node.start().unwrap();
+        node.decide(own).unwrap();
+        let outcome = if own { "completed" } else { "reverted" };
+        assert_eq!(node.last_outcome(), outcome);
+        tell(mark);
+        assert_eq!(node.last_outcome(), outcome);
+        let node = node.crash_after_a_write();
+        assert_eq!(node.last_outcome(), outcome);
+    }
 }

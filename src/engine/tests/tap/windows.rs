@@ -8,7 +8,7 @@ use super::{
 use crate::checkpoint::Phase;
 use crate::engine::{TapEvent, UpdateError, UpdateState};
 use crate::error::Error;
-use crate::host::LogLevel;
+use crate::host::{Host as _, LogLevel};
 use crate::settings::Family;
 use crate::types::VbucketState;
 
@@ -329,6 +329,40 @@ fn a_stream_that_goes_on_inside_the_window_repeats_the_start() {
     link.settle(&master, &replica);
     assert_same(&master, &replica);
     assert_eq!(phase(&replica), None);
+}
+
+/// The same while the window is taken back: a replica that has lost its window, or has ended it
+/// already, could not make sense of the end alone.
+#[test]
+fn a_stream_that_goes_on_inside_a_window_that_is_reverted_repeats_the_start() {
+    let (master, replica, mut link) = pair();
+    let settings = &master.engine.shared().settings;
+    settings.set(Family::Tap, "tap_keepalive", "60").unwrap();
+    master.set(0, "k", "before");
+    master.write();
+    master.start().unwrap();
+    master.set(0, "k", "inside");
+    link.settle(&master, &replica);
+    link.disconnect(&master, Some(&replica));
+    let vbucket = master.engine.vbucket(0).unwrap();
+    // The background has not begun.
+    assert!(crate::vbucket::begin_revert(
+        &[vbucket],
+        master.host.monotonic()
+    ));
+    master.set(0, "after", "after");
+    let replica = replica.crash_after_a_write();
+    let flags = super::ACK | super::CHECKPOINTS;
+    let mut link = Link::connect(&master, "replica", flags, &[]).unwrap();
+    link.settle(&master, &replica);
+    let answers: Vec<_> = link.sent.iter().map(|sent| sent.answer).collect();
+    assert!(
+        !link.closed && answers.iter().all(|answer| *answer == 0),
+        "{answers:?}"
+    );
+    assert_eq!((link.count("opaque 4"), phase(&replica)), (1, None));
+    assert_same(&master, &replica);
+    assert_eq!(value(&replica, "k").as_deref(), Some("before"));
 }
 
 /// "Its replica learns that from the stream (... a checkpoint that follows without an end or revert
