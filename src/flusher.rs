@@ -454,7 +454,7 @@ impl Persister {
                 let Some(large) = large else {
                     return batch.commit(self.durability);
                 };
-                batch.commit_with(&mut |rows| write_part(large, rows, written))
+                batch.commit_with(&mut |rows| write_part(large, self.quota(), rows, written))
             },
         );
         let rejected = |part: &Part<'_>| {
@@ -512,6 +512,11 @@ impl Persister {
         self.sync_before_wait() && self.store.settle()
     }
 
+    /// Of memory, in bytes.
+    fn quota(&self) -> u64 {
+        self.shared.settings.max_size.get()
+    }
+
     /// COMPLETE: makes the windows of all `vbuckets` durable in one atomic commit, after everything
     /// that lies before them. The windows end; `window` is what the store is to say then.
     ///
@@ -559,7 +564,7 @@ impl Persister {
                 batch.commit_with(&mut |rows| {
                     completing().try_for_each(|vbucket| {
                         let mut own = Tally::default();
-                        let result = write_window(vbucket, rows, &mut own);
+                        let result = write_window(vbucket, self.quota(), rows, &mut own);
                         written.add(&own);
                         by_vbucket.push((vbucket, own));
                         result

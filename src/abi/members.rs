@@ -16,7 +16,7 @@ use super::instance::{Instance, enter, enter_code};
 use super::kind::Kind;
 use super::output::{Packets, Statistics};
 use super::ports::Connections as _;
-use super::refused::{Call, Removal};
+use super::refused::{self, Call, Removal};
 use super::request;
 use super::rules::{self, Entry};
 use crate::commands;
@@ -136,7 +136,10 @@ pub(super) unsafe extern "C" fn remove<K: Kind>(
         let (running, cookie) = (instance.alive()?, cookie_of(cookie));
         match removal {
             Removal::Asked => {}
-            Removal::Unheeded => return running.engine.discard(key, cas, vbucket),
+            Removal::Unheeded => {
+                running.engine.discard(key, cas, vbucket)?;
+                return K::written(running, cookie, vbucket);
+            }
             Removal::Needless => return Ok(()),
         }
         K::finish(running, Entry::Remove, cookie, || {
@@ -175,6 +178,7 @@ pub(super) unsafe extern "C" fn get<K: Kind>(
         }
         // SAFETY: contract 2, and not NULL. Suites check that a miss leaves NULL.
         unsafe { out.write(ptr::null_mut()) };
+        refused::forget();
         let nkey = usize::try_from(nkey).unwrap_or(0);
         // SAFETY: contract 2.
         let key = unsafe { key_of(key, nkey) }.ok_or(Error::NotFound)?;
@@ -200,6 +204,7 @@ pub(super) unsafe extern "C" fn store<K: Kind>(
     vbucket: u16,
 ) -> Code {
     let body = |instance: &Instance<K>| {
+        refused::forget();
         let operation = convert::store_op(operation).ok_or(Error::Invalid)?;
         // SAFETY: contract 3; the reference lives beyond this call.
         let item = unsafe { look(item) }.ok_or(Error::Invalid)?;

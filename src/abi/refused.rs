@@ -3,8 +3,10 @@
 //! memcached keeps no value that its client believes to be replaced. But who is refused for the
 //! time being has replaced nothing, and loses nothing.
 //!
-//! A client's DELETE is told from that by where its key stands: one that follows a refused value in
-//! the same buffer has it elsewhere.
+//! A client's DELETE is told from that by where its key stands. Hosts read a request into a buffer
+//! from its beginning, and DELETE's key stands 24 bytes (binary) or 7 (text) behind that. So do
+//! those of APPEND and PREPEND, or nearly: no `remove` follows them, and so a refusal whose key
+//! stands there never makes one needless.
 //!
 //! Threads: each knows of its own calls only.
 
@@ -15,6 +17,16 @@ use crate::error::Error;
 
 thread_local! {
     static LATEST: Cell<Option<Refused>> = const { Cell::new(None) };
+}
+
+/// What malloc's blocks are aligned to.
+const BLOCK: usize = 16;
+/// Where the key of a DELETE stands in a buffer, in the text protocol and the binary one.
+const DELETES: [usize; 2] = [7, 24 % BLOCK];
+
+/// Another call has come: what follows is no consequence of a refusal.
+pub(super) fn forget() {
+    LATEST.set(None);
 }
 
 /// A call of `allocate` that was refused.
@@ -54,9 +66,11 @@ impl Call {
 
     /// Notes how `allocate` ended.
     pub(super) fn allocated(self, refusal: Option<Error>) {
+        // Buffers are blocks of malloc.
+        let may_be_deleted_next = DELETES.contains(&(self.key % BLOCK));
         LATEST.set(refusal.map(|error| Refused {
             call: self,
-            keeps: matches!(error, Error::Temporary | Error::NoMemory),
+            keeps: matches!(error, Error::Temporary | Error::NoMemory) && !may_be_deleted_next,
         }));
     }
 
@@ -79,30 +93,50 @@ mod tests {
         Call::new(cookie, key.as_ptr().cast(), key.len())
     }
 
+    /// A buffer as hosts have them.
+    #[repr(align(16))]
+    struct Buffer([u8; 64]);
+
     #[test]
     fn only_the_removal_right_behind_a_refusal_is_the_hosts_own() {
-        let (line, other) = (*b"set k v", *b"delete k");
-        let set = call(1, &line[4..5]);
-        for (error, own) in [
-            (Error::Temporary, Removal::Needless),
-            (Error::NoMemory, Removal::Needless),
-            (Error::TooBig, Removal::Unheeded),
-        ] {
-            set.allocated(Some(error));
-            assert_eq!(set.removal(), own);
-            assert_eq!(set.removal(), Removal::Asked, "once");
-            for asked in [
-                call(2, &line[4..5]),
-                call(1, &other[7..]),
-                call(1, &line[4..]),
+        let (buffer, other) = (Buffer([b'k'; 64]), Buffer([b'k'; 64]));
+        // SET in the text protocol and the binary one.
+        for at in [4, 32] {
+            let set = call(1, &buffer.0[at..=at]);
+            for (error, own) in [
+                (Error::Temporary, Removal::Needless),
+                (Error::NoMemory, Removal::Needless),
+                (Error::TooBig, Removal::Unheeded),
             ] {
                 set.allocated(Some(error));
-                assert_eq!(asked.removal(), Removal::Asked);
-                assert_eq!(set.removal(), Removal::Asked, "another one came first");
+                assert_eq!(set.removal(), own);
+                assert_eq!(set.removal(), Removal::Asked, "once");
+                for asked in [
+                    call(2, &buffer.0[at..=at]),
+                    call(1, &other.0[at..=at]),
+                    call(1, &buffer.0[at..at + 2]),
+                ] {
+                    set.allocated(Some(error));
+                    assert_eq!(asked.removal(), Removal::Asked);
+                    assert_eq!(set.removal(), Removal::Asked, "another one came first");
+                }
+                set.allocated(Some(error));
+                set.allocated(None);
+                assert_eq!(set.removal(), Removal::Asked);
+                set.allocated(Some(error));
+                forget();
+                assert_eq!(set.removal(), Removal::Asked);
             }
-            set.allocated(Some(error));
-            set.allocated(None);
-            assert_eq!(set.removal(), Removal::Asked);
+        }
+    }
+
+    #[test]
+    fn a_deletion_behind_an_append_that_was_refused_is_one() {
+        let buffer = Buffer([b'k'; 64]);
+        for at in [7, 24] {
+            let call = call(1, &buffer.0[at..=at]);
+            call.allocated(Some(Error::Temporary));
+            assert_ne!(call.removal(), Removal::Needless);
         }
     }
 }

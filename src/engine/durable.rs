@@ -14,12 +14,23 @@ pub(super) struct Place {
     upto: Seqno,
 }
 
-/// Whether a change up to there is not durable, and becomes so by what is under way. What an open
-/// window holds back does not: COMPLETE makes it durable.
+#[cfg(test)]
+impl Place {
+    /// Everything before that number.
+    pub(super) const fn before(vbucket: VbucketId, next: Seqno) -> Self {
+        let upto = Seqno::new(next.get() - 1);
+        Self { vbucket, upto }
+    }
+}
+
+/// Whether a change up to there may not be durable, and becomes so by what is under way. What an
+/// open window holds back does not: COMPLETE makes it durable.
 fn is_due(log: &Log, upto: Seqno) -> bool {
-    let open = log.window().filter(|window| window.phase == Phase::Open);
-    let upto = open.map_or(upto, |window| upto.min(window.barrier));
-    log.unpersisted_before(upto) > 0
+    match log.window().filter(|window| window.phase == Phase::Open) {
+        Some(window) => log.unpersisted_before(upto.min(window.barrier)) > 0,
+        // A change that was replaced counts no longer, but the one in its place lies behind.
+        None => log.persisted() < upto && log.unpersisted() > 0,
+    }
 }
 
 impl Core {
@@ -40,7 +51,7 @@ impl Core {
     pub(super) fn is_reached(&self, place: Place) -> bool {
         let vbucket = self.vbuckets.get(place.vbucket);
         let due = vbucket.is_some_and(|vbucket| vbucket.with_log(|log| is_due(log, place.upto)));
-        !due || self.persister.is_stopped()
+        !due || self.persister.is_stopped() || self.updates.is_dead()
     }
 
     fn answer_when_written(&self, cookie: Cookie, vbucket: u16, hold: &dyn Fn()) -> bool {

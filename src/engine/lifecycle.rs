@@ -123,16 +123,24 @@ impl Drop for Engine {
 }
 
 impl Core {
-    /// Closes the checkpoints and flushes up to the barriers, for as long as the configuration
-    /// allows.
+    /// Flushes up to the barriers and closes the checkpoints, for as long as the configuration
+    /// allows. In this order: a record that gives back the ids that were not used says that what
+    /// was given of the others is durable.
     fn write_the_rest(&self) {
-        self.vbuckets.iter().for_each(Vbucket::finish);
         self.persister.set_stopped(false);
         let timeout = Duration::from_secs(u64::from(self.config.shutdown_timeout));
         let end = self.host.monotonic() + timeout;
+        if self.write_until(end, timeout) {
+            self.vbuckets.iter().for_each(Vbucket::finish);
+            self.write_until(end, timeout);
+        }
+    }
+
+    /// Writes everything that may be written. False if that took too long.
+    fn write_until(&self, end: Duration, timeout: Duration) -> bool {
         loop {
             let failure = match self.persister.round() {
-                Ok(Round::Idle) => return,
+                Ok(Round::Idle) => return true,
                 Ok(Round::More) => None,
                 Err(error) => Some(error.to_string()),
             };
@@ -144,7 +152,7 @@ impl Core {
                     timeout.as_secs()
                 );
                 self.host.log(LogLevel::Warning, &text);
-                return;
+                return false;
             }
             if failure.is_some() {
                 std::thread::sleep(RETRY);

@@ -211,7 +211,9 @@ impl Core {
         let vbucket = VbucketId::new(id).and_then(|id| self.vbuckets.get(id));
         let vbucket = vbucket.filter(|vbucket| vbucket.state() != Some(VbucketState::Dead));
         let vbucket = vbucket.ok_or(Error::NotMyVbucket)?;
-        if vbucket.is_poisoned() {
+        // What arrived while a COMPLETE is written would go with its window, should that fail.
+        let may_fail = !vbucket.takes_commands() && vbucket.is_completing();
+        if vbucket.is_poisoned() || may_fail {
             return Err(Error::Temporary);
         }
         if vbucket.is_loading() {

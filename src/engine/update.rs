@@ -115,6 +115,11 @@ pub(super) struct Updates {
 pub(super) struct GateGuard<'a>(MutexGuard<'a, Gate>);
 
 impl Updates {
+    /// Whether nothing is begun or ended any more, because a thread has died.
+    pub(super) fn is_dead(&self) -> bool {
+        self.gate.lock().dead
+    }
+
     pub(super) fn new(last: WindowRecord, signal: Arc<Signal>) -> Self {
         let gate = Gate {
             running: None,
@@ -186,9 +191,9 @@ impl GateGuard<'_> {
         self.0.last
     }
 
-    /// A window has ended without a command of this node: that became of it.
-    pub(super) fn note_end(&mut self, outcome: WindowRecord, now: Duration) {
-        self.0.ended(outcome, now);
+    /// A window has ended that is none of this node's operator.
+    pub(super) fn end_followed(&mut self, core: &Core, outcome: WindowRecord) {
+        core.end_followed(&mut self.0, outcome);
     }
 
     /// A vbucket came while windows were open or COMPLETE was running, and its own was opened.
@@ -339,30 +344,31 @@ impl Core {
         }
     }
 
-    /// What the store is to say: another vbucket, dead or a replica, may have a window. To be
-    /// called under the gate, so that none begins or ends until that is asked for.
+    /// What the store is to say, so that the next process knows of a window that is lost: of the
+    /// operator's, or where he has no vbucket of any. To be asked with the gate locked.
     pub(super) fn record_now(&self, outcome: WindowRecord) -> WindowRecord {
-        let open = |vbucket: &Vbucket| vbucket.window_phase().is_some();
-        if self.vbuckets.iter().any(open) {
-            WindowRecord::Open
-        } else {
-            outcome
-        }
+        self.record_without(&[], outcome)
     }
 
     /// The same for the batch that ends these windows.
     fn record_after_complete(&self, ends: &[VbucketId]) -> WindowRecord {
-        let ends = {
-            let gate = self.updates.gate.lock();
-            let mut ends = ends.to_vec();
-            ends.extend(&gate.joined);
-            ends
+        let gate = self.updates.gate.lock();
+        let mut ends = ends.to_vec();
+        ends.extend(&gate.joined);
+        self.record_without(&ends, WindowRecord::Completed)
+    }
+
+    fn record_without(&self, ends: &[VbucketId], outcome: WindowRecord) -> WindowRecord {
+        let has_none = self.commanded().is_empty();
+        // One that is dead now keeps its own, unless another node has it, with its window.
+        let own = |vb: &Vbucket| vb.takes_commands() || vb.has_own_window() && !vb.is_given();
+        let stays = |vb: &Vbucket| {
+            vb.window_phase().is_some() && !ends.contains(&vb.id()) && (has_none || own(vb))
         };
-        let stays = |vb: &Vbucket| vb.window_phase().is_some() && !ends.contains(&vb.id());
         if self.vbuckets.iter().any(stays) {
             WindowRecord::Open
         } else {
-            WindowRecord::Completed
+            outcome
         }
     }
 
@@ -448,15 +454,13 @@ impl Core {
         if vbucket.state() == Some(VbucketState::Active) {
             return false;
         }
-        let record = if mark == Op::UpdateStart {
+        if mark == Op::UpdateStart {
             vbucket.follow_start(id, self.host.monotonic(), deadline);
-            WindowRecord::Open
         } else {
             vbucket.follow_complete();
             self.end_followed(&mut gate, WindowRecord::Completed);
-            self.record_now(gate.last)
-        };
-        self.persister.want_window(record);
+        }
+        self.persister.want_window(self.record_now(gate.last));
         drop(gate);
         self.changed_at_once();
         true

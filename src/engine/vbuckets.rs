@@ -118,9 +118,8 @@ impl Core {
         }
         let remains = self.vbuckets.delete(vbucket);
         if given {
-            gate.note_end(WindowRecord::Reverted, self.host.monotonic());
-            let record = self.record_now(WindowRecord::Reverted);
-            self.persister.want_window(record);
+            gate.end_followed(self, WindowRecord::Reverted);
+            self.persister.want_window(self.record_now(gate.last()));
         }
         drop(gate);
         self.shared.trash.leave_remains(remains);

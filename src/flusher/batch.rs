@@ -413,7 +413,7 @@ mod tests {
             let store = FaultStore::default();
             let mut tally = Tally::default();
             let batch = store.batch().unwrap();
-            let rows = &mut |out: &mut dyn Rows| write_part(&part, out, &mut tally);
+            let rows = &mut |out: &mut dyn Rows| write_part(&part, 0, out, &mut tally);
             batch.commit_with(rows).unwrap();
             let mut found = BTreeMap::new();
             for change in &store.history()[0].changes {

@@ -1,9 +1,9 @@
 //! The rows of a completing window in the order of their keys, or of a checkpoint that is larger
 //! than others: a window that a replica has completed.
 //!
-//! A window's log is in the order of time. Rows are sorted up to [`SORT_ROWS`] at a time: of a
-//! window with more, the lowest keys first, in several passes over its log. So what this takes is
-//! bounded, whatever the window holds.
+//! A window's log is in the order of time. So many rows are sorted at a time as [`rows_at_once`]
+//! says: of a window with more, the lowest keys first, in several passes over its log. So what this
+//! takes is bounded, whatever the window holds.
 
 use super::batch::{Part, READ_ENTRIES, Tally, record};
 use crate::aside::{aside, sort_aside, step_aside};
@@ -14,8 +14,10 @@ use crate::store::{Rows, StoreError};
 use crate::types::Seqno;
 use crate::vbucket::Vbucket;
 
-/// Rows that are sorted at once: 16 MiB.
-const SORT_ROWS: usize = 1 << 19;
+/// Rows that are sorted at once, at least and at most: 16 MiB, 128 MiB.
+const SORT_ROWS: std::ops::RangeInclusive<usize> = 1 << 19..=1 << 22;
+/// Their share of the quota: a 32nd.
+const SORT_SHARE: u64 = 32;
 /// Rows between the one that is written and the one that is fetched from memory.
 const AHEAD: usize = 8;
 /// Rows after which a report is brought up to date.
@@ -29,6 +31,14 @@ struct Row {
 }
 
 const _: () = assert!(size_of::<Row>() == 32);
+
+/// Rows that are sorted at once with that quota: passes over a window of millions are what takes
+/// long.
+fn rows_at_once(quota: u64) -> usize {
+    let rows = quota / SORT_SHARE / size_of::<Row>() as u64;
+    let (least, most) = SORT_ROWS.into_inner();
+    usize::try_from(rows).unwrap_or(most).clamp(least, most)
+}
 
 impl Row {
     fn new(item: Item, seqno: Seqno, is_new: bool) -> Self {
@@ -133,31 +143,35 @@ impl Source for Part<'_> {
 /// Hands the rows of a vbucket's completing window to `out`, and counts them.
 pub(super) fn write_window(
     vbucket: &Vbucket,
+    quota: u64,
     out: &mut dyn Rows,
     written: &mut Tally,
 ) -> Result<(), StoreError> {
-    write_rows(&Window(vbucket), out, written)
+    write_rows(&Window(vbucket), quota, out, written)
 }
 
 /// The same for a part that is large.
 pub(super) fn write_part(
     part: &Part<'_>,
+    quota: u64,
     out: &mut dyn Rows,
     written: &mut Tally,
 ) -> Result<(), StoreError> {
-    write_rows(part, out, written)
+    write_rows(part, quota, out, written)
 }
 
 fn write_rows(
     source: &dyn Source,
+    quota: u64,
     out: &mut dyn Rows,
     written: &mut Tally,
 ) -> Result<(), StoreError> {
     let id = source.vbucket().id();
+    let most = rows_at_once(quota);
     let mut rows = Vec::new();
     let mut after = None;
     loop {
-        let more = gather(source, after.as_ref(), SORT_ROWS, &mut rows)?;
+        let more = gather(source, after.as_ref(), most, &mut rows)?;
         let mut ahead = rows.iter().skip(AHEAD);
         for rows in rows.chunks(REPORT_ROWS) {
             for row in aside(rows) {
@@ -243,6 +257,20 @@ mod tests {
         open_windows,
     };
     use crate::worker::Signal;
+
+    #[test]
+    fn what_is_sorted_at_once_is_a_small_share_of_the_quota() {
+        let (least, most) = SORT_ROWS.into_inner();
+        for (quota, rows) in [
+            (0, least),
+            (64 << 20, least),
+            (1 << 30, 1 << 20),
+            (4 << 30, most),
+            (u64::MAX, most),
+        ] {
+            assert_eq!(rows_at_once(quota), rows, "{quota}");
+        }
+    }
 
     #[test]
     fn every_row_of_a_window_comes_once_in_order_however_few_are_sorted_at_once() {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::part::Stage;
+use super::part::{Stage, WHOLE};
 use super::streams::{Live, StreamId, Streams};
 use crate::aside::step_aside;
 use crate::host::LogLevel;
@@ -172,7 +172,8 @@ impl Streams {
     }
 
     /// Reads some of the values that are not in memory; returns how many. A key whose stored
-    /// version is another one has a later entry in the log.
+    /// version is another one has a later entry in the log; who does not read that gets what the
+    /// key is now.
     fn read_values(&self, filler: &mut Filler, items: &mut Vec<Item>) -> Result<u64, StoreError> {
         let (mut read, mut bytes) = (0, 0);
         while bytes < READ_BYTES
@@ -192,6 +193,15 @@ impl Streams {
             timings.tap_load.record(self.now().saturating_sub(begun));
             bytes += item.nbytes();
             read += 1;
+            if full.is_none() && filler.at == WHOLE {
+                let vbucket = self.vbuckets.get(filler.vbucket);
+                let now = vbucket.and_then(|vb| vb.state_of(item.hash(), item.key(), filler.at));
+                match now.filter(|now| now.is_resident() || now.cas() != item.cas()) {
+                    Some(now) if now.is_resident() => full = Some(now),
+                    Some(now) => filler.bare.push(now),
+                    None => {}
+                }
+            }
             items.extend(full);
         }
         self.totals.read.fetch_add(read, Ordering::Relaxed);

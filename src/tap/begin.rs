@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 
 use super::Request;
-use super::part::Part;
+use super::part::{Part, WHOLE};
 use super::producer::Producer;
 use super::streams::{Live, StreamId, Streams, drop_unfinished};
 use crate::host::Cookie;
@@ -151,7 +151,7 @@ impl Streams {
     ) -> Option<(Part, bool)> {
         if request.dump && !request.goes_on() {
             let mut part = Part::new(vbucket.id(), Seqno::ZERO);
-            part.fill(Seqno::new(u64::MAX), false);
+            part.fill(WHOLE, false);
             return Some((part, true));
         }
         let now = u64::from(self.shared.unix_now());

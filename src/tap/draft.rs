@@ -1,10 +1,11 @@
 //! What a vbucket's part of a stream says when it is asked for its next message.
 
 use super::control::Control;
-use super::{Event, Specific};
+use super::{Event, FLAG_NO_VALUE, Request, Specific};
 use crate::checkpoint::Change;
-use crate::item::Item;
+use crate::item::{Item, Meta};
 use crate::types::Seqno;
+use crate::vbucket::Vbucket;
 
 /// What is to be done to send a message again.
 #[derive(Clone, Debug)]
@@ -50,4 +51,29 @@ pub(super) enum Next {
     Nothing,
     /// The cursor was lost: the state has to be sent again.
     Lost,
+}
+
+/// How a version of a key goes out: the event, its item, its flags. One that has expired by now is
+/// gone, whether or not anybody has noticed that here: nobody gets it any more. It is not left out,
+/// because the client may have an older one, and because an answer may be wanted to it.
+pub(super) fn version(
+    item: &Item,
+    deleted: bool,
+    vbucket: &Vbucket,
+    request: &Request,
+) -> Option<(Event, Item, u16)> {
+    if !deleted && !vbucket.has_expired(item) {
+        return Some((Event::Mutation, item.clone(), value_flag(request)));
+    }
+    // The host would send the value of any other one. Peers expect no CAS.
+    let meta = Meta {
+        cas: 0,
+        ..item.meta()
+    };
+    let bare = Item::with_value(item.key(), &[], meta)?;
+    Some((Event::Deletion, bare, 0))
+}
+
+fn value_flag(request: &Request) -> u16 {
+    if request.keys_only { FLAG_NO_VALUE } else { 0 }
 }

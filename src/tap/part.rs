@@ -8,16 +8,16 @@ use std::sync::Arc;
 
 use super::backlog::Standing;
 use super::control::{Control, checkpoint, controls, mark, opaque};
-use super::draft::{Again, Draft, Next};
+use super::draft::{Again, Draft, Next, version};
 use super::laps::Laps;
 use super::told::Told;
 use super::weighed::Weighed;
 use super::{
-    Event, FLAG_NO_VALUE, Request, Specific,
+    Event, Request, Specific,
     code::{BACKFILL_BEGINS, BACKFILL_ENDS, DUMP_ENDS, UPDATE_START},
 };
-use crate::checkpoint::{Begin, Begun, Change, Log, Op};
-use crate::item::{Item, Meta};
+use crate::checkpoint::{Begin, Begun, Change, Log, Op, Phase};
+use crate::item::Item;
 use crate::types::{CheckpointId, Seqno, VbucketId, VbucketState};
 use crate::vbucket::Vbucket;
 
@@ -55,6 +55,9 @@ pub(super) struct Waiting {
     /// Bytes of those and of the backfill's items.
     pub(super) bytes: usize,
 }
+
+/// Where the backfill of a dump stands that nothing of the log follows on.
+pub(super) const WHOLE: Seqno = Seqno::new(u64::MAX);
 
 /// One vbucket of a stream.
 #[expect(
@@ -214,18 +217,22 @@ impl Part {
         Change { op, ..change }
     }
 
-    /// A dump in a window ends at its START: the state of before is what the client asks for.
-    fn finishes_at(&mut self, change: &Change, vbucket: &Vbucket) -> bool {
+    /// A dump meets a change, or a START. False if it ends there, or waits to know what becomes of
+    /// the window.
+    fn passes(&mut self, change: &Change, vbucket: &Vbucket) -> bool {
         if change.op != Op::UpdateStart {
-            return false;
+            return true;
         }
-        let undecided = vbucket.undecided_window(change.checkpoint).is_some();
-        if undecided {
-            self.finish();
-        } else {
+        let Some(window) = vbucket.undecided_window(change.checkpoint) else {
             self.changes.retain(|change| !is_void(change, vbucket));
+            return true;
+        };
+        // While it completes the store may have rows of it that the backfill has left to the log.
+        if window.phase == Phase::Open {
+            // The state of before is what the client asks for.
+            self.finish();
         }
-        undecided
+        false
     }
 
     /// Whether nothing more is to be said of it.
@@ -284,13 +291,8 @@ impl Part {
                 },
                 Stage::Log | Stage::Dying | Stage::Drain => {}
             }
-            if self.changes.is_empty() {
-                if !waits {
-                    self.move_cursor(vbucket, name, self.read_to);
-                }
-                if !self.read(vbucket, name, request) {
-                    return Next::Lost;
-                }
+            if self.changes.is_empty() && !self.read_on(vbucket, name, request) {
+                return Next::Lost;
             }
             if self.changes.len() <= 1
                 && let Some(news) = self.told.news(vbucket)
@@ -301,8 +303,7 @@ impl Part {
                     continue;
                 }
             }
-            // What follows says whether an answer is wanted. This is looked for while the last one
-            // is still here: the cursor is not to pass it.
+            // What follows says whether an answer is wanted; the cursor is not to pass this one.
             if self.changes.len() == 1 && !self.read(vbucket, name, request) {
                 return Next::Lost;
             }
@@ -315,8 +316,12 @@ impl Part {
                 }
                 return Next::Nothing;
             };
-            if request.goes_on() && self.finishes_at(&change, vbucket) {
-                continue;
+            if request.goes_on() && !self.passes(&change, vbucket) {
+                if self.stage == Stage::Ended {
+                    continue;
+                }
+                self.changes.push_front(change);
+                return Next::Nothing;
             }
             if !change.op.is_mutation() {
                 let change = self.as_told(change);
@@ -329,6 +334,14 @@ impl Part {
                 None => Next::Lost,
             };
         }
+    }
+
+    /// Reads what follows on all that was read, which the client has if it says so.
+    fn read_on(&mut self, vbucket: &Vbucket, name: &[u8], request: &Request) -> bool {
+        if !request.acks || self.in_flight == 0 {
+            self.move_cursor(vbucket, name, self.read_to);
+        }
+        self.read(vbucket, name, request)
     }
 
     /// A part at rest keeps no room for what it may have to send some day.
@@ -567,32 +580,7 @@ impl Part {
     }
 }
 
-/// How a version of a key goes out: the event, its item, its flags. One that has expired by now is
-/// gone, whether or not anybody has noticed that here: nobody gets it any more. It is not left out,
-/// because the client may have an older one, and because an answer may be wanted to it.
-fn version(
-    item: &Item,
-    deleted: bool,
-    vbucket: &Vbucket,
-    request: &Request,
-) -> Option<(Event, Item, u16)> {
-    if !deleted && !vbucket.has_expired(item) {
-        return Some((Event::Mutation, item.clone(), value_flag(request)));
-    }
-    // The host would send the value of any other one. Peers expect no CAS.
-    let meta = Meta {
-        cas: 0,
-        ..item.meta()
-    };
-    let bare = Item::with_value(item.key(), &[], meta)?;
-    Some((Event::Deletion, bare, 0))
-}
-
 /// Whether a REVERT has taken the change back.
 fn is_void(change: &Change, vbucket: &Vbucket) -> bool {
     change.op.is_change() && vbucket.with_log(|log| log.is_reverted(change.seqno))
-}
-
-fn value_flag(request: &Request) -> u16 {
-    if request.keys_only { FLAG_NO_VALUE } else { 0 }
 }

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use super::{LockRule, Vbucket, Verdict, Walk};
-use crate::checkpoint::{Fit, Op, PreImage};
+use super::{LockRule, Slot, Vbucket, Verdict, Walk};
+use crate::checkpoint::{Fit, Log, Op, PreImage};
 use crate::error::{Error, Result};
 use crate::item::Item;
 use crate::types::{CheckpointId, Seqno, VbucketState};
@@ -159,21 +159,26 @@ impl Vbucket {
     pub(crate) fn state_part(&self, walk: &mut Walk, at: Seqno, out: &mut Vec<Item>) -> Option<()> {
         self.step(walk, |stripe, part| {
             let ordered = self.log();
-            let floor = ordered.log.floor_of_state();
-            stripe.visit(part, &mut |slot| {
-                let was = match ordered.log.pre_image_of(slot.seqno()) {
-                    Some(PreImage::Present { item, seqno }) => Some((item, *seqno)),
-                    Some(PreImage::Absent) => None,
-                    None if slot.is_deleted() => None,
-                    None => Some((slot.item(), slot.seqno())),
-                };
-                let counts = |seqno: Seqno| seqno >= floor && seqno <= at;
-                if let Some((item, _)) = was.filter(|(_, seqno)| counts(*seqno))
-                    && !self.shared.is_expired(item)
-                {
-                    out.push(item.clone());
-                }
-            })
+            let give = &mut |slot: &Slot| out.extend(self.in_state(&ordered.log, slot, at));
+            stripe.visit(part, give)
         })
+    }
+
+    /// The same of one key.
+    pub(crate) fn state_of(&self, hash: u32, key: &[u8], at: Seqno) -> Option<Item> {
+        let mut stripe = self.table.lock(hash);
+        let slot = stripe.find(hash, key)?;
+        self.in_state(&self.log().log, slot, at)
+    }
+
+    fn in_state(&self, log: &Log, slot: &Slot, at: Seqno) -> Option<Item> {
+        let (item, seqno) = match log.pre_image_of(slot.seqno()) {
+            Some(PreImage::Present { item, seqno }) => (item, *seqno),
+            Some(PreImage::Absent) => return None,
+            None if slot.is_deleted() => return None,
+            None => (slot.item(), slot.seqno()),
+        };
+        let counts = seqno >= log.floor_of_state() && seqno <= at;
+        (counts && !self.shared.is_expired(item)).then(|| item.clone())
     }
 }

@@ -466,6 +466,17 @@ class Three(Nodes):
         for host, expected in zip(self.hosts, after):
             self.holds(host, expected)
 
+    def test_start_refuses_a_node_that_does_not_write(self):
+        stopped = self.hosts[1]
+        with stopped.binary() as link:
+            self.assertEqual(link.call(STOP_PERSISTENCE).status, SUCCESS)
+            done = self.tool("start", expected=REFUSED)
+            self.assertRegex(done.out, f"{re.escape(name(stopped))} +.*persistence is stopped")
+            self.are("none", self.hosts)
+            self.assertEqual(link.call(START_PERSISTENCE).status, SUCCESS)
+        self.tool("start")
+        self.tool("revert")
+
     def test_complete_asks_every_node_before_it_begins(self):
         self.tool("start")
         silent = self.hosts[1]

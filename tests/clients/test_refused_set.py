@@ -37,13 +37,15 @@ class Refused(ServerTest):
         self.assertRegex(answer, "^SERVER_ERROR ")
         self.assertEqual(text.get("k"), {"k": (b"old", 0, None)})
         # A client's own deletion, also right behind a refusal, is one.
-        for command in (wire.ADD, wire.REPLACE, wire.SET):
+        for command in (wire.ADD, wire.REPLACE, wire.SET, wire.APPEND, wire.PREPEND):
             self.status(self.set(b"k", b"old"), wire.SUCCESS)
-            refused = self.link.call(command, b"k", wire.store_extras(), VALUE)
+            joins = command in (wire.APPEND, wire.PREPEND)
+            extras = b"" if joins else wire.store_extras()
+            refused = self.link.call(command, b"k", extras, VALUE)
             self.status(refused, wire.ENOMEM)
             self.status(self.link.call(wire.DELETE, b"k"), wire.SUCCESS)
             self.status(self.link.call(wire.GET, b"k"), wire.ENOENT)
-        for command in ("add", "replace", "set"):
+        for command in ("add", "replace", "set", "append", "prepend"):
             self.assertEqual(text.call("set k 0 0 3", b"old"), "STORED")
             answer = text.call(f"{command} k 0 0 {len(VALUE)}", VALUE)
             self.assertRegex(answer, "^SERVER_ERROR ")

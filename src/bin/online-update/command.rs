@@ -11,7 +11,7 @@ use crate::clock::Until;
 use crate::decision::{Mark, Part};
 use crate::nodes::Node;
 use crate::packet::{Answer, Request, opcode, status};
-use crate::window::{State, Window};
+use crate::window::{self, State, Window};
 
 /// Between two looks at a node.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -124,7 +124,7 @@ pub(crate) fn revert(client: &Client, node: &Node, watch: Watch<'_>) -> Part {
         Err(text) => return Part::new(Mark::Unknown, format!("{text}; REVERT was not sent")),
     };
     if window.state == State::None {
-        return ended(&window);
+        return ended(client, node, &window);
     }
     match send(client, node, (opcode::REVERT, &[]), watch) {
         Ok(answer) if answer.status() == status::SUCCESS => Part::new(
@@ -141,12 +141,12 @@ pub(crate) fn revert(client: &Client, node: &Node, watch: Watch<'_>) -> Part {
                 Mark::Good,
                 format!("reverted; {}", window.touched_in_words()),
             ),
-            Ok(now) if now.state == State::None => ended(&now),
+            Ok(now) if now.state == State::None => ended(client, node, &now),
             Ok(now) => after("REVERT", reason(&now), &now),
             Err(again) => Part::new(Mark::Unknown, format!("REVERT has begun, but {again}")),
         },
         Err(Trouble::Unanswered(text)) => match settle(client, node, watch) {
-            Ok(window) if window.state == State::None => ended(&window),
+            Ok(window) if window.state == State::None => ended(client, node, &window),
             Ok(window) => after("REVERT", &text, &window),
             Err(again) => Part::new(
                 Mark::Unknown,
@@ -163,8 +163,21 @@ fn reason(window: &Window) -> &str {
 }
 
 /// What is told of a node without a window, when it should be as it was before START.
-fn ended(window: &Window) -> Part {
+fn ended(client: &Client, node: &Node, window: &Window) -> Part {
+    // Whose vbuckets went to another node, with their windows, has none to take back.
+    let serves_none = client
+        .open(node)
+        .and_then(|mut link| window::serves_none(&mut link));
     match window.last_outcome.as_str() {
+        "reverted" | "reverted at deadline" if serves_none != Ok(false) => Part::new(
+            Mark::Bad,
+            match serves_none {
+                Ok(_) => "no vbucket is active there: name the node that took over its vbuckets, \
+                          which may have a window open"
+                    .to_owned(),
+                Err(text) => format!("no window is open, but {text}"),
+            },
+        ),
         "completed" => Part::new(
             Mark::Bad,
             "no window is open, and the last one was completed: nothing to take back",
@@ -188,7 +201,7 @@ fn failed(client: &Client, node: &Node, name: &str, answer: &Answer, watch: Watc
     let in_memory_only = answer.status() == status::TEMPORARY;
     match settle(client, node, watch) {
         Ok(window) if window.state == State::None && name == "REVERT" && !in_memory_only => {
-            ended(&window)
+            ended(client, node, &window)
         }
         Ok(window) => after(name, &words, &window),
         Err(again) => Part::new(

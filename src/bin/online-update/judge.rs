@@ -216,8 +216,9 @@ fn guess(look: &Look, longest: Option<u64>) -> Case {
 
 /// Whether the last window of a node ended before one that has been open for so many seconds began.
 fn earlier(window: &Window, open_for: u64) -> bool {
-    // Both are whole seconds of clocks of two machines.
-    window.outcome_age.is_some_and(|age| age > open_for + 2)
+    // An end without an age is of before the process began. All are whole seconds of clocks of two
+    // machines.
+    window.outcome_age.unwrap_or(window.process.uptime) > open_for + 2
 }
 
 fn completed_earlier(window: &Window) -> String {
@@ -409,7 +410,8 @@ mod tests {
         };
         // The other one has been open for 50 seconds.
         for (age, done) in [
-            (None, true),
+            // It has run for longer than that, and its last window ended before.
+            (None, false),
             (Some(49), true),
             (Some(52), true),
             (Some(53), false),
@@ -420,8 +422,17 @@ mod tests {
             ];
             let cases = judge(&[node("a"), node("b")], &looks, None);
             assert_eq!(matches!(cases[0], Case::Done(_)), done, "{age:?} {cases:?}");
-            assert!(done || text(&cases[0]).contains("53 s ago"), "{cases:?}");
+            let said = age.map_or_else(String::new, |_| "53 s ago".to_owned());
+            assert!(done || text(&cases[0]).contains(&said), "{cases:?}");
         }
+        let mut restarted = completed(None);
+        restarted.window.process.uptime = 3;
+        let open = look(State::Open, "none", &[(1, 7)], process("2", 101));
+        let cases_of = judge(&[node("a"), node("b")], &[Ok(restarted), Ok(open)], None);
+        assert!(
+            matches!(cases_of[0], Case::Done(_)),
+            "it may have completed this one"
+        );
         // With a record: it was made just now.
         let good = || look(State::Open, "none", &[(1, 7)], process("2", 101));
         let (case, _) = cases(completed(Some(1)), good());

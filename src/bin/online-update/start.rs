@@ -74,13 +74,21 @@ pub(crate) fn start(
 /// What stands against a START, if anything does.
 fn unfit(client: &Client, nodes: &[Node]) -> Option<Vec<Part>> {
     let parts = each(nodes, |_, node| {
-        let window = client
-            .open(node)
-            .and_then(|mut link| Window::read(&mut link));
+        let window = client.open(node).and_then(|mut link| {
+            let window = Window::read(&mut link)?;
+            Ok((window, window::writes(&mut link)?))
+        });
         match window {
             Err(text) => Part::new(Mark::Unknown, text),
-            Ok(window) if window.state == State::None => Part::new(Mark::Good, "no window is open"),
-            Ok(window) => Part::new(
+            Ok((_, false)) => Part::new(
+                Mark::Bad,
+                "persistence is stopped there: after a crash nothing would say that a window was \
+                 open; start persistence first",
+            ),
+            Ok((window, _)) if window.state == State::None => {
+                Part::new(Mark::Good, "no window is open")
+            }
+            Ok((window, _)) => Part::new(
                 Mark::Bad,
                 format!(
                     "a window is {} already, for {}: complete or revert it first (or is this node \

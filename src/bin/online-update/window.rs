@@ -205,6 +205,17 @@ pub(crate) fn serves_none(link: &mut Link) -> Result<bool, String> {
         .any(|role| matches!(role.as_str(), "active" | "pending")))
 }
 
+/// Whether a node writes to its store, if it has one: nobody has stopped persistence.
+///
+/// # Errors
+/// No answer.
+pub(crate) fn writes(link: &mut Link) -> Result<bool, String> {
+    let all = link.statistics("")?.unwrap_or_default();
+    Ok(all
+        .get("ep_flusher_state")
+        .is_none_or(|state| state != "paused"))
+}
+
 fn identity_in(windows: &Statistics, roles: &Statistics, checkpoints: &Statistics) -> Identity {
     let mut identity = Identity::new();
     for (name, state) in windows {

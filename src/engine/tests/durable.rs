@@ -178,3 +178,28 @@ fn who_waits_for_a_complete_that_fails_is_answered() {
     node.until_answered(ONE);
     node.complete().unwrap();
 }
+
+/// A change that another one has replaced is as durable as that one.
+#[test]
+fn a_change_that_is_replaced_while_it_waits_is_waited_for() {
+    let node = Node::new();
+    node.write();
+    node.start().unwrap();
+    node.store.hold_commits(true);
+    // Of a window without a change: nothing else is due.
+    node.begin_complete();
+    node.set(0, "k", "1");
+    assert!(node.holds(ONE));
+    let vbucket = node.engine.vbucket(0).unwrap();
+    let upto = vbucket.with_log(crate::checkpoint::Log::next_seqno);
+    node.set(0, "k", "2");
+    let place = crate::engine::durable::Place::before(super::id(0), upto);
+    assert!(
+        !node.engine.core.is_reached(place),
+        "nothing of the key is written"
+    );
+    node.store.hold_commits(false);
+    assert!(node.until_answered(ONE));
+    assert_eq!(node.stored(0, "k").as_deref(), Some("2"));
+    node.complete().unwrap();
+}

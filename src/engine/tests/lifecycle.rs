@@ -221,3 +221,51 @@ fn a_shutdown_leaves_no_client_waiting() {
     node.engine.shutdown();
     assert_eq!(node.host.notifications(CLIENT), 1);
 }
+
+/// "One that ends in order reserves exactly those that it gave": only if it did. Else what replicas
+/// have of a checkpoint that was not written would be taken for what is here.
+#[test]
+fn a_shutdown_that_is_cut_short_gives_no_id_again() {
+    let node = Node::with("chk_max_items=100;max_txn_size=1;vb0=false");
+    for vbucket in 0..3 {
+        node.activate(vbucket);
+    }
+    node.write();
+    node.engine.set_persistence(false);
+    for vbucket in 0..3 {
+        for key in 0..100 {
+            node.set(vbucket, &key.to_string(), "value");
+        }
+    }
+    let open = |node: &Node, id: u16| {
+        let vbucket = node.engine.vbucket(id).unwrap();
+        vbucket.with_log(Log::open_id)
+    };
+    let given = (0..3).map(|id| open(&node, id)).collect::<Vec<_>>();
+    let images = Arc::new(parking_lot::Mutex::new(Vec::new()));
+    note_images(&node.store, &images);
+    node.engine.shutdown();
+    let mut images = std::mem::take(&mut *images.lock());
+    images.push(node.store.crash());
+    assert!(images.len() > 2, "{} commits", images.len());
+    let mut whole = 0;
+    for image in images {
+        let next = Node::over(Arc::new(node.host.fork()), image, &node.config);
+        for vbucket in 0..3 {
+            let items = (next.engine.vbucket(vbucket)).map_or(0, crate::vbucket::Vbucket::items);
+            let same = open(&next, vbucket) == given[usize::from(vbucket)];
+            assert!(items == 100 || !same, "{items} keys, {given:?}");
+            whole += usize::from(items == 100 && same);
+        }
+    }
+    assert!(whole >= 3, "in the end all are");
+}
+
+/// What would be there if the machine died before each commit.
+fn note_images(store: &super::TestStore, images: &Arc<parking_lot::Mutex<Vec<super::TestStore>>>) {
+    let (again, list) = (store.clone(), Arc::clone(images));
+    store.at_next_batch(move || {
+        list.lock().push(again.crash());
+        note_images(&again, &list);
+    });
+}

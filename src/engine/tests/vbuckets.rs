@@ -418,3 +418,17 @@ fn a_vbucket_is_not_handed_over_to_this_node_under_its_operators_window() {
     assert_eq!(node.get(0, "k").as_deref(), Some("inside"));
     core.set_vbucket_as(0, VbucketState::Pending, true).unwrap();
 }
+
+/// What another node took is none of this one's updates.
+#[test]
+fn the_outcome_stays_when_a_vbucket_is_deleted_that_was_taken_over() {
+    let node = Node::with_vbuckets(2);
+    let core = &node.engine.core;
+    node.start().unwrap();
+    core.set_vbucket(1, VbucketState::Dead).unwrap();
+    assert!(node.engine.vbucket(1).unwrap().give());
+    node.complete().unwrap();
+    core.delete_vbucket(1).unwrap();
+    assert_eq!(node.last_outcome(), "completed");
+    assert_eq!(node.restart().last_outcome(), "completed");
+}

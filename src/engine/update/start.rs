@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Core, DEAD, IS_OPEN, NO_IDS, NO_VBUCKET, Outcome, RESTORING, UpdateError, replica::Reverted,
+    Core, DEAD, IS_OPEN, NO_IDS, NO_VBUCKET, Outcome, RESTORING, RUNNING, UpdateError,
+    replica::Reverted,
 };
-use crate::checkpoint::Log;
+use crate::checkpoint::{Log, Phase};
 use crate::engine::noted::{DIED, Waiter};
 use crate::error::{Error, Result};
 use crate::host::{BlockedCookie, Cookie, LogLevel};
@@ -107,9 +108,13 @@ impl Core {
         }
         let deadline = self.deadline_in(seconds);
         if !open_windows(&vbuckets, self.host.monotonic(), deadline) {
-            let open = |vbucket: &&Vbucket| vbucket.window_phase().is_some();
-            return Err(if vbuckets.iter().any(open) {
-                UpdateError::Unsupported(IS_OPEN)
+            let mut phases = vbuckets.iter().filter_map(|vbucket| vbucket.window_phase());
+            return Err(if let Some(phase) = phases.next() {
+                // One that was a replica a moment ago may still be taken back.
+                UpdateError::Unsupported(match phase {
+                    Phase::Open => IS_OPEN,
+                    Phase::Completing { .. } | Phase::Reverting { .. } => RUNNING,
+                })
             } else {
                 UpdateError::Failed(NO_IDS.to_owned())
             });

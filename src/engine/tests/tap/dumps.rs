@@ -1,7 +1,8 @@
 //! Dumps that a later one goes on from: what `engine-backup` asks for.
 
 use super::{
-    ACK, BACKFILL, CHECKPOINTS, DUMP, Link, REGISTERED, Sent, forget, has_cursor, open_id, replica,
+    ACK, BACKFILL, CHECKPOINTS, DUMP, Link, REGISTERED, Sent, evict, forget, has_cursor, open_id,
+    replica,
 };
 use crate::engine::tests::Node;
 use crate::types::VbucketState;
@@ -144,6 +145,68 @@ fn what_was_reverted_is_in_no_dump() {
     sent.retain(|text| text.starts_with("set"));
     assert_eq!(sent, ["set a before", "set after 1"]);
     link.disconnect(&node, None);
+}
+
+/// Rows of the window may be the store's already, and its backfill has left those keys to the log.
+#[test]
+fn while_a_complete_is_written_it_waits_for_the_end() {
+    for good in [true, false] {
+        let node = Node::new();
+        node.set(0, "a", "before");
+        node.set(0, "same", "before");
+        node.start().unwrap();
+        node.write();
+        node.set(0, "a", "inside");
+        node.store.hold_commits(true);
+        node.begin_complete();
+        node.host
+            .until("COMPLETE is being written", || node.store.held() > 0);
+        let mut link = Link::connect(&node, "chain", FLAGS, &has(None)).unwrap();
+        link.run(&node, None);
+        assert!(
+            !link.closed && link.count(&end()) == 0,
+            "{:?}",
+            link.texts()
+        );
+        assert_eq!(link.count("set same before"), 1);
+        node.store.faults().fail_commits(!good);
+        node.store.hold_commits(false);
+        assert_eq!(node.complete().is_ok(), good);
+        node.store.faults().fail_commits(false);
+        let sent = finish(&node, link);
+        assert_eq!(sent.last(), Some(&end()));
+        let inside = sent.iter().any(|text| text == "set a inside");
+        assert_eq!(inside, good, "{sent:?}");
+        assert_eq!(node.complete().is_ok(), !good);
+    }
+}
+
+/// Nothing follows it that would have a later version.
+#[test]
+fn a_plain_one_has_a_key_that_is_changed_while_its_value_is_read() {
+    for (evicted, inside) in [(false, false), (true, false), (true, true)] {
+        let node = Node::new();
+        node.set(0, "k", "1");
+        node.write();
+        evict(&node, "k");
+        node.store.hold_reads(true);
+        let mut link = Link::connect(&node, "all", DUMP, &[]).unwrap();
+        node.host.until("it reads the value", || {
+            link.pump(&node, None);
+            node.store.held() > 0
+        });
+        node.set(0, "k", "2");
+        node.write();
+        if inside {
+            node.start().unwrap();
+            node.set(0, "k", "3");
+        } else if evicted {
+            evict(&node, "k");
+        }
+        node.store.hold_reads(false);
+        let sent = finish(&node, link);
+        assert!(sent.iter().any(|text| text == "set k 2"), "{sent:?}");
+    }
 }
 
 #[test]
