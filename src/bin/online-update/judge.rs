@@ -355,15 +355,14 @@ mod tests {
         );
         assert!(matches!(case, Case::Gone(_)) && text(&case).contains("reverted"));
 
-        let (case, _) = cases(
-            look(State::None, "completed", &[], process("1", 100)),
-            good(),
-        );
+        let mut completed = look(State::None, "completed", &[], process("1", 100));
+        completed.window.outcome_age = Some(0);
+        let (case, _) = cases(completed, good());
         assert!(matches!(case, Case::Done(_)));
 
         // Another process: a restart after COMPLETE, or a replica that has missed the window.
         for (checkpoint, done) in [(4, false), (5, false), (6, true)] {
-            let mut other = look(State::None, "completed", &[], process("9", 3));
+            let mut other = look(State::None, "completed", &[], process("9", 1));
             other.checkpoints = Identity::from([(0, checkpoint)]);
             let (case, _) = cases(other, good());
             assert_eq!(matches!(case, Case::Done(_)), done, "{case:?}");
@@ -446,10 +445,12 @@ mod tests {
         let nodes = [node("a"), node("b"), node("c"), node("d")];
         let mut full = look(State::Open, "none", &[(1, 7)], process("2", 101));
         full.window.hindrance = Some("the disk is full".to_owned());
+        let mut completed = look(State::None, "completed", &[], process("1", 200));
+        completed.window.outcome_age = Some(20);
         let looks = [
             Ok(full),
             Ok(look(State::None, "none", &[], process("1", 20))),
-            Ok(look(State::None, "completed", &[], process("1", 200))),
+            Ok(completed),
             Err("no connection".to_owned()),
         ];
         let cases = judge(&nodes, &looks, None);
