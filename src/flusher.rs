@@ -6,9 +6,11 @@
 //!
 //! Limits: a batch takes changes until it has `max_txn_size` of them or
 //! [`Shared::checkpoint_bytes_max`], and then goes on to the end of the checkpoint that it is in.
-//! One that is much larger, a window that came from a master or what came while the store was busy,
-//! is not copied: it goes into tables of the store, sorted, past its journal and memtables. That
-//! takes half of the processor time for each change.
+//! Where very many wait it takes them whatever `max_txn_size` says, and they go into tables of the
+//! store, sorted, past its journal and memtables: that takes half of the processor time for each
+//! change, and the more of it the larger the tables are, so while very many come it waits for more.
+//! A checkpoint that is much larger, a window that came from a master, is not copied for that but
+//! read again and again.
 //!
 //! Threads: one worker runs [`run`], another one [`run_tidy`]; COMPLETE and REVERT call the other
 //! methods from theirs. All of them wait for the disk; host threads never come here.
@@ -23,18 +25,19 @@ use parking_lot::Mutex;
 use crate::aside::aside;
 use crate::checkpoint::Log;
 use crate::config::Durability;
-use crate::store::{Batch, Store, StoreError, VbucketRecord, WindowRecord};
+use crate::store::{Batch, Rows, Store, StoreError, VbucketRecord, WindowRecord};
 use crate::types::{Seqno, VBUCKETS_MAX, VbucketId};
 use crate::vbucket::{Shared, Vbucket, VbucketMap, completed};
 use crate::worker::Signal;
 
 mod batch;
+mod collect;
 mod progress;
 mod sorted;
 mod thread;
 mod tidy;
 
-use batch::{Part, Room, Tally, Written, fill, put_record, put_standing, read};
+use batch::{Part, SORTED_MIN, Tally, Written, fill, put_record, put_standing};
 use progress::{Known, Progress, Torn};
 use sorted::{write_part, write_window};
 pub(crate) use thread::run;
@@ -120,7 +123,7 @@ impl Persister {
             window,
             wanted_window: window,
             unsure: Vec::new(),
-            torn: None,
+            torn: Vec::new(),
             turn: 0,
             synced: Duration::ZERO,
         };
@@ -308,58 +311,6 @@ impl Persister {
         Ok(more)
     }
 
-    /// Reads from the logs until a batch is together.
-    fn collect(&self, progress: &mut Progress) -> (Vec<Part<'_>>, bool) {
-        if let Some(part) = progress.torn.and_then(|torn| self.read_again(torn)) {
-            return (vec![part], true);
-        }
-        progress.torn = None;
-        let vbuckets: Vec<&Vbucket> = self.vbuckets.iter().collect();
-        let mut parts = Vec::new();
-        let mut room = self.room();
-        let mut more = false;
-        let turn = progress.turn % vbuckets.len().max(1);
-        for vbucket in vbuckets.iter().skip(turn).chain(vbuckets.iter().take(turn)) {
-            if room.is_full() {
-                more = true;
-                break;
-            }
-            progress.turn += 1;
-            let Some((part, exhausted)) = read(vbucket, &mut room, None) else {
-                continue;
-            };
-            more |= !exhausted;
-            if part.large.is_some() && !parts.is_empty() {
-                // It has the next batch for itself.
-                progress.turn -= 1;
-                more = true;
-                break;
-            }
-            let is_large = part.large.is_some();
-            parts.push(part);
-            if is_large {
-                more = true;
-                break;
-            }
-        }
-        if !more {
-            progress.turn = 0;
-        }
-        (parts, more)
-    }
-
-    fn room(&self) -> Room {
-        let items = self.shared.settings.max_txn_size.count();
-        Room::new(items, self.shared.checkpoint_bytes_max())
-    }
-
-    /// What a batch that failed had of a vbucket; `None` when that vbucket is gone.
-    fn read_again(&self, torn: Torn) -> Option<Part<'_>> {
-        let vbucket = self.vbuckets.get(torn.id)?;
-        let (part, _) = read(vbucket, &mut self.room(), torn.closed)?;
-        (part.reader.incarnation() == torn.incarnation).then_some(part)
-    }
-
     fn begin(&self) -> Result<Box<dyn Batch + '_>, StoreError> {
         let batch = self.store.batch();
         if batch.is_err() {
@@ -408,23 +359,21 @@ impl Persister {
         count: usize,
     ) -> Result<(), StoreError> {
         let mut batch = self.begin()?;
-        let mut rows = Tally::default();
-        let mut by_part = Vec::new();
+        let is_many = count >= SORTED_MIN || parts.iter().any(|part| part.large.is_some());
+        let is_sorted = is_many && self.keeps_values();
+        let mut by_part = vec![Tally::default(); parts.len()];
         let mut written = HashMap::new();
-        for part in parts {
+        for (part, own) in parts.iter().zip(&mut by_part) {
             let (id, incarnation) = (part.reader.vbucket().id(), part.reader.incarnation());
             if progress.incarnation(id) != Some(incarnation) {
                 // Its first rows: none of an earlier vbucket of this id may stay.
                 batch.clear(id);
             }
-            let flushed = part.large.as_ref().map(|large| large.flushed);
-            if flushed.is_some_and(|flushed| flushed > Seqno::ZERO) {
+            if !is_sorted {
+                fill(&mut *batch, id, &part.changes, own);
+            } else if part.flushed() > Seqno::ZERO {
                 batch.clear(id);
             }
-            let mut own = Tally::default();
-            fill(&mut *batch, id, &part.changes, &mut own);
-            rows.add(&own);
-            by_part.push((part.reader.vbucket(), own));
             written.insert(id, Written::of(part));
         }
         let mut news = Vec::new();
@@ -443,39 +392,53 @@ impl Persister {
         if progress.window != progress.wanted_window {
             batch.set_window(progress.wanted_window);
         }
-        let large = parts.iter().find(|part| part.large.is_some());
-        if batch.len() == 0 && large.is_none() {
+        if batch.len() == 0 && !is_sorted {
             return Ok(());
         }
         let result = self.finish(
             |_| count as u64,
             |written| {
-                *written = rows;
-                let Some(large) = large else {
-                    return batch.commit(self.durability);
-                };
-                batch.commit_with(&mut |rows| write_part(large, self.quota(), rows, written))
+                if is_sorted {
+                    batch.commit_with(&mut |rows| self.write_parts(parts, rows, &mut by_part))?;
+                } else {
+                    batch.commit(self.durability)?;
+                }
+                by_part.iter().for_each(|own| written.add(own));
+                Ok(())
             },
         );
-        let rejected = |part: &Part<'_>| {
-            let writes = part.reader.vbucket().writes();
-            writes.rejected.add(part.count() as u64);
-        };
-        let written = result.inspect_err(|_| {
-            parts.iter().for_each(rejected);
+        result.inspect_err(|_| {
+            for part in parts {
+                let writes = part.reader.vbucket().writes();
+                writes.rejected.add(part.count() as u64);
+            }
             progress.unsure.extend(news.iter().map(|(id, _)| *id));
-            progress.torn = large.map(Torn::of).or(progress.torn);
+            if is_sorted {
+                progress.torn = parts.iter().map(Torn::of).collect();
+            }
         })?;
         progress.unsure.clear();
-        progress.torn = None;
-        match large {
-            // It has the batch for itself.
-            Some(large) => written.note(large.reader.vbucket()),
-            None => by_part.iter().for_each(|(vbucket, own)| own.note(vbucket)),
+        progress.torn.clear();
+        for (part, own) in parts.iter().zip(&by_part) {
+            own.note(part.reader.vbucket());
         }
         progress.window = progress.wanted_window;
         self.learn(progress, news);
         Ok(())
+    }
+
+    /// Hands out the rows of a batch in the order of their keys, which begin with their vbuckets'
+    /// ids; counts them by part.
+    fn write_parts(
+        &self,
+        parts: &[Part<'_>],
+        out: &mut dyn Rows,
+        by_part: &mut [Tally],
+    ) -> Result<(), StoreError> {
+        let mut parts: Vec<_> = parts.iter().zip(by_part).collect();
+        parts.sort_by_key(|(part, _)| part.reader.vbucket().id());
+        let mut parts = parts.into_iter();
+        parts.try_for_each(|(part, own)| write_part(part, self.quota(), out, own))
     }
 
     /// Takes note of what the store knows after a commit.

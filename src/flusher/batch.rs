@@ -11,7 +11,7 @@ use crate::vbucket::{Reader, Vbucket};
 pub(super) const READ_ENTRIES: usize = 512;
 /// A batch with fewer changes never goes past the journal: a table of its own costs more than that.
 /// Few in tests, so that models and schedules come this way.
-const SORTED_MIN: usize = if cfg!(test) { 16 } else { 1 << 12 };
+pub(super) const SORTED_MIN: usize = if cfg!(test) { 16 } else { 1 << 14 };
 
 /// Changes of one vbucket in a batch.
 pub(super) struct Part<'a> {
@@ -29,7 +29,7 @@ pub(super) struct Large<'a> {
     /// Where they begin.
     pub(super) begin: Reader<'a>,
     /// Where the latest `flush_all` among them stands: what comes before is void.
-    pub(super) flushed: Seqno,
+    flushed: Seqno,
     /// How many there are.
     count: usize,
 }
@@ -37,8 +37,7 @@ pub(super) struct Large<'a> {
 impl Large<'_> {
     fn take(&mut self, changes: &mut Vec<Change>) {
         self.count += changes.len();
-        let flush = changes.iter().rfind(|change| change.op == Op::Flush);
-        self.flushed = flush.map_or(self.flushed, |flush| flush.seqno);
+        self.flushed = latest_flush(changes).unwrap_or(self.flushed);
         if changes.capacity() > READ_ENTRIES * 2 {
             *changes = Vec::new();
         }
@@ -51,6 +50,19 @@ impl Part<'_> {
     pub(super) fn count(&self) -> usize {
         self.changes.len() + self.large.as_ref().map_or(0, |large| large.count)
     }
+
+    /// Where the latest `flush_all` in it stands: what comes before is void.
+    pub(super) fn flushed(&self) -> Seqno {
+        match &self.large {
+            Some(large) => large.flushed,
+            None => latest_flush(&self.changes).unwrap_or_default(),
+        }
+    }
+}
+
+fn latest_flush(changes: &[Change]) -> Option<Seqno> {
+    let flush = changes.iter().rfind(|change| change.op == Op::Flush);
+    flush.map(|flush| flush.seqno)
 }
 
 /// What a batch has of a vbucket.
@@ -246,12 +258,12 @@ pub(super) fn record(item: &Item) -> Record<'_> {
     }
 }
 
-/// Reads one vbucket's log up to a consistent end, and to that of checkpoint `least` at least;
-/// `None` when there is nothing to do for it. Also returns whether that was all.
+/// Reads one vbucket's log up to a consistent end that is not before `least`; `None` when there is
+/// nothing to do for it. Also returns whether that was all.
 pub(super) fn read<'a>(
     vbucket: &'a Vbucket,
     room: &mut Room,
-    least: Option<CheckpointId>,
+    least: Seqno,
 ) -> Option<(Part<'a>, bool)> {
     let mut part = Part {
         reader: vbucket.reader(),
@@ -280,7 +292,7 @@ pub(super) fn read<'a>(
         part.closed = end.closed.or(part.closed);
         part.due = end.due.or(part.due);
         let is_enough = room.is_full() || part.large.is_some();
-        let is_enough = end.exhausted || is_enough && part.closed >= least;
+        let is_enough = end.exhausted || is_enough && end.upto >= least;
         if end.consistent && is_enough {
             let moved = part.reader.upto() > start;
             return moved.then_some((part, end.exhausted));
@@ -364,7 +376,7 @@ mod tests {
             (usize::MAX, usize::MAX, 50),
         ] {
             let mut room = Room::new(items, bytes);
-            let (part, exhausted) = read(vbucket, &mut room, None).unwrap();
+            let (part, exhausted) = read(vbucket, &mut room, Seqno::ZERO).unwrap();
             assert_eq!(part.changes.len(), expected, "{items} items, {bytes} bytes");
             assert_eq!(exhausted, expected == 50);
             assert_eq!(part.closed, Some(CheckpointId::new(expected as u64 / 10)));
@@ -377,7 +389,7 @@ mod tests {
         let map = map();
         let vbucket = map.get(VbucketId::new(0).unwrap()).unwrap();
         let mut room = Room::new(usize::MAX, usize::MAX);
-        let (part, _) = read(vbucket, &mut room, None).unwrap();
+        let (part, _) = read(vbucket, &mut room, Seqno::ZERO).unwrap();
         part.reader.committed(part.closed, &part.changes);
         vbucket.set_state(VbucketState::Replica, Arrival::Alone);
         for flushes in [false, true] {
@@ -406,10 +418,10 @@ mod tests {
                 }
             }
             vbucket.follow_complete();
-            let (part, _) = read(vbucket, &mut Room::new(100, 1_000), None).unwrap();
+            let (part, _) = read(vbucket, &mut Room::new(100, 1_000), Seqno::ZERO).unwrap();
             let large = part.large.as_ref().unwrap();
             assert!(part.changes.is_empty());
-            assert_eq!(large.flushed > Seqno::ZERO, flushes);
+            assert_eq!(part.flushed() > Seqno::ZERO, flushes);
             let store = FaultStore::default();
             let mut tally = Tally::default();
             let batch = store.batch().unwrap();
@@ -429,7 +441,7 @@ mod tests {
             }
             assert!(expected == found);
             part.reader.committed_from(part.closed, large.begin.clone());
-            let next = read(vbucket, &mut Room::new(100, 1_000), None);
+            let next = read(vbucket, &mut Room::new(100, 1_000), Seqno::ZERO);
             assert!(next.is_none_or(|(part, _)| part.count() == 0));
             // Its deletions are durable: nothing stands for them any more.
             let live = expected.values().flatten().count();

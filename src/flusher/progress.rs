@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::batch::Part;
 use crate::store::{VbucketRecord, WindowRecord};
-use crate::types::{CheckpointId, UnixTime, VbucketId};
+use crate::types::{Seqno, UnixTime, VbucketId};
 
 /// What the store knows of a vbucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,10 +21,10 @@ pub(super) struct Progress {
     pub(super) wanted_window: WindowRecord,
     /// Of these the store may know something else: what failed may be there all the same.
     pub(super) unsure: Vec<VbucketId>,
-    /// A checkpoint too large to be copied whose batch failed: its rows may be there all the same.
-    /// It is written before anything else, at least as far as then, so that the store never has
-    /// rows of that vbucket that lie behind its record.
-    pub(super) torn: Option<Torn>,
+    /// What a batch had that went past the journal and failed: its rows may be there all the same.
+    /// They are written before anything else, at least as far as then, so that the store never has
+    /// rows of a vbucket that lie behind its record.
+    pub(super) torn: Vec<Torn>,
     /// Where the next batch begins to collect, so that every vbucket has its turn.
     pub(super) turn: usize,
     pub(super) synced: Duration,
@@ -35,7 +35,7 @@ pub(super) struct Progress {
 pub(super) struct Torn {
     pub(super) id: VbucketId,
     pub(super) incarnation: u64,
-    pub(super) closed: Option<CheckpointId>,
+    pub(super) upto: Seqno,
 }
 
 impl Torn {
@@ -43,7 +43,7 @@ impl Torn {
         Self {
             id: part.reader.vbucket().id(),
             incarnation: part.reader.incarnation(),
-            closed: part.closed,
+            upto: part.reader.upto(),
         }
     }
 }

@@ -1,5 +1,4 @@
-//! The rows of a completing window in the order of their keys, or of a checkpoint that is larger
-//! than others: a window that a replica has completed.
+//! The rows of a completing window in the order of their keys, or of a batch of many changes.
 //!
 //! A window's log is in the order of time. So many rows are sorted at a time as [`rows_at_once`]
 //! says: of a window with more, the lowest keys first, in several passes over its log. So what this
@@ -114,9 +113,7 @@ impl Source for Part<'_> {
     }
 
     fn flushed(&self) -> Seqno {
-        self.large
-            .as_ref()
-            .map_or(Seqno::ZERO, |large| large.flushed)
+        Part::flushed(self)
     }
 
     fn read(
@@ -125,7 +122,11 @@ impl Source for Part<'_> {
         out: &mut Vec<Change>,
     ) -> Result<Option<Seqno>, StoreError> {
         let Some(large) = &self.large else {
-            return Ok(None);
+            let after = after.unwrap_or_default();
+            let from = self.changes.partition_point(|change| change.seqno <= after);
+            let some = self.changes.iter().skip(from).take(READ_ENTRIES);
+            out.extend(some.cloned());
+            return Ok(out.last().map(|change| change.seqno));
         };
         let mut reader = large.begin.clone();
         reader.go_to(after.unwrap_or(reader.upto()));
@@ -150,7 +151,7 @@ pub(super) fn write_window(
     write_rows(&Window(vbucket), quota, out, written)
 }
 
-/// The same for a part that is large.
+/// The same for a part of a batch.
 pub(super) fn write_part(
     part: &Part<'_>,
     quota: u64,

@@ -3,13 +3,12 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::collect::is_flood;
 use super::{NOTHING_WAITS, Persister, Round};
 use crate::ffi::alloc::give_back;
 use crate::host::LogLevel;
 use crate::worker::{Signal, Wake};
 
-/// Time that mutations gather before a small batch is committed.
-const GATHER: Duration = Duration::from_millis(10);
 /// First and longest pause after a failed commit.
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(10);
@@ -59,7 +58,7 @@ impl Persister {
             .iter()
             .for_each(|vbucket| vbucket.note_time(now));
         let woken = self.waits_since();
-        if signal.nap(GATHER) {
+        if self.gather(signal) {
             return true;
         }
         loop {
@@ -95,6 +94,7 @@ impl Persister {
         let begun = self.shared.host.monotonic();
         let mut pause = RETRY_MIN;
         loop {
+            let before = self.shared.metrics.persisted.get();
             // An error of the purge shows at the next commit.
             let more = match self.round() {
                 Ok(round) => {
@@ -118,7 +118,8 @@ impl Persister {
                 self.shared.metrics.flush_micros.note(took.as_micros());
                 return false;
             }
-            if signal.is_stopped() {
+            let written = self.shared.metrics.persisted.get().saturating_sub(before);
+            if signal.is_stopped() || is_flood(written) && self.gather(signal) {
                 return true;
             }
         }

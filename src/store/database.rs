@@ -41,7 +41,7 @@ const META: &str = "meta";
 /// Memtables that may wait to become tables.
 const SEALED_MAX: usize = 2;
 /// Unmerged tables above which a commit waits.
-const UNMERGED_MAX: usize = 16;
+const UNMERGED_MAX: usize = 18;
 /// Memory for blocks while the store is read once, from the first to the last.
 const LOADING_CACHE_BYTES: u64 = 1 << 20;
 /// Name that fjall gives its thread.
@@ -487,7 +487,7 @@ fn keyspace_options() -> KeyspaceCreateOptions {
         .expect_point_read_hits(true)
         // Measured: merging half as often as by default and larger blocks give a fifth more writes
         // and scan speed, and cost single reads a tenth.
-        .compaction_strategy(Arc::new(Leveled::default().with_l0_threshold(8)))
+        .compaction_strategy(Arc::new(Leveled::default().with_l0_threshold(14)))
         .data_block_size_policy(BlockSizePolicy::all(16 << 10))
 }
 

@@ -31,10 +31,15 @@ impl Awaited {
         self.clients.fetch_sub(1, Ordering::SeqCst);
     }
 
+    /// Whether anybody waits.
+    pub(crate) fn is_any(&self) -> bool {
+        self.clients.load(Ordering::Relaxed) != 0
+    }
+
     /// Something has happened, under a lock that the thread takes when it looks. Costs a load while
     /// nobody waits.
     pub(crate) fn stir(&self) {
-        if self.clients.load(Ordering::Relaxed) != 0 {
+        if self.is_any() {
             self.signal.wake();
         }
     }
