@@ -1553,7 +1553,7 @@
 #define CHECKPOINT_ENGINE_KEY_EXPIRY_WINDOW "expiry_window"
 
 /*
- * Mutations that one transaction of the flusher holds.
+ * Mutations that one transaction of the flusher holds, unless very many wait.
  * Takes a number from 1 to 10000000 (items); default: 10000.
  */
 #define CHECKPOINT_ENGINE_KEY_MAX_TXN_SIZE "max_txn_size"

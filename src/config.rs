@@ -193,7 +193,7 @@ keys! {
     /// Without effect: an item is written although it is about to expire, so that the store always
     /// holds a state that the vbucket was in. Its row goes when the item does.
     expiry_window: u32 = "3", Legal::Range(0, 86_400), "s";
-    /// Mutations that one transaction of the flusher holds.
+    /// Mutations that one transaction of the flusher holds, unless very many wait.
     max_txn_size: usize = "10000", Legal::Range(1, 10_000_000), "items";
     /// Changes are written this long after the first of them, together with the younger ones that
     /// came meanwhile. START, COMPLETE and a shutdown do not wait for it.

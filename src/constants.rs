@@ -1011,7 +1011,7 @@ pub const CHECKPOINT_ENGINE_KEY_EXP_PAGER_STIME: &CStr = c"exp_pager_stime";
 /// holds a state that the vbucket was in. Its row goes when the item does.
 /// Takes a number from 0 to 86400 (s); default: 3.
 pub const CHECKPOINT_ENGINE_KEY_EXPIRY_WINDOW: &CStr = c"expiry_window";
-/// Mutations that one transaction of the flusher holds.
+/// Mutations that one transaction of the flusher holds, unless very many wait.
 /// Takes a number from 1 to 10000000 (items); default: 10000.
 pub const CHECKPOINT_ENGINE_KEY_MAX_TXN_SIZE: &CStr = c"max_txn_size";
 /// Changes are written this long after the first of them, together with the younger ones that

@@ -100,7 +100,7 @@ parameters! {
     mem_low_wat: Flush, 0 to ANY;
     /// Eviction begins here, in bytes.
     mem_high_wat: Flush, 0 to ANY;
-    /// Mutations that one transaction of the flusher holds.
+    /// Mutations that one transaction of the flusher holds, unless very many wait.
     max_txn_size: Flush, 1 to 10_000_000;
     /// Seconds between the first change that waits and the batch with it and all younger ones.
     min_data_age: Flush, 0 to 86_400;

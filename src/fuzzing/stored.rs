@@ -55,15 +55,16 @@ pub fn records(data: &[u8]) {
 /// The changes of an update that was completed.
 fn pending(bytes: &[u8]) {
     let mut changes: Vec<(Vec<u8>, Option<Vec<u8>>)> = Vec::new();
-    let whole = codec::parse_pending_value(bytes, |key, value| {
+    let whole = codec::parse_load_value(bytes, |key, value| {
         changes.push((key.to_vec(), value.map(<[u8]>::to_vec)));
     });
-    if whole.is_ok() {
+    if let Ok(number) = whole {
         let changes = changes.iter();
-        let again = codec::pending_value(changes.map(|(key, value)| (&key[..], value.as_deref())));
+        let changes = changes.map(|(key, value)| (&key[..], value.as_deref()));
+        let again = codec::load_value(number.unwrap_or(1), changes);
         let count = |bytes: &[u8]| {
             let mut count = 0;
-            let _ = codec::parse_pending_value(bytes, |_, _| count += 1);
+            let _ = codec::parse_load_value(bytes, |_, _| count += 1);
             count
         };
         assert_eq!(count(&again), count(bytes));

@@ -13,14 +13,16 @@ use crate::types::{CheckpointId, UnixTime, VbucketId, VbucketState};
 
 /// Version of the whole store: layout of the directory, keyspaces and keys. A program opens this
 /// version and every older one, never a newer one.
-pub(crate) const FORMAT_VERSION: u32 = 3;
+pub(crate) const FORMAT_VERSION: u32 = 4;
 /// The version from which batches are sealed.
 pub(crate) const SEALED_VERSION: u32 = 3;
 
-/// First byte of every value but that of a vbucket: version of that one record's layout.
+/// First byte of most values: version of that one record's layout.
 const RECORD_VERSION: u8 = 1;
 /// The same of a vbucket's record. Version 1 had no reserved ids, version 2 no delayed flush.
 const VBUCKET_VERSION: u8 = 3;
+/// The same of a load's record. Version 1 had no number.
+const LOAD_VERSION: u8 = 2;
 /// The same of a batch's number. Version 1 had no seal.
 const BATCH_VERSION: u8 = 2;
 
@@ -52,15 +54,15 @@ pub(crate) const META_VBUCKET: u8 = b'v';
 /// First byte of the keys of generations in the meta keyspace.
 pub(crate) const META_GENERATION: u8 = b'g';
 
-/// Key of changes of the meta keyspace that wait in the keyspace of the items. Shorter than the key
-/// of any item, and before all of them.
-pub(crate) const ITEMS_PENDING: &[u8] = &[0];
-/// Key of a row that every load writes and nothing deletes, shorter and before too. fjall repeats
-/// of a journal what is newer than all rows in tables. So there has to be a row of the latest load,
-/// which is in no journal: if that only deletes, a merge may leave none of its rows.
-pub(crate) const ITEMS_LOADED: &[u8] = &[0, 0];
-/// What it holds.
-pub(crate) const LOADED_VALUE: &[u8] = &[1];
+/// Key of the number of the last load whose changes were made, in the meta keyspace.
+pub(crate) const META_LOADED: &[u8] = b"l";
+
+/// Key of the latest load in the keyspace of the items: its number, and what it changes in the meta
+/// keyspace. Shorter than the key of any item, and before all of them. Every load writes it and
+/// nothing deletes it: fjall repeats of a journal what is newer than all rows in tables, so there
+/// has to be a row of the latest load, which is in no journal; if that only deletes, a merge may
+/// leave no other.
+pub(crate) const ITEMS_LOAD: &[u8] = &[0];
 
 /// Why bytes do not decode, as the end of a sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -341,11 +343,13 @@ pub(crate) fn parse_generation_value(bytes: &[u8]) -> Result<Generation, Defect>
     }
 }
 
-/// The record of changes that wait: keys and new values, or none to remove the key.
-pub(crate) fn pending_value<'a>(
+/// The record of a load: its number, and keys and new values, or none to remove the key.
+pub(crate) fn load_value<'a>(
+    number: u64,
     changes: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
 ) -> Vec<u8> {
-    let mut bytes = vec![RECORD_VERSION];
+    let mut bytes = vec![LOAD_VERSION];
+    bytes.extend_from_slice(&number.to_be_bytes());
     for (key, value) in changes {
         bytes.push(u8::from(value.is_some()));
         for part in [key, value.unwrap_or_default()] {
@@ -357,25 +361,45 @@ pub(crate) fn pending_value<'a>(
     bytes
 }
 
-/// Reads the record of changes that wait, and hands each to `visit`.
-pub(crate) fn parse_pending_value(
+/// Reads the record of a load, and hands each change to `visit`. Returns its number: up to format
+/// version 3 there was none, and the record was deleted when its changes were made.
+pub(crate) fn parse_load_value(
     bytes: &[u8],
     mut visit: impl FnMut(&[u8], Option<&[u8]>),
-) -> Result<(), Defect> {
+) -> Result<Option<u64>, Defect> {
     const SHORT: Defect = Defect("the record of an update that was completed is too short");
     let part = |bytes| -> Result<(&[u8], &[u8]), Defect> {
         let (size, rest) = <[u8]>::split_first_chunk::<4>(bytes).ok_or(SHORT)?;
         let size = usize::try_from(u32::from_be_bytes(*size)).map_err(|_| SHORT)?;
         rest.split_at_checked(size).ok_or(SHORT)
     };
-    let mut rest = record_body(bytes)?;
+    let (number, mut rest) = match bytes.split_first() {
+        Some((&LOAD_VERSION, body)) => {
+            let (number, rest) = <[u8]>::split_first_chunk::<8>(body).ok_or(SHORT)?;
+            (Some(u64::from_be_bytes(*number)), rest)
+        }
+        _ => (None, record_body(bytes)?),
+    };
     while let Some((&is_put, body)) = rest.split_first() {
         let (key, body) = part(body)?;
         let (value, body) = part(body)?;
         visit(key, (is_put == 1).then_some(value));
         rest = body;
     }
-    Ok(())
+    Ok(number)
+}
+
+/// The record of the last load whose changes were made.
+pub(crate) fn loaded_value(number: u64) -> [u8; 9] {
+    let [a, b, c, d, e, f, g, h] = number.to_be_bytes();
+    [RECORD_VERSION, a, b, c, d, e, f, g, h]
+}
+
+/// Reads the record of the last load whose changes were made.
+pub(crate) fn parse_loaded_value(bytes: &[u8]) -> Result<u64, Defect> {
+    <[u8; 8]>::try_from(record_body(bytes)?)
+        .map(u64::from_be_bytes)
+        .map_err(|_| Defect("the number of the last load has the wrong length"))
 }
 
 /// The record of the format version. It has no version byte: it is one.

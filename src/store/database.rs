@@ -357,19 +357,29 @@ impl Db {
         found.iter().any(|number| !is_known(*number))
     }
 
-    /// Changes of the meta keyspace that came with ingested rows and wait to be made.
+    /// Number of the last load whose changes were made.
+    pub(crate) fn loaded(&self) -> Result<u64, Cause> {
+        match guarded(|| self.meta.get(codec::META_LOADED))? {
+            Some(value) => Ok(codec::parse_loaded_value(&value)?),
+            None => Ok(0),
+        }
+    }
+
+    /// Changes of the meta keyspace that came with the latest load and wait to be made.
     pub(crate) fn pending(&self) -> Result<Option<Changes>, Cause> {
-        let Some(bytes) = guarded(|| self.items.get(codec::ITEMS_PENDING))? else {
+        let Some(bytes) = guarded(|| self.items.get(codec::ITEMS_LOAD))? else {
             return Ok(None);
         };
         let mut changes = Changes::default();
-        codec::parse_pending_value(&bytes, |key, value| match value {
+        let number = codec::parse_load_value(&bytes, |key, value| match value {
             Some(value) => changes.put_meta(key, value),
             None => changes.remove_meta(key),
         })?;
-        changes
-            .items
-            .push((Slice::from(codec::ITEMS_PENDING), None));
+        match number {
+            Some(number) if number <= self.loaded()? => return Ok(None),
+            Some(number) => changes.put_meta(codec::META_LOADED, &codec::loaded_value(number)),
+            None => changes.items.push((Slice::from(codec::ITEMS_LOAD), None)),
+        }
         Ok(Some(changes))
     }
 

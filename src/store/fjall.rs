@@ -115,9 +115,8 @@ impl FjallStore {
             let format = (version, seal.unwrap_or_else(Seal::random));
             let (db, last) = Db::open(&home.database(), options.without_cache(), &contents, format)
                 .map_err(|cause| home.refuse(&cause, cause.is_late))?;
-            let (db, last) = upgrade::upgrade(&mut home, db, last)?;
             match db.make_pending(last) {
-                Ok(last) => (db, last),
+                Ok(last) => upgrade::upgrade(&mut home, db, last)?,
                 Err(cause) => {
                     db.close();
                     return Err(home.refuse(&cause, true));

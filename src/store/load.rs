@@ -1,10 +1,11 @@
 //! Loads: commits of more rows than memory has room for.
 //!
 //! The rows go into tables of their own, past journal and memtables, together with one more that
-//! holds what the batch changes in the meta keyspace. fjall puts these tables in force with one
-//! atomic switch of the manifest: that is the commit. Then an ordinary batch makes the changes that
-//! wait and removes their row. A process that dies before that makes them at its next start, before
-//! anything is read.
+//! holds the load's number and what it changes in the meta keyspace. fjall puts these tables in
+//! force with one atomic switch of the manifest: that is the commit. Then an ordinary batch makes
+//! the changes that wait and says of which number they were. A process that dies before that makes
+//! them at its next start, before anything is read. (That batch has no row of the items: fjall
+//! would make a table of its own of that, at the next load, and merge tables twice as often.)
 //!
 //! When the switch fails, what stands in the manifest decides. A store that can neither read it
 //! nor be opened again is undecided until it can.
@@ -95,18 +96,16 @@ impl FjallStore {
     }
 
     fn ingest(&self, db: &Db, changes: &Changes, fill: &mut Fill<'_>) -> Result<(), StoreError> {
+        let number = db.loaded().map_err(|cause| self.unwritable(&cause))? + 1;
         let meta = changes.meta.iter();
-        let pending = codec::pending_value(meta.map(|(key, value)| (&**key, value.as_deref())));
+        let meta = meta.map(|(key, value)| (&**key, value.as_deref()));
+        let load = codec::load_value(number, meta);
         let mut failed = None;
         let written = guarded(|| {
             db.make_room()?;
             let result = db.ingest::<Failure>(&mut |take| {
-                take(
-                    Slice::from(codec::ITEMS_PENDING),
-                    Some(Slice::from(pending.as_slice())),
-                )?;
-                let loaded = Slice::from(codec::LOADED_VALUE);
-                take(Slice::from(codec::ITEMS_LOADED), Some(loaded))?;
+                let row = Slice::from(load.as_slice());
+                take(Slice::from(codec::ITEMS_LOAD), Some(row))?;
                 let mut rows = LoadRows {
                     store: self,
                     changes,

@@ -714,7 +714,7 @@ fn a_newer_store_is_refused_and_left_alone() {
     let before = files(folder.path());
     let message = refusal(folder.path());
     assert!(
-        message.contains("version 12") && message.contains("up to 3"),
+        message.contains("version 12") && message.contains("up to 4"),
         "{message}"
     );
     assert_eq!(files(folder.path()), before);

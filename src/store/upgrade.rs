@@ -45,11 +45,33 @@ pub(crate) fn upgrade(
     }
 }
 
-/// A vbucket's record says which ids of checkpoints may have been given, which version 1 did not
-/// know, and when a delayed flush is due, which stood in one record for all active vbuckets before
-/// version 3. That batches are sealed since then needs a seal in the `STORE` file and no record.
+/// Rewrites what changed. That batches are sealed since version 3 needs a seal in the `STORE` file
+/// and no record; that loads have numbers since version 4 needs the changes of one without to be
+/// made before, and they were.
 fn convert(db: &Db, last: BatchMark) -> Result<BatchMark, Cause> {
     let mut changes = Changes::default();
+    if db.format < 3 {
+        convert_vbuckets(db, &mut changes)?;
+    }
+    changes.put_meta(
+        codec::META_FORMAT,
+        &codec::format_value(codec::FORMAT_VERSION),
+    );
+    let mark = BatchMark {
+        number: last.number + 1,
+        synced: last.synced,
+    };
+    guarded(|| db.commit(changes, mark, PersistMode::SyncAll))?;
+    Ok(BatchMark {
+        number: mark.number,
+        synced: mark.number,
+    })
+}
+
+/// A vbucket's record says which ids of checkpoints may have been given, which version 1 did not
+/// know, and when a delayed flush is due, which stood in one record for all active vbuckets before
+/// version 3.
+fn convert_vbuckets(db: &Db, changes: &mut Changes) -> Result<(), Cause> {
     let due = match guarded(|| db.meta.get(codec::META_FLUSH_DUE))? {
         Some(value) => codec::parse_flush_due_value(&value)?,
         None => 0,
@@ -68,17 +90,5 @@ fn convert(db: &Db, last: BatchMark) -> Result<BatchMark, Cause> {
         changes.put_meta(&key, &codec::vbucket_value(&record));
     }
     changes.remove_meta(codec::META_FLUSH_DUE);
-    changes.put_meta(
-        codec::META_FORMAT,
-        &codec::format_value(codec::FORMAT_VERSION),
-    );
-    let mark = BatchMark {
-        number: last.number + 1,
-        synced: last.synced,
-    };
-    guarded(|| db.commit(changes, mark, PersistMode::SyncAll))?;
-    Ok(BatchMark {
-        number: mark.number,
-        synced: mark.number,
-    })
+    Ok(())
 }

@@ -13,7 +13,7 @@ use super::{
 use crate::config::Durability;
 use crate::ffi::alloc::used_bytes;
 use crate::store::codec::{self, BatchMark};
-use crate::store::database::Changes;
+use crate::store::database::{Changes, Db};
 use crate::store::{Record, Rows, Store, StoreError, VbucketRecord, WindowRecord};
 use crate::types::{CheckpointId, VbucketState};
 
@@ -132,7 +132,17 @@ fn a_load_that_is_given_up_leaves_nothing_and_the_store_goes_on() {
 
 /// What a process leaves that dies between the two steps of a load.
 fn half(store: &FjallStore, key: &[u8], record: &[u8]) {
-    let pending = codec::pending_value([(key, Some(record))].into_iter());
+    let slot = store.db.read();
+    let db = slot.as_ref().unwrap();
+    let number = db.loaded().ok().unwrap() + 1;
+    half_load(
+        db,
+        &codec::load_value(number, [(key, Some(record))].into_iter()),
+    );
+}
+
+/// The same with that record of the load.
+pub(super) fn half_load(db: &Db, load: &[u8]) {
     let mut value = Vec::new();
     codec::item_value(
         &mut value,
@@ -145,13 +155,8 @@ fn half(store: &FjallStore, key: &[u8], record: &[u8]) {
     );
     let mut key = Vec::new();
     codec::item_key(&mut key, vb(5), 0, b"key");
-    let slot = store.db.read();
-    let db = slot.as_ref().unwrap();
     db.ingest::<::fjall::Error>(&mut |take| {
-        take(
-            Slice::from(codec::ITEMS_PENDING),
-            Some(Slice::from(pending.as_slice())),
-        )?;
+        take(Slice::from(codec::ITEMS_LOAD), Some(Slice::from(load)))?;
         take(
             Slice::from(key.as_slice()),
             Some(Slice::from(value.as_slice())),

@@ -6,10 +6,14 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::{OwnedRecord, files, items, open, refusal, restore, vb};
+use ::fjall::PersistMode;
+
+use super::load::half_load;
+use super::{OwnedRecord, files, items, open, record, refusal, restore, vb};
 use crate::config::Durability;
-use crate::store::codec::Seal;
-use crate::store::{Store, VbucketRecord, WindowRecord, fjall::FjallStore};
+use crate::store::codec::{self, BatchMark, Seal};
+use crate::store::database::Changes;
+use crate::store::{Rows, Store, VbucketRecord, WindowRecord, fjall::FjallStore};
 use crate::types::{CheckpointId, VbucketState};
 
 /// Unpacks a store of an earlier version.
@@ -28,7 +32,7 @@ fn marker(store: &Path) -> String {
 }
 
 const OLD: &str = "checkpoint-engine store\nformat 1\n";
-const NEW: &str = "checkpoint-engine store\nformat 3\nseal ";
+const NEW: &str = "checkpoint-engine store\nformat 4\nseal ";
 
 fn vbucket(state: VbucketState, checkpoint: u64) -> VbucketRecord {
     VbucketRecord {
@@ -172,7 +176,8 @@ fn a_store_of_version_2_that_was_killed_is_upgraded() {
 fn a_store_without_its_seal_is_refused() {
     let folder = TempDir::new().unwrap();
     drop(open(folder.path()));
-    for text in [NEW, "checkpoint-engine store\nformat 3\n"] {
+    let unsealed = ["3", "4"].map(|it| format!("checkpoint-engine store\nformat {it}\n"));
+    for text in [NEW, &unsealed[0], &unsealed[1]] {
         fs::write(folder.path().join("STORE"), text).unwrap();
         let text = refusal(folder.path());
         assert!(text.contains("names no seal"), "{text}");
@@ -209,4 +214,91 @@ fn a_store_of_version_2_is_upgraded_and_its_delayed_flush_is_that_of_the_active_
             assert_eq!(store.window().unwrap(), window);
         }
     }
+}
+
+fn seal(store: &Path) -> String {
+    let text = marker(store);
+    text.lines()
+        .find(|line| line.starts_with("seal "))
+        .unwrap()
+        .to_owned()
+}
+
+/// What the number of a load says now, the row said by being there.
+#[test]
+fn a_store_of_version_3_is_upgraded_with_the_windows_that_it_completed() {
+    let (_folder, path) = unpack("format-3-killed");
+    let old = seal(&path);
+    for number in 0..3 {
+        let store = open(&path);
+        assert!(marker(&path).starts_with(NEW) && seal(&path) == old);
+        assert_eq!(store.window().unwrap(), WindowRecord::Completed);
+        let found = items(&store).unwrap();
+        let expected = ["0", "1", "3", "4", "5", "6", "7"].map(|n| (vb(0), format!("key {n}")));
+        for (vbucket, key) in &expected {
+            let value = match key.as_str() {
+                "key 1" => "completed".to_owned(),
+                key => key.replace("key", "value"),
+            };
+            let row = &found[&(*vbucket, key.as_bytes().to_vec())];
+            assert_eq!(row.value, value.into_bytes(), "{key}");
+        }
+        assert_eq!(found.len(), expected.len() + usize::from(number > 0));
+        // A load of the new version beside what is left of the old one.
+        let put = &mut |out: &mut dyn Rows| out.put(vb(6), b"new", &record(b"v", 1));
+        store.batch().unwrap().commit_with(put).unwrap();
+    }
+}
+
+#[test]
+fn what_a_load_of_version_3_left_half_done_is_done_before_the_upgrade() {
+    let folder = TempDir::new().unwrap();
+    let store = open(folder.path());
+    {
+        let slot = store.db.read();
+        let db = slot.as_ref().unwrap();
+        let mut changes = Changes::default();
+        changes.put_meta(codec::META_FORMAT, &codec::format_value(3));
+        let mark = BatchMark {
+            number: 2,
+            synced: 1,
+        };
+        db.commit(changes, mark, PersistMode::SyncAll).unwrap();
+        // As version 3 wrote it: record version 1, no number.
+        let window = codec::window_value(WindowRecord::Completed);
+        let numbered = codec::load_value(1, [(codec::META_WINDOW, Some(&window[..]))].into_iter());
+        let mut load = numbered;
+        load[0] = 1;
+        load.drain(1..9);
+        half_load(db, &load);
+    }
+    store.writer.lock().last = BatchMark {
+        number: 2,
+        synced: 2,
+    };
+    drop(store);
+    let text = format!(
+        "checkpoint-engine store\nformat 3\n{}\n",
+        seal(folder.path())
+    );
+    fs::write(folder.path().join("STORE"), text).unwrap();
+    for _ in 0..2 {
+        let store = open(folder.path());
+        assert_eq!(store.window().unwrap(), WindowRecord::Completed);
+        assert_eq!(items(&store).unwrap().len(), 1);
+        assert!(marker(folder.path()).starts_with(NEW));
+        let mut batch = store.batch().unwrap();
+        batch.set_window(WindowRecord::Completed);
+        batch.commit(Durability::Sync).unwrap();
+    }
+    // Not once more.
+    let store = open(folder.path());
+    let mut batch = store.batch().unwrap();
+    batch.set_window(WindowRecord::Reverted);
+    batch.commit(Durability::Sync).unwrap();
+    drop(store);
+    assert_eq!(
+        open(folder.path()).window().unwrap(),
+        WindowRecord::Reverted
+    );
 }
