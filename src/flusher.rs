@@ -403,7 +403,9 @@ impl Persister {
                 } else {
                     batch.commit(self.durability)?;
                 }
-                by_part.iter().for_each(|own| written.add(own));
+                for own in &by_part {
+                    written.add(own);
+                }
                 Ok(())
             },
         );

@@ -12,11 +12,32 @@
 
 use std::cell::Cell;
 use std::ffi::c_void;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::Error;
 
 thread_local! {
     static LATEST: Cell<Option<Refused>> = const { Cell::new(None) };
+}
+
+/// Threads that have a `LATEST`. While there are none nobody need look for his own, which every get
+/// and set would do: in a library that is loaded later that is a call. Each thread sees its own
+/// part of the count, and no other concerns it.
+static NOTED: AtomicUsize = AtomicUsize::new(0);
+
+/// Takes note of a thread's latest refusal, or that there is none any more. Returns what was noted
+/// before.
+fn note(latest: Option<Refused>) -> Option<Refused> {
+    if latest.is_none() && NOTED.load(Ordering::Relaxed) == 0 {
+        return None;
+    }
+    let before = LATEST.replace(latest);
+    match (before, latest) {
+        (None, Some(_)) => drop(NOTED.fetch_add(1, Ordering::Relaxed)),
+        (Some(_), None) => drop(NOTED.fetch_sub(1, Ordering::Relaxed)),
+        _ => {}
+    }
+    before
 }
 
 /// What malloc's blocks are aligned to.
@@ -26,7 +47,7 @@ const DELETES: [usize; 2] = [7, 24 % BLOCK];
 
 /// Another call has come: what follows is no consequence of a refusal.
 pub(super) fn forget() {
-    LATEST.set(None);
+    note(None);
 }
 
 /// A call of `allocate` that was refused.
@@ -68,7 +89,7 @@ impl Call {
     pub(super) fn allocated(self, refusal: Option<Error>) {
         // Buffers are blocks of malloc.
         let may_be_deleted_next = DELETES.contains(&(self.key % BLOCK));
-        LATEST.set(refusal.map(|error| Refused {
+        note(refusal.map(|error| Refused {
             call: self,
             keeps: matches!(error, Error::Temporary | Error::NoMemory) && !may_be_deleted_next,
         }));
@@ -76,7 +97,7 @@ impl Call {
 
     /// What a `remove` is that comes now.
     pub(super) fn removal(self) -> Removal {
-        match LATEST.take() {
+        match note(None) {
             Some(refused) if refused.call == self && refused.keeps => Removal::Needless,
             Some(refused) if refused.call == self => Removal::Unheeded,
             _ => Removal::Asked,

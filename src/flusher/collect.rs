@@ -24,8 +24,8 @@ const FLOOD_LEAVES: usize = 1 << 14;
 impl Persister {
     /// Reads from the logs until a batch is together. Also returns whether there is more.
     pub(super) fn collect(&self, progress: &mut Progress) -> (Vec<Part<'_>>, bool) {
-        let torn = progress.torn.iter();
-        let parts: Vec<_> = torn.filter_map(|torn| self.read_again(*torn)).collect();
+        let again = progress.torn.iter();
+        let parts: Vec<_> = again.filter_map(|torn| self.read_again(*torn)).collect();
         if !parts.is_empty() {
             return (parts, true);
         }

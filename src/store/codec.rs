@@ -390,9 +390,10 @@ pub(crate) fn parse_load_value(
 }
 
 /// The record of the last load whose changes were made.
-pub(crate) fn loaded_value(number: u64) -> [u8; 9] {
-    let [a, b, c, d, e, f, g, h] = number.to_be_bytes();
-    [RECORD_VERSION, a, b, c, d, e, f, g, h]
+pub(crate) fn loaded_value(number: u64) -> Vec<u8> {
+    let mut bytes = vec![RECORD_VERSION];
+    bytes.extend_from_slice(&number.to_be_bytes());
+    bytes
 }
 
 /// Reads the record of the last load whose changes were made.
