@@ -1340,8 +1340,8 @@
 #define CHECKPOINT_ENGINE_STAT_RESTORE_NUMBER_NOTED "ep_restore:number_noted"
 
 /*
- * Statistic of `restore`: about what the notes of them take in memory, in bytes; with an eighth
- * of `max_size` clients make no new keys.
+ * Statistic of `restore`: about what the notes of them, and of evicted keys, take in memory, in
+ * bytes: an eighth of `max_size` at most.
  */
 #define CHECKPOINT_ENGINE_STAT_RESTORE_NOTED_BYTES "ep_restore:noted_bytes"
 

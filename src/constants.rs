@@ -882,8 +882,8 @@ pub const CHECKPOINT_ENGINE_STAT_RESTORE_TERMINATE: &CStr = c"ep_restore:termina
 pub const CHECKPOINT_ENGINE_STAT_RESTORE_SECONDS_SILENT: &CStr = c"ep_restore:seconds_silent";
 /// Statistic of `restore`: keys that clients have deleted since restore mode began.
 pub const CHECKPOINT_ENGINE_STAT_RESTORE_NUMBER_NOTED: &CStr = c"ep_restore:number_noted";
-/// Statistic of `restore`: about what the notes of them take in memory, in bytes; with an eighth
-/// of `max_size` clients make no new keys.
+/// Statistic of `restore`: about what the notes of them, and of evicted keys, take in memory, in
+/// bytes: an eighth of `max_size` at most.
 pub const CHECKPOINT_ENGINE_STAT_RESTORE_NOTED_BYTES: &CStr = c"ep_restore:noted_bytes";
 /// Statistic of `scrub`: `running`, or `stopped`.
 pub const CHECKPOINT_ENGINE_STAT_SCRUBBER_STATUS: &CStr = c"scrubber:status";

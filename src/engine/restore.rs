@@ -83,7 +83,7 @@ pub(crate) struct RestoreReport {
     pub(crate) silent: Duration,
     /// Keys that clients have deleted since restore mode began.
     pub(crate) noted: u64,
-    /// About what the notes of them take.
+    /// About what the notes of them and of evicted keys take.
     pub(crate) noted_bytes: u64,
 }
 
@@ -105,6 +105,8 @@ pub(super) struct Restores {
     state: Mutex<State>,
     /// It was logged that no more may be noted.
     is_full: AtomicBool,
+    /// It was logged that a vbucket takes no more keys.
+    is_overrun: AtomicBool,
 }
 
 const ABORTED: &str = "RESTORE_ABORT was sent";
@@ -175,10 +177,21 @@ impl Core {
         Error::Temporary
     }
 
+    /// Keys are left out because too many were evicted.
+    fn log_overrun(&self) {
+        if !self.restores.is_overrun.swap(true, Ordering::Relaxed) {
+            let text = "restore mode: so many keys were evicted that notes of them would take \
+                        more than an eighth of max_size; there is no store, and older versions \
+                        must not take their place, so their vbuckets take no more keys of a backup";
+            self.host.log(LogLevel::Warning, text);
+        }
+    }
+
     /// Misses are misses again.
     fn end_mode(&self) {
         self.shared.restoring.end(&self.shared.trash);
         self.restores.is_full.store(false, Ordering::Relaxed);
+        self.restores.is_overrun.store(false, Ordering::Relaxed);
     }
 
     /// Returns what is to be logged when nothing is locked.
@@ -299,6 +312,9 @@ impl Engine {
             state.heard = core.host.monotonic();
         }
         let put = core.put_key(cookie, key);
+        if put == Err(Error::Exists) && core.shared.restoring.is_overrun() {
+            core.log_overrun();
+        }
         let mut state = core.restores.state.lock();
         let report = &mut state.report;
         match put {

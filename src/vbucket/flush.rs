@@ -29,7 +29,10 @@ impl Vbucket {
     /// time; the slots go later.
     pub(crate) fn flush_all(&self) {
         let mut ordered = self.log();
-        self.note_all_gone();
+        // A master's flush says nothing of what a backup has, like its deletions.
+        if self.state() == Some(VbucketState::Active) {
+            self.note_all_gone(&ordered.log);
+        }
         let floor = ordered.log.flush();
         self.set_floor(floor);
         self.note_due(&ordered);
@@ -66,7 +69,7 @@ impl Vbucket {
         let Some(floor) = ordered.log.flush_if_due(clocks) else {
             return false;
         };
-        self.note_all_gone();
+        self.note_all_gone(&ordered.log);
         self.set_floor(floor);
         self.note_due(ordered);
         true

@@ -387,7 +387,7 @@ impl Vbucket {
             }
             Verdict::Remove => match present {
                 Some(slot) => {
-                    self.note_gone(key);
+                    self.note_gone(&ordered.log, key);
                     (Op::Delete, slot.item().key_only())
                 }
                 None => return Err(Error::NotFound),
@@ -457,7 +457,7 @@ impl Vbucket {
         let Some(slot) = stripe.find(hash, key) else {
             return;
         };
-        self.note_gone(key);
+        self.note_gone(&ordered.log, key);
         let prior = self.prior(slot, &ordered.log);
         let item = prior.item.key_only();
         let (seqno, superseded) = ordered.log.append(Op::Delete, item.clone(), Some(&prior));

@@ -193,7 +193,7 @@ impl Vbucket {
                 }
                 swept.taken += 1;
                 // An older version out of a backup is not to take its place.
-                self.note_gone(slot.item().key());
+                self.note_evicted(slot.item().key());
                 entries.extend(self.log().log.forget(slot.seqno()));
                 false
             };
@@ -275,7 +275,7 @@ impl Vbucket {
             return false;
         }
         swept.taken += 1;
-        self.note_gone(key);
+        self.note_evicted(key);
         garbage.entry = ordered.log.forget(seqno);
         garbage.slot = stripe.remove(hash, key);
         true

@@ -10,35 +10,130 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 
 use super::replica::keeps_cas;
-use super::{LockRule, Trash, Vbucket, Verdict};
+use super::{LockRule, Shared, Trash, Vbucket, Verdict};
+use crate::checkpoint::{Log, Phase};
 use crate::error::{Error, Result};
 use crate::item::Item;
-use crate::types::{VbucketId, VbucketState};
+use crate::types::{Seqno, VbucketId, VbucketState};
 
 /// About what is kept of a key besides the key.
 pub(crate) const NOTE_BYTES: usize = 64;
-/// Share of the quota that notes of what clients deleted may take: one in so many. With more of
-/// them clients make no new keys, which is all that more notes could come from.
+/// Share of the quota that notes of what clients deleted and of what was evicted may take: one in
+/// so many.
 const NOTES_SHARE: u64 = 8;
 
-/// What is gone of one vbucket.
-#[derive(Debug)]
-pub(super) enum Gone {
-    /// These keys. A tree, because one key more never takes the time of many.
-    Keys(BTreeSet<Box<[u8]>>),
-    /// Every key: `flush_all`.
-    All,
+/// Why a key is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// A client deleted it, or it has expired.
+    Client,
+    /// It was evicted, and no store has it.
+    Evicted,
+    /// A backup says so.
+    Backup,
 }
+
+/// Notes that have a bound.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    /// Those of what clients deleted.
+    deleted: u64,
+    /// About how many bytes those take.
+    deleted_bytes: u64,
+    /// The same of what was evicted.
+    evicted_bytes: u64,
+}
+
+impl Counts {
+    fn add(&mut self, cause: Cause, key: &[u8]) {
+        let bytes = (NOTE_BYTES + key.len()) as u64;
+        match cause {
+            Cause::Client => {
+                self.deleted += 1;
+                self.deleted_bytes += bytes;
+            }
+            Cause::Evicted => self.evicted_bytes += bytes,
+            Cause::Backup => {}
+        }
+    }
+
+    fn less(&mut self, other: Self) {
+        self.deleted -= other.deleted;
+        self.deleted_bytes -= other.deleted_bytes;
+        self.evicted_bytes -= other.evicted_bytes;
+    }
+
+    fn bytes(self) -> u64 {
+        self.deleted_bytes + self.evicted_bytes
+    }
+}
+
+/// What is gone of one vbucket.
+#[derive(Debug, Default)]
+pub(super) struct Gone {
+    /// These keys. A tree, because one key more never takes the time of many.
+    keys: BTreeSet<Box<[u8]>>,
+    /// Every key: `flush_all`.
+    all: bool,
+    counts: Counts,
+}
+
+impl Gone {
+    fn everything() -> Self {
+        Self {
+            all: true,
+            ..Self::default()
+        }
+    }
+}
+
+/// By the window in which it went, which a REVERT undoes; `None` for outside of one. A window is
+/// named by the last number before it.
+type Layers = BTreeMap<Option<Seqno>, Gone>;
 
 /// What a restore has to know.
 #[derive(Debug, Default)]
 struct Notes {
-    gone: BTreeMap<VbucketId, Gone>,
-    /// Keys of clients among them, and about how many bytes those take.
-    noted: (u64, u64),
+    gone: BTreeMap<VbucketId, Layers>,
+    /// Sum of all in it.
+    counts: Counts,
     /// Vbuckets whose state has changed since the restore began: what newer backups have of them
     /// may have gone with it, so older ones have nothing to say either.
     moved: BTreeSet<VbucketId>,
+    /// A vbucket takes no more keys, because notes of evicted ones took too much.
+    overrun: bool,
+}
+
+impl Notes {
+    /// Whether it was not known yet.
+    fn add(
+        &mut self,
+        vbucket: VbucketId,
+        (window, key): (Option<Seqno>, &[u8]),
+        cause: Cause,
+    ) -> bool {
+        let layers = self.gone.entry(vbucket).or_default();
+        let outside = layers.get(&None).is_some_and(|gone| gone.all);
+        let gone = layers.entry(window).or_default();
+        let is_news = !outside && !gone.all && gone.keys.insert(key.into());
+        if is_news {
+            gone.counts.add(cause, key);
+            self.counts.add(cause, key);
+        }
+        is_news
+    }
+
+    /// Puts `gone` in the place of what it returns.
+    fn replace(&mut self, vbucket: VbucketId, window: Option<Seqno>, gone: Gone) -> Option<Gone> {
+        let before = self.gone.entry(vbucket).or_default().insert(window, gone)?;
+        self.counts.less(before.counts);
+        Some(before)
+    }
+
+    fn has(&self, vbucket: VbucketId, key: &[u8]) -> bool {
+        let mut layers = self.gone.get(&vbucket).into_iter().flatten();
+        layers.any(|(_, gone)| gone.all || gone.keys.contains(key))
+    }
 }
 
 /// Restore mode: a miss says nothing, and what goes is remembered.
@@ -66,7 +161,7 @@ impl Restoring {
             self.on.store(false, Ordering::Release);
             std::mem::take(&mut *notes)
         };
-        trash.leave_notes(notes.gone.into_values());
+        trash.leave_notes(notes.gone.into_values().flat_map(Layers::into_values));
     }
 
     /// Whether it is so.
@@ -74,33 +169,59 @@ impl Restoring {
         self.on.load(Ordering::Acquire)
     }
 
-    /// Keys that clients have deleted, and about how many bytes the notes of them take.
+    /// Keys that clients have deleted, and about how many bytes the notes of them and of evicted
+    /// keys take.
     pub(crate) fn noted(&self) -> (u64, u64) {
-        self.notes.lock().noted
+        let counts = self.notes.lock().counts;
+        (counts.deleted, counts.bytes())
     }
 
-    /// A key is gone for good; `by_client` if no backup says so.
-    fn note(&self, vbucket: VbucketId, key: &[u8], by_client: bool) {
+    /// Whether no more may be noted of what clients delete.
+    fn is_full(&self, most: u64) -> bool {
+        self.notes.lock().counts.deleted_bytes >= most
+    }
+
+    /// Whether a vbucket takes no more keys because so many were evicted.
+    pub(crate) fn is_overrun(&self) -> bool {
+        self.notes.lock().overrun
+    }
+
+    /// A key is gone for good, unless a REVERT takes that back. With notes above `most` of which
+    /// evicted keys have a part, the vbucket takes no more keys at all: that needs no notes, and an
+    /// older version of a key would be worse than none.
+    fn note(
+        &self,
+        vbucket: VbucketId,
+        gone: (Option<Seqno>, &[u8]),
+        (cause, most): (Cause, u64),
+        trash: &Trash,
+    ) {
         let mut notes = self.notes.lock();
-        if !self.is_on() {
+        if !self.is_on() || !notes.add(vbucket, gone, cause) {
             return;
         }
-        let gone = notes.gone.entry(vbucket);
-        let gone = gone.or_insert_with(|| Gone::Keys(BTreeSet::new()));
-        if let Gone::Keys(keys) = gone
-            && keys.insert(key.into())
-            && by_client
-        {
-            notes.noted.0 += 1;
-            notes.noted.1 += (NOTE_BYTES + key.len()) as u64;
+        let counts = notes.counts;
+        if cause != Cause::Backup && counts.bytes() > most && counts.evicted_bytes > 0 {
+            trash.leave_notes(notes.replace(vbucket, None, Gone::everything()));
+            notes.overrun = true;
         }
     }
 
     /// Every key of the vbucket is.
-    fn note_all(&self, vbucket: VbucketId, trash: &Trash) {
+    fn note_all(&self, vbucket: VbucketId, window: Option<Seqno>, trash: &Trash) {
         let mut notes = self.notes.lock();
         if self.is_on() {
-            trash.leave_notes(notes.gone.insert(vbucket, Gone::All));
+            trash.leave_notes(notes.replace(vbucket, window, Gone::everything()));
+        }
+    }
+
+    /// A REVERT of that window has taken back what went in it.
+    fn forget_window(&self, vbucket: VbucketId, window: Seqno, trash: &Trash) {
+        let mut notes = self.notes.lock();
+        let layers = notes.gone.get_mut(&vbucket);
+        if let Some(gone) = layers.and_then(|layers| layers.remove(&Some(window))) {
+            notes.counts.less(gone.counts);
+            trash.leave_notes([gone]);
         }
     }
 
@@ -115,7 +236,12 @@ impl Restoring {
     /// The vbucket is a new one, or gets the whole state of another node: what has gone of the one
     /// before says nothing.
     fn forget(&self, vbucket: VbucketId, trash: &Trash) {
-        trash.leave_notes(self.notes.lock().gone.remove(&vbucket));
+        let mut notes = self.notes.lock();
+        let layers = notes.gone.remove(&vbucket).unwrap_or_default();
+        for gone in layers.into_values() {
+            notes.counts.less(gone.counts);
+            trash.leave_notes([gone]);
+        }
     }
 
     fn has_moved(&self, vbucket: VbucketId) -> bool {
@@ -125,15 +251,15 @@ impl Restoring {
     /// Also when restore mode has just ended: nothing is known then.
     fn is_gone(&self, vbucket: VbucketId, key: &[u8]) -> bool {
         let notes = self.notes.lock();
-        if !self.is_on() {
-            return true;
-        }
-        match notes.gone.get(&vbucket) {
-            None => false,
-            Some(Gone::All) => true,
-            Some(Gone::Keys(keys)) => keys.contains(key),
-        }
+        !self.is_on() || notes.has(vbucket, key)
     }
+}
+
+/// The window in which a change falls that a REVERT would take back.
+fn window_of(log: &Log) -> Option<Seqno> {
+    let window = log.window()?;
+    let undecided = matches!(window.phase, Phase::Open | Phase::Completing { .. });
+    undecided.then_some(window.barrier)
 }
 
 impl Vbucket {
@@ -148,25 +274,53 @@ impl Vbucket {
     /// be, should it be deleted again.
     pub(crate) fn is_noted_to_the_full(&self, key: &[u8]) -> bool {
         let restoring = &self.shared.restoring;
-        if !restoring.is_on() {
-            return false;
-        }
-        let most = self.shared.settings.max_size.get() / NOTES_SHARE;
-        restoring.noted().1 >= most && !restoring.is_gone(self.id, key)
+        restoring.is_on() && restoring.is_full(self.notes_max()) && !restoring.is_gone(self.id, key)
     }
 
-    /// To be called when a key was removed, with its stripe locked. What a master removes is not
-    /// noted: a vbucket that it writes takes no keys of the restore that runs.
-    pub(super) fn note_gone(&self, key: &[u8]) {
-        if self.shared.restoring.is_on() && self.state() == Some(VbucketState::Active) {
-            self.shared.restoring.note(self.id, key, true);
+    /// Bytes that notes may take.
+    fn notes_max(&self) -> u64 {
+        self.shared.settings.max_size.get() / NOTES_SHARE
+    }
+
+    /// To be called when a key was removed, with its stripe and the log locked. What a master
+    /// removes is not noted: a vbucket that it writes takes no keys of the restore that runs.
+    pub(super) fn note_gone(&self, log: &Log, key: &[u8]) {
+        if self.is_noting() {
+            self.note(window_of(log), key, Cause::Client);
         }
     }
 
-    /// The same for all keys, with the log locked.
-    pub(super) fn note_all_gone(&self) {
+    /// The same of a key that was evicted, which no REVERT takes back; with its stripe locked.
+    pub(super) fn note_evicted(&self, key: &[u8]) {
+        if self.is_noting() {
+            self.note(None, key, Cause::Evicted);
+        }
+    }
+
+    fn is_noting(&self) -> bool {
+        self.shared.restoring.is_on() && self.state() == Some(VbucketState::Active)
+    }
+
+    fn note(&self, window: Option<Seqno>, key: &[u8], cause: Cause) {
+        let bound = (cause, self.notes_max());
+        let Shared {
+            restoring, trash, ..
+        } = &*self.shared;
+        restoring.note(self.id, (window, key), bound, trash);
+    }
+
+    /// A flush that clients asked for takes all keys; with the log locked.
+    pub(super) fn note_all_gone(&self, log: &Log) {
         if self.shared.restoring.is_on() {
-            self.shared.restoring.note_all(self.id, &self.shared.trash);
+            let window = window_of(log);
+            (self.shared.restoring).note_all(self.id, window, &self.shared.trash);
+        }
+    }
+
+    /// To be called with the log locked when a REVERT of the window begins.
+    pub(super) fn note_reverted(&self, window: Seqno) {
+        if self.shared.restoring.is_on() {
+            (self.shared.restoring).forget_window(self.id, window, &self.shared.trash);
         }
     }
 
@@ -226,7 +380,7 @@ impl Vbucket {
         let mut barred = false;
         let result = self.change(hash, key, LockRule::Keep, &mut |present| {
             self.may_take(present, key)?;
-            self.shared.restoring.note(self.id, key, false);
+            self.note(None, key, Cause::Backup);
             barred = true;
             // Nothing is changed.
             Err(Error::NotFound)

@@ -97,8 +97,10 @@ impl Vbucket {
             Arrival::Alone | Arrival::Coming => false,
         };
         let loading = self.state.load(Ordering::Acquire) & load::LOADING;
+        if self.state() != Some(state) {
+            self.note_moved();
+        }
         self.state.store(state as u8 | loading, Ordering::Release);
-        self.note_moved();
         opened
     }
 

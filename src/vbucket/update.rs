@@ -127,6 +127,7 @@ pub(super) fn begin_revert_in_steps(
                 && let Phase::Reverting { end } = window.phase
             {
                 vbucket.mark_reverting(window.barrier, end, log.floor(), mark);
+                vbucket.note_reverted(window.barrier);
             }
             marked();
         },

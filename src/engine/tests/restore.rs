@@ -10,6 +10,8 @@ use crate::settings::Family;
 use crate::types::{Arithmetic, StoreOp, VbucketState};
 use crate::vbucket::Walk;
 
+mod notes;
+
 /// The connection that restores.
 const TOOL: Cookie = Cookie::new(0x3000);
 
@@ -446,6 +448,15 @@ fn a_connection_that_is_silent_for_long_restores_no_more() {
     node.engine.begin_restore(CLIENT, b"").unwrap();
     node.engine.complete_restore(CLIENT).unwrap();
     assert!(node.host.has_logged(LogLevel::Info, "is complete"));
+}
+
+#[test]
+fn a_state_that_a_vbucket_has_already_changes_nothing() {
+    let node = Node::new();
+    node.begin_restore();
+    node.put_value(0, "k", "v").unwrap();
+    node.activate(0);
+    node.put_value(0, "l", "v").unwrap();
 }
 
 /// What newer backups have of a vbucket may go with it, and what a master deletes is not noted.

@@ -69,6 +69,8 @@ type State = BTreeMap<u8, Row>;
 #[derive(Debug)]
 struct Held {
     at_start: State,
+    /// Keys of which a restore knew by then that they have gone.
+    gone: BTreeSet<u8>,
     /// When a flush was due at START.
     due: u32,
     /// Keys with an entry in the window, and whether the latest one is a deletion.
@@ -400,15 +402,13 @@ impl<'a> World<'a> {
     }
 
     fn start(&mut self) {
-        if self.restoring.is_some() {
-            return;
-        }
         let possible = self.phase().is_none();
         assert_eq!(open_windows(&[self.vbucket], NOW, None), possible);
         if possible {
             self.come_due();
             self.held = Some(Held {
                 at_start: self.state.clone(),
+                gone: (self.restoring.as_ref()).map_or_else(BTreeSet::new, |it| it.gone.clone()),
                 due: self.due,
                 touched: BTreeMap::new(),
                 accepted: State::new(),
@@ -466,6 +466,9 @@ impl<'a> World<'a> {
             self.locks.remove(&key);
         }
         self.state = held.at_start.clone();
+        if let Some(restoring) = &mut self.restoring {
+            restoring.gone.clone_from(&held.gone);
+        }
         let now = self.node.host.unix();
         self.due = if held.due > now { held.due } else { 0 };
         self.may_lack |= !self.keep;
