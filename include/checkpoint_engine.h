@@ -1332,7 +1332,7 @@
 
 /*
  * Statistic of `restore`: for how long the connection that restores has been silent; 0 without
- * one.
+ * one, and while it waits for an answer.
  */
 #define CHECKPOINT_ENGINE_STAT_RESTORE_SECONDS_SILENT "ep_restore:seconds_silent"
 

@@ -878,7 +878,7 @@ pub const CHECKPOINT_ENGINE_STAT_RESTORE_NUMBER_WRONG_VBUCKET: &CStr =
 /// Statistic of `restore`: whether it was aborted.
 pub const CHECKPOINT_ENGINE_STAT_RESTORE_TERMINATE: &CStr = c"ep_restore:terminate";
 /// Statistic of `restore`: for how long the connection that restores has been silent; 0 without
-/// one.
+/// one, and while it waits for an answer.
 pub const CHECKPOINT_ENGINE_STAT_RESTORE_SECONDS_SILENT: &CStr = c"ep_restore:seconds_silent";
 /// Statistic of `restore`: keys that clients have deleted since restore mode began.
 pub const CHECKPOINT_ENGINE_STAT_RESTORE_NUMBER_NOTED: &CStr = c"ep_restore:number_noted";

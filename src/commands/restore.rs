@@ -16,7 +16,7 @@ const BEGIN_SHAPE: &[u8] = b"RESTORE_BEGIN takes nothing, or a name of up to 250
     for the backup as its key";
 const KEY_SHAPE: &[u8] = b"RESTORE_KEY takes a key of 1 to 250 bytes and either 8 bytes of extras \
     (flags, expiry in Unix seconds) and a value, or neither: the key was deleted; the CAS of the \
-    header is the key's";
+    header is the key's. Without all of them it is a sign of life";
 const NO_FILES: &[u8] = b"this engine opens no file that a client names; have engine-backup send \
     its keys";
 const NOT_BEGUN: &[u8] = b"this connection restores nothing, or its restore was aborted or was \
@@ -45,6 +45,9 @@ pub(super) fn restore(
             let Ok(version) = version(request) else {
                 return answer(reply, Status::EINVAL, KEY_SHAPE);
             };
+            if request.key.is_empty() && version.is_none() {
+                return say(reply, engine.hear_of_restore(cookie), NOT_BEGUN);
+            }
             let key = RestoreKey {
                 vbucket: request.vbucket,
                 key: request.key,

@@ -79,7 +79,8 @@ pub(crate) struct RestoreReport {
     pub(crate) aborted: bool,
     /// Why the last one ended early; empty if none did.
     pub(crate) last_error: &'static str,
-    /// For how long the connection that restores has been silent.
+    /// For how long the connection that restores has been silent; zero while it waits for an
+    /// answer.
     pub(crate) silent: Duration,
     /// Keys that clients have deleted since restore mode began.
     pub(crate) noted: u64,
@@ -91,8 +92,8 @@ pub(crate) struct RestoreReport {
 struct State {
     /// The connection that restores.
     restorer: Option<Cookie>,
-    /// When it was heard of last, by the monotonic clock.
-    heard: Duration,
+    /// When it was heard of last, by the monotonic clock; `None` while it waits for this node.
+    heard: Option<Duration>,
     /// The mode stays when it has gone.
     stays: bool,
     report: RestoreReport,
@@ -152,8 +153,10 @@ impl Core {
     pub(super) fn end_silent_restore(&self) -> Option<Duration> {
         let mut state = self.restores.state.lock();
         state.restorer?;
-        let until = state.heard + SILENCE_MAX;
-        let left = until.saturating_sub(self.host.monotonic());
+        let Some(heard) = state.heard else {
+            return Some(SILENCE_MAX);
+        };
+        let left = (heard + SILENCE_MAX).saturating_sub(self.host.monotonic());
         if !left.is_zero() {
             return Some(left);
         }
@@ -268,7 +271,7 @@ impl Engine {
         if state.restorer.is_some_and(|restorer| restorer != cookie) {
             return Err(RestoreError::Busy);
         }
-        state.heard = core.host.monotonic();
+        state.heard = Some(core.host.monotonic());
         if state.restorer.replace(cookie).is_some() {
             return Ok(());
         }
@@ -291,6 +294,21 @@ impl Engine {
         Ok(())
     }
 
+    /// A sign of life of the connection that restores. Unlike [`Self::begin_restore`] it begins no
+    /// new restore where that has ended: what this node noted for it is gone.
+    ///
+    /// # Errors
+    /// `NotRestoring`.
+    pub(crate) fn hear_of_restore(&self, cookie: Cookie) -> std::result::Result<(), RestoreError> {
+        let core = &*self.core;
+        let mut state = core.restores.state.lock();
+        if state.restorer != Some(cookie) {
+            return Err(RestoreError::NotRestoring);
+        }
+        state.heard = Some(core.host.monotonic());
+        Ok(())
+    }
+
     /// Puts a key of a backup in place, for the connection that began the restore. Those of newer
     /// backups come first, and of one backup the newest ones.
     ///
@@ -304,18 +322,15 @@ impl Engine {
         key: &RestoreKey<'_>,
     ) -> std::result::Result<Put, RestoreError> {
         let core = &*self.core;
-        {
-            let mut state = core.restores.state.lock();
-            if state.restorer != Some(cookie) {
-                return Err(RestoreError::NotRestoring);
-            }
-            state.heard = core.host.monotonic();
-        }
+        self.hear_of_restore(cookie)?;
         let put = core.put_key(cookie, key);
         if put == Err(Error::Exists) && core.shared.restoring.is_overrun() {
             core.log_overrun();
         }
         let mut state = core.restores.state.lock();
+        if put == Err(Error::WouldBlock) && state.restorer == Some(cookie) {
+            state.heard = None;
+        }
         let report = &mut state.report;
         match put {
             Ok(Put::Restored) => report.restored += 1,
@@ -390,10 +405,11 @@ impl Engine {
     pub(crate) fn restore_report(&self) -> Option<RestoreReport> {
         let core = &*self.core;
         let state = core.restores.state.lock();
-        let silent = core.host.monotonic().saturating_sub(state.heard);
+        let heard = state.heard.filter(|_| state.restorer.is_some());
+        let silent = heard.map(|heard| core.host.monotonic().saturating_sub(heard));
         let (noted, noted_bytes) = core.shared.restoring.noted();
         core.is_restoring().then(|| RestoreReport {
-            silent: state.restorer.map_or(Duration::ZERO, |_| silent),
+            silent: silent.unwrap_or_default(),
             noted,
             noted_bytes,
             ..state.report.clone()

@@ -7,6 +7,7 @@ import socket
 import struct
 import tempfile
 import threading
+import time
 import unittest
 
 import backup
@@ -298,6 +299,20 @@ class Swallowing(cluster.Guard):
         link.shutdown(socket.SHUT_RDWR)
 
 
+class Holding(cluster.Guard):
+    """Ends a restore before its first answer comes, which comes when a sign of life is due."""
+
+    held = False
+
+    def _pass_on(self, node, link, opcode):
+        if opcode == RESTORE_KEY and not self.held:
+            self.held = True
+            with self.host.binary() as other:
+                assert other.call(RESTORE_ABORT).status == SUCCESS
+            time.sleep(11)
+        cluster.Guard._pass_on(node, link, opcode)
+
+
 class Restore(Backups):
     """What becomes of a node."""
 
@@ -312,6 +327,25 @@ class Restore(Backups):
         self.assertIn("at least 0 keys are in place", done.err)
         with host.binary() as link:
             self.assertEqual(link.get(KEYS[0]).status, SUCCESS)
+
+    def test_a_restore_that_the_node_has_ended_is_not_begun_anew_on_the_way(self):
+        fill(self.link, KEYS[:10])
+        # The checkpoint ends, so the second one has the deletion alone.
+        for opcode in (START, COMPLETE):
+            self.assertEqual(self.link.call(opcode).status, SUCCESS)
+        full, _ = self.create("full", "--keep", "series")
+        self.link.delete(KEYS[0])
+        self.source.drained(self.link)
+        second, said = self.create("second", "--on", full)
+        self.assertEqual((said["values"], said["deletions"]), (0, 1))
+        host = self.node()
+        guard = Holding(host, "operator", "word")
+        self.addCleanup(guard.close)
+        done = call("restore", full, second, "-n", guard.name, "--user", "operator",
+                    expected=PARTLY, variables={"ENGINE_BACKUP_PASSWORD": "word"})
+        self.assertIn("was aborted", done.err)
+        with host.binary() as link:
+            self.assertEqual(link.get(KEYS[0]).status, ENOENT)
 
     def test_what_clients_write_and_delete_meanwhile_wins(self):
         fill(self.link, KEYS)
@@ -508,6 +542,9 @@ class Commands(base.ServerTest):
         self.status(other.call(RESTORE_BEGIN), EBUSY)
         self.status(other.call(RESTORE_COMPLETE), EBUSY)
         self.status(self.put(other, self.key()), NOT_SUPPORTED)
+        # Without a key it is a sign of life, and begins nothing.
+        self.status(tool.call(RESTORE_KEY), SUCCESS)
+        self.status(other.call(RESTORE_KEY), NOT_SUPPORTED)
         answer = self.status(other.call(RESTORE_FILE, b"/etc/passwd"), NOT_SUPPORTED)
         self.assertIn(b"engine-backup", answer.value)
         answer = self.status(other.call(START), NOT_SUPPORTED)
@@ -516,8 +553,8 @@ class Commands(base.ServerTest):
         self.outside()
         self.begin(other)
         self.status(self.link.call(RESTORE_ABORT), SUCCESS)
-        answer = self.status(self.put(other, self.key()), NOT_SUPPORTED)
-        self.assertIn(b"RESTORE_BEGIN", answer.value)
+        for answer in (self.put(other, self.key()), other.call(RESTORE_KEY)):
+            self.assertIn(b"RESTORE_BEGIN", self.status(answer, NOT_SUPPORTED).value)
         self.outside()
 
     def test_other_shapes_are_refused(self):
@@ -525,7 +562,7 @@ class Commands(base.ServerTest):
         key = self.key()
         for opcode, more in [
                 (RESTORE_BEGIN, {"extras": b"1234"}), (RESTORE_BEGIN, {"value": b"v"}),
-                (RESTORE_KEY, {"extras": b"12345678"}), (RESTORE_KEY, {}),
+                (RESTORE_KEY, {"extras": b"12345678"}),
                 (RESTORE_KEY, {"key": key, "value": b"v"}),
                 (RESTORE_KEY, {"key": key, "extras": b"1234", "value": b"v"}),
                 (RESTORE_KEY, {"key": key, "extras": b"123456789"})]:

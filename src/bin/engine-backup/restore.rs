@@ -173,6 +173,19 @@ fn begin(link: &mut Link, name: &[u8]) -> Result<(), String> {
     }
 }
 
+/// A sign of life. It begins no restore: where this one has ended, what the node noted for it is
+/// gone, and older records must not be taken for the newest.
+fn sign(link: &mut Link) -> Result<(), String> {
+    let answer = link.call(&Request {
+        opcode: opcode::KEY,
+        ..Request::default()
+    })?;
+    match answer.status() {
+        status::SUCCESS => Ok(()),
+        _ => Err(answer.words()),
+    }
+}
+
 impl Restore<'_> {
     fn all(&mut self, backups: &[Backup]) -> Result<(), String> {
         for backup in backups.iter().rev() {
@@ -193,7 +206,7 @@ impl Restore<'_> {
     /// The records of a block, from the last one on.
     fn block(&mut self, records: &[Record<'_>]) -> Result<(), String> {
         if self.alive.left().is_none() {
-            begin(&mut self.link, b"")?;
+            sign(&mut self.link)?;
             self.alive = Until::after(ALIVE);
         }
         let mut batch: Vec<Record<'_>> = Vec::new();

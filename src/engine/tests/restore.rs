@@ -1,5 +1,6 @@
 //! Restoring a backup while clients read and write.
 
+use super::warmup::{filled, release, warming};
 use super::{CLIENT, Node, OPERATOR, id, refusal, text};
 use crate::engine::restore::SILENCE_MAX;
 use crate::engine::{RestoreError, RestoreKey};
@@ -448,6 +449,65 @@ fn a_connection_that_is_silent_for_long_restores_no_more() {
     node.engine.begin_restore(CLIENT, b"").unwrap();
     node.engine.complete_restore(CLIENT).unwrap();
     assert!(node.host.has_logged(LogLevel::Info, "is complete"));
+}
+
+/// What was noted for it is gone: older backups must not go on as if newer ones had said nothing.
+#[test]
+fn a_sign_of_life_begins_no_restore() {
+    type End = fn(&Node);
+    let silent: End = |node| {
+        node.host.advance(SILENCE_MAX.as_secs() + 1);
+        node.engine.core.end_silent_restore();
+    };
+    let aborted: End = |node| node.engine.abort_restore().unwrap();
+    for end in [silent, aborted] {
+        for config in ["", "restore_mode=true"] {
+            let node = Node::with(config);
+            node.begin_restore();
+            node.put_deletion(0, "k").unwrap();
+            node.host.advance(1);
+            node.engine.hear_of_restore(TOOL).unwrap();
+            assert!(node.engine.restore_report().unwrap().silent.is_zero());
+            let refused = Err(RestoreError::NotRestoring);
+            assert_eq!(node.engine.hear_of_restore(CLIENT), refused);
+            end(&node);
+            assert_eq!(node.engine.hear_of_restore(TOOL), refused);
+            let report = node.engine.restore_report();
+            assert!(report.is_none_or(|report| !report.running));
+        }
+    }
+}
+
+#[test]
+fn a_connection_that_waits_for_a_vbucket_to_be_loaded_is_not_silent() {
+    let node = warming(filled(), 0);
+    node.begin_restore();
+    let key = RestoreKey {
+        vbucket: 0,
+        key: b"k",
+        version: Some((b"v", 0, 0)),
+        cas: 0,
+    };
+    let put = node.host.call(TOOL, || {
+        node.engine
+            .restore_key(TOOL, &key)
+            .map_err(|error| match error {
+                RestoreError::Key(error) => error,
+                other => panic!("{other:?}"),
+            })
+    });
+    assert_eq!(put, Err(Error::WouldBlock));
+    node.host.advance(SILENCE_MAX.as_secs() + 1);
+    assert_eq!(node.engine.core.end_silent_restore(), Some(SILENCE_MAX));
+    let report = node.engine.restore_report().unwrap();
+    assert!(report.running && report.silent.is_zero());
+    release(&node);
+    node.host.wait(TOOL);
+    node.put(&key).unwrap();
+    // From its answer on it may be silent again.
+    node.host.advance(SILENCE_MAX.as_secs() + 1);
+    assert_eq!(node.engine.core.end_silent_restore(), None);
+    assert_eq!(node.engine.restore_report(), None);
 }
 
 #[test]

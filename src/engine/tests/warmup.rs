@@ -16,7 +16,7 @@ use crate::warmup::{self, Warmup};
 use crate::worker::Signal;
 
 /// Three vbuckets with ten keys each.
-fn filled() -> Node {
+pub(super) fn filled() -> Node {
     let node = Node::with_vbuckets(3);
     for vbucket in 0..3 {
         for key in 0..10 {
@@ -28,7 +28,7 @@ fn filled() -> Node {
 
 /// Starts the node again; the vbucket `held`, and those behind it, are not loaded until
 /// [`release`].
-fn warming(node: Node, held: u16) -> Node {
+pub(super) fn warming(node: Node, held: u16) -> Node {
     let (host, store) = (Arc::clone(&node.host), node.store.clone());
     drop(node);
     store.hold_scan(Some(id(held)));
@@ -40,7 +40,7 @@ fn warming(node: Node, held: u16) -> Node {
     node
 }
 
-fn release(node: &Node) {
+pub(super) fn release(node: &Node) {
     node.store.hold_scan(None);
     let metrics = &node.engine.shared().metrics;
     node.host
