@@ -10,7 +10,7 @@ use crate::types::KEY_BYTES_MAX;
 use crate::vbucket::Ejection;
 
 /// What is said of a key that is not here in restore mode, where it may be in the backup.
-const MAY_COME: &[u8] = b"NOT_FOUND yet: a restore may bring the key; try again";
+pub(super) const MAY_COME: &[u8] = b"NOT_FOUND yet: a restore may bring the key; try again";
 
 /// TOUCH, GAT, GATQ.
 pub(super) fn touch(
@@ -80,6 +80,7 @@ pub(super) fn evict(engine: &Engine, request: &Request<'_>, reply: &mut dyn Repl
         Ok(Ejection::Already) => (Status::SUCCESS, b"Already ejected."),
         Ok(Ejection::Kept) => (Status::SUCCESS, b"Can't eject: Dirty or a small object."),
         Ok(Ejection::Ejected) => (Status::SUCCESS, b"Ejected."),
+        Err(Error::Temporary) => (Status::ETMPFAIL, MAY_COME),
         Err(error) => (status(error)?, b""),
     };
     answer(reply, status, body)

@@ -1,6 +1,7 @@
 //! SYNC: its shape on the wire.
 
 use super::answer;
+use super::keys::MAY_COME;
 use crate::constants::{
     CHECKPOINT_ENGINE_SYNC_BOTH as BOTH, CHECKPOINT_ENGINE_SYNC_EVENT_DELETED as DELETED,
     CHECKPOINT_ENGINE_SYNC_EVENT_MODIFIED as MODIFIED,
@@ -96,6 +97,7 @@ fn answer_synced(reply: &mut dyn Reply, synced: Synced) -> Result<()> {
         Ok(told) => answer(reply, Status::SUCCESS, &list(&told)),
         Err(SyncError::NoStore) => answer(reply, Status::NOT_SUPPORTED, NO_STORE),
         Err(SyncError::TooMany) => answer(reply, Status::ETMPFAIL, BUSY),
+        Err(SyncError::MayCome) => answer(reply, Status::ETMPFAIL, MAY_COME),
         Err(SyncError::TimedOut) => answer(reply, Status::ETMPFAIL, b""),
     }
 }

@@ -226,11 +226,11 @@ impl Engine {
     /// What is known of a key besides its value, which need not be in memory.
     ///
     /// # Errors
-    /// `NotFound`, `NotMyVbucket`, `WouldBlock`.
+    /// `NotFound`, `NotMyVbucket`, `WouldBlock`, `Temporary` where a restore may bring the key.
     pub(crate) fn meta_of(&self, cookie: Cookie, key: &[u8], vbucket: u16) -> Result<Meta> {
         let vbucket = self.core.serving(cookie, vbucket)?;
         let item = vbucket.get(self.core.hash(key), key).item();
-        item.map(|item| item.meta()).ok_or(Error::NotFound)
+        (item.map(|item| item.meta())).ok_or_else(|| Core::missing(vbucket, key))
     }
 
     /// Stores an item that [`Self::allocate`] made. Returns its CAS.
@@ -459,14 +459,18 @@ impl Engine {
     /// Takes the value of a key out of memory.
     ///
     /// # Errors
-    /// `NotMyVbucket` where the vbucket is not active.
+    /// `NotMyVbucket` where the vbucket is not active; `Temporary` where a restore may bring the
+    /// key.
     pub(crate) fn evict(&self, key: &[u8], vbucket: u16) -> Result<Ejection> {
         let core = &*self.core;
         let vbucket = core.active(vbucket).ok_or(Error::NotMyVbucket)?;
         if vbucket.is_loading() {
             return Ok(Ejection::Kept);
         }
-        Ok(core.evictor.eject(vbucket, core.hash(key), key))
+        match core.evictor.eject(vbucket, core.hash(key), key) {
+            Ejection::Absent if vbucket.may_come(key) => Err(Error::Temporary),
+            ejection => Ok(ejection),
+        }
     }
 
     /// Makes every key of the vbuckets that serve clients disappear, now or at `when` (by the

@@ -11,11 +11,15 @@ impl Engine {
     /// or stay.
     ///
     /// # Errors
-    /// `NotFound` when there is none; `Unsupported` for one that is due later.
+    /// `NotFound` when there is none; `Unsupported` for one that is due later; `Temporary` in
+    /// restore mode: that all keys with a prefix are to stay away is not noted.
     pub(crate) fn flush_prefix(&self, prefix: &[u8], when: i64) -> Result<()> {
         let core = &*self.core;
         if when > i64::from(core.shared.unix_now()) {
             return Err(Error::Unsupported);
+        }
+        if core.is_restoring() {
+            return Err(Error::Temporary);
         }
         let delimiter = core.config.prefix_delimiter.0;
         let wanted = |key: &[u8]| match key.strip_prefix(prefix) {

@@ -97,6 +97,8 @@ pub(crate) enum SyncError {
     TooMany,
     /// The time was over.
     TimedOut,
+    /// A key is not here, and a restore may bring it.
+    MayCome,
 }
 
 /// How a request went.
@@ -287,6 +289,13 @@ impl Core {
         key
     }
 
+    /// Whether a key that was not there may come out of a backup.
+    fn may_come(&self, key: &Key) -> bool {
+        let absent = key.wanted.is_none() && key.told.event == Event::Absent;
+        let vbucket = self.active(key.told.vbucket);
+        absent && vbucket.is_some_and(|vbucket| vbucket.may_come(&key.told.key))
+    }
+
     /// Looks at what a request waits for.
     fn look_at_keys(&self, wait: &mut Wait, replicas: &mut Replicas) {
         for key in wait.keys.iter_mut().filter(|key| key.wanted.is_some()) {
@@ -411,7 +420,7 @@ impl Engine {
     /// Waits until the conditions hold for every key. Call [`Self::synced`] after the notification.
     ///
     /// # Errors
-    /// `WouldBlock`; in the outcome `NoStore`, `TooMany`.
+    /// `WouldBlock`; in the outcome `NoStore`, `TooMany`, `MayCome`.
     pub(crate) fn sync(
         &self,
         cookie: Cookie,
@@ -433,6 +442,10 @@ impl Engine {
             keys: asked.iter().map(|asked| core.awaited_key(asked)).collect(),
             until: core.host.monotonic() + patience,
         };
+        // When they were looked for: one that has come since is asked for again.
+        if wait.keys.iter().any(|key| core.may_come(key)) {
+            return Ok(Err(SyncError::MayCome));
+        }
         core.look_at_keys(&mut wait, &mut Replicas::new());
         if wait.is_over() {
             return Ok(Ok(wait.tell()));

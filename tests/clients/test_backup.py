@@ -529,6 +529,9 @@ class Commands(base.ServerTest):
         for opcode in (wire.TOUCH, wire.GAT, wire.GATQ):
             self.status(self.link.touch(opcode, key, 10), ETMPFAIL)
         self.status(self.link.call(0x94, key), ETMPFAIL)
+        sync = struct.pack(">IHQHH", 0x08, 1, 0, 0, len(key)) + key
+        for answer in (self.link.call(0x93, key), self.link.call(0x96, value=sync)):
+            self.assertIn(b"a restore may bring the key", self.status(answer, ETMPFAIL).value)
         self.assertEqual(self.open_ascii().get(key.decode()), {})
         self.status(self.link.set(key, b"client"), SUCCESS)
         self.holds(key, b"client")

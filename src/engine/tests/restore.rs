@@ -3,13 +3,13 @@
 use super::warmup::{filled, release, warming};
 use super::{CLIENT, Node, OPERATOR, id, refusal, text};
 use crate::engine::restore::SILENCE_MAX;
-use crate::engine::{RestoreError, RestoreKey};
+use crate::engine::{Asked, Conditions, RestoreError, RestoreKey, SyncError, SyncEvent};
 use crate::error::{Error, Result};
 use crate::ffi::alloc::alone;
 use crate::host::{Cookie, Host, LogLevel};
 use crate::settings::Family;
 use crate::types::{Arithmetic, StoreOp, VbucketState};
-use crate::vbucket::Walk;
+use crate::vbucket::{Ejection, Walk};
 
 mod notes;
 
@@ -51,6 +51,33 @@ impl Node {
             version: None,
             cas: 0,
         })
+    }
+
+    /// What getattr of ARCUS, EVICT_KEY and SYNC say of a key.
+    fn look_for(&self, key: &str) -> [Result<()>; 3] {
+        let key = key.as_bytes();
+        let meta = || self.engine.meta_of(CLIENT, key, 0);
+        let evicted = match self.engine.evict(key, 0) {
+            Ok(Ejection::Absent) => Err(Error::NotFound),
+            other => other.map(drop),
+        };
+        let asked = Asked {
+            cas: 0,
+            vbucket: 0,
+            key,
+        };
+        let durable = Conditions {
+            persisted: true,
+            ..Conditions::default()
+        };
+        let sync = || self.engine.sync(CLIENT, durable, &[asked]);
+        let synced = match self.host.call(CLIENT, sync) {
+            Ok(Ok(told)) if told[0].event == SyncEvent::Absent => Err(Error::NotFound),
+            Ok(Err(SyncError::MayCome)) => Err(Error::Temporary),
+            other => panic!("{other:?}"),
+        };
+        let meta = self.host.finish(CLIENT, meta).map(drop);
+        [meta, evicted, synced]
     }
 }
 
@@ -255,12 +282,14 @@ fn a_miss_is_a_temporary_failure_until_all_is_there() {
     };
     node.begin_restore();
     assert_eq!(all("missing"), [Err(Error::Temporary); 11]);
+    assert_eq!(node.look_for("missing"), [Err(Error::Temporary); 3]);
     store(StoreOp::Set, "missing").unwrap();
     node.complete_restore();
     let known = all("other");
     assert_eq!(known[0], Err(Error::NotFound));
     assert!(!known.contains(&Err(Error::Temporary)));
     assert_eq!(known[9], Ok(()));
+    assert_eq!(node.look_for("another"), [Err(Error::NotFound); 3]);
     assert_eq!(node.get(0, "missing").unwrap(), "1");
 }
 
@@ -517,6 +546,22 @@ fn a_state_that_a_vbucket_has_already_changes_nothing() {
     node.put_value(0, "k", "v").unwrap();
     node.activate(0);
     node.put_value(0, "l", "v").unwrap();
+}
+
+/// Which keys begin with the prefix nobody can know yet.
+#[test]
+fn a_flush_of_a_prefix_has_to_wait() {
+    let node = Node::new();
+    node.begin_restore();
+    node.set(0, "p:client's", "1");
+    let flush = || node.engine.flush_prefix(b"p", 0);
+    assert_eq!(flush(), Err(Error::Temporary));
+    assert_eq!(node.get(0, "p:client's").unwrap(), "1");
+    node.put_value(0, "p:x", "v").unwrap();
+    node.complete_restore();
+    flush().unwrap();
+    assert_eq!(node.items(), 0);
+    assert_eq!(flush(), Err(Error::NotFound));
 }
 
 /// What newer backups have of a vbucket may go with it, and what a master deletes is not noted.
