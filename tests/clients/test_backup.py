@@ -328,6 +328,18 @@ class Restore(Backups):
         with host.binary() as link:
             self.assertEqual(link.get(KEYS[0]).status, SUCCESS)
 
+    def test_a_node_that_stays_in_restore_mode_is_not_said_to_answer_misses(self):
+        fill(self.link, KEYS[:1])
+        path, _ = self.create("full")
+        host = self.node("restore_mode=true")
+        guard = Swallowing(host, "operator", "word")
+        self.addCleanup(guard.close)
+        done = call("restore", path, "-n", guard.name, "--user", "operator", expected=PARTLY,
+                    variables={"ENGINE_BACKUP_PASSWORD": "word"})
+        self.assertIn("restore_mode=true stays in restore mode", done.err)
+        with host.binary() as link:
+            self.assertEqual(link.get(KEYS[1]).status, NOT_SUPPORTED)
+
     def test_a_restore_that_the_node_has_ended_is_not_begun_anew_on_the_way(self):
         fill(self.link, KEYS[:10])
         # The checkpoint ends, so the second one has the deletion alone.
@@ -346,6 +358,26 @@ class Restore(Backups):
         self.assertIn("was aborted", done.err)
         with host.binary() as link:
             self.assertEqual(link.get(KEYS[0]).status, ENOENT)
+
+    def test_vbuckets_that_the_newest_does_not_have_are_named(self):
+        tap.set_state(self.link, 1, wire.ACTIVE)
+        for vbucket in (0, 1):
+            fill(self.link, KEYS[:10], vbucket=vbucket)
+        # The checkpoints end, so the second one has nothing again.
+        for opcode in (START, COMPLETE):
+            self.assertEqual(self.link.call(opcode).status, SUCCESS)
+        full, said = self.create("full", "--keep", "series")
+        self.assertEqual(said["missing_vbuckets"], [])
+        tap.set_state(self.link, 1, wire.REPLICA)
+        fill(self.link, KEYS[10:20])
+        self.source.drained(self.link)
+        second, said = self.create("second", "--on", full)
+        self.assertEqual((said["vbuckets"], said["missing_vbuckets"]), (1, [1]))
+        host, said = self.restored(full, second)
+        self.assertEqual((said["other_vbuckets"], said["left_out"]), ([1], 0))
+        self.holds_all(host, KEYS[:20], contents(self.link, KEYS[:20]))
+        done = call("restore", full, second, "-n", name(self.node()))
+        self.assertIn("the newest backup has nothing of it: vbucket 1", done.out)
 
     def test_what_clients_write_and_delete_meanwhile_wins(self):
         fill(self.link, KEYS)

@@ -4,8 +4,8 @@
 //! until the stream had all of it. In an online update it is the state before that. The node says
 //! of each vbucket that it is complete; without that word the backup is none.
 
-use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::path::Path;
 
@@ -98,7 +98,10 @@ pub(crate) fn create(
             .and_then(|mut link| deregister(&mut link, &begin.place));
     }
     let (end, bytes) = ended?;
-    tell(wish.file, &begin, &end, bytes, style);
+    let of_base = base.iter().flat_map(|base| base.end.vbuckets.keys());
+    let missing = of_base.filter(|vbucket| !end.vbuckets.contains_key(vbucket));
+    let missing: BTreeSet<u16> = missing.copied().collect();
+    tell(wish.file, &begin, (&end, &missing), bytes, style);
     Ok(())
 }
 
@@ -365,16 +368,28 @@ pub(crate) const fn moment(moment: Moment) -> &'static str {
     }
 }
 
-fn tell(file: &Path, begin: &Begin, end: &End, bytes: u64, style: Style) {
+fn tell(
+    file: &Path,
+    begin: &Begin,
+    (end, missing): (&End, &BTreeSet<u16>),
+    bytes: u64,
+    style: Style,
+) {
     let whole = end.vbuckets.values().filter(|it| it.whole).count();
     let words = format!(
-        "{}: {} and {} of {} ({whole} whole), {}; state: {}",
+        "{}: {} and {} of {} ({whole} whole), {}; state: {}{}",
         file.display(),
         text::count(end.values, "value"),
         text::count(end.deletions, "deletion"),
         text::count(end.vbuckets.len() as u64, "vbucket"),
         text::size(bytes),
         moment(end.moment),
+        if missing.is_empty() {
+            String::new()
+        } else {
+            let missing = chain::names(missing);
+            format!("; no longer in it, because not active on the node: {missing}")
+        }
     );
     let object = json!({
         "command": "create",
@@ -388,6 +403,7 @@ fn tell(file: &Path, begin: &Begin, end: &End, bytes: u64, style: Style) {
         "whole_vbuckets": whole,
         "bytes": bytes,
         "state": moment(end.moment),
+        "missing_vbuckets": missing,
     });
     style.event(&words, &object);
 }

@@ -79,6 +79,8 @@ struct Restore<'a> {
     total: u64,
     /// Vbuckets that the newest backup has, without those of which all is in place.
     wanted: BTreeSet<u16>,
+    /// Vbuckets that only older ones have.
+    others: &'a BTreeSet<u16>,
     /// Something was sent, and may be in place without an answer.
     begun: bool,
     /// When the next sign of life is due.
@@ -106,6 +108,9 @@ pub(crate) fn restore(
         return Err(refused("no file is named".to_owned()));
     };
     let wanted: BTreeSet<u16> = newest.end.vbuckets.keys().copied().collect();
+    let all = backups.iter().flat_map(|backup| backup.end.vbuckets.keys());
+    let others = all.copied().filter(|vbucket| !wanted.contains(vbucket));
+    let others: BTreeSet<u16> = others.collect();
     let mut link = client.open(node).map_err(named)?;
     fits(&mut link, &wanted).map_err(named)?;
     let name = newest.path.display().to_string();
@@ -117,6 +122,7 @@ pub(crate) fn restore(
         counts: Counts::default(),
         total: backups.iter().map(Backup::records).sum(),
         wanted,
+        others: &others,
         begun: false,
         alive: Until::after(ALIVE),
         steps: &steps,
@@ -125,8 +131,9 @@ pub(crate) fn restore(
     let (restored, begun) = (restore.counts.restored, restore.begun);
     outcome.map_err(|text| Failure {
         text: format!(
-            "{}: {text}; {} in place: the node answers misses again, and others are missing. \
-             Restore again when the cause is gone: what is there stays",
+            "{}: {text}; {} in place, and others are missing. Restore again when the cause is \
+             gone: what is there stays. A node that was started with restore_mode=true stays in \
+             restore mode; any other answers misses again, after 120 s at the latest",
             node.name,
             match (restored, begun) {
                 (0, false) => "no key is".to_owned(),
@@ -138,7 +145,7 @@ pub(crate) fn restore(
         exit: if begun { Exit::Partly } else { Exit::Refused },
     })?;
     steps.end(0);
-    tell(node, &restore.counts, style);
+    tell(node, (&restore.counts, &others), style);
     Ok(())
 }
 
@@ -222,6 +229,9 @@ impl Restore<'_> {
                 Record::Deleted { key, .. } => (key, key.len()),
             };
             self.counts.done += 1;
+            if self.others.contains(&record.vbucket()) {
+                continue;
+            }
             if !self.wanted.contains(&record.vbucket()) {
                 self.counts.left_out += 1;
                 continue;
@@ -394,9 +404,9 @@ impl Received {
 /// Read at a time.
 const CHUNK_BYTES: usize = 64 << 10;
 
-fn tell(node: &Node, counts: &Counts, style: Style) {
+fn tell(node: &Node, (counts, others): (&Counts, &BTreeSet<u16>), style: Style) {
     let words = format!(
-        "{}: {} restored, {} noted; {} left out, because clients or newer backups have them{}",
+        "{}: {} restored, {} noted; {} left out, because clients or newer backups have them{}{}",
         node.name,
         text::count(counts.restored, "value"),
         text::count(counts.deleted, "deletion"),
@@ -405,6 +415,12 @@ fn tell(node: &Node, counts: &Counts, style: Style) {
             format!("; {} left out because they are too long", counts.too_big)
         } else {
             String::new()
+        },
+        if others.is_empty() {
+            String::new()
+        } else {
+            let others = chain::names(others);
+            format!("; left out, because the newest backup has nothing of it: {others}")
         }
     );
     let object = json!({
@@ -416,6 +432,7 @@ fn tell(node: &Node, counts: &Counts, style: Style) {
         "deletions": counts.deleted,
         "left_out": counts.left_out,
         "too_big": counts.too_big,
+        "other_vbuckets": others,
     });
     style.event(&words, &object);
 }
