@@ -20,11 +20,16 @@ const UNDO_SHAPE: &[u8] =
 const ENTRY_BYTES: usize = 48;
 
 /// LOOK.
-pub(super) fn look(engine: &Engine, request: &Request<'_>, reply: &mut dyn Reply) -> Result<()> {
+pub(super) fn look(
+    engine: &Engine,
+    cookie: Cookie,
+    request: &Request<'_>,
+    reply: &mut dyn Reply,
+) -> Result<()> {
     let Some(wanted) = wanted(request) else {
         return answer(reply, Status::EINVAL, LOOK_SHAPE);
     };
-    match engine.look(&wanted) {
+    match engine.look(cookie, &wanted)? {
         Ok(page) => answer_page(reply, &page),
         Err(error) => refuse(reply, &error),
     }

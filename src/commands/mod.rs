@@ -91,7 +91,7 @@ pub(crate) fn execute(
             restore::restore(engine, cookie, request, reply)
         }
         ONLINE_UPDATE_DEADLINE => update::deadline(engine, request, reply),
-        ONLINE_UPDATE_LOOK => look::look(engine, request, reply),
+        ONLINE_UPDATE_LOOK => look::look(engine, cookie, request, reply),
         ONLINE_UPDATE_BEFORE => look::before(engine, cookie, request, reply),
         ONLINE_UPDATE_UNDO => look::undo(engine, cookie, request, reply),
         // The cookie may be no connection's: an extension of the hosts asks with one of its own.

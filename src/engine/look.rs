@@ -3,8 +3,11 @@
 //! The cursor is all that is kept between pages, and the client keeps it. A page is bounded in what
 //! it holds and in what it looks at, and locks one key or one part of a table at a time.
 
+use super::undo::Answer;
 use super::{Core, Engine, UndoError};
 use crate::checkpoint::Looked;
+use crate::error::Result;
+use crate::host::Cookie;
 use crate::types::{CheckpointId, VbucketId};
 use crate::vbucket::{Place, Vbucket};
 
@@ -120,7 +123,7 @@ impl Page {
         window: CheckpointId,
         from: Place,
         wanted: &Wanted<'_>,
-    ) -> Result<Option<Place>, UndoError> {
+    ) -> Answer<Option<Place>> {
         let mut place = from;
         loop {
             if self.looks >= PAGE_LOOKS {
@@ -150,8 +153,21 @@ impl Page {
 }
 
 impl Core {
-    fn look(&self, wanted: &Wanted<'_>) -> Result<Page, UndoError> {
-        let windows = self.windows_to_look_at(wanted.vbucket)?;
+    fn look(&self, cookie: Cookie, wanted: &Wanted<'_>) -> Result<Answer<Page>> {
+        let windows = match self.windows_to_look_at(wanted.vbucket) {
+            Ok(windows) => windows,
+            Err(error) => return Ok(Err(error)),
+        };
+        let ahead = |vb: &Vbucket| wanted.from.is_none_or(|from| from.vbucket <= vb.id());
+        for (vbucket, _) in windows.iter().filter(|(vb, _)| ahead(vb)) {
+            if let Err(error) = self.loaded(cookie, vbucket)? {
+                return Ok(Err(error));
+            }
+        }
+        Ok(Self::page(windows, wanted))
+    }
+
+    fn page(windows: Vec<(&Vbucket, CheckpointId)>, wanted: &Wanted<'_>) -> Answer<Page> {
         let mut page = Page::default();
         for (vbucket, window) in windows {
             let mut place = Place::FIRST;
@@ -180,12 +196,13 @@ impl Core {
 }
 
 impl Engine {
-    /// A page of what the open windows did to their keys.
+    /// A page of what the open windows did to their keys. Call again after the notification.
     ///
     /// # Errors
-    /// `Refused`, `NotMyVbucket`, `OtherWindow`.
-    pub(crate) fn look(&self, wanted: &Wanted<'_>) -> Result<Page, UndoError> {
-        self.core.look(wanted)
+    /// `WouldBlock` while keys are being loaded; in the answer `Refused`, `NotMyVbucket`,
+    /// `OtherWindow`, and `Unreadable` when they could not be loaded.
+    pub(crate) fn look(&self, cookie: Cookie, wanted: &Wanted<'_>) -> Result<Answer<Page>> {
+        self.core.look(cookie, wanted)
     }
 }
 

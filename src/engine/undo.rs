@@ -107,6 +107,18 @@ impl Core {
         Ok(windows)
     }
 
+    /// Has a client wait for the keys of a vbucket: one that is not here yet looks as if nothing
+    /// had been done to it.
+    pub(super) fn loaded(&self, cookie: Cookie, vbucket: &Vbucket) -> Result<Answer<()>> {
+        if !vbucket.is_loading() {
+            return Ok(Ok(()));
+        }
+        if vbucket.is_poisoned() {
+            return Ok(Err(UndoError::Unreadable));
+        }
+        Err(self.wait_until_loaded(vbucket, cookie))
+    }
+
     /// What a key was, with its value; `fetched` is what this client had read.
     fn pre_image(
         self: &Arc<Self>,
@@ -180,6 +192,9 @@ impl Core {
         if let Err(error) = open {
             return Ok(Err(error.into()));
         }
+        if let Err(error) = self.loaded(cookie, vbucket)? {
+            return Ok(Err(error));
+        }
         self.pre_image(cookie, vbucket, key, fetched)
     }
 
@@ -228,7 +243,7 @@ impl Engine {
     /// notification.
     ///
     /// # Errors
-    /// `WouldBlock` when a read was queued.
+    /// `WouldBlock` when a read was queued, or the keys are being loaded.
     pub(crate) fn before(
         &self,
         cookie: Cookie,

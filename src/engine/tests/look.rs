@@ -19,8 +19,13 @@ fn wanted(prefix: &str, entries: usize, from: Option<Cursor>) -> Wanted<'_> {
     }
 }
 
+fn look(node: &Node, wanted: &Wanted<'_>) -> Result<Page, UndoError> {
+    let call = || node.engine.look(OPERATOR, wanted);
+    node.host.finish(OPERATOR, call).unwrap()
+}
+
 fn page(node: &Node, prefix: &str, entries: usize, from: Option<Cursor>) -> Page {
-    node.engine.look(&wanted(prefix, entries, from)).unwrap()
+    look(node, &wanted(prefix, entries, from)).unwrap()
 }
 
 /// What is said of one key: what happened, old and new length.
@@ -108,7 +113,7 @@ fn what_happened_to_each_key_is_told_in_pages_of_any_size() {
         vbucket: Some(1),
         ..wanted("", 9, None)
     };
-    let page = node.engine.look(&one).unwrap();
+    let page = look(&node, &one).unwrap();
     assert_eq!((page.seen.len(), page.next), (4, None));
     assert!(page.seen.iter().all(|seen| seen.vbucket == id(1)));
     node.revert().unwrap();
@@ -122,7 +127,7 @@ fn it_is_refused_where_there_is_nothing_to_look_at() {
             vbucket,
             ..wanted("", 1, from)
         };
-        node.engine.look(&wanted).map(|page| page.next)
+        look(&node, &wanted).map(|page| page.next)
     };
     for vbucket in [None, Some(0)] {
         let Err(UndoError::Refused(error)) = look(vbucket, None) else {

@@ -5,7 +5,7 @@ use std::thread;
 
 use super::{CLIENT, Node, OPERATOR, id, text};
 use crate::config::Config;
-use crate::engine::Engine;
+use crate::engine::{Engine, UndoError, Wanted};
 use crate::error::Error;
 use crate::host::fake::FakeHost;
 use crate::host::{Host, LogLevel};
@@ -361,4 +361,40 @@ fn who_waits_for_keys_when_the_thread_dies_that_loads_them_is_told() {
     assert!(node.host.has_logged(LogLevel::Warning, "ce-warmup"));
     assert_eq!(node.get(0, "1").as_deref(), Some("old"));
     node.store.hold_scan(None);
+}
+
+/// A key that is not loaded yet is none to which nothing was done.
+#[test]
+fn what_a_window_did_is_told_when_the_keys_are_there_and_not_before() {
+    for fails in [false, true] {
+        let node = warming(filled(), 1);
+        node.start().unwrap();
+        node.flush_all();
+        let wanted = Wanted {
+            vbucket: None,
+            prefix: b"",
+            entries: 1_000,
+            entry_bytes: 48,
+            from: None,
+        };
+        let look = || node.engine.look(CLIENT, &wanted);
+        let before = || node.engine.before(OPERATOR, b"1", 1);
+        assert_eq!(node.host.call(CLIENT, look).err(), Some(Error::WouldBlock));
+        let told = node.host.call(OPERATOR, before);
+        assert_eq!(told.err(), Some(Error::WouldBlock));
+        node.store.faults().fail_reads(fails);
+        release(&node);
+        node.host.wait(CLIENT);
+        node.host.wait(OPERATOR);
+        node.store.faults().fail_reads(false);
+        let told = node.host.call(CLIENT, look).unwrap();
+        if fails {
+            assert_eq!(told.err(), Some(UndoError::Unreadable));
+            continue;
+        }
+        let page = told.unwrap();
+        assert_eq!((page.seen.len(), page.next), (30, None));
+        let was = node.host.finish(OPERATOR, before).unwrap().unwrap();
+        assert_eq!(was.as_ref().map(text).as_deref(), Some("old"));
+    }
 }

@@ -236,7 +236,7 @@ impl Soak {
                 entry_bytes: 48,
                 from,
             };
-            let page = self.node.engine.look(&wanted).unwrap();
+            let page = self.node.engine.look(OPERATOR, &wanted).unwrap().unwrap();
             for seen in page.seen {
                 self.tally.looked += 1;
                 let key = seen.looked.latest.key().to_vec();
