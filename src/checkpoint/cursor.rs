@@ -59,6 +59,8 @@ pub(crate) enum Begin {
     /// With this checkpoint, from its start: a client that names it may have lost what it
     /// acknowledged of it. Not found if something from there on was taken out.
     Checkpoint(CheckpointId),
+    /// The same. Not found either if the client may mean one of another history by that id.
+    IfBelieved(CheckpointId),
     /// With the oldest checkpoint in memory.
     #[cfg(test)]
     Oldest,
@@ -235,15 +237,9 @@ impl Log {
         let present = self.cursor(&name);
         let found = match from {
             Begin::Resume => present,
-            Begin::Checkpoint(id) => {
-                let parts = self.all().rev().skip_while(|part| part.id != id);
-                let begin = { parts }.find(|part| !part.continues);
-                let whole = |begin: &&Checkpoint| begin.first > self.forgotten;
-                begin
-                    .filter(|begin| begin.id == id && begin.first <= self.base().first)
-                    .filter(whole)
-                    .map(Checkpoint::before)
-            }
+            Begin::Checkpoint(id) => self.before_checkpoint(id),
+            Begin::IfBelieved(id) if self.believes(&name, id) => self.before_checkpoint(id),
+            Begin::IfBelieved(_) => None,
             #[cfg(test)]
             Begin::Oldest => self.all().next().map(Checkpoint::before),
             Begin::Open => Some(self.base().before()),
@@ -256,6 +252,15 @@ impl Log {
             checkpoint: next.id,
             found: found.is_some(),
         }
+    }
+
+    /// Where a checkpoint begins, if all of it and of what follows is here.
+    fn before_checkpoint(&self, id: CheckpointId) -> Option<Seqno> {
+        let parts = self.all().rev().skip_while(|part| part.id != id);
+        let begin = { parts }.find(|part| !part.continues)?;
+        let decided = begin.first <= self.base().first;
+        let whole = begin.id == id && decided && begin.first > self.forgotten;
+        whole.then(|| begin.before())
     }
 
     /// The checkpoint with which a stream begins that has the state before it: none behind a window

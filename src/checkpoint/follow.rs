@@ -5,6 +5,7 @@
 //! and a stream may begin behind it. When a stream begins anew with an earlier checkpoint, its ids
 //! go back with it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Log, Op, Phase};
@@ -51,6 +52,9 @@ impl Log {
 
     /// From now on the log gives ids: its vbucket becomes active.
     pub(super) fn lead(&mut self) {
+        if self.numbering != Numbering::Own {
+            self.acquainted.clear();
+        }
         self.numbering = Numbering::Own;
         self.turns += 1;
     }
@@ -99,6 +103,12 @@ impl Log {
     /// have been named anew behind it, and what it calls by an id then is another one.
     pub(crate) fn knows_names(&self, cursor: Seqno) -> bool {
         cursor >= self.named_from
+    }
+
+    /// Whether a client of that name, which asks for that checkpoint, has what lies before it here.
+    /// Only an owner knows: a replica's clients may have followed its next master before it did.
+    pub(super) fn believes(&mut self, name: &Arc<[u8]>, asks: CheckpointId) -> bool {
+        self.numbering == Numbering::Own && self.acquainted.meet(name, asks)
     }
 
     /// The whole state is here. Without checkpoint messages to follow the log numbers its own, and

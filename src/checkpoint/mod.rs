@@ -23,6 +23,7 @@ use std::time::Duration;
 use crate::item::Item;
 use crate::types::{CheckpointId, Seqno};
 
+mod acquainted;
 mod cursor;
 mod cursors;
 mod due;
@@ -39,6 +40,7 @@ mod times;
 mod touched;
 mod window;
 
+use acquainted::Acquainted;
 pub(crate) use cursor::{Begin, Begun, Change, ReadEnd, View};
 use cursors::Cursors;
 pub(crate) use due::{Clocks, Due};
@@ -155,6 +157,7 @@ pub(crate) struct Log {
     persisted_id: CheckpointId,
     /// The other cursors.
     cursors: Cursors,
+    acquainted: Acquainted,
     /// Position of the latest `flush_all`: keys whose latest entry is before it are gone.
     floor: Seqno,
     window: Option<Window>,
@@ -187,6 +190,7 @@ impl Log {
             persisted: Seqno::ZERO,
             persisted_id: CheckpointId::new(id.get().saturating_sub(1)),
             cursors: Cursors::default(),
+            acquainted: Acquainted::default(),
             turns: 0,
             floor: Seqno::ZERO,
             window: None,

@@ -143,18 +143,16 @@ impl Part {
             part.wait();
             return Some((part, false));
         }
-        let cursor = vbucket.with_log(|log| log.cursor(name).map(|at| log.knows_names(at)));
-        let from = match (request.wants(id), cursor) {
-            // An id says something of the history that its name has a place in, and of no other.
-            (_, None) | (None, _) if request.goes_on() => Begin::Open,
-            // Nor of one that went back to an earlier id since, as with a replica's new master.
-            (Some(_), Some(false)) if backfills => Begin::Open,
+        let place = vbucket.with_log(|log| log.cursor(name).map(|at| log.knows_names(at)));
+        let from = match (request.wants(id), place) {
+            (Some(wanted), _) if backfills => Begin::IfBelieved(wanted),
+            // A dump has what an earlier one of its name had, or nothing.
+            (None, _) if request.goes_on() => Begin::IfBelieved(CheckpointId::new(0)),
+            // Checkpoints were named anew since, and it gets no whole state.
             (Some(_), Some(false)) | (None, Some(_)) => Begin::Resume,
-            (Some(wanted), _) => Begin::Checkpoint(wanted),
-            (None, None) => Begin::Checkpoint(CheckpointId::new(1)),
+            (wanted, _) => Begin::Checkpoint(wanted.unwrap_or(CheckpointId::new(1))),
         };
         let Begun { at, found, .. } = vbucket.register_cursor(Arc::clone(name), from)?;
-        let found = found && from != Begin::Open;
         let mut part = Self::new(id, at);
         if found {
             if let Some(window) = vbucket.with_log(|log| log.window_begun_before(at)) {

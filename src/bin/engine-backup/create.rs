@@ -145,8 +145,8 @@ fn forget_series(link: &mut Link, series: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The name under which the node keeps what the next one needs. It says which history it is of, so
-/// no other one of equal checkpoint ids is taken for it.
+/// The name under which the node keeps what the next one needs. No other series has it: so the node
+/// knows whether it is this one that was given the checkpoints of its vbuckets.
 fn place(wish: &Wish<'_>, base: Option<&Backup>, id: &[u8; 16]) -> Result<String, String> {
     if let Some(base) = base {
         let place = base.begin.place.clone();

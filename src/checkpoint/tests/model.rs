@@ -497,6 +497,7 @@ fn step() -> impl Strategy<Value = Step> {
         Just(Begin::Oldest),
         Just(Begin::Open),
         (1..12_u64).prop_map(|id| Begin::Checkpoint(CheckpointId::new(id))),
+        (1..12_u64).prop_map(|id| Begin::IfBelieved(CheckpointId::new(id))),
     ];
     prop_oneof![
         12 => key.clone().prop_map(Step::Set),

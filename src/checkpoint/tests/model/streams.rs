@@ -70,7 +70,10 @@ impl World {
             Begin::Resume => assert_eq!(begun.found, cursor.is_some()),
             Begin::Oldest => assert_eq!((begun.found, begun.checkpoint), (true, ids[0])),
             Begin::Open => assert!(begun.found && begun.at.next() == barrier),
-            Begin::Checkpoint(id) if begun.found => assert_eq!(begun.checkpoint, id),
+            Begin::Checkpoint(id) | Begin::IfBelieved(id) if begun.found => {
+                assert_eq!(begun.checkpoint, id);
+            }
+            Begin::IfBelieved(_) => {}
             Begin::Checkpoint(id) => {
                 let joinable = self.log.all().filter(|c| c.first <= barrier);
                 assert!(joinable.map(|c| c.id).all(|known| known != id));

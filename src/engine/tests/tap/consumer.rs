@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use super::{
-    Link, Node, announce, arriving, assert_same, bare, checkpoint, contents, cookie, deletion, id,
-    mutation, node_in, opaque, open_id, phase, receive, replica, value,
+    ACK, BACKFILL, CHECKPOINTS, Link, Node, announce, arriving, assert_same, bare, checkpoint,
+    contents, cookie, deletion, id, mutation, node_in, opaque, open_id, phase, receive, replica,
+    value,
 };
 use crate::engine::{TapEvent, TapMessage};
 use crate::error::Error;
@@ -589,7 +590,8 @@ fn what_streams_send_is_what_nodes_receive() {
     let store = || master.engine.store(client, &expiring, StoreOp::Set, 0);
     master.host.finish(client, store).unwrap();
     master.set(0, "empty", "");
-    let link = Link::replicate(&master, &other);
+    let flags = BACKFILL | ACK | CHECKPOINTS;
+    let link = Link::connect(&master, "replica", flags, &[0; 8]).unwrap();
     let mut seen = 0;
     loop {
         let message = link.next(&master);

@@ -1,8 +1,8 @@
 //! Dumps that a later one goes on from: what `engine-backup` asks for.
 
 use super::{
-    ACK, BACKFILL, CHECKPOINTS, DUMP, Link, REGISTERED, Sent, evict, forget, has_cursor, open_id,
-    replica,
+    ACK, BACKFILL, CHECKPOINTS, DUMP, Link, REGISTERED, Sent, evict, forget, has_cursor, make_anew,
+    open_id, replica,
 };
 use crate::engine::tests::Node;
 use crate::types::VbucketState;
@@ -233,12 +233,14 @@ fn under_writes_it_ends_and_has_all_of_before() {
 }
 
 /// A node whose vbucket was another one's for a while, which had less of it than this one: so the
-/// ids of its checkpoints went back, and have come to the same again by now. Returns the last one
-/// that a stream, whose place is in the history of before, has to its end.
-fn there_and_back(mut stream: impl FnMut(&Node)) -> (Node, u64) {
+/// ids of its checkpoints went back, and have come to the same again by now, or to the next one.
+/// Returns the last one that a stream of before has to its end.
+fn there_and_back(next: bool, mut stream: impl FnMut(&Node)) -> (Node, u64) {
     let (a, b) = (Node::new(), replica());
     a.set(0, "k", "1");
-    let mut link = Link::replicate(&a, &b);
+    // Either says nothing of what it has, and gets all that is in memory.
+    let flags = BACKFILL | ACK | CHECKPOINTS;
+    let mut link = Link::connect(&a, "there", flags, &[0; 8]).unwrap();
     link.settle(&a, &b);
     link.disconnect(&a, Some(&b));
     forget(&a);
@@ -249,11 +251,9 @@ fn there_and_back(mut stream: impl FnMut(&Node)) -> (Node, u64) {
     b.activate(0);
     b.set(0, "there", "1");
     a.engine.core.set_vbucket(0, VbucketState::Replica).unwrap();
-    // It says nothing of what it has, and gets all that is in memory.
-    let flags = BACKFILL | ACK | CHECKPOINTS;
     let mut link = Link::connect(&b, "back", flags, &[0; 8]).unwrap();
     link.settle(&b, &a);
-    while open_id(&b).get() <= open {
+    while open_id(&b).get() < open + u64::from(next) {
         assert!(open_id(&b).get() < 20, "{open}");
         forget(&b);
         link.settle(&b, &a);
@@ -266,10 +266,13 @@ fn there_and_back(mut stream: impl FnMut(&Node)) -> (Node, u64) {
 
 #[test]
 fn after_a_failover_there_and_back_it_lacks_nothing() {
-    let (node, closed) = there_and_back(|node| drop(dump(node, "chain", None)));
+    let (node, closed) = there_and_back(true, |node| drop(dump(node, "chain", None)));
     assert!(has_cursor(&node, "chain"));
-    let sent = dump(&node, "chain", Some(closed));
-    assert!(sent.iter().any(|text| text == "set there 1"), "{sent:?}");
+    // The second time for one whose tool was killed the first time.
+    for _ in 0..2 {
+        let sent = dump(&node, "chain", Some(closed));
+        assert!(sent.iter().any(|text| text == "set there 1"), "{sent:?}");
+    }
     // From then on the ids are known again.
     node.set(0, "more", "1");
     let open = open_id(&node).get();
@@ -291,7 +294,7 @@ fn after_a_failover_there_and_back_a_replica_lacks_nothing() {
             let since = since.map(Vec::from).unwrap_or_default();
             [since, has(closed), vec![0]].concat()
         };
-        let (node, closed) = there_and_back(|node| {
+        let (node, closed) = there_and_back(true, |node| {
             let mut link = Link::connect(node, "rep", flags, &data(None)).unwrap();
             link.pump(node, None);
             link.disconnect(node, None);
@@ -302,5 +305,40 @@ fn after_a_failover_there_and_back_a_replica_lacks_nothing() {
         let sent = link.texts();
         assert!(sent.contains(&"set there 1"), "{sent:?}");
         link.disconnect(&node, None);
+    }
+}
+
+/// In the default configuration a stream leaves no place behind.
+#[test]
+fn after_a_failover_there_and_back_a_replica_without_a_place_lacks_nothing() {
+    let data = |closed| [vec![0; 8], has(Some(closed))].concat();
+    let flags = BACKFILL | ACK | CHECKPOINTS;
+    for next in [false, true] {
+        let (node, closed) = there_and_back(next, |node| {
+            let closed = open_id(node).get() - 1;
+            let mut link = Link::connect(node, "rep", flags, &data(closed)).unwrap();
+            link.run(node, None);
+            link.disconnect(node, None);
+            assert!(!has_cursor(node, "rep"));
+        });
+        let mut link = Link::connect(&node, "rep", flags, &data(closed)).unwrap();
+        link.run(&node, None);
+        assert_eq!(link.count("set there 1"), 1, "{next}: {:?}", link.texts());
+        link.disconnect(&node, None);
+    }
+}
+
+/// What its name has in the new vbucket says nothing of the ids in a backup of the old one.
+#[test]
+fn of_a_vbucket_that_was_made_anew_it_is_the_whole_state_however_often() {
+    let node = Node::new();
+    node.set(0, "a", "1");
+    dump(&node, "chain", None);
+    make_anew(&node);
+    node.set(0, "b", "1");
+    for _ in 0..2 {
+        let sent = dump(&node, "chain", Some(0));
+        assert_eq!(sent.first().unwrap(), "opaque 1");
+        assert!(sent.iter().any(|text| text == "set b 1"), "{sent:?}");
     }
 }

@@ -468,6 +468,14 @@ pub(super) fn assert_same(one: &Node, other: &Node) {
     assert_eq!(contents(one), contents(other));
 }
 
+/// Deletes vbucket 0 and makes it again: its ids begin with 1.
+pub(super) fn make_anew(node: &Node) {
+    let core = &node.engine.core;
+    core.set_vbucket(0, VbucketState::Dead).unwrap();
+    core.delete_vbucket(0).unwrap();
+    node.activate(0);
+}
+
 /// A key's value, on a replica too.
 pub(super) fn value(node: &Node, key: &str) -> Option<String> {
     contents(node).get(key).map(|(value, ..)| value.clone())

@@ -2,7 +2,7 @@
 
 use super::{
     ACK, BACKFILL, CHECKPOINTS, Link, NOT_NOW, Node, REGISTERED, assert_same, cookie, has_cursor,
-    mutation, opaque, open_id, pair, phase, resume_data, value, write_window,
+    make_anew, mutation, opaque, open_id, pair, phase, replica, resume_data, value, write_window,
 };
 use crate::checkpoint::{Log, Phase};
 use crate::settings::Family;
@@ -12,6 +12,14 @@ use crate::tap::Event;
 fn rotate(master: &Node) {
     master.start().unwrap();
     master.revert().unwrap();
+}
+
+/// A pair whose replica is known, and believed from the open checkpoint on.
+fn known() -> (Node, Node, Link) {
+    let (master, other, mut link) = pair();
+    rotate(&master);
+    link.settle(&master, &other);
+    (master, other, link)
 }
 
 /// A client that wants to begin behind a checkpoint.
@@ -59,7 +67,7 @@ fn a_backfill_that_was_cut_off_leaves_no_id_behind() {
 #[test]
 fn a_replay_that_was_cut_off_is_gone_on_with() {
     for crashes in [false, true] {
-        let (master, other, mut link) = pair();
+        let (master, other, mut link) = known();
         let _hold = hold(&master);
         let from = open_id(&master).get() - 1;
         master.set(0, "k", "first");
@@ -87,11 +95,91 @@ fn a_replay_that_was_cut_off_is_gone_on_with() {
     }
 }
 
+/// In the default configuration, where a stream leaves no place behind.
+#[test]
+fn a_replica_that_comes_again_gets_what_it_lacks_and_no_more() {
+    for crashes in [false, true] {
+        let (master, other, mut link) = known();
+        let _hold = hold(&master);
+        master.set(0, "k", "1");
+        link.settle(&master, &other);
+        link.disconnect(&master, Some(&other));
+        let other = if crashes {
+            other.crash_after_a_write()
+        } else {
+            other
+        };
+        master.set(0, "meanwhile", "1");
+        let mut link = Link::replicate(&master, &other);
+        link.settle(&master, &other);
+        assert_same(&master, &other);
+        assert_eq!(link.count("opaque 1"), 0, "{:?}", link.texts());
+    }
+}
+
+/// The ids of a vbucket that was deleted are those of the next one, too.
+#[test]
+fn a_replica_of_a_vbucket_that_was_made_anew_keeps_nothing_of_before() {
+    for closes in [0, 2] {
+        let (master, other) = (Node::new(), replica());
+        let _hold = hold(&master);
+        master.set(0, "old", "1");
+        let mut link = Link::replicate(&master, &other);
+        link.settle(&master, &other);
+        for _ in 0..closes {
+            rotate(&master);
+        }
+        link.settle(&master, &other);
+        link.disconnect(&master, Some(&other));
+        make_anew(&master);
+        let _hold = hold(&master);
+        for _ in 0..closes {
+            rotate(&master);
+        }
+        master.set(0, "new", "1");
+        // The second time it says the same as the first time: it died before it wrote.
+        let says = open_id(&other).get() - 1;
+        let mut link = behind(&master, says);
+        link.run(&master, None);
+        link.disconnect(&master, None);
+        let mut link = Link::replicate(&master, &other);
+        link.settle(&master, &other);
+        assert_same(&master, &other);
+    }
+}
+
+/// What one replica had of its master beyond the other, and of the same checkpoint, goes when that
+/// one is promoted.
+#[test]
+fn a_replica_that_is_ahead_of_its_new_master_is_taken_back() {
+    let [first, second, third] = [Node::new(), replica(), replica()];
+    first.set(0, "k", "1");
+    let connect = |name, node: &Node| {
+        let flags = BACKFILL | ACK | CHECKPOINTS;
+        let mut link = Link::connect(&first, name, flags, &resume_data(0)).unwrap();
+        link.settle(&first, node);
+        link
+    };
+    let mut links = [connect("second", &second), connect("third", &third)];
+    rotate(&first);
+    links[0].settle(&first, &second);
+    first.set(0, "lost", "1");
+    links[1].settle(&first, &third);
+    links[0].disconnect(&first, Some(&second));
+    links[1].disconnect(&first, Some(&third));
+    assert!(value(&third, "lost").is_some() && value(&second, "lost").is_none());
+    second.activate(0);
+    second.set(0, "own", "1");
+    let mut link = Link::replicate(&second, &third);
+    link.settle(&second, &third);
+    assert_same(&second, &third);
+}
+
 /// A window that is played again takes no ids that its master has not given.
 #[test]
 fn a_window_that_is_played_again_leaves_the_ids_alone() {
     for completes in [false, true] {
-        let (master, other, mut link) = pair();
+        let (master, other, mut link) = known();
         let _hold = hold(&master);
         let from = open_id(&master).get() - 1;
         master.start().unwrap();
@@ -116,7 +204,7 @@ fn a_window_that_is_played_again_leaves_the_ids_alone() {
 #[test]
 fn a_replay_from_before_an_open_window_leaves_the_ids_alone() {
     for completes in [false, true] {
-        let (master, other, mut link) = pair();
+        let (master, other, mut link) = known();
         let _hold = hold(&master);
         let from = open_id(&master).get() - 1;
         rotate(&master);

@@ -3,7 +3,7 @@
 
 use super::{
     LONG, Link, NOT_NOW, Node, announce, assert_same, bare, checkpoint, contents, cookie, evict,
-    mutation, node_in, opaque, open_id, pair, phase, receive, replica, value, write_window,
+    forget, mutation, node_in, opaque, open_id, pair, phase, receive, replica, value, write_window,
 };
 use crate::checkpoint::Phase;
 use crate::engine::{TapEvent, UpdateError, UpdateState};
@@ -713,6 +713,7 @@ fn a_refused_start_is_not_lost_with_the_connection() {
 fn a_window_that_is_played_again_ends_the_same_way() {
     for completes in [false, true] {
         let (master, replica, mut link) = pair();
+        forget(&master);
         // Holds the log from here on.
         let hold = Link::connect(&master, "slow", super::REGISTERED, &[]).unwrap();
         let from = open_id(&master).get() - 1;
