@@ -61,6 +61,8 @@ pub(crate) enum Begin {
     Checkpoint(CheckpointId),
     /// The same. Not found either if the client may mean one of another history by that id.
     IfBelieved(CheckpointId),
+    /// With the first checkpoint of all: the client has nothing.
+    First,
     /// With the oldest checkpoint in memory.
     #[cfg(test)]
     Oldest,
@@ -240,6 +242,11 @@ impl Log {
             Begin::Checkpoint(id) => self.before_checkpoint(id),
             Begin::IfBelieved(id) if self.believes(&name, id) => self.before_checkpoint(id),
             Begin::IfBelieved(_) => None,
+            Begin::First => {
+                let first = CheckpointId::new(1);
+                self.believes(&name, first);
+                self.before_checkpoint(first)
+            }
             #[cfg(test)]
             Begin::Oldest => self.all().next().map(Checkpoint::before),
             Begin::Open => Some(self.base().before()),

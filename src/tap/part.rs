@@ -150,7 +150,8 @@ impl Part {
             (None, _) if request.goes_on() => Begin::IfBelieved(CheckpointId::new(0)),
             // Checkpoints were named anew since, and it gets no whole state.
             (Some(_), Some(false)) | (None, Some(_)) => Begin::Resume,
-            (wanted, _) => Begin::Checkpoint(wanted.unwrap_or(CheckpointId::new(1))),
+            (Some(wanted), _) => Begin::Checkpoint(wanted),
+            (None, None) => Begin::First,
         };
         let Begun { at, found, .. } = vbucket.register_cursor(Arc::clone(name), from)?;
         let mut part = Self::new(id, at);

@@ -496,6 +496,7 @@ fn step() -> impl Strategy<Value = Step> {
         Just(Begin::Resume),
         Just(Begin::Oldest),
         Just(Begin::Open),
+        Just(Begin::First),
         (1..12_u64).prop_map(|id| Begin::Checkpoint(CheckpointId::new(id))),
         (1..12_u64).prop_map(|id| Begin::IfBelieved(CheckpointId::new(id))),
     ];

@@ -74,6 +74,7 @@ impl World {
                 assert_eq!(begun.checkpoint, id);
             }
             Begin::IfBelieved(_) => {}
+            Begin::First => assert!(!begun.found || begun.checkpoint == CheckpointId::new(1)),
             Begin::Checkpoint(id) => {
                 let joinable = self.log.all().filter(|c| c.first <= barrier);
                 assert!(joinable.map(|c| c.id).all(|known| known != id));

@@ -117,6 +117,24 @@ fn a_replica_that_comes_again_gets_what_it_lacks_and_no_more() {
     }
 }
 
+/// It was given everything the first time, and says what it has from then on.
+#[test]
+fn who_had_nothing_at_first_is_believed_when_it_comes_again() {
+    let (master, other) = (Node::new(), replica());
+    let _hold = hold(&master);
+    let flags = BACKFILL | ACK | CHECKPOINTS;
+    let mut link = Link::connect(&master, "replica", flags, &[0; 8]).unwrap();
+    master.set(0, "k", "1");
+    rotate(&master);
+    link.settle(&master, &other);
+    link.disconnect(&master, Some(&other));
+    master.set(0, "meanwhile", "1");
+    let mut link = Link::replicate(&master, &other);
+    link.settle(&master, &other);
+    assert_same(&master, &other);
+    assert_eq!(link.count("opaque 1"), 0, "{:?}", link.texts());
+}
+
 /// The ids of a vbucket that was deleted are those of the next one, too.
 #[test]
 fn a_replica_of_a_vbucket_that_was_made_anew_keeps_nothing_of_before() {
