@@ -358,11 +358,18 @@ impl Persister {
         parts: &[Part<'_>],
         count: usize,
     ) -> Result<(), StoreError> {
-        let mut batch = self.begin()?;
         let is_many = count >= SORTED_MIN || parts.iter().any(|part| part.large.is_some());
         let is_sorted = is_many && self.keeps_values();
+        if is_sorted && progress.window != progress.wanted_window {
+            // What is found of a load that failed counts as that of a COMPLETE if it has this.
+            let mut batch = self.begin()?;
+            batch.set_window(progress.wanted_window);
+            self.finish(|_| 0, |_| batch.commit(self.durability))?;
+            progress.window = progress.wanted_window;
+        }
+        let mut batch = self.begin()?;
         let mut by_part = vec![Tally::default(); parts.len()];
-        let mut written = HashMap::new();
+        let mut by_id = HashMap::new();
         for (part, own) in parts.iter().zip(&mut by_part) {
             let (id, incarnation) = (part.reader.vbucket().id(), part.reader.incarnation());
             if progress.incarnation(id) != Some(incarnation) {
@@ -374,19 +381,22 @@ impl Persister {
             } else if part.flushed() > Seqno::ZERO {
                 batch.clear(id);
             }
-            written.insert(id, Written::of(part));
+            by_id.insert(id, Written::of(part));
         }
         let mut news = Vec::new();
         for id in (0..).map_while(VbucketId::new) {
             let due = |incarnation| progress.due(id, incarnation);
             let vbucket = self.vbuckets.get(id);
             let standing = vbucket.and_then(|vbucket| vbucket.standing(due));
+            if let Some(written) = by_id.get_mut(&id) {
+                written.meet(standing.map(|(incarnation, _)| incarnation));
+            }
             news.extend(put_standing(
                 &mut *batch,
                 progress,
                 id,
                 standing,
-                written.get(&id),
+                by_id.get(&id),
             ));
         }
         if progress.window != progress.wanted_window {
@@ -399,7 +409,9 @@ impl Persister {
             |_| count as u64,
             |written| {
                 if is_sorted {
-                    batch.commit_with(&mut |rows| self.write_parts(parts, rows, &mut by_part))?;
+                    batch.commit_with(&mut |rows| {
+                        self.write_parts(parts, &by_id, rows, &mut by_part)
+                    })?;
                 } else {
                     batch.commit(self.durability)?;
                 }
@@ -430,14 +442,21 @@ impl Persister {
     }
 
     /// Hands out the rows of a batch in the order of their keys, which begin with their vbuckets'
-    /// ids; counts them by part.
+    /// ids; counts them by part. None of a vbucket that was deleted meanwhile: the one that has its
+    /// id now would have them.
     fn write_parts(
         &self,
         parts: &[Part<'_>],
+        written: &HashMap<VbucketId, Written>,
         out: &mut dyn Rows,
         by_part: &mut [Tally],
     ) -> Result<(), StoreError> {
-        let mut parts: Vec<_> = parts.iter().zip(by_part).collect();
+        let stands = |part: &Part<'_>| {
+            let written = written.get(&part.reader.vbucket().id());
+            written.is_some_and(|written| !written.is_void)
+        };
+        let parts = parts.iter().zip(by_part);
+        let mut parts: Vec<_> = parts.filter(|(part, _)| stands(part)).collect();
         parts.sort_by_key(|(part, _)| part.reader.vbucket().id());
         let mut parts = parts.into_iter();
         parts.try_for_each(|(part, own)| write_part(part, self.quota(), out, own))

@@ -71,6 +71,9 @@ pub(super) struct Written {
     incarnation: u64,
     closed: Option<CheckpointId>,
     due: Option<UnixTime>,
+    /// Its vbucket was deleted before its record was read: the rows are not of the one that has the
+    /// id now.
+    pub(super) is_void: bool,
 }
 
 impl Written {
@@ -79,7 +82,13 @@ impl Written {
             incarnation: part.reader.incarnation(),
             closed: part.closed,
             due: part.due,
+            is_void: false,
         }
+    }
+
+    /// Notes which vbucket has the id when its record is read.
+    pub(super) fn meet(&mut self, incarnation: Option<u64>) {
+        self.is_void = incarnation != Some(self.incarnation);
     }
 }
 

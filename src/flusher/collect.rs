@@ -24,15 +24,16 @@ const FLOOD_LEAVES: usize = 1 << 14;
 impl Persister {
     /// Reads from the logs until a batch is together. Also returns whether there is more.
     pub(super) fn collect(&self, progress: &mut Progress) -> (Vec<Part<'_>>, bool) {
-        let again = progress.torn.iter();
-        let parts: Vec<_> = again.filter_map(|torn| self.read_again(*torn)).collect();
+        let mut room = self.room();
+        let mut parts = Vec::new();
+        for torn in &progress.torn {
+            parts.extend(self.read_again(*torn, &mut room));
+        }
         if !parts.is_empty() {
             return (parts, true);
         }
         progress.torn.clear();
         let vbuckets: Vec<&Vbucket> = self.vbuckets.iter().collect();
-        let mut parts = Vec::new();
-        let mut room = self.room();
         let mut more = false;
         let turn = progress.turn % vbuckets.len().max(1);
         for vbucket in vbuckets.iter().skip(turn).chain(vbuckets.iter().take(turn)) {
@@ -63,10 +64,13 @@ impl Persister {
         Room::new(items, self.shared.checkpoint_bytes_max())
     }
 
-    /// What a batch that failed had of a vbucket; `None` when that vbucket is gone.
-    fn read_again(&self, torn: Torn) -> Option<Part<'_>> {
+    /// What a batch that failed had of a vbucket, and more where there is room; `None` when that
+    /// vbucket is gone.
+    fn read_again(&self, torn: Torn, room: &mut Room) -> Option<Part<'_>> {
         let vbucket = self.vbuckets.get(torn.id)?;
-        let (part, _) = read(vbucket, &mut self.room(), torn.upto)?;
+        // Once more if its checkpoints were named anew meanwhile.
+        let part = read(vbucket, room, torn.upto).or_else(|| read(vbucket, room, torn.upto));
+        let (part, _) = part?;
         (part.reader.incarnation() == torn.incarnation).then_some(part)
     }
 

@@ -14,6 +14,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ::fjall::compaction::Leveled;
@@ -42,6 +43,9 @@ const META: &str = "meta";
 const SEALED_MAX: usize = 2;
 /// Unmerged tables above which a commit waits.
 const UNMERGED_MAX: usize = 18;
+/// What may be written to a journal before memtables become tables, whatever they hold: fjall begins
+/// another journal only then. A load empties the memtable of the items.
+const JOURNAL_BYTES: u64 = 64 << 20;
 /// Memory for blocks while the store is read once, from the first to the last.
 const LOADING_CACHE_BYTES: u64 = 1 << 20;
 /// Name that fjall gives its thread.
@@ -92,6 +96,8 @@ pub(crate) struct Db {
     pub(crate) format: u32,
     /// Seals its batches.
     pub(crate) seal: Seal,
+    /// Keys and values in the journal since memtables were handed over.
+    journalled: AtomicU64,
     /// Threads that appeared while it was opened; fjall's is among them.
     threads: Vec<u32>,
 }
@@ -217,6 +223,7 @@ impl Db {
                 meta: database.keyspace(META, keyspace_options)?,
                 format: codec::FORMAT_VERSION,
                 seal,
+                journalled: AtomicU64::new(0),
                 database,
                 threads: threads()
                     .into_iter()
@@ -316,8 +323,10 @@ impl Db {
         let count = items.len() + meta.len() + 1;
         let mut batch =
             OwnedWriteBatch::with_capacity(self.database.clone(), count).durability(Some(mode));
+        let mut bytes = 0;
         for (keyspace, changes) in [(&self.meta, meta), (&self.items, items)] {
             for (key, value) in changes {
+                bytes += key.len() + value.as_ref().map_or(0, |value| value.len());
                 match value {
                     Some(value) => batch.insert(keyspace, key, value),
                     None => batch.remove(keyspace, key),
@@ -327,6 +336,7 @@ impl Db {
         // Last, so that a batch with a mark was written to its end (`journal`).
         let value = codec::batch_value(mark, &self.seal);
         batch.insert(&self.meta, codec::META_BATCH, value);
+        self.journalled.fetch_add(bytes as u64, Ordering::Relaxed);
         batch.commit()
     }
 
@@ -402,8 +412,10 @@ impl Db {
     /// `read_marks` relies. Returns whether there were any.
     pub(crate) fn rotate(&self, memtable_bytes: u64) -> ::fjall::Result<bool> {
         let size = |keyspace: &Keyspace| keyspace.tree.active_memtable().size();
-        let full = size(&self.items) + size(&self.meta) >= memtable_bytes;
+        let full = size(&self.items) + size(&self.meta) >= memtable_bytes
+            || self.journalled.load(Ordering::Relaxed) >= JOURNAL_BYTES;
         if full {
+            self.journalled.store(0, Ordering::Relaxed);
             self.items.rotate_memtable()?;
             self.meta.rotate_memtable()?;
         }

@@ -319,11 +319,15 @@ impl FjallStore {
         if durability == Durability::Sync {
             writer.last.synced = mark.number;
         }
-        // The batch is safe; what fails from here on concerns the next one.
+        self.rotate(db);
+        Ok(())
+    }
+
+    /// Hands over what is full. The batch before is safe: what fails concerns the next one.
+    pub(super) fn rotate(&self, db: &Db) {
         if guarded(|| db.rotate(self.options.memtable_bytes)).is_err() {
             self.failed.store(true, Ordering::Release);
         }
-        Ok(())
     }
 
     pub(super) fn generation(&self, vbucket: VbucketId) -> Generation {

@@ -12,7 +12,7 @@
 
 use std::time::Duration;
 
-use ::fjall::Slice;
+use ::fjall::{PersistMode, Slice};
 
 use super::cause::{Cause, guarded};
 use super::codec;
@@ -74,6 +74,7 @@ impl FjallStore {
         let undecided = {
             let slot = self.db.read();
             let db = self.opened(&slot)?;
+            self.sync_before(db, &mut writer)?;
             match self.ingest(db, changes, fill) {
                 Ok(()) => None,
                 Err(error) if !db.may_hold_more(&self.home.database()) => return Err(error),
@@ -91,6 +92,18 @@ impl FjallStore {
             Ok(last) => writer.last = last,
             // It is committed. What waits is done when the database is opened again.
             Err(cause) => drop(self.unwritable(&cause)),
+        }
+        self.rotate(self.opened(&slot)?);
+        Ok(())
+    }
+
+    /// Syncs the batches before a load: it takes the rows that they wrote to the disk, where what
+    /// else they changed has to be as well.
+    fn sync_before(&self, db: &Db, writer: &mut Writer) -> Result<(), StoreError> {
+        if writer.last.synced < writer.last.number {
+            guarded(|| db.database.persist(PersistMode::SyncData))
+                .map_err(|cause| self.unwritable(&cause))?;
+            writer.last.synced = writer.last.number;
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! When the flusher writes, how much at a time, and what it says about it.
 
+use std::sync::Arc;
+
 use super::{CLIENT, Node, id};
 use crate::checkpoint::Log;
 use crate::flusher::{FlusherState, Round};
@@ -248,6 +250,67 @@ fn a_load_that_failed_is_written_again_before_others() {
     assert_eq!(of(written[0]), [id(0), id(1)]);
     let others: Vec<_> = written[1..].iter().flat_map(|commit| of(commit)).collect();
     assert!(others.contains(&id(2)) && others.contains(&id(3)));
+}
+
+/// A node with so many changes in vbucket 1 that the flusher comes upon all at once.
+fn with_many(config: &str) -> Node {
+    let node = Node::with(config);
+    node.activate(1);
+    node.write();
+    node.engine.set_persistence(false);
+    node.host.until("the flusher pauses", || {
+        node.engine.core.persister.state() == FlusherState::Paused
+    });
+    for key in 0..200 {
+        node.set(1, &key.to_string(), "v");
+    }
+    node
+}
+
+/// Their rows would be those of the one that has the id then.
+#[test]
+fn changes_of_a_vbucket_that_is_deleted_before_they_are_written_are_void() {
+    for again in [false, true] {
+        let node = with_many("");
+        let core = Arc::clone(&node.engine.core);
+        node.store.at_next_batch(move || {
+            core.set_vbucket(1, VbucketState::Dead).unwrap();
+            core.delete_vbucket(1).unwrap();
+            if again {
+                core.set_vbucket(1, VbucketState::Active).unwrap();
+            }
+        });
+        node.engine.set_persistence(true);
+        node.set(0, "k", "v");
+        node.write();
+        let items = node.store.faults().state().items;
+        let left = items
+            .keys()
+            .filter(|(vbucket, _)| *vbucket == id(1))
+            .count();
+        assert_eq!((left, items.len()), (0, 1));
+    }
+}
+
+/// With it the store takes what is found of a load that failed for a COMPLETE.
+#[test]
+fn a_window_is_recorded_by_itself_where_many_changes_are_written() {
+    let node = with_many("");
+    let known = node.store.faults().history().len();
+    node.engine.core.persister.want_window(WindowRecord::Lost);
+    node.engine.set_persistence(true);
+    node.write();
+    let history = node.store.faults().history();
+    let (mut windows, mut loads) = (0, 0);
+    for commit in &history[known..] {
+        let is_window = |change: &Change| matches!(change, Change::SetWindow(WindowRecord::Lost));
+        let has_window = commit.changes.iter().any(is_window);
+        let is_load = commit.changes.len() > 100;
+        assert!(!has_window || !is_load);
+        windows += usize::from(has_window);
+        loads += usize::from(is_load);
+    }
+    assert_eq!((windows, loads), (1, 1));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::{
 use crate::config::Durability;
 use crate::ffi::alloc::used_bytes;
 use crate::store::codec::{self, BatchMark};
-use crate::store::database::{Changes, Db};
+use crate::store::database::{Changes, Db, Options};
 use crate::store::{Record, Rows, Store, StoreError, VbucketRecord, WindowRecord};
 use crate::types::{CheckpointId, VbucketState};
 
@@ -94,6 +94,51 @@ fn rows_of_a_load_and_its_batch_are_there_together() {
     assert_eq!(items(&disk).unwrap(), expected);
     while disk.purge().unwrap() {}
     assert_eq!(disk.count_rows().unwrap(), expected.len());
+}
+
+/// A load empties the memtable of the items, which alone had another journal begun.
+#[test]
+fn the_journal_does_not_grow_where_loads_come_between_batches() {
+    const MEBIBYTE: usize = 1 << 20;
+    let folder = TempDir::new().unwrap();
+    let store = FjallStore::open(folder.path(), Options::default()).unwrap();
+    let value = noise(1, MEBIBYTE);
+    let journals = || -> u64 {
+        let entries = fs::read_dir(folder.path().join("db")).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        let journals = paths.filter(|path| path.extension().is_some_and(|it| it == "jnl"));
+        journals.map(|path| fs::metadata(path).unwrap().len()).sum()
+    };
+    for _ in 0..60 {
+        let mut batch = store.batch().unwrap();
+        for key in 0..5 {
+            batch.put(vb(0), &[key], &record(&value, 1));
+        }
+        batch.commit(Durability::None).unwrap();
+        let put = &mut |rows: &mut dyn Rows| rows.put(vb(1), b"key", &record(b"v", 1));
+        store.batch().unwrap().commit_with(put).unwrap();
+    }
+    // Those that are full go when fjall's thread comes to it.
+    for _ in 0..1_000 {
+        if journals() < 200 * MEBIBYTE as u64 {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("{} bytes for 300 MiB that are in tables", journals());
+}
+
+/// It takes what they wrote of the items to the disk.
+#[test]
+fn batches_before_a_load_are_synced_first() {
+    let folder = TempDir::new().unwrap();
+    let store = open(folder.path());
+    fill(&store, 1, 10, Durability::None);
+    load(&store, 1, 100).unwrap();
+    let slot = store.db.read();
+    let mark = slot.as_ref().unwrap().meta.get(codec::META_BATCH).unwrap();
+    let mark = codec::parse_batch_value(&mark.unwrap()).ok().unwrap();
+    assert_eq!(mark.synced, mark.number - 1);
 }
 
 #[test]
