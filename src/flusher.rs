@@ -360,12 +360,8 @@ impl Persister {
     ) -> Result<(), StoreError> {
         let is_many = count >= SORTED_MIN || parts.iter().any(|part| part.large.is_some());
         let is_sorted = is_many && self.keeps_values();
-        if is_sorted && progress.window != progress.wanted_window {
-            // What is found of a load that failed counts as that of a COMPLETE if it has this.
-            let mut batch = self.begin()?;
-            batch.set_window(progress.wanted_window);
-            self.finish(|_| 0, |_| batch.commit(self.durability))?;
-            progress.window = progress.wanted_window;
+        if is_sorted {
+            self.record_window(progress)?;
         }
         let mut batch = self.begin()?;
         let mut by_part = vec![Tally::default(); parts.len()];
@@ -383,22 +379,7 @@ impl Persister {
             }
             by_id.insert(id, Written::of(part));
         }
-        let mut news = Vec::new();
-        for id in (0..).map_while(VbucketId::new) {
-            let due = |incarnation| progress.due(id, incarnation);
-            let vbucket = self.vbuckets.get(id);
-            let standing = vbucket.and_then(|vbucket| vbucket.standing(due));
-            if let Some(written) = by_id.get_mut(&id) {
-                written.meet(standing.map(|(incarnation, _)| incarnation));
-            }
-            news.extend(put_standing(
-                &mut *batch,
-                progress,
-                id,
-                standing,
-                by_id.get(&id),
-            ));
-        }
+        let news = self.put_standings(&mut *batch, progress, &mut by_id);
         if progress.window != progress.wanted_window {
             batch.set_window(progress.wanted_window);
         }
@@ -439,6 +420,41 @@ impl Persister {
         progress.window = progress.wanted_window;
         self.learn(progress, news);
         Ok(())
+    }
+
+    /// Writes a window's record by itself, before a load: what is found of one that failed counts
+    /// as that of a COMPLETE if it has this.
+    fn record_window(&self, progress: &mut Progress) -> Result<(), StoreError> {
+        if progress.window == progress.wanted_window {
+            return Ok(());
+        }
+        let mut batch = self.begin()?;
+        batch.set_window(progress.wanted_window);
+        self.finish(|_| 0, |_| batch.commit(self.durability))?;
+        progress.window = progress.wanted_window;
+        Ok(())
+    }
+
+    /// Brings the store's records of all ids up to date, behind the rows that a batch has. Returns
+    /// what the store knows then, where that is news.
+    fn put_standings(
+        &self,
+        batch: &mut dyn Batch,
+        progress: &Progress,
+        by_id: &mut HashMap<VbucketId, Written>,
+    ) -> Vec<(VbucketId, Option<Known>)> {
+        let mut news = Vec::new();
+        for id in (0..).map_while(VbucketId::new) {
+            let due = |incarnation| progress.due(id, incarnation);
+            let vbucket = self.vbuckets.get(id);
+            let standing = vbucket.and_then(|vbucket| vbucket.standing(due));
+            if let Some(written) = by_id.get_mut(&id) {
+                written.meet(standing.map(|(incarnation, _)| incarnation));
+            }
+            let written = by_id.get(&id);
+            news.extend(put_standing(batch, progress, id, standing, written));
+        }
+        news
     }
 
     /// Hands out the rows of a batch in the order of their keys, which begin with their vbuckets'

@@ -43,8 +43,8 @@ const META: &str = "meta";
 const SEALED_MAX: usize = 2;
 /// Unmerged tables above which a commit waits.
 const UNMERGED_MAX: usize = 18;
-/// What may be written to a journal before memtables become tables, whatever they hold: fjall begins
-/// another journal only then. A load empties the memtable of the items.
+/// What may be written to a journal before memtables become tables, whatever they hold: only then
+/// fjall begins another journal. A load empties the memtable of the items.
 const JOURNAL_BYTES: u64 = 64 << 20;
 /// Memory for blocks while the store is read once, from the first to the last.
 const LOADING_CACHE_BYTES: u64 = 1 << 20;

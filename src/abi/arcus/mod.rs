@@ -29,6 +29,7 @@ mod tail;
 mod tests;
 mod times;
 mod waiting;
+mod workers;
 
 use server::{ArcusConnections, Server};
 use times::Times;

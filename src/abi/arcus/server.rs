@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::bindings::{ARCUS_SERVER_CORE_API, ARCUS_SERVER_HANDLE_V1};
 use super::tail;
 use super::waiting::Waiting;
+use super::workers::Workers;
 use crate::abi::bindings::{ENGINE_ERROR_CODE, GET_SERVER_API};
 use crate::abi::clock::{Clock, Origin};
 use crate::abi::log::Log;
@@ -102,6 +103,7 @@ impl Server {
                 .notify_io_complete
                 .ok_or_else(|| missing("notify_io_complete"))?,
             held: held.filter(|_| sync_writes),
+            workers: Workers::default(),
             waiting: Waiting::default(),
             wait_max,
         })
@@ -120,6 +122,8 @@ pub(in crate::abi) struct ArcusConnections {
     notify: unsafe extern "C" fn(*const c_void, ENGINE_ERROR_CODE),
     /// Where answers of writes are held back until those are durable.
     held: Option<(WaitFor, NoReply)>,
+    /// Who sends them.
+    workers: Workers,
     /// Calls that wait on their threads.
     pub(super) waiting: Waiting,
     /// How long one may.
@@ -138,9 +142,10 @@ impl ArcusConnections {
 
     /// Holds the answer of the present call back. It is owed one [`Connections::answer_held`].
     pub(super) fn hold(&self, cookie: Cookie) {
-        if let (Some((wait, _)), Some(cookie)) = (self.held, pointer(cookie)) {
+        if let (Some((wait, _)), Some(connection)) = (self.held, pointer(cookie)) {
+            self.workers.hold(cookie);
             // SAFETY: contract 5, and the connection is that of the present call.
-            unsafe { wait(cookie.as_ptr()) };
+            unsafe { wait(connection.as_ptr()) };
         }
     }
 
@@ -184,13 +189,15 @@ impl Connections for ArcusConnections {
 
     fn answer_held(&self, cookie: BlockedCookie, kept: bool) {
         let cookie = cookie.cookie();
-        if !kept {
-            self.hang_up(cookie);
-        }
-        if let Some(cookie) = pointer(cookie) {
-            // SAFETY: contract 5: the host keeps a connection whose answer is held back.
-            unsafe { (self.notify)(cookie.as_ptr(), ENGINE_ERROR_CODE::ENGINE_SUCCESS) };
-        }
+        self.workers.tell(cookie, || {
+            if !kept {
+                self.hang_up(cookie);
+            }
+            if let Some(cookie) = pointer(cookie) {
+                // SAFETY: contract 5: the host keeps a connection whose answer is held back.
+                unsafe { (self.notify)(cookie.as_ptr(), ENGINE_ERROR_CODE::ENGINE_SUCCESS) };
+            }
+        });
     }
 
     /// There are no streams, and so nothing to wake.
