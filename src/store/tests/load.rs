@@ -119,7 +119,7 @@ fn the_journal_does_not_grow_where_loads_come_between_batches() {
         store.batch().unwrap().commit_with(put).unwrap();
     }
     // Those that are full go when fjall's thread comes to it.
-    for _ in 0..1_000 {
+    for _ in 0..6_000 {
         if journals() < 200 * MEBIBYTE as u64 {
             return;
         }
