@@ -34,6 +34,16 @@ class StubTest(ServerTest):
         cls.host = server.Server(cls.config, on_disk=False, command=command)
         cls.addClassCleanup(cls.host.close)
 
+    def setUp(self):
+        super().setUp()
+        # What earlier tests closed counts in the stub's numbers until the host has seen it.
+        server.until(self.is_alone, what="the end of earlier tests' connections")
+
+    def is_alone(self):
+        """Nobody else is connected, and the stub has given back all streams."""
+        connections = int(self.link.stats()["curr_connections"])
+        return connections == 1 and self.number("streams") == 0
+
     def stream(self, script, **connect):
         """A connection that has become a stream with that script."""
         link = self.open()
