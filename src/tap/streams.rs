@@ -523,10 +523,16 @@ impl Streams {
         backlogs.count(&self.vbuckets)
     }
 
-    fn release(&self, cookies: &mut Vec<Cookie>) {
-        for cookie in cookies.drain(..) {
+    /// Takes the list itself: an emptied one keeps its room, which a crowd makes large.
+    fn release(&self, cookies: Vec<Cookie>) {
+        for cookie in cookies {
             self.shared.host.release(cookie);
         }
+    }
+
+    /// Those that have gone since the last call.
+    fn take_gone(&self) -> Vec<Cookie> {
+        std::mem::take(&mut *self.gone.lock())
     }
 }
 
@@ -550,17 +556,17 @@ pub(crate) fn run(streams: &Streams, signal: &Signal) {
             // The host has joined its threads: nobody asks any more.
             let live = std::mem::take(&mut *streams.live.write());
             leaving.extend(live.keys());
-            leaving.append(&mut streams.gone.lock());
-            streams.release(&mut leaving);
+            leaving.extend(streams.take_gone());
+            streams.release(leaving);
             return;
         }
         if wake == Wake::Timeout || now.saturating_sub(since) >= GRACE {
-            streams.release(&mut leaving);
+            streams.release(std::mem::take(&mut leaving));
             since = now;
         }
         tick = streams.look();
         if leaving.is_empty() {
-            leaving.append(&mut streams.gone.lock());
+            leaving = streams.take_gone();
             since = now;
         }
         if !leaving.is_empty() {
