@@ -269,7 +269,10 @@
 /* Statistic: whether the database was loaded at the start. */
 #define CHECKPOINT_ENGINE_STAT_WARMUP "ep_warmup"
 
-/* Statistic: `running` or `complete`. */
+/*
+ * Statistic: `running`, `complete`, or `failed`: vbuckets that are not loaded answer with temporary
+ * failures until the next start.
+ */
 #define CHECKPOINT_ENGINE_STAT_WARMUP_THREAD "ep_warmup_thread"
 
 /* Statistic: keys loaded at the start. */

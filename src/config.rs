@@ -210,7 +210,8 @@ keys! {
     /// Whether the start waits until everything is loaded; with `false` operations wait for their
     /// vbucket.
     waitforwarmup: bool = "true", SWITCH, "";
-    /// Whether the start is refused when the keys alone do not fit into `max_size`.
+    /// Whether the start is refused when the keys alone do not fit into `max_size`. Has no meaning
+    /// with `waitforwarmup=false`, where the node serves clients by then.
     failpartialwarmup: bool = "true", SWITCH, "";
     /// Whether the node begins in restore mode: what is not in memory is a temporary failure and no
     /// miss, until RESTORE_COMPLETE.

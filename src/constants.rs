@@ -163,7 +163,8 @@ pub const CHECKPOINT_ENGINE_STAT_STORAGE_TYPE: &CStr = c"ep_storage_type";
 pub const CHECKPOINT_ENGINE_STAT_DBNAME: &CStr = c"ep_dbname";
 /// Statistic: whether the database was loaded at the start.
 pub const CHECKPOINT_ENGINE_STAT_WARMUP: &CStr = c"ep_warmup";
-/// Statistic: `running` or `complete`.
+/// Statistic: `running`, `complete`, or `failed`: vbuckets that are not loaded answer with temporary
+/// failures until the next start.
 pub const CHECKPOINT_ENGINE_STAT_WARMUP_THREAD: &CStr = c"ep_warmup_thread";
 /// Statistic: keys loaded at the start.
 pub const CHECKPOINT_ENGINE_STAT_WARMED_UP: &CStr = c"ep_warmed_up";

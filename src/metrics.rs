@@ -175,6 +175,8 @@ pub(crate) struct Metrics {
     pub(crate) warmed_values: Counter,
     /// 1 while keys are being loaded.
     pub(crate) warming_up: Counter,
+    /// 1 when vbuckets were left whose keys could not be loaded.
+    pub(crate) warmup_failed: Counter,
     /// How long it took, in microseconds, once it has ended.
     pub(crate) warmup_micros: Counter,
     /// `flush_all` calls.

@@ -10,7 +10,8 @@
 //! ago the ones that were not read since it came by last. That is close to "the least recently
 //! used" and needs no list of them. (Of a few hundred keys exactly the oldest goes.) There the
 //! marks lie just below the quota, so that a cache is as large as it may be; below a small quota
-//! there are none, and each write takes out what it needs room for.
+//! there are none, and each write takes out what it needs room for. While a window is open no key
+//! goes: what fills the room beyond the quota then is refused, as where values wait for the store.
 //!
 //! What clients have only announced counts nowhere here, nor what a REVERT is still to drop: see
 //! [`crate::announced`] and [`crate::leaving`].
@@ -210,7 +211,12 @@ impl Evictor {
             if used() <= goal || looked.sum() >= WRITE_KEYS {
                 return;
             }
-            looked.add(self.advance(&mut hand, goal).part);
+            let step = self.advance(&mut hand, goal);
+            looked.add(step.part);
+            let all_stays = |lap: Swept| lap.taken + lap.spared == 0;
+            if step.lap.is_some_and(all_stays) {
+                return;
+            }
         }
     }
 
@@ -310,6 +316,10 @@ impl Evictor {
                     let part = vbucket.evict_part(&mut hand.walk)?;
                     self.note_ejected(vbucket, part.taken as u64);
                     return Some(part);
+                }
+                if vbucket.keeps_all_keys() {
+                    hand.lap.dirty += 1;
+                    return None;
                 }
                 let needed = || used() > goal;
                 let part = evict_keys(vbucket, &mut hand.walk, &needed)?;

@@ -134,6 +134,7 @@ impl Warmup {
         let start = host.monotonic();
         let result = self.load_all(signal, ready);
         if result.is_err() {
+            metrics.warmup_failed.set(1);
             let left = self.vbuckets.iter().filter(|vb| vb.is_loading());
             left.for_each(Vbucket::loading_failed);
             self.todo.iter().for_each(|&id| ready(id));
@@ -261,8 +262,9 @@ impl Warmup {
         if self.must_fit {
             return Err(self.too_small());
         }
-        let text = "warm-up: the keys alone need more memory than max_size; they are loaded all \
-                    the same (failpartialwarmup=false), and writes get temporary failures";
+        let text = "warm-up: the keys, with what clients have written meanwhile, need more memory \
+                    than max_size; they are loaded all the same (failpartialwarmup=false or \
+                    waitforwarmup=false), and writes get temporary failures";
         self.shared.host.log(crate::host::LogLevel::Warning, text);
         Ok(false)
     }

@@ -70,14 +70,20 @@ pub(crate) struct Window {
 /// Versions that a window needs where no store has any.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kept {
-    /// Those behind this number: what the window touched; all of them while it is taken back,
-    /// because what it has brought back already is any.
+    /// Those behind this number: what the window touched, while a COMPLETE runs. Otherwise all of
+    /// them: an open one may be taken back, to the keys that it did not touch too, and what one that
+    /// is being taken back has brought back already is any.
     behind: Option<Seqno>,
     /// From one number to before the other: what a `flush_all` of the window deleted.
     flushed: (Seqno, Seqno),
 }
 
 impl Kept {
+    /// Whether all of them are.
+    pub(crate) fn has_all(&self) -> bool {
+        self.behind.is_none()
+    }
+
     /// Whether a version is one of them.
     pub(crate) fn has(&self, seqno: Seqno) -> bool {
         let (from, before) = self.flushed;
@@ -94,9 +100,9 @@ impl Log {
     /// What has to stay in memory for the window, if there is one and no store has any value.
     pub(crate) fn kept(&self) -> Option<Kept> {
         let window = self.window?;
-        let is_reverting = matches!(window.phase, Phase::Reverting { .. });
+        let is_completing = matches!(window.phase, Phase::Completing { .. });
         Some(Kept {
-            behind: (!is_reverting).then_some(window.barrier),
+            behind: is_completing.then_some(window.barrier),
             flushed: (window.floor, self.floor),
         })
     }

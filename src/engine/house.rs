@@ -23,7 +23,7 @@ pub(super) fn run(core: &Core, signal: &Signal) {
     let mut looked = core.host.monotonic();
     loop {
         let ages = ageing.then_some(period);
-        let flush = core.vbuckets.iter().any(Vbucket::awaits_flush);
+        let flush = core.vbuckets.iter().any(Vbucket::flushes_soon);
         let flush = flush.then_some(FLUSH_TICK);
         let expiry = core.until_expiry_pager(looked);
         let silence = core.end_silent_restore();

@@ -78,7 +78,8 @@ impl Engine {
             &core.vbuckets,
             &core.shared,
             core.key_hash,
-            core.config.failpartialwarmup,
+            // A node that serves clients goes on: what fills its memory may be theirs.
+            core.config.failpartialwarmup && core.config.waitforwarmup,
         );
         let mut warmup = Some(Arc::new(warmup));
         if core.config.waitforwarmup {
@@ -190,7 +191,9 @@ impl Core {
             vbucket.loading_failed();
             self.resume_waiting(vbucket.id());
         }
-        self.shared.metrics.warming_up.set(0);
+        let metrics = &self.shared.metrics;
+        metrics.warmup_failed.set(1);
+        metrics.warming_up.set(0);
     }
 
     /// The thread that loads keys while clients are served.

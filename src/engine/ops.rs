@@ -495,7 +495,7 @@ impl Engine {
         let serving = |vbucket: &&Vbucket| vbucket.state() == Some(VbucketState::Active);
         for vbucket in core.vbuckets.iter().filter(serving) {
             match due {
-                None => vbucket.flush_all(),
+                None => drop(vbucket.flush_all()),
                 Some(due) => vbucket.delay_flush(due, end),
             }
         }

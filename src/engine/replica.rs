@@ -265,14 +265,15 @@ impl Core {
     fn receive_flush(&self, cookie: Cookie, message: &TapMessage<'_>) -> Result<()> {
         if message.specific == FLUSH_ONE_VBUCKET {
             let vbucket = self.receiving(cookie, message.vbucket)?;
-            vbucket.flush_all();
+            if !vbucket.receive_flush() {
+                return Err(Error::NotMyVbucket);
+            }
             self.replication.lacking.cleared(vbucket);
         } else {
-            let dead = |vbucket: &&Vbucket| vbucket.state() == Some(VbucketState::Dead);
-            let vbuckets = self.vbuckets.iter().filter(|vb| !dead(vb));
-            for vbucket in vbuckets {
-                vbucket.flush_all();
-                self.replication.lacking.cleared(vbucket);
+            for vbucket in self.vbuckets.iter() {
+                if vbucket.receive_flush() {
+                    self.replication.lacking.cleared(vbucket);
+                }
             }
         }
         self.house.wake();
@@ -444,10 +445,14 @@ impl Core {
             Some(_) => return Err(Error::Temporary),
             None => {}
         }
-        if vbucket.state() == Some(VbucketState::Active) {
-            vbucket.flush_all();
-        } else if !vbucket.begin_backfill() {
-            // Another connection has opened one meanwhile.
+        // One that is active follows nobody, and keeps its checkpoints.
+        let began = if vbucket.state() == Some(VbucketState::Active) {
+            vbucket.flush_all()
+        } else {
+            vbucket.begin_backfill()
+        };
+        if !began {
+            // Another connection has opened a window meanwhile, or somebody changed the state.
             return Err(Error::Temporary);
         }
         self.forget_told_deadline(cookie, vbucket.id());

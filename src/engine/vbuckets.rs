@@ -64,6 +64,8 @@ impl Core {
         self.changed_at_once();
         // It may have come with a window that has a deadline.
         self.updates.signal().wake();
+        // A flush may be due whose vbucket was dead.
+        self.house.wake();
         Ok(())
     }
 

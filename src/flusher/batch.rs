@@ -422,7 +422,7 @@ mod tests {
                     expected.insert(key.to_vec(), Some(meta.cas));
                 }
                 if flushes && number == 1_000 {
-                    vbucket.flush_all();
+                    vbucket.receive_flush();
                     expected.clear();
                 }
             }

@@ -198,7 +198,11 @@ fn node(engine: &Engine, sink: &mut dyn StatSink) {
 fn warmup(engine: &Engine, sink: &mut dyn StatSink) {
     let metrics = &engine.shared().metrics;
     let running = metrics.warming_up.get() != 0;
-    let state = if running { "running" } else { "complete" };
+    let state = match (running, metrics.warmup_failed.get()) {
+        (true, _) => "running",
+        (false, 0) => "complete",
+        (false, _) => "failed",
+    };
     sink.add("ep_warmup_thread", &state);
     sink.add("ep_warmed_up", &metrics.warmed_up.get());
     sink.add("ep_warmed_up_values", &metrics.warmed_values.get());

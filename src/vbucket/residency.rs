@@ -5,7 +5,8 @@
 //!
 //! Where no store has any value, whole keys go: those that were neither read since the last time
 //! round nor are among the half of the keys that was written last, by their numbers in the log. So
-//! a new key stays long enough to be read. What a window touched stays until it has ended.
+//! a new key stays long enough to be read. While a window is open none goes: a REVERT is to find
+//! what it did not touch as well. While a COMPLETE runs what it touched stays.
 //!
 //! Threads: background threads, but for [`Vbucket::eject`].
 
@@ -243,6 +244,11 @@ impl Vbucket {
             }
         }
         (!keys.is_empty()).then_some(swept)
+    }
+
+    /// Whether a window keeps every key where no store has any.
+    pub(crate) fn keeps_all_keys(&self) -> bool {
+        self.with_log(|log| log.kept().is_some_and(|kept| kept.has_all()))
     }
 
     /// The half of the keys that was written last lies behind this number.

@@ -321,3 +321,26 @@ fn what_is_due_comes_before_a_later_one_and_before_another_state() {
         assert_eq!(node.get(0, "k"), None);
     }
 }
+
+/// A dead vbucket keeps what is due and does nothing about it. When it is active again somebody
+/// does, also if no client comes.
+#[test]
+fn what_waited_in_a_dead_vbucket_comes_when_it_is_active_again() {
+    let node = Node::new();
+    node.set(0, "k", "v");
+    flush(&node, 10);
+    let vbucket = node.engine.vbucket(0).unwrap();
+    assert!(vbucket.flushes_soon());
+    let set = |state| node.engine.core.set_vbucket(0, state).unwrap();
+    set(VbucketState::Dead);
+    assert!(vbucket.awaits_flush() && !vbucket.flushes_soon());
+    let runs = &node.engine.shared().metrics.remover_runs;
+    let before = runs.get();
+    node.host
+        .until("the housekeeper has looked", || runs.get() > before);
+    set(VbucketState::Active);
+    node.host.advance(10);
+    node.host
+        .until("it was carried out", || !vbucket.awaits_flush());
+    assert_eq!(node.get(0, "k"), None);
+}

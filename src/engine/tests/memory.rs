@@ -175,6 +175,43 @@ fn keys_from_before_a_quota_was_set_and_those_that_a_revert_brought_back_can_go(
     );
 }
 
+/// They are not touched, and what a REVERT goes back to all the same.
+#[test]
+#[cfg_attr(miri, ignore = "starts a process")]
+fn in_a_window_no_key_of_before_it_makes_room() {
+    alone(
+        "engine::tests::memory::in_a_window_no_key_of_before_it_makes_room",
+        || {
+            let (host, engine) = start("");
+            let value = vec![b'v'; 10_000];
+            for key in 0..1_000 {
+                set(&engine, &key.to_string(), &value).unwrap();
+            }
+            set_quota(&engine, used_bytes() + (16 << 20));
+            assert_eq!(engine.start_update(CLIENT, None), Ok(Ok(())));
+            let more = (0..10_000).map(|n| set(&engine, &format!("new{n}"), &value));
+            let refused: Vec<_> = more.filter_map(Result::err).collect();
+            assert!(refused.len() > 5_000, "{}", refused.len());
+            assert!(refused.iter().all(|error| *error == Error::Temporary));
+            engine.set_persistence(false);
+            assert!(engine.complete_hindrance().is_some());
+            engine.set_persistence(true);
+            assert_eq!(engine.complete_hindrance(), None);
+            let revert = || engine.revert_update(OPERATOR);
+            assert_eq!(host.finish(OPERATOR, revert), Ok(Ok(())));
+            assert_eq!(engine.shared().metrics.evictions.get(), 0);
+            assert_eq!(present(&engine, 0..1_000), 1_000);
+            // It is a cache again.
+            for key in 0..3_000 {
+                set(&engine, &format!("after{key}"), &value).unwrap();
+            }
+            assert!(engine.shared().metrics.evictions.get() > 500);
+            engine.shutdown();
+            host.check();
+        },
+    );
+}
+
 /// The window filled the memory; what a REVERT is still to drop is no reason to evict what it has
 /// brought back.
 #[test]

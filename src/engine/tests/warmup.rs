@@ -288,16 +288,35 @@ fn keys_that_do_not_fit_are_refused_or_loaded_all_the_same() {
     assert!(text.contains("do not fit into max_size=1"), "{text}");
     assert!(text.contains("failpartialwarmup=false"), "{text}");
     let node = filled().restart_with("max_size=1;failpartialwarmup=false");
-    assert!(
-        node.host
-            .has_logged(LogLevel::Warning, "the keys alone need more")
-    );
+    assert!(node.host.has_logged(
+        LogLevel::Warning,
+        "the keys, with what clients have written"
+    ));
     assert_eq!(node.engine.shared().metrics.warmed_values.get(), 0);
     assert_eq!(
         (node.get(2, "1").as_deref(), node.items()),
         (Some("old"), 30)
     );
     assert_eq!(node.store(StoreOp::Set, 0, "k", "v"), Err(Error::NoMemory));
+}
+
+/// What fills the memory may be theirs, and go again.
+#[test]
+fn keys_that_do_not_fit_beside_clients_are_loaded_all_the_same() {
+    let (host, store) = {
+        let node = filled();
+        (Arc::clone(&node.host), node.store.clone())
+    };
+    let node = Node::over(host, store, "max_size=1;waitforwarmup=false");
+    let metrics = &node.engine.shared().metrics;
+    node.host
+        .until("all is loaded", || metrics.warming_up.get() == 0);
+    assert_eq!((metrics.warmup_failed.get(), node.items()), (0, 30));
+    assert!(
+        node.host
+            .has_logged(LogLevel::Warning, "waitforwarmup=false")
+    );
+    assert_eq!(node.get(2, "1").as_deref(), Some("old"));
 }
 
 #[test]
@@ -357,7 +376,8 @@ fn who_waits_for_keys_when_the_thread_dies_that_loads_them_is_told() {
     assert_eq!(read.err(), Some(Error::Temporary));
     let metrics = &node.engine.shared().metrics;
     assert_eq!(metrics.dead_threads.get(), "ce-warmup");
-    assert_eq!(metrics.warming_up.get(), 0);
+    let (running, failed) = (metrics.warming_up.get(), metrics.warmup_failed.get());
+    assert_eq!((running, failed), (0, 1));
     assert!(node.host.has_logged(LogLevel::Warning, "ce-warmup"));
     assert_eq!(node.get(0, "1").as_deref(), Some("old"));
     node.store.hold_scan(None);

@@ -32,11 +32,11 @@ impl Core {
         if self.updates.gate.lock().dead || self.persister.is_dead() {
             return Some(DEAD);
         }
-        if !self.persister.keeps_values() {
-            return None;
-        }
         if self.persister.is_stopped() {
             return Some(STOPPED);
+        }
+        if !self.persister.keeps_values() {
+            return None;
         }
         if self.persister.is_failing() {
             return Some(FAILING);
@@ -57,8 +57,11 @@ impl Core {
     }
 
     /// About how many bytes more a window may take until writes are refused; `None` without a
-    /// quota. What eviction can take away counts as free.
+    /// quota. What eviction can take away counts as free: without a store nothing, in a window.
     pub(super) fn bytes_left(&self, window: &WindowReport) -> Option<u64> {
+        if !self.persister.keeps_values() {
+            return self.evictor.room_with(0);
+        }
         let mut held = Figures::default();
         for vbucket in self.vbuckets.iter() {
             held.add(vbucket.figures());

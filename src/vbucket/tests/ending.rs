@@ -99,3 +99,33 @@ fn a_flush_counts_in_the_state_of_a_stream() {
         assert_eq!(state(vbucket), ["after"]);
     }
 }
+
+/// Who asked has seen it active, and comes when its keys are another node's.
+#[test]
+fn a_flush_of_a_client_does_nothing_to_a_vbucket_that_is_not_active_any_more() {
+    for state in [
+        VbucketState::Replica,
+        VbucketState::Pending,
+        VbucketState::Dead,
+    ] {
+        let node = Node::new(1, false);
+        let vbucket = node.vbucket(0);
+        put(vbucket, b"kept", b"value");
+        vbucket.set_state(state, Arrival::Alone).unwrap();
+        assert!(!vbucket.flush_all());
+        assert_eq!(vbucket.receive_flush(), state != VbucketState::Dead);
+        let kept: &[&str] = match state {
+            VbucketState::Dead => &["kept"],
+            _ => &[],
+        };
+        vbucket.delay_flush(node.host.unix() + 10, None);
+        vbucket
+            .set_state(VbucketState::Active, Arrival::Alone)
+            .unwrap();
+        assert_eq!(self::state(vbucket), kept);
+        put(vbucket, b"new", b"value");
+        node.host.advance(10);
+        assert!(!vbucket.flush_if_due());
+        assert_eq!(self::state(vbucket), [kept, &["new"]].concat());
+    }
+}

@@ -71,7 +71,7 @@ fn a_flush_of_a_master_is_not_noted() {
     node.activate(1);
     let core = &node.engine.core;
     core.set_vbucket(1, VbucketState::Replica).unwrap();
-    node.engine.vbucket(1).unwrap().flush_all();
+    node.engine.vbucket(1).unwrap().receive_flush();
     node.activate(1);
     assert_eq!(node.item_of(1, "k").map(drop), Err(Error::Temporary));
     node.begin_restore();
