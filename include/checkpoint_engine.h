@@ -1601,7 +1601,8 @@
 #define CHECKPOINT_ENGINE_KEY_WAITFORWARMUP "waitforwarmup"
 
 /*
- * Whether the start is refused when the keys alone do not fit into `max_size`.
+ * Whether the start is refused when the keys alone do not fit into `max_size`. Has no meaning
+ * with `waitforwarmup=false`, where the node serves clients by then.
  * Takes one of true, false, on, off; default: true.
  */
 #define CHECKPOINT_ENGINE_KEY_FAILPARTIALWARMUP "failpartialwarmup"

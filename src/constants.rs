@@ -1036,7 +1036,8 @@ pub const CHECKPOINT_ENGINE_KEY_WARMUP: &CStr = c"warmup";
 /// vbucket.
 /// Takes one of true, false, on, off; default: true.
 pub const CHECKPOINT_ENGINE_KEY_WAITFORWARMUP: &CStr = c"waitforwarmup";
-/// Whether the start is refused when the keys alone do not fit into `max_size`.
+/// Whether the start is refused when the keys alone do not fit into `max_size`. Has no meaning
+/// with `waitforwarmup=false`, where the node serves clients by then.
 /// Takes one of true, false, on, off; default: true.
 pub const CHECKPOINT_ENGINE_KEY_FAILPARTIALWARMUP: &CStr = c"failpartialwarmup";
 /// Whether the node begins in restore mode: what is not in memory is a temporary failure and no
