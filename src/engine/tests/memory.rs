@@ -41,31 +41,37 @@ fn get(engine: &Engine, key: &str) -> Option<String> {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "starts a process")]
 fn above_the_quota_the_least_recently_used_keys_go_and_a_used_one_stays() {
-    let (host, engine) = start("");
-    drop(engine);
-    let quota = used_bytes() + (32 << 20);
-    let (_, engine) = start(&format!("max_size={quota}"));
-    let value = vec![b'v'; 100_000];
-    set(&engine, "used", b"hot").unwrap();
-    let mut last = None;
-    // Three times what the quota leaves.
-    for key in 0..1_000 {
-        assert_eq!(get(&engine, "used").as_deref(), Some("hot"));
-        if set(&engine, &key.to_string(), &value).is_ok() {
-            last = Some(key);
-        }
-    }
-    let last = last.unwrap();
-    assert!(engine.shared().metrics.evictions.get() > 300);
-    assert!(
-        get(&engine, &last.to_string()).is_some(),
-        "the newest key is gone"
+    alone(
+        "engine::tests::memory::above_the_quota_the_least_recently_used_keys_go_and_a_used_one_stays",
+        || {
+            let (host, engine) = start("");
+            drop(engine);
+            let quota = used_bytes() + (32 << 20);
+            let (_, engine) = start(&format!("max_size={quota}"));
+            let value = vec![b'v'; 100_000];
+            set(&engine, "used", b"hot").unwrap();
+            let mut last = None;
+            // Three times what the quota leaves.
+            for key in 0..1_000 {
+                assert_eq!(get(&engine, "used").as_deref(), Some("hot"));
+                if set(&engine, &key.to_string(), &value).is_ok() {
+                    last = Some(key);
+                }
+            }
+            let last = last.unwrap();
+            assert!(engine.shared().metrics.evictions.get() > 300);
+            assert!(
+                get(&engine, &last.to_string()).is_some(),
+                "the newest key is gone"
+            );
+            assert_eq!(get(&engine, "0"), None, "the oldest key is still there");
+            assert_eq!(get(&engine, "used").as_deref(), Some("hot"));
+            engine.shutdown();
+            host.check();
+        },
     );
-    assert_eq!(get(&engine, "0"), None, "the oldest key is still there");
-    assert_eq!(get(&engine, "used").as_deref(), Some("hot"));
-    engine.shutdown();
-    host.check();
 }
 
 /// Keys of so many that are there.

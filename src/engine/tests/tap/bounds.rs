@@ -1,4 +1,5 @@
-//! What streams and those who send to us may keep in memory, in bytes.
+//! What streams and those who send to us may keep in memory, in bytes. Tests with large values have
+//! a process of their own: elsewhere they would take the room of tests with a quota.
 
 use super::{
     ACK, BACKFILL, LONG, Link, Node, REGISTERED, assert_same, bare, cookie, evict, forget, node_in,
@@ -29,41 +30,51 @@ fn values(link: &Link) -> usize {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "starts a process")]
 fn a_client_that_does_not_answer_is_sent_few_large_values() {
-    let node = Node::new();
-    // Before: the flusher may be done with the first of them before the last one is there.
-    let mut link = Link::connect(&node, "n", ACK, &[]).unwrap();
-    write(&node);
-    link.answers = false;
-    link.run(&node, None);
-    assert_eq!(values(&link), 4);
-    assert!(link.sent.last().unwrap().ack, "nobody would ever answer");
-    assert!(node.engine.streams().reports()[0].window_full);
-    link.answer_late(&node);
-    link.run(&node, None);
-    assert_eq!(values(&link), KEYS);
+    const PATH: &str =
+        "engine::tests::tap::bounds::a_client_that_does_not_answer_is_sent_few_large_values";
+    alone(PATH, || {
+        let node = Node::new();
+        // Before: the flusher may be done with the first of them before the last one is there.
+        let mut link = Link::connect(&node, "n", ACK, &[]).unwrap();
+        write(&node);
+        link.answers = false;
+        link.run(&node, None);
+        assert_eq!(values(&link), 4);
+        assert!(link.sent.last().unwrap().ack, "nobody would ever answer");
+        assert!(node.engine.streams().reports()[0].window_full);
+        link.answer_late(&node);
+        link.run(&node, None);
+        assert_eq!(values(&link), KEYS);
+    });
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "starts a process")]
 fn a_backfill_reads_no_more_from_disk_than_is_sent() {
-    let node = Node::new();
-    write(&node);
-    forget(&node);
-    (0..KEYS).for_each(|key| evict(&node, &key.to_string()));
-    let other = replica();
-    let mut link = Link::backfill(&node);
-    let queued = || node.engine.streams().reports()[0].bytes;
-    node.host
-        .until("it has read some", || queued() > 30_000_000);
-    // Time to read all of them, were there no bound.
-    for _ in 0..20 {
-        node.engine.streams().fill_signal().wake();
-        assert!(queued() < 45_000_000, "{}", queued());
-        std::thread::sleep(std::time::Duration::from_millis(2));
-    }
-    link.settle(&node, &other);
-    assert_same(&node, &other);
-    assert_eq!(node.engine.streams().reports()[0].read, KEYS as u64);
+    const PATH: &str =
+        "engine::tests::tap::bounds::a_backfill_reads_no_more_from_disk_than_is_sent";
+    alone(PATH, || {
+        let node = Node::new();
+        write(&node);
+        forget(&node);
+        (0..KEYS).for_each(|key| evict(&node, &key.to_string()));
+        let other = replica();
+        let mut link = Link::backfill(&node);
+        let queued = || node.engine.streams().reports()[0].bytes;
+        node.host
+            .until("it has read some", || queued() > 30_000_000);
+        // Time to read all of them, were there no bound.
+        for _ in 0..20 {
+            node.engine.streams().fill_signal().wake();
+            assert!(queued() < 45_000_000, "{}", queued());
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        link.settle(&node, &other);
+        assert_same(&node, &other);
+        assert_eq!(node.engine.streams().reports()[0].read, KEYS as u64);
+    });
 }
 
 /// The thread of backfills may be behind by the time of a disk.
