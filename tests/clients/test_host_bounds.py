@@ -19,6 +19,15 @@ class Bounds(ServerTest):
     config = "max_size=64m"
     on_disk = False
 
+    def setUp(self):
+        super().setUp()
+
+        def is_alone():
+            # What earlier tests closed takes room until the host has seen it.
+            stats = self.link.stats()
+            return (stats["curr_connections"], stats["conn_input_bytes"]) == ("1", "0")
+        server.until(is_alone, what="the end of earlier tests' connections")
+
     def goes_on(self):
         """Ordinary clients are served."""
         link = self.open()
