@@ -430,6 +430,7 @@ void null_tap_stats(struct null_engine *e, const void *cookie, ADD_STAT add_stat
     }
     add(add_stat, cookie, "streams", streams);
     add(add_stat, cookie, "sleeping", sleeping);
+    add(add_stat, cookie, "due", tap->due ? 1 : 0);
     add(add_stat, cookie, "connected", tap->connected);
     add(add_stat, cookie, "disconnects", tap->disconnects);
     add(add_stat, cookie, "iterated", tap->iterated);

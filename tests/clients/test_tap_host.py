@@ -40,9 +40,10 @@ class StubTest(ServerTest):
         server.until(self.is_alone, what="the end of earlier tests' connections")
 
     def is_alone(self):
-        """Nobody else is connected, and the stub has given back all streams."""
+        """Nobody else is connected, the stub has given back all streams, and wakes none late."""
         connections = int(self.link.stats()["curr_connections"])
-        return connections == 1 and self.number("streams") == 0
+        found = self.tap()
+        return connections == 1 and (found["streams"], found["due"]) == ("0", "0")
 
     def stream(self, script, **connect):
         """A connection that has become a stream with that script."""
