@@ -34,6 +34,13 @@ UNSTABLE = ["--config", "target.'cfg(all())'.runner=['env', 'RUSTC_BOOTSTRAP=1']
 STEP_SECONDS = 15 * 60
 
 
+def ended(status):
+    """How a command ended, in words."""
+    if status < 0:
+        return f"it was ended by {signal.Signals(-status).name}"
+    return f"it ended with status {status}"
+
+
 class Tally:
     """What came of the steps."""
 
@@ -50,6 +57,7 @@ class Tally:
             passed, failed = (1, 0) if status == 0 else (0, 1)
         elif failed == 0 and (status != 0 or passed == 0):
             failed = 1
+            print(f"{name}: no test failed, but {ended(status)}", flush=True)
         self.passed += passed
         self.failed += failed
         seconds = time.monotonic() - begun

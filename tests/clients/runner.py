@@ -7,6 +7,7 @@ has set up is there for all of its tests, and for no other one.
 """
 
 import argparse
+import faulthandler
 import fnmatch
 import importlib
 import os
@@ -78,6 +79,8 @@ def shuffled(tests, seed):
 
 def main():
     """Runs the files that the command line names."""
+    # Libraries of others are in this process: if one of them ends it, this says where.
+    faulthandler.enable()
     parser = argparse.ArgumentParser()
     parser.add_argument("-k", metavar="PATTERN", default="", help="tests with this in the name")
     parser.add_argument("--seed", type=int, help="of the order; without it that of the files")
