@@ -29,9 +29,12 @@ class Deadline(UpdateTest):
         self.link.set(key, b"before")
         before = self.holds(key, b"before").cas
         with self.host.binary() as operator:
-            self.status(operator.call(START, extras=seconds(1)), SUCCESS)
+            self.status(operator.call(START, extras=seconds(1000)), SUCCESS)
         self.link.set(key, b"inside")
         self.link.set(new, b"inside")
+        self.assertIn(int(self.state()["seconds_left"]), range(900, 1001))
+        # The rest of its time, so that both were written before.
+        self.moves(1)
         self.until_reverted()
         self.assertEqual(self.holds(key, b"before").cas, before)
         self.holds(new, None)

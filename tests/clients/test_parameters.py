@@ -184,6 +184,8 @@ class Groups(OperatorTest):
         self.host.drained(self.link)
         timings = self.link.stats(b"timings")
         self.assertTrue(any(name.startswith("disk_commit_") for name in timings))
+        # Nothing is to be counted behind the reset.
+        self.stop()
         written = self.number("ep_total_persisted")
         self.link.stats(b"reset")
         self.assertEqual(self.link.stats(b"timings"), {})

@@ -14,12 +14,21 @@ MODIFIED, REPLICATED, NO_KEY = 2, 4, 5
 class SyncTest(base.ServerTest):
     """On a node with a disk."""
 
+    def patience(self, milliseconds):
+        """Sets how long SYNC waits."""
+        answer = self.link.call(wire.SET_FLUSH_PARAM, b"sync_cmd_timeout",
+                                value=b"%d" % milliseconds)
+        self.status(answer, wire.SUCCESS)
+
     def test_a_client_waits_until_its_write_is_durable(self):
         key = self.key()
         self.status(self.link.call(wire.STOP_PERSISTENCE), wire.SUCCESS)
         cas = self.link.set(key, b"value").cas
         answer = self.link.call(SYNC, value=body(PERSISTENCE, (key, cas)))
         self.assertEqual((answer.status, answer.value), (wire.ETMPFAIL, b""))
+        # The other one waits as long as it takes.
+        self.patience(60_000)
+        self.addCleanup(self.patience, 2500)
         other = self.open()
         other.send(wire.request(SYNC, value=body(PERSISTENCE, (key, 0), (b"none", 0))))
         # Other clients are served meanwhile.

@@ -353,13 +353,14 @@ class Revert(UpdateTest):
     def test_nothing_waits_to_be_written_after_a_revert(self):
         for n in range(1000):
             self.link.set(self.key(str(n)), b"1")
-        if self.on_disk:
-            self.host.drained(self.link)
+        self.host.drained(self.link)
         self.does(START)
         for n in range(2000):
             self.link.set(self.key(str(n)), b"2")
         self.does(REVERT)
-        self.host.drained(self.link, 10)
+        written = self.link.stats()["ep_total_persisted"]
+        self.host.drained(self.link)
+        self.assertEqual(self.link.stats()["ep_total_persisted"], written)
 
 
 class RevertFromMemory(Revert):
