@@ -5,6 +5,7 @@ import os
 import threading
 import unittest
 
+import server
 import tap
 import wire
 from tap import Pump
@@ -363,6 +364,7 @@ class Takeover(Replication):
         writer.start()
         try:
             _, link = self.move()
+            server.until(lambda: refused or not writer.is_alive(), what="a refused write")
         finally:
             taken.set()
             writer.join()

@@ -208,15 +208,17 @@ class Source(ServerTest):
     def test_marks_of_an_idle_node_leave_at_once(self):
         peer = self.peer()
         self.hello(peer)
-        begun = time.monotonic()
-        rounds = 30
-        for first in range(1, 2 * rounds, 2):
+        rounds = []
+        for first in range(1, 60, 2):
+            begun = time.monotonic()
             self.command(START)
             self.follow(peer, [*self.boundary(first), *self.mark(START, first + 1)])
             self.command(REVERT)
             self.follow(peer, [*self.mark(REVERT, first + 1), *self.boundary(first + 1)])
-        # A mark that waited for a look at the clock would take seconds every time.
-        self.assertLess(time.monotonic() - begun, rounds)
+            rounds.append(time.monotonic() - begun)
+        # A mark that waited for a look at the clock would take seconds every time; a machine that
+        # is busy takes long now and then.
+        self.assertLess(sorted(rounds)[len(rounds) // 2], 1)
 
     def test_a_stream_inside_a_window_without_checkpoints_and_answers(self):
         self.set(b"one", b"before")
