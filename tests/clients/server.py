@@ -6,7 +6,9 @@ CHECKPOINT_ENGINE the library. Without {port} the server must be told to take an
 which in the file that MEMCACHED_PORT_FILENAME names.
 """
 
+import contextlib
 import os
+import random
 import shlex
 import shutil
 import signal
@@ -30,10 +32,28 @@ class StartFailed(Exception):
 
 
 def free_port():
-    """A TCP port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A TCP port that nobody listens on. The system gives it to nobody who asks for any port, or
+    connects: it is free when it is used, and after a restart."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+        first, last = map(int, file.read().split())
+    # Where no port is left it is one of the system's.
+    ports = [*range(10_000, first), *range(last + 1, 1 << 16)] or [0]
+    while True:
+        # Not with the dice of tests: others may run with the same seed.
+        port = random.SystemRandom().choice(ports)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("", port))
+            return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def unheard(port=0):
+    """A TCP port that nobody can listen on meanwhile, and nobody does."""
+    with socket.socket() as taken:
+        # Connections may have been open there a moment ago.
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", port))
+        yield taken.getsockname()[1]
 
 
 def small_disk(test, size):

@@ -686,7 +686,10 @@ class Moved(Nodes):
         self.assertIn("took over", done.out)
         done = self.tool("complete", "--record", record)
         self.assertRegex(done.out, f"{re.escape(nodes[0])} +ok +1 vbucket moved to {nodes[1]}")
-        self.hosts[1].restart()
+        self.hosts[1].kill()
+        # Not on the port that it had.
+        with server.unheard(self.hosts[1].address[1]):
+            self.hosts[1].start()
         self.holds(self.hosts[1], after)
         with self.hosts[1].binary() as link:
             self.assertEqual(link.get(b"other", vbucket=1).value, b"window")
@@ -771,9 +774,9 @@ class Hostile(unittest.TestCase):
         thread.start()
         return "127.0.0.1:{}".format(listener.getsockname()[1])
 
-    def status(self, *answers, words):
+    def status(self, *answers, words, timeout="60s"):
         """Runs `status` against such a server."""
-        done = call("-n", self.serve(*answers), "--timeout", "1s", "status")
+        done = call("-n", self.serve(*answers), "--timeout", timeout, "status")
         self.assertEqual(done.status, REFUSED, done)
         self.assertRegex(done.out, words)
 
@@ -782,11 +785,11 @@ class Hostile(unittest.TestCase):
         self.status(head(0x81, 0x10, 0, 0, 0, 0, 0xffffffff, 1, 0), words="more than any can have")
         self.status(head(0x81, 0x10, 9, 9, 0, 0, 17, 1, 0) + bytes(17), words="in a body of 17")
         part = head(0x81, 0x10, 0, 0, 0, 0, 30 << 20, 1, 0) + b"x" * 10
-        self.status(part, words="no answer within")
+        self.status(part, words="no answer within", timeout="1s")
         self.status(head(0x81, 0x10, 0, 0, 0, 0, 0, 77, 0), words="not asked")
         self.status(b"HTTP/1.1 400 Bad Request\r\n\r\n", words="binary protocol")
-        self.status(b"\x81", words="no answer within 1 s")
-        self.status(b"", words="no answer within 1 s")
+        self.status(b"\x81", words="no answer within 1 s", timeout="1s")
+        self.status(b"", words="no answer within 1 s", timeout="1s")
 
     def test_a_list_of_keys_that_does_not_end(self):
         cursor = wire.HEADER.pack(0x81, 0xe8, 1, 0, 0, 0, 1, 1, 0) + b"c"
@@ -807,7 +810,8 @@ class Hostile(unittest.TestCase):
         self.assertIn("gone", done.out)
 
     def test_nobody_listens(self):
-        done = call("-n", f"127.0.0.1:{server.free_port()}", "start")
+        with server.unheard() as port:
+            done = call("-n", f"127.0.0.1:{port}", "start")
         self.assertEqual(done.status, REFUSED)
         self.assertIn("connection refused", done.out)
 

@@ -135,7 +135,11 @@ class Tools(unittest.TestCase):
         self.assertEqual(os.listdir(self.folder), [])
 
     def test_messages_that_cannot_be_written_end_nobody(self):
-        nobody = f"127.0.0.1:{server.free_port()}"
+        with server.unheard() as port:
+            self.end_in_order(f"127.0.0.1:{port}")
+
+    def end_in_order(self, nobody):
+        """Programs that ask a node that is not there, and cannot even say so."""
         for command in ((backup.PROGRAM, "create", "-n", nobody, "/nowhere/backup"),
                         (cluster.PROGRAM, "-n", nobody, "status"),
                         (tap.REPLICATE, nobody, nobody)):
