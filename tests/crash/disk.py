@@ -390,7 +390,9 @@ class Node(server.Server):
         self.room = tempfile.mkdtemp(prefix="checkpoint-engine-disk-")
         self.power = power
         self.disk = Disk(self.room, record)
-        config = ";".join(filter(None, [f"dbname={self.room}/db", config]))
+        # Who waits for the disk waits as long as it takes.
+        patient = f"dbname={self.room}/db;sync_cmd_timeout=60000"
+        config = ";".join(filter(None, [patient, config]))
         super().__init__(config, on_disk=False, variables=self.disk.variables, **options)
 
     def close(self):

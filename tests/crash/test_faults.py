@@ -106,7 +106,8 @@ class Run:
                 break
             except server.StartFailed as error:
                 self.test.assertEqual(self.host.kill(), 1, f"{error} {self.host.messages()}")
-                self.refusals.append(self.host.messages().splitlines()[-2])
+                said = self.host.messages().splitlines()
+                self.refusals.append([line for line in said if "cannot start: " in line][-1])
                 self.host.disk.heal()
         self.link = self.host.binary()
 

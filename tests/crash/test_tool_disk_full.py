@@ -71,14 +71,13 @@ class DiskFull(unittest.TestCase):
         nodes = [word for host in self.hosts for word in ("-n", cluster.name(host))]
         process = cluster.begin(*nodes, "run", "--revert-after", "1h", "--check", "true", "--",
                                 "sh", "-c", f"echo up > {up}; read word < {answer}")
-        with open(up, encoding="ascii") as file:
+        with cluster.listen(up, process) as file:
             self.assertEqual(file.read(), "up\n")
         loads = [cluster.Load(host, LOADED) for host in self.hosts]
         with loads[0], loads[1], loads[2]:
             for index in range(3):
                 self.write(index, b"window", KEYS)
-            with open(answer, "w", encoding="ascii") as file:
-                file.write("go\n")
+            cluster.tell(answer, "go\n")
             done = cluster.end(process)
             for load in loads:
                 load.more()
