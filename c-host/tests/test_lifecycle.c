@@ -306,11 +306,12 @@ static unsigned thread_count(void) {
  * thread out of /proc. Only one that is still there after five seconds was left behind. */
 static void must_fall_to(unsigned expected) {
     unsigned now = thread_count();
-    for (unsigned waited_ms = 0; now != expected && waited_ms < 5000; ++waited_ms) {
+    for (unsigned waited_ms = 0; now > expected && waited_ms < 5000; ++waited_ms) {
         sleep_ms(1);
         now = thread_count();
     }
-    CHECK_UINT(expected, now);
+    /* One that was about to go may have been counted before. */
+    CHECK_MSG(now <= expected, "%u threads, %u were expected", now, expected);
 }
 
 TEST(failed_start_leaves_no_threads) {

@@ -185,7 +185,7 @@ struct reader {
     ENGINE_HANDLE_V1 *v1;
     atomic_bool *answered;
     atomic_bool *stop;
-    uint64_t reads_after;
+    _Atomic uint64_t reads_after;
 };
 
 static void read_on(void *argument) {
@@ -198,7 +198,7 @@ static void read_on(void *argument) {
         const bool answered = atomic_load(r->answered);
         CHECK_INT(ENGINE_SUCCESS, get_copy(&c, key, &v));
         CHECK_MSG(!answered || v.bytes[0] == 'b', "%s is \"%s\" after REVERT", key, v.bytes);
-        r->reads_after += answered ? 1 : 0;
+        atomic_fetch_add(&r->reads_after, answered ? 1 : 0);
     }
     client_free(&c);
 }
@@ -228,10 +228,15 @@ TEST(reads_after_revert_see_no_window_value) {
     must_revert(&c);
     atomic_store(&answered, true);
     sleep_ms(200);
+    for (int i = 0; i < 2; i++) {
+        for (unsigned waited_ms = 0; atomic_load(&readers[i].reads_after) == 0; waited_ms++) {
+            CHECK_MSG(waited_ms < 30000, "reader %d does not read", i);
+            sleep_ms(1);
+        }
+    }
     atomic_store(&stop, true);
     for (int i = 0; i < 2; i++) {
         background_join(threads[i], 30);
-        CHECK_NE(0, readers[i].reads_after);
     }
     client_free(&c);
     return SUCCESS;

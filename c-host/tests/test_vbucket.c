@@ -304,7 +304,7 @@ static void start_pending(const struct client *c, struct pending_call calls[DO_O
 
 static void end_pending(struct pending_call calls[DO_OPS], struct background *threads[DO_OPS]) {
     for (int i = 0; i < DO_OPS; i++) {
-        background_join(threads[i], 10);
+        background_join(threads[i], 60);
         client_free(&calls[i].client);
     }
 }
@@ -389,7 +389,7 @@ TEST(pending_blocks_writers_too) {
     }
     must_state(&c, OTHER, VB_ACTIVE);
     for (int i = 0; i < WRITERS; i++) {
-        background_join(threads[i], 10);
+        background_join(threads[i], 60);
         CHECK_INT(ENGINE_SUCCESS, calls[i].result);
         client_free(&calls[i].client);
     }
