@@ -160,6 +160,54 @@ class Guard:
                 return
 
 
+class Between:
+    """Stands before a node and passes everything on. `meet` has, by opcode, what is to happen
+    before a command is passed on; one whose function answers False is not."""
+
+    def __init__(self, host, meet=None):
+        self.host, self.meet = host, meet or {}
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.name = f"127.0.0.1:{self.port}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self):
+        """Takes no more connections; idempotent."""
+        if self.listener.fileno() >= 0:
+            # Wakes the thread that waits there, which closing alone does not.
+            self.listener.shutdown(socket.SHUT_RDWR)
+            self.listener.close()
+
+    def _accept(self):
+        try:
+            while True:
+                link, _ = self.listener.accept()
+                threading.Thread(target=self._serve, args=(link,), daemon=True).start()
+        except OSError:
+            pass
+
+    def _serve(self, link):
+        try:
+            with link, socket.create_connection(self.host.address) as node, \
+                    link.makefile("rb") as file:
+                threading.Thread(target=self._back, args=(node, link), daemon=True).start()
+                while len(head := file.read(wire.HEADER.size)) == wire.HEADER.size:
+                    body = file.read(wire.HEADER.unpack(head)[6])
+                    meet = self.meet.get(head[1])
+                    if meet is None or meet() is not False:
+                        node.sendall(head + body)
+        except OSError:
+            pass
+
+    @staticmethod
+    def _back(node, link):
+        try:
+            while part := node.recv(1 << 16):
+                link.sendall(part)
+        except OSError:
+            pass
+
+
 class Load:
     """Clients of a node that go on changing its keys. What the node has acknowledged is known."""
 

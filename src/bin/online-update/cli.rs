@@ -15,7 +15,8 @@ use crate::text;
 /// After START nothing that clients write reaches the disk. COMPLETE makes all of it durable,
 /// REVERT takes all of it back. On several nodes each command is one decision: START opens a window
 /// on all of them or on none, COMPLETE first asks every node whether it can, REVERT goes on to the
-/// end whatever a node says.
+/// end whatever a node says. Of two operators one wins: the node with the lowest address is sent a
+/// command alone first, and no other one if it has chosen the other end.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "online-update", version, after_long_help = EXITS)]
 pub(crate) struct Cli {
@@ -62,8 +63,9 @@ pub(crate) enum Command {
     },
     /// Make the window's writes durable on every node
     ///
-    /// Every node is asked first whether it can; if one cannot, nothing is sent. What fails after
-    /// that keeps its window open, and the same command goes on with it.
+    /// Every node is asked first whether it can; if one cannot, nothing is sent. Then the one with
+    /// the lowest address completes, and the others when it has. What fails after that keeps its
+    /// window open, and the same command goes on with it.
     Complete {
         /// The file that `start` wrote: a window that is not the one of that START, because its
         /// node restarted or was replaced, is recognised for certain, and one that moved to
@@ -72,6 +74,9 @@ pub(crate) enum Command {
         record: Option<PathBuf>,
     },
     /// Take the window's writes back on every node
+    ///
+    /// The one with the lowest address is asked first, or the next one if that does not answer. If
+    /// it has completed nothing else is sent: complete again, or name the others only.
     Revert,
     /// Say what each node is at, and what COMPLETE and REVERT would do
     Status {

@@ -30,6 +30,15 @@ pub(crate) enum Trouble {
 /// Told how far a node is.
 pub(crate) type Watch<'a> = &'a (dyn Fn(&Window) + Sync);
 
+/// The place of the node that is sent a command before the others are: of those that `fit` the one
+/// with the lowest address, whoever asks and in whatever order nodes are named. So of two operators
+/// one wins.
+pub(crate) fn first(nodes: &[Node], fit: impl Fn(usize) -> bool) -> Option<usize> {
+    let fitting = nodes.iter().enumerate().filter(|(index, _)| fit(*index));
+    let lowest = fitting.min_by_key(|(_, node)| node.address);
+    lowest.map(|(index, _)| index)
+}
+
 /// Sends a command and waits for its answer.
 pub(crate) fn send(
     client: &Client,
@@ -95,7 +104,7 @@ pub(crate) fn complete(client: &Client, node: &Node, watch: Watch<'_>) -> Part {
         Ok(answer) if answer.status() == status::SUCCESS => Part::new(Mark::Good, "completed"),
         Ok(answer) => failed(client, node, "COMPLETE", &answer, watch),
         Err(Trouble::NotSent(text)) => {
-            Part::new(Mark::Unknown, format!("{text}; COMPLETE was not sent"))
+            Part::new(Mark::Silent, format!("{text}; COMPLETE was not sent"))
         }
         Err(Trouble::Begun) => match settle(client, node, watch) {
             Ok(window) if window.state == State::None && window.last_outcome == "completed" => {
@@ -121,7 +130,7 @@ pub(crate) fn complete(client: &Client, node: &Node, watch: Watch<'_>) -> Part {
 pub(crate) fn revert(client: &Client, node: &Node, watch: Watch<'_>) -> Part {
     let window = match settle(client, node, watch) {
         Ok(window) => window,
-        Err(text) => return Part::new(Mark::Unknown, format!("{text}; REVERT was not sent")),
+        Err(text) => return Part::new(Mark::Silent, format!("{text}; REVERT was not sent")),
     };
     if window.state == State::None {
         return ended(client, node, &window);
@@ -134,7 +143,7 @@ pub(crate) fn revert(client: &Client, node: &Node, watch: Watch<'_>) -> Part {
         // Somebody else, or the deadline, may have been first.
         Ok(answer) => failed(client, node, "REVERT", &answer, watch),
         Err(Trouble::NotSent(text)) => {
-            Part::new(Mark::Unknown, format!("{text}; REVERT was not sent"))
+            Part::new(Mark::Silent, format!("{text}; REVERT was not sent"))
         }
         Err(Trouble::Begun) => match settle(client, node, watch) {
             Ok(now) if now.state == State::None && now.last_outcome == "reverted" => Part::new(
@@ -163,7 +172,7 @@ fn reason(window: &Window) -> &str {
 }
 
 /// What is told of a node without a window, when it should be as it was before START.
-fn ended(client: &Client, node: &Node, window: &Window) -> Part {
+pub(crate) fn ended(client: &Client, node: &Node, window: &Window) -> Part {
     // Whose vbuckets went to another node, with their windows, has none to take back.
     let serves_none = client
         .open(node)
@@ -179,7 +188,7 @@ fn ended(client: &Client, node: &Node, window: &Window) -> Part {
             },
         ),
         "completed" => Part::new(
-            Mark::Bad,
+            Mark::Against,
             "no window is open, and the last one was completed: nothing to take back",
         ),
         "lost at restart" => Part::new(
@@ -213,13 +222,19 @@ fn failed(client: &Client, node: &Node, name: &str, answer: &Answer, watch: Watc
 
 fn after(name: &str, words: &str, window: &Window) -> Part {
     match window.state {
-        State::None => Part::new(
-            Mark::Bad,
-            format!(
-                "{name}: {words}; no window is open now, last outcome: {}",
-                window.outcome_in_words()
-            ),
-        ),
+        State::None => {
+            let reverted = window.last_outcome.starts_with("reverted");
+            let mark = if name == "COMPLETE" && reverted {
+                Mark::Against
+            } else {
+                Mark::Bad
+            };
+            let outcome = window.outcome_in_words();
+            Part::new(
+                mark,
+                format!("{name}: {words}; no window is open now, last outcome: {outcome}"),
+            )
+        }
         _ => Part::new(
             Mark::Open,
             format!("{name} failed, the window is open: {words}"),

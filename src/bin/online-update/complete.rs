@@ -1,6 +1,6 @@
-//! COMPLETE on all nodes: asks each whether it can, and only then begins. Once a node has
-//! completed, the decision stands: what fails keeps its window open, without a deadline that would
-//! take back there what stays elsewhere, and the same command goes on with it.
+//! COMPLETE on all nodes: asks each whether it can, and only then begins, with one node alone. Once
+//! that has completed, the decision stands: what fails elsewhere keeps its window open, without a
+//! deadline that would take back there what stays elsewhere, and the same command goes on with it.
 
 use crate::client::Client;
 use crate::clock;
@@ -64,32 +64,24 @@ pub(crate) fn complete(
         };
         return Completed { decision, lost };
     }
-    let lefts: Vec<Left> = looks
+    let lefts: Vec<Option<Left>> = looks
         .iter()
-        .map(|look| look.as_ref().map_or(Left::Forever, |look| look.window.left))
+        .map(|look| look.as_ref().ok().map(|look| look.window.left))
         .collect();
     // From here on the nodes decide alike or wait: no deadline takes one back.
     let held = deadline::hold(client, nodes, &cases, &lefts, stands);
-    if let Some(parts) = held.filter(|_| !stands) {
-        let text = "not completed: COMPLETE was not sent to any node, windows are as they were";
-        let mut decision = Decision {
+    let mut decision = match held.filter(|_| !stands) {
+        Some(parts) => Decision {
             parts,
-            text: text.to_owned(),
+            text: "not completed: COMPLETE was not sent to any node, windows are as they were"
+                .to_owned(),
             exit: Exit::Refused,
-        };
-        let elapsed = clock::now().duration_since(looked);
-        let failures = deadline::restore(client, nodes, &lefts, elapsed);
-        tell(&mut decision, failures);
-        return Completed {
-            decision,
-            lost: false,
-        };
-    }
-    let parts = carry_out(client, nodes, &cases, show);
-    let mut decision = sum(parts, &cases);
+        },
+        None => carry_out(client, nodes, &cases, show),
+    };
     if decision.exit == Exit::Partly {
         let failures = deadline::take_away(client, nodes, &decision.parts, &lefts);
-        tell_of_deadlines(&mut decision, failures);
+        tell_of_deadlines(&mut decision, nodes, failures);
     }
     if decision.exit == Exit::Refused {
         let elapsed = clock::now().duration_since(looked);
@@ -119,20 +111,45 @@ fn without_window(cases: &[Case]) -> Decision {
     }
 }
 
-/// Adds which windows keep their deadline, although others have completed.
-fn tell_of_deadlines(decision: &mut Decision, failures: Vec<Option<String>>) {
-    for (part, failure) in decision.parts.iter_mut().zip(failures) {
+/// Says what is left of the decision: which windows stay open, and which of them keep a deadline
+/// for all that is known, although others have completed.
+fn tell_of_deadlines(decision: &mut Decision, nodes: &[Node], failures: Vec<Option<String>>) {
+    let (mut open, mut doubtful, mut without) = (Vec::new(), Vec::new(), Vec::new());
+    for ((part, node), failure) in decision.parts.iter_mut().zip(nodes).zip(failures) {
+        match (part.mark, &failure) {
+            (Mark::Good, _) => {}
+            (Mark::Bad | Mark::Against, _) => without.push(node.name.as_str()),
+            (Mark::Open, None) => open.push(node.name.as_str()),
+            (Mark::Open | Mark::Silent | Mark::Unknown, _) => doubtful.push(node.name.as_str()),
+        }
         if let Some(why) = failure {
-            let more = format!("; its deadline may still revert it: {why}");
+            let more = format!("; a deadline may still revert it: {why}");
             part.text.push_str(&more);
         }
     }
+    for (nodes, what) in [
+        (&open, "the window stays open, without a deadline"),
+        (&doubtful, "not known to be complete, nor to stay open"),
+        (&without, "no window is open"),
+    ] {
+        if !nodes.is_empty() {
+            let more = format!("; {}: {what}", nodes.join(", "));
+            decision.text.push_str(&more);
+        }
+    }
+    if !open.is_empty() || !doubtful.is_empty() {
+        decision
+            .text
+            .push_str("; remove the cause, then complete again");
+    }
 }
 
-fn carry_out(client: &Client, nodes: &[Node], cases: &[Case], show: Show) -> Vec<Part> {
+/// Sends COMPLETE: to one node alone, unless one has completed already, and to the others when that
+/// one has. It is the one that REVERT is sent to first: of two operators who disagree one wins.
+fn carry_out(client: &Client, nodes: &[Node], cases: &[Case], show: Show) -> Decision {
     show.say("COMPLETE");
     let steps = show.nodes(nodes);
-    each(nodes, |index, node| {
+    let send = |index: usize, node: &Node| {
         let watch = |window: &Window| steps.at(index, window);
         let part = match cases.get(index) {
             Some(Case::Ready(note)) => {
@@ -146,11 +163,44 @@ fn carry_out(client: &Client, nodes: &[Node], cases: &[Case], show: Show) -> Vec
             }
             Some(Case::Busy) => finish(client, node, &watch),
             Some(other) => as_it_was(other),
-            None => Part::new(Mark::Unknown, "not asked"),
+            None => Part::new(Mark::Silent, "not asked"),
         };
         steps.end(index);
         part
-    })
+    };
+    let decider = decider(nodes, cases);
+    let decided = decider.map(|(index, node)| (index, send(index, node)));
+    let stop = matches!(&decided, Some((_, part)) if part.mark != Mark::Good);
+    let parts = each(nodes, |index, node| match &decided {
+        Some((first, part)) if *first == index => part.clone(),
+        _ if stop => spared(cases.get(index)),
+        _ => send(index, node),
+    });
+    let first = decider.map(|(_, node)| node.name.as_str()).filter(|_| stop);
+    sum(parts, cases, first)
+}
+
+/// The node that decides, unless one has already.
+fn decider<'a>(nodes: &'a [Node], cases: &[Case]) -> Option<(usize, &'a Node)> {
+    if cases.iter().any(|case| matches!(case, Case::Done(_))) {
+        return None;
+    }
+    let is = |index: usize, fit: fn(&Case) -> bool| cases.get(index).is_some_and(fit);
+    // One that is at it goes on whatever is sent elsewhere.
+    let busy = command::first(nodes, |index| is(index, |case| matches!(case, Case::Busy)));
+    let ready = || command::first(nodes, |index| is(index, |it| matches!(it, Case::Ready(_))));
+    let index = busy.or_else(ready)?;
+    nodes.get(index).map(|node| (index, node))
+}
+
+/// A node that is left as it is, because the one that decides has not completed.
+fn spared(case: Option<&Case>) -> Part {
+    match case {
+        Some(Case::Ready(_)) => Part::new(Mark::Open, "COMPLETE was not sent: its window was open"),
+        Some(Case::Busy) => Part::new(Mark::Unknown, "it was completing, and was not waited for"),
+        Some(other) => as_it_was(other),
+        None => Part::new(Mark::Silent, "not asked"),
+    }
 }
 
 /// Waits for a COMPLETE that somebody else has sent.
@@ -180,7 +230,7 @@ fn as_it_was(case: &Case) -> Part {
         Case::Done(text) | Case::Moved(text) => Part::new(Mark::Good, text),
         Case::Hindered(text) => Part::new(Mark::Open, text),
         Case::Gone(text) => Part::new(Mark::Bad, text),
-        Case::Silent(text) => Part::new(Mark::Unknown, text),
+        Case::Silent(text) => Part::new(Mark::Silent, text),
     }
 }
 
@@ -200,31 +250,33 @@ fn tell(decision: &mut Decision, failures: Vec<Option<String>>) {
     }
 }
 
-/// What came of all of it: `Refused` if no node has completed.
-fn sum(parts: Vec<Part>, cases: &[Case]) -> Decision {
+/// What came of all of it: `Refused` if no node has completed. `first` is the node that was to
+/// decide and has not completed.
+fn sum(parts: Vec<Part>, cases: &[Case], first: Option<&str>) -> Decision {
     let all = parts.len();
     let good = parts.iter().filter(|part| part.mark == Mark::Good).count();
     let unknown = parts.iter().any(|part| part.mark == Mark::Unknown);
     // Where a window has moved away, nothing has completed.
     let completed =
         |(part, case): (&Part, &Case)| part.mark == Mark::Good && !matches!(case, Case::Moved(_));
-    let begun = unknown || parts.iter().zip(cases).any(completed);
-    let (text, exit) = if good == all {
-        (
+    let completed = parts.iter().zip(cases).any(completed);
+    let spared = first
+        .map(|first| format!("{first} is asked first, and COMPLETE was sent to no other node"));
+    let (text, exit) = match spared {
+        Some(spared) if unknown => (
+            format!("not known to be completed on any node: {spared}"),
+            Exit::Partly,
+        ),
+        Some(spared) => (
+            format!("not completed on any node: {spared}"),
+            Exit::Refused,
+        ),
+        None if good == all => (
             format!("completed on {}", text::count(all as u64, "node")),
             Exit::Done,
-        )
-    } else if !begun {
-        (
-            "not completed on any node; the windows are open".to_owned(),
-            Exit::Refused,
-        )
-    } else {
-        let text = format!(
-            "completed on {good} of {all} nodes; the windows of the others stay open, without a \
-             deadline: remove the cause, then complete again"
-        );
-        (text, Exit::Partly)
+        ),
+        None if !completed && !unknown => ("not completed on any node".to_owned(), Exit::Refused),
+        None => (format!("completed on {good} of {all} nodes"), Exit::Partly),
     };
     Decision { parts, text, exit }
 }
@@ -237,15 +289,15 @@ mod tests {
     fn a_window_that_moved_away_has_not_completed() {
         let cases = [Case::Moved(String::new()), Case::Ready(String::new())];
         let parts = |mark| vec![Part::new(Mark::Good, ""), Part::new(mark, "")];
-        assert_eq!(sum(parts(Mark::Open), &cases).exit, Exit::Refused);
-        assert_eq!(sum(parts(Mark::Unknown), &cases).exit, Exit::Partly);
-        assert_eq!(sum(parts(Mark::Good), &cases).exit, Exit::Done);
+        assert_eq!(sum(parts(Mark::Open), &cases, None).exit, Exit::Refused);
+        assert_eq!(sum(parts(Mark::Unknown), &cases, None).exit, Exit::Partly);
+        assert_eq!(sum(parts(Mark::Good), &cases, None).exit, Exit::Done);
     }
 
     #[test]
     fn a_deadline_that_is_lost_is_told() {
         let cases = [Case::Ready(String::new()), Case::Ready(String::new())];
-        let mut decision = sum(vec![Part::new(Mark::Open, "no"); 2], &cases);
+        let mut decision = sum(vec![Part::new(Mark::Open, "no"); 2], &cases, None);
         tell(&mut decision, vec![None, None]);
         assert_eq!(decision.exit, Exit::Refused);
         tell(&mut decision, vec![None, Some("no answer".to_owned())]);
@@ -255,14 +307,55 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_that_could_not_be_taken_away_is_told() {
-        let cases = [Case::Done(String::new()), Case::Ready(String::new())];
-        let parts = vec![Part::new(Mark::Good, "done"), Part::new(Mark::Open, "no")];
-        let mut decision = sum(parts, &cases);
-        tell_of_deadlines(&mut decision, vec![None, Some("silence".to_owned())]);
-        assert_eq!(decision.parts[0].text, "done");
-        assert!(decision.parts[1].text.ends_with("revert it: silence"));
-        assert_eq!(decision.exit, Exit::Partly);
+    fn what_is_said_of_the_others_is_what_is_known_of_them() {
+        let node = |name: &str| Node {
+            name: name.to_owned(),
+            address: "127.0.0.1:1".parse().unwrap(),
+        };
+        let nodes = ["a", "b", "c", "d"].map(node);
+        let said = |marks: [Mark; 4], failures: Vec<Option<String>>| {
+            let parts = marks.map(|mark| Part::new(mark, "it")).to_vec();
+            let cases = vec![Case::Done(String::new()); 4];
+            let mut decision = sum(parts, &cases, None);
+            tell_of_deadlines(&mut decision, &nodes, failures);
+            decision
+        };
+        let none = || vec![None; 4];
+        let silence = || Some("silence".to_owned());
+        use Mark::{Bad, Good, Open, Silent};
+        let found = said(
+            [Good, Open, Open, Silent],
+            vec![None, None, silence(), silence()],
+        );
+        assert_eq!(
+            found.text,
+            "completed on 1 of 4 nodes; b: the window stays open, without a deadline; c, d: not \
+             known to be complete, nor to stay open; remove the cause, then complete again"
+        );
+        assert_eq!(found.parts[1].text, "it");
+        assert!(found.parts[2].text.ends_with("revert it: silence"));
+        assert!(found.parts[3].text.ends_with("revert it: silence"));
+        let found = said([Good, Good, Good, Bad], none());
+        assert_eq!(
+            found.text,
+            "completed on 3 of 4 nodes; d: no window is open"
+        );
+        assert_eq!(found.exit, Exit::Partly);
+    }
+
+    #[test]
+    fn what_was_not_sent_has_not_begun() {
+        let cases = [Case::Ready(String::new()), Case::Ready(String::new())];
+        let parts = |mark| vec![Part::new(mark, ""), Part::new(Mark::Open, "")];
+        assert_eq!(
+            sum(parts(Mark::Silent), &cases, Some("a")).exit,
+            Exit::Refused
+        );
+        assert_eq!(
+            sum(parts(Mark::Unknown), &cases, Some("a")).exit,
+            Exit::Partly
+        );
+        assert_eq!(sum(parts(Mark::Silent), &cases, None).exit, Exit::Refused);
     }
 
     #[test]

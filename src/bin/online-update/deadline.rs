@@ -18,21 +18,26 @@ pub(crate) fn extend(client: &Client, nodes: &[Node], time: Option<Duration>) ->
         format!("it reverts by itself in {}", text::seconds(time.as_secs()))
     });
     let seconds = time.map_or(0, |time| u32::try_from(time.as_secs()).unwrap_or(u32::MAX));
-    let parts = each(nodes, |_, node| match set(client, node, seconds) {
-        Ok(Ok(())) => Part::new(Mark::Good, done.clone()),
-        Ok(Err(words)) => Part::new(Mark::Bad, words),
-        Err(text) => Part::new(Mark::Unknown, text),
+    let results = each(nodes, |_, node| {
+        let answer = send(client, node, seconds);
+        let none = matches!(&answer, Ok(answer) if answer.status() == status::NOT_SUPPORTED);
+        (part(answer, &done), none)
     });
+    let none = results.iter().all(|(_, none)| *none);
+    let parts: Vec<Part> = results.into_iter().map(|(part, _)| part).collect();
     let good = parts.iter().filter(|part| part.mark == Mark::Good).count();
-    let exit = match good {
-        0 => Exit::Refused,
-        _ if good == parts.len() => Exit::Done,
-        _ => Exit::Partly,
+    let unknown = parts.iter().any(|part| part.mark == Mark::Unknown);
+    let all = text::count(parts.len() as u64, "node");
+    let (exit, text) = match good {
+        _ if none => (Exit::NoWindow, "no node has a window open".to_owned()),
+        0 if unknown => (
+            Exit::Partly,
+            "whether a deadline was set is not known".to_owned(),
+        ),
+        good if good == parts.len() => (Exit::Done, format!("deadline set on {all}")),
+        0 => (Exit::Refused, format!("deadline set on 0 of {all}")),
+        good => (Exit::Partly, format!("deadline set on {good} of {all}")),
     };
-    let text = format!(
-        "deadline set on {good} of {}",
-        text::count(parts.len() as u64, "node")
-    );
     Decision { parts, text, exit }
 }
 
@@ -46,7 +51,7 @@ pub(crate) fn hold(
     client: &Client,
     nodes: &[Node],
     cases: &[Case],
-    lefts: &[Left],
+    lefts: &[Option<Left>],
     stands: bool,
 ) -> Option<Vec<Part>> {
     let parts = each(nodes, |index, node| {
@@ -55,31 +60,28 @@ pub(crate) fn hold(
             Some(Case::Hindered(_)) => stands,
             _ => false,
         };
-        let Some(Left::Seconds(left)) = lefts.get(index).filter(|_| ready) else {
+        let Some(Some(Left::Seconds(left))) = lefts.get(index).filter(|_| ready) else {
             return Part::new(Mark::Good, "nothing was sent");
         };
         let seconds = u32::try_from(HOLD_SECONDS.max(*left)).unwrap_or(u32::MAX);
-        match set(client, node, seconds) {
-            Ok(Ok(())) => Part::new(Mark::Good, "it can complete"),
-            Ok(Err(words)) => Part::new(Mark::Bad, format!("its deadline: {words}")),
-            Err(text) => Part::new(Mark::Unknown, text),
-        }
+        part(send(client, node, seconds), "it can complete")
     });
     let refused = parts.iter().any(|part| part.mark != Mark::Good);
     refused.then_some(parts)
 }
 
 /// Takes the deadlines away where COMPLETE was not `done`, although it was elsewhere; why not, for
-/// each that still has one.
+/// each that still has one, or may have one for all that is known.
 pub(crate) fn take_away(
     client: &Client,
     nodes: &[Node],
     done: &[Part],
-    lefts: &[Left],
+    lefts: &[Option<Left>],
 ) -> Vec<Option<String>> {
     each(nodes, |index, node| {
-        let good = done.get(index).is_some_and(|part| part.mark == Mark::Good);
-        if good || !matches!(lefts.get(index), Some(Left::Seconds(_))) {
+        let mark = done.get(index).map(|part| part.mark);
+        let ended = matches!(mark, Some(Mark::Good | Mark::Bad | Mark::Against));
+        if ended || matches!(lefts.get(index), Some(Some(Left::Forever))) {
             return None;
         }
         failure(send(client, node, 0))
@@ -90,11 +92,11 @@ pub(crate) fn take_away(
 pub(crate) fn restore(
     client: &Client,
     nodes: &[Node],
-    lefts: &[Left],
+    lefts: &[Option<Left>],
     elapsed: Duration,
 ) -> Vec<Option<String>> {
     each(nodes, |index, node| {
-        let Some(Left::Seconds(left)) = lefts.get(index) else {
+        let Some(Some(Left::Seconds(left))) = lefts.get(index) else {
             return None;
         };
         let left = left.saturating_sub(elapsed.as_secs()).max(1);
@@ -102,29 +104,47 @@ pub(crate) fn restore(
     })
 }
 
-/// Why a deadline is not as it should be. Without a window nothing is to end.
-fn failure(answer: Result<Answer, String>) -> Option<String> {
+/// Why a deadline is not as it should be. Without a window nothing is to end, and an engine that
+/// knows no deadlines has none.
+fn failure(answer: Result<Answer, Trouble>) -> Option<String> {
     match answer {
-        Ok(answer) if matches!(answer.status(), status::SUCCESS | status::NOT_SUPPORTED) => None,
-        Ok(answer) => Some(answer.words()),
-        Err(text) => Some(text),
+        Ok(answer) => match answer.status() {
+            status::SUCCESS | status::NOT_SUPPORTED | status::UNKNOWN_COMMAND => None,
+            _ => Some(answer.words()),
+        },
+        Err(trouble) => Some(trouble.text),
     }
 }
 
-/// Sets one. The inner error is the node's refusal, the outer one a node that does not answer.
-fn set(client: &Client, node: &Node, seconds: u32) -> Result<Result<(), String>, String> {
-    let answer = send(client, node, seconds)?;
-    Ok(match answer.status() {
-        status::SUCCESS => Ok(()),
-        status::UNKNOWN_COMMAND => Err("its engine knows no deadlines".to_owned()),
-        _ => Err(answer.words()),
-    })
+/// What came of setting one, with `done` for what is so then.
+fn part(answer: Result<Answer, Trouble>, done: &str) -> Part {
+    match answer {
+        Ok(answer) => match answer.status() {
+            status::SUCCESS => Part::new(Mark::Good, done),
+            status::UNKNOWN_COMMAND => Part::new(Mark::Bad, "its engine knows no deadlines"),
+            _ => Part::new(Mark::Bad, format!("its deadline: {}", answer.words())),
+        },
+        Err(Trouble { sent: false, text }) => Part::new(Mark::Silent, text),
+        Err(Trouble { sent: true, text }) => {
+            Part::new(Mark::Unknown, format!("its deadline was sent, but {text}"))
+        }
+    }
 }
 
-fn send(client: &Client, node: &Node, seconds: u32) -> Result<Answer, String> {
-    client.open(node)?.call(&Request {
+/// Why there is no answer.
+struct Trouble {
+    /// It may have been carried out.
+    sent: bool,
+    text: String,
+}
+
+fn send(client: &Client, node: &Node, seconds: u32) -> Result<Answer, Trouble> {
+    let trouble = |sent| move |text| Trouble { sent, text };
+    let mut link = client.open(node).map_err(trouble(false))?;
+    let answer = link.call(&Request {
         opcode: opcode::DEADLINE,
         extras: &seconds.to_be_bytes(),
         ..Request::default()
-    })
+    });
+    answer.map_err(trouble(true))
 }

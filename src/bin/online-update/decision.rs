@@ -11,7 +11,11 @@ pub(crate) enum Mark {
     Open,
     /// Not as asked, and no window is open there.
     Bad,
-    /// Nobody knows: it does not answer.
+    /// It has ended its window the other way.
+    Against,
+    /// It does not answer, and nothing was sent to it.
+    Silent,
+    /// Nobody knows: it was sent what was asked, and does not answer.
     Unknown,
 }
 
@@ -21,8 +25,8 @@ impl Mark {
         match self {
             Self::Good => "good",
             Self::Open => "open",
-            Self::Bad => "bad",
-            Self::Unknown => "unknown",
+            Self::Bad | Self::Against => "bad",
+            Self::Silent | Self::Unknown => "unknown",
         }
     }
 }

@@ -156,7 +156,7 @@ fn compare(
                         completed is an earlier one";
             return Case::Gone(text.to_owned());
         }
-        if earlier(&look.window, elapsed) {
+        if look.window.ended_before(elapsed) {
             return Case::Gone(completed_earlier(&look.window));
         }
         let since = if same { "" } else { ", and it restarted since" };
@@ -200,7 +200,7 @@ fn guess(look: &Look, longest: Option<u64>) -> Case {
     }
     let younger = longest.is_some_and(|longest| window.process.uptime < longest);
     match window.last_outcome.as_str() {
-        "completed" if longest.is_some_and(|longest| earlier(window, longest)) => {
+        "completed" if longest.is_some_and(|longest| window.ended_before(longest)) => {
             Case::Gone(completed_earlier(window))
         }
         "completed" => Case::Done("it is completed already: no window is open".to_owned()),
@@ -214,13 +214,6 @@ fn guess(look: &Look, longest: Option<u64>) -> Case {
     }
 }
 
-/// Whether the last window of a node ended before one that has been open for so many seconds began.
-fn earlier(window: &Window, open_for: u64) -> bool {
-    // An end without an age is of before the process began. All are whole seconds of clocks of two
-    // machines.
-    window.outcome_age.unwrap_or(window.process.uptime) > open_for + 2
-}
-
 fn completed_earlier(window: &Window) -> String {
     format!(
         "no window is open there: what it completed is an earlier one ({})",
@@ -228,7 +221,13 @@ fn completed_earlier(window: &Window) -> String {
     )
 }
 
-fn ready(look: &Look, text: String) -> Case {
+fn ready(look: &Look, mut text: String) -> Case {
+    if look.window.flushed {
+        if !text.is_empty() {
+            text.push_str("; ");
+        }
+        text.push_str(window::FLUSHED);
+    }
     match &look.window.hindrance {
         Some(why) => Case::Hindered(format!("it cannot commit now: {why}")),
         None => Case::Ready(text),
@@ -274,6 +273,7 @@ mod tests {
                 updated: 0,
                 deleted: 0,
                 vanished: 0,
+                flushed: false,
                 touched: 0,
                 bytes: 0,
                 done: 0,
@@ -438,6 +438,14 @@ mod tests {
         assert!(matches!(case, Case::Done(_)), "{case:?}");
         let (case, _) = cases(completed(Some(60)), good());
         assert!(matches!(case, Case::Gone(_)), "{case:?}");
+    }
+
+    #[test]
+    fn a_flush_of_the_window_is_told() {
+        let mut flushed = look(State::Open, "none", &[(0, 5)], process("1", 101));
+        flushed.window.flushed = true;
+        let cases = judge(&[node("a")], &[Ok(flushed)], None);
+        assert_eq!(cases, [Case::Ready(window::FLUSHED.to_owned())]);
     }
 
     #[test]

@@ -18,8 +18,8 @@ impl Style {
             let word = match part.mark {
                 Mark::Good => "ok",
                 Mark::Open => "OPEN",
-                Mark::Bad => "FAILED",
-                Mark::Unknown => "UNKNOWN",
+                Mark::Bad | Mark::Against => "FAILED",
+                Mark::Silent | Mark::Unknown => "UNKNOWN",
             };
             line(&format!("{:width$}  {word:7}  {}", node.name, part.text));
         }

@@ -79,7 +79,7 @@ fn unfit(client: &Client, nodes: &[Node]) -> Option<Vec<Part>> {
             Ok((window, window::writes(&mut link)?))
         });
         match window {
-            Err(text) => Part::new(Mark::Unknown, text),
+            Err(text) => Part::new(Mark::Silent, text),
             Ok((_, false)) => Part::new(
                 Mark::Bad,
                 "persistence is stopped there: after a crash nothing would say that a window was \
@@ -109,7 +109,7 @@ fn send_to_all(client: &Client, nodes: &[Node], revert_after: Option<Duration>) 
     let seconds = revert_after.map(|time| u32::try_from(time.as_secs()).unwrap_or(u32::MAX));
     let extras = seconds.map(u32::to_be_bytes);
     let extras = extras.as_ref().map_or(&[][..], |bytes| &bytes[..]);
-    let first = (0..nodes.len()).min_by_key(|index| nodes.get(*index).map(|node| node.address));
+    let first = command::first(nodes, |_| true);
     let begun = first.and_then(|index| nodes.get(index));
     let begun = begun.map(|node| send_to(client, node, extras));
     let go_on = matches!(begun, Some(Sent::Started(..)));
@@ -168,9 +168,9 @@ fn take_back(client: &Client, nodes: &[Node], sent: &[Sent], at: Instant, show: 
             Some(Sent::Spared) | None => Part::new(Mark::Good, "START was not sent"),
         }
     });
-    let clean = !parts
+    let clean = parts
         .iter()
-        .any(|part| matches!(part.mark, Mark::Open | Mark::Unknown));
+        .all(|part| matches!(part.mark, Mark::Good | Mark::Bad | Mark::Against));
     let (text, exit) = if clean {
         (
             "not started: no window is open from this START",

@@ -95,20 +95,25 @@ fn would_complete(window: &Window) -> String {
     if let Some(why) = &window.hindrance {
         return format!("COMPLETE would fail now: {why}");
     }
-    let kept = window.added + window.updated;
-    format!(
-        "COMPLETE would make {} durable and delete {}, at once or not at all",
-        text::count(kept, "key"),
+    let kept = text::count(window.added + window.updated, "key");
+    let deleted = if window.flushed {
+        "every other one that was there (flush_all)".to_owned()
+    } else {
         text::count(window.deleted, "key")
-    )
+    };
+    format!("COMPLETE would make {kept} durable and delete {deleted}, at once or not at all")
 }
 
 fn would_revert(window: &Window) -> String {
+    let deleted = if window.flushed {
+        "every other one that was there".to_owned()
+    } else {
+        text::count(window.deleted, "key")
+    };
     format!(
-        "REVERT would remove {}, restore {} and bring {} back",
+        "REVERT would remove {}, restore {} and bring {deleted} back",
         text::count(window.added, "key"),
         text::count(window.updated, "key"),
-        text::count(window.deleted, "key")
     )
 }
 
@@ -172,6 +177,7 @@ pub(crate) fn as_json(node: &Node, found: &Found) -> Value {
         "updated_keys": window.updated,
         "deleted_keys": window.deleted,
         "vanished_keys": window.vanished,
+        "flushed": window.flushed,
         "window_bytes": window.bytes,
         "bytes_left": window.bytes_left,
         "can_complete": window.hindrance.is_none(),
@@ -214,6 +220,11 @@ const METRICS: &[Metric] = &[
         Some(it.updated)
     }),
     ("deleted_keys", "Keys that are gone.", |it| Some(it.deleted)),
+    (
+        "flushed",
+        "Whether a flush_all took every key that was there (1).",
+        |it| Some(u64::from(it.flushed)),
+    ),
     ("window_bytes", "Memory that the window takes.", |it| {
         Some(it.bytes)
     }),

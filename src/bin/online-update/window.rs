@@ -9,6 +9,9 @@ use crate::text;
 /// Largest number that is believed: JSON says no larger one exactly, and sums of a few fit.
 const NUMBER_MAX: u64 = 1 << 53;
 
+/// What a `flush_all` in a window has done, in words.
+pub(crate) const FLUSHED: &str = "a flush_all took every key that was there";
+
 /// Where a node's window stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
@@ -47,6 +50,8 @@ pub(crate) struct Window {
     pub(crate) updated: u64,
     pub(crate) deleted: u64,
     pub(crate) vanished: u64,
+    /// A `flush_all` took every key that was there; those that nothing else touched are not counted.
+    pub(crate) flushed: bool,
     pub(crate) touched: u64,
     pub(crate) bytes: u64,
     pub(crate) done: u64,
@@ -120,6 +125,7 @@ impl Window {
             updated: count("updated_keys"),
             deleted: count("deleted_keys"),
             vanished: count("vanished_keys"),
+            flushed: found.get("flushed").is_some_and(|it| it == "true"),
             touched: count("touched_keys"),
             bytes: count("window_bytes"),
             done: count("progress_done"),
@@ -144,6 +150,13 @@ impl Window {
         })
     }
 
+    /// Whether the last window ended before one that has been open for so many seconds began.
+    pub(crate) fn ended_before(&self, open_for: u64) -> bool {
+        // An end without an age is of before the process began. All are whole seconds of clocks of
+        // two machines.
+        self.outcome_age.unwrap_or(self.process.uptime) > open_for + 2
+    }
+
     /// How the last window ended, and when.
     pub(crate) fn outcome_in_words(&self) -> String {
         let age = self.outcome_age.map(text::seconds);
@@ -157,8 +170,13 @@ impl Window {
             0 => String::new(),
             vanished => format!(", {vanished} added and gone again"),
         };
+        let flushed = if self.flushed {
+            format!("; {FLUSHED}")
+        } else {
+            String::new()
+        };
         format!(
-            "{} touched: {} added, {} updated, {} deleted{gone}; {}",
+            "{} touched: {} added, {} updated, {} deleted{gone}; {}{flushed}",
             text::count(self.touched, "key"),
             self.added,
             self.updated,
@@ -280,6 +298,9 @@ mod tests {
     #[test]
     fn what_an_engine_does_not_say_is_not_guessed() {
         let none = statistics(&[]);
+        let flushed = statistics(&[("state", "open"), ("flushed", "true")]);
+        let flushed = Window::parse(&none, &flushed).unwrap();
+        assert!(flushed.flushed && flushed.touched_in_words().ends_with(FLUSHED));
         let old = Window::parse(&none, &statistics(&[("state", "open")])).unwrap();
         assert_eq!(
             (old.left, old.bytes_left, old.hindrance),
