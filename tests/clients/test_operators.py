@@ -1,16 +1,19 @@
 """The program `online-update` where operators disagree, nodes do not answer, and what it prints or
 writes is lost."""
 
+import os
 import resource
 import signal
+import subprocess
+import sys
 
 import cluster
 import server
 import test_online_update as common
 import wire
-from cluster import begin, call, end, name
+from cluster import begin, call, end, listen, name, tell
 from server import until
-from test_online_update import PARTLY, REFUSED
+from test_online_update import DONE, INTERRUPTED, KEYS, NO_WINDOW, PARTLY, REFUSED, USAGE
 from wire import COMPLETE, REVERT, SUCCESS
 
 DEADLINE, UNDO = 0xeb, 0xea
@@ -147,6 +150,76 @@ class Two(common.Nodes):
         self.assertRegex(done.out, f"{self.first.name} .*COMPLETE was not sent")
         self.assertIn("complete: not completed on any node", done.out)
         self.assertEqual(self.outcomes(), ["open", "open"])
+
+
+class One(common.Nodes):
+    """One node."""
+
+    def setUp(self):
+        super().setUp()
+        self.between = cluster.Between(self.hosts[0])
+        self.addCleanup(self.between.close)
+
+    def arguments(self, hosts=None):
+        return ["-n", self.between.name]
+
+    def test_a_flush_is_told(self):
+        self.tool("start")
+        with self.hosts[0].binary() as link:
+            self.assertEqual(link.call(wire.FLUSH).status, SUCCESS)
+        text = self.tool("status").out
+        self.assertIn("a flush_all took every key that was there", text)
+        self.assertIn("delete every other one that was there (flush_all)", text)
+        self.assertIn("bring every other one that was there back", text)
+        self.assertIs(self.tool("status", "--json").objects()[0]["flushed"], True)
+        metrics = self.tool("status", "--format", "openmetrics").out
+        self.assertRegex(metrics, r"(?m)^online_update_flushed\{.*\} 1$")
+        with begin(*self.arguments(), "watch") as watching:
+            self.assertIn("a flush_all took every key", watching.stdout.readline())
+            self.assertIn("a flush_all took every key", self.tool("revert").out)
+            end(watching)
+        self.holds(self.hosts[0], self.before)
+        self.tool("start")
+        self.assertIs(self.tool("status", "--json").objects()[0]["flushed"], False)
+        with self.hosts[0].binary() as link:
+            self.assertEqual(link.call(wire.FLUSH).status, SUCCESS)
+        self.assertIn("a flush_all took every key", self.tool("complete").out)
+
+    def test_a_file_without_nodes_means_no_others(self):
+        with open(self.path("nodes"), "w", encoding="ascii") as file:
+            file.write("# none yet\n")
+        for command in (["start"], ["status"], ["revert"]):
+            done = call("--nodes-file", self.path("nodes"), *command,
+                        variables={"ONLINE_UPDATE_NODES": name(self.hosts[0])})
+            self.assertEqual(done.status, USAGE, done)
+            self.assertIn("names no node", done.err)
+        self.are("none")
+
+    def test_a_signal_that_is_ignored_does_not_interrupt_a_run(self):
+        fifo, answer = self.path("fifo"), self.path("answer")
+        os.mkfifo(fifo)
+        os.mkfifo(answer)
+        process = begin(cluster.PROGRAM, *self.arguments(), "run", "--", "sh", "-c",
+                        f"echo up > {fifo}; read word < {answer}", program="nohup")
+        with listen(fifo, process) as up:
+            self.assertEqual(up.read(), "up\n")
+        process.send_signal(signal.SIGHUP)
+        tell(answer, "go\n")
+        self.assertEqual(end(process).status, DONE)
+        self.assertEqual(self.state(self.hosts[0])["last_outcome"], "completed")
+
+    def test_a_signal_that_is_ignored_does_not_end_a_decision(self):
+        self.tool("start")
+        host = self.hosts[0]
+        self.addCleanup(host.process.send_signal, signal.SIGCONT)
+        host.process.send_signal(signal.SIGSTOP)
+        process = begin(cluster.PROGRAM, *self.arguments(), "complete", program="nohup")
+        self.assertIn("asking 1 node", process.stderr.readline())
+        for _ in range(3):
+            process.send_signal(signal.SIGHUP)
+        host.process.send_signal(signal.SIGCONT)
+        done = end(process)
+        self.assertEqual(done.status, DONE, done)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,19 @@ pub(crate) enum Event {
     Late,
 }
 
+/// The signals that ask this program to end: those that whoever started it has not had it ignore
+/// (`nohup`, `trap '' HUP`).
+fn heeded() -> io::Result<Vec<i32>> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    let ignored = ignored.ok_or(io::ErrorKind::InvalidData)?;
+    let heeded = [SIGINT, SIGTERM, SIGHUP].into_iter();
+    Ok(heeded
+        .filter(|signal| ignored >> (signal - 1) & 1 == 0)
+        .collect())
+}
+
 /// Where events arrive.
 #[derive(Debug)]
 pub(crate) struct Events {
@@ -43,13 +56,13 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// From now on signals are events. Those that come while nobody waits wait.
+    /// From now on signals that are not ignored are events. Those that come while nobody waits wait.
     ///
     /// # Errors
     /// The system does not give what it takes.
     pub(crate) fn catch() -> io::Result<Self> {
         let (give, take) = mpsc::channel();
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+        let mut signals = Signals::new(heeded()?)?;
         let tell = give.clone();
         thread::Builder::new().spawn(move || {
             for signal in signals.forever() {
@@ -86,7 +99,7 @@ impl Events {
 /// The system does not give what it takes.
 pub(crate) fn finish_first(status: i32) -> io::Result<()> {
     let noted = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
+    for signal in heeded()? {
         // In this order: the one that notes it is not to end the program as well.
         flag::register_conditional_shutdown(signal, status, Arc::clone(&noted))?;
         flag::register(signal, Arc::clone(&noted))?;

@@ -36,6 +36,8 @@ pub(crate) fn unescape(text: &str) -> Result<Vec<u8>, String> {
             continue;
         }
         let digits = escaped.strip_prefix("\\x").and_then(|hex| hex.get(..2));
+        // A number may have a sign, a digit has none.
+        let digits = digits.filter(|it| it.bytes().all(|digit| digit.is_ascii_hexdigit()));
         let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
         let (Some(byte), Some(after)) = (byte, escaped.get(4..)) else {
             return Err(format!(
@@ -152,7 +154,7 @@ mod tests {
             assert_eq!(unescape(&escape(key)).unwrap(), key);
         }
         assert_eq!(unescape("a\\\\b").unwrap(), b"a\\b");
-        for wrong in ["\\", "\\x", "\\x4", "\\n", "\\xzz"] {
+        for wrong in ["\\", "\\x", "\\x4", "\\n", "\\xzz", "\\x+4"] {
             assert!(
                 unescape(wrong).unwrap_err().contains("backslash"),
                 "{wrong}"
