@@ -21,8 +21,10 @@ const SQLITE: &[u8] = b"SQLite format 3\0";
 
 /// Bytes before each block.
 pub(crate) const HEADER_BYTES: usize = 24;
-/// Most bytes of a block, packed or not: a record of the longest value and some more.
-pub(crate) const BLOCK_BYTES_MAX: usize = 34 << 20;
+/// Most bytes of a block, packed or not: a record of the longest value (1 GiB) and some more.
+pub(crate) const BLOCK_BYTES_MAX: usize = (1 << 30) + (2 << 20);
+/// Most bytes that one packed byte stands for: a length goes on by 255 for each.
+const LZ4_RATIO_MAX: usize = 255;
 /// A block of records is ended when it has so many bytes.
 pub(crate) const BLOCK_BYTES: usize = 256 << 10;
 
@@ -182,6 +184,10 @@ pub(crate) fn read(from: &mut impl Read, place: Place) -> Result<(Kind, Vec<u8>,
     }
     let length = (HEADER_BYTES + bytes.len()) as u64;
     let plain = plain as usize;
+    // What is unpacked gets its memory at once: never more than the bytes that came can stand for.
+    if codec == LZ4 && plain > bytes.len().saturating_mul(LZ4_RATIO_MAX) {
+        return Err(wrong("it cannot be unpacked"));
+    }
     let unpacked = if codec == LZ4 {
         lz4_flex::block::decompress(&bytes, plain).map_err(|_| wrong("it cannot be unpacked"))?
     } else {
@@ -214,6 +220,10 @@ mod tests {
             assert_eq!(read, (Kind::Records, plain, bytes.len() as u64));
         }
         assert!(encode(Kind::Records, PLACE, &vec![b'x'; 100_000]).len() < 2_000);
+        // What packs best is not taken for what cannot be.
+        let even = vec![0; 8 << 20];
+        let read = read(&mut &*encode(Kind::Records, PLACE, &even), PLACE).unwrap();
+        assert!(read.1 == even);
     }
 
     #[test]
@@ -238,7 +248,8 @@ mod tests {
         assert_eq!(read(&mut &*bytes, PLACE), Err(Damage::Truncated));
         // With a checksum of its own a length is as wrong as before.
         let packed = lz4_flex::block::compress(&[b'x'; 1_000]);
-        for plain in [999_u32, 1_001] {
+        let most = u32::try_from(BLOCK_BYTES_MAX).unwrap();
+        for plain in [999_u32, 1_001, most] {
             let mut bytes = vec![2, LZ4, 0, 0];
             bytes.extend(u32::try_from(packed.len()).unwrap().to_be_bytes());
             bytes.extend(plain.to_be_bytes());

@@ -4,7 +4,7 @@ use crate::client::Client;
 use crate::clock::Until;
 use crate::link::Link;
 use crate::nodes::Node;
-use crate::packet::{BODY_BYTES_MAX, HEADER_BYTES};
+use crate::packet::{HEADER_BYTES, VALUE_BODY_BYTES_MAX};
 use crate::record::Bytes;
 use crate::text;
 
@@ -149,7 +149,7 @@ impl Stream {
         }
         let head = Header::parse(self.buffer.get(self.at..).unwrap_or_default());
         let head = head.ok_or("it sends what is no packet")?;
-        if head.body > BODY_BYTES_MAX {
+        if head.body > VALUE_BODY_BYTES_MAX {
             return Err(format!("it announces a message of {} bytes", head.body));
         }
         let length = HEADER_BYTES + head.body;

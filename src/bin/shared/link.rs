@@ -112,10 +112,11 @@ impl Link {
         let head = self.read(HEADER_BYTES, until)?;
         let head = head.try_into().map_err(|_| "a header is cut off")?;
         let header = Header::decode(&head)?;
-        let body = self.read(header.body, until)?;
+        // Before the body: how long that may be depends on what was asked.
         if (header.opcode, header.opaque) != (opcode, self.opaque) {
             return Err("it answered something that was not asked".to_owned());
         }
+        let body = self.read(header.body, until)?;
         Ok(Answer::new(header, body))
     }
 

@@ -5,8 +5,11 @@ use crate::text;
 
 /// Bytes of a header.
 pub(crate) const HEADER_BYTES: usize = 24;
-/// Longest answer that is accepted. Values are at most 20 MiB.
-pub(crate) const BODY_BYTES_MAX: usize = 32 << 20;
+/// Longest packet with a value that is accepted: `max_item_size` is 1 GiB at most, and what stands
+/// beside the value is short.
+pub(crate) const VALUE_BODY_BYTES_MAX: usize = (1 << 30) + (1 << 20);
+/// Longest answer of any other kind that is accepted.
+const BODY_BYTES_MAX: usize = 32 << 20;
 
 const REQUEST: u8 = 0x80;
 const RESPONSE: u8 = 0x81;
@@ -120,7 +123,11 @@ impl Header {
             usize::from(extras),
             usize::from(u16::from_be_bytes([k0, k1])),
         );
-        if body > BODY_BYTES_MAX {
+        let most = match opcode {
+            opcode::GET | opcode::BEFORE => VALUE_BODY_BYTES_MAX,
+            _ => BODY_BYTES_MAX,
+        };
+        if body > most {
             return Err(format!(
                 "it announces an answer of {body} bytes, more than any can have"
             ));
@@ -250,6 +257,16 @@ mod tests {
                 .unwrap_err()
                 .contains("more than any")
         );
+        // A value may be longer than any other answer.
+        let long = u32::try_from(BODY_BYTES_MAX).unwrap() + 1;
+        assert!(Header::decode(&header(0, 0, long)).is_err());
+        for (opcode, most) in [(opcode::GET, 1 << 30), (opcode::BEFORE, 1 << 30)] {
+            let mut value = header(0, 4, most + 4);
+            value[1] = opcode;
+            assert!(Header::decode(&value).is_ok());
+            value[8] = 0xff;
+            assert!(Header::decode(&value).is_err());
+        }
         let mut request = header(0, 0, 0);
         request[0] = REQUEST;
         assert!(Header::decode(&request).unwrap_err().contains("0x80"));
