@@ -5,18 +5,17 @@ import os
 import resource
 import signal
 import subprocess
-import sys
+import tempfile
 
+import backup
 import cluster
 import server
 import test_online_update as common
 import wire
 from cluster import begin, call, end, listen, name, tell
 from server import until
-from test_online_update import DONE, INTERRUPTED, KEYS, NO_WINDOW, PARTLY, REFUSED, USAGE
-from wire import COMPLETE, REVERT, SUCCESS
-
-DEADLINE, UNDO = 0xeb, 0xea
+from test_online_update import DONE, NO_WINDOW, PARTLY, REFUSED, USAGE
+from wire import COMPLETE, DEADLINE, REVERT, SUCCESS, UNDO
 
 
 class Two(common.Nodes):
@@ -142,6 +141,36 @@ class Two(common.Nodes):
         self.assertIn(f"completed on 2 of 3 nodes; {self.second.name}: no window is open", done.out)
         self.assertNotIn("complete again", done.out)
 
+    def test_what_is_not_answered_may_be_done(self):
+        self.tool("start", "--revert-after", "1h")
+        for host in self.hosts:
+            self.change(host)
+        for one in (self.first, self.second):
+            one.meet |= {DEADLINE: lambda: False, UNDO: lambda: False}
+        done = self.tool("--timeout", "1s", "extend", "2h", expected=PARTLY)
+        self.assertIn("is not known", done.out)
+        done = self.tool("--timeout", "1s", "undo", "old\\x200", expected=PARTLY)
+        self.assertEqual(done.out.count("UNKNOWN"), 2)
+        self.assertNotIn("not touched", done.out)
+        self.first.meet.clear()
+        done = self.tool("--timeout", "1s", "extend", "2h", expected=PARTLY)
+        self.assertIn("deadline set on 1 of 2 nodes", done.out)
+
+    def test_of_a_silent_node_it_is_not_said_what_it_has(self):
+        self.tool("start")
+        self.change(self.second.host)
+        self.stop(self.second)
+        done = self.tool("--timeout", "1s", "undo", "old\\x200", expected=REFUSED)
+        self.assertNotIn("not touched", done.out)
+        self.assertIn("not known on the nodes that do not answer", done.out)
+        done = self.tool("--timeout", "1s", "extend", "1h", expected=PARTLY)
+        self.assertRegex(done.out, f"{self.second.name} +UNKNOWN")
+
+    def test_without_a_window_nothing_is_undone_or_extended(self):
+        for command in (["undo", "akey"], ["undo", "--prefix", "a"], ["extend", "1h"]):
+            done = self.tool(*command, expected=NO_WINDOW)
+            self.assertIn("no node has a window open", done.out)
+
     def test_a_command_that_never_left_has_not_begun(self):
         self.tool("start", "--revert-after", "1h")
         # The last connection before COMPLETE is that of the deadline.
@@ -185,6 +214,105 @@ class One(common.Nodes):
             self.assertEqual(link.call(wire.FLUSH).status, SUCCESS)
         self.assertIn("a flush_all took every key", self.tool("complete").out)
 
+    def test_a_key_of_two_vbuckets_is_undone_in_both(self):
+        with self.hosts[0].binary() as link:
+            extras = wire.struct.pack(">I", wire.ACTIVE)
+            self.assertEqual(link.call(wire.SET_VBUCKET, extras=extras, vbucket=1).status, SUCCESS)
+            self.addCleanup(self.forget, 1)
+            self.tool("start")
+            for vbucket in (0, 1):
+                for key in (b"same", b"same and more"):
+                    self.assertEqual(link.set(key, b"x", vbucket=vbucket).status, SUCCESS)
+            self.assertIn("undid 2 keys", self.tool("undo", "same").out)
+            for vbucket in (0, 1):
+                self.assertEqual(link.get(b"same", vbucket=vbucket).status, wire.ENOENT)
+                self.assertEqual(link.get(b"same and more", vbucket=vbucket).value, b"x")
+        self.tool("revert")
+
+    def forget(self, vbucket):
+        """Takes a vbucket out again."""
+        with self.hosts[0].binary() as link:
+            link.call(REVERT)
+            extras = wire.struct.pack(">I", wire.DEAD)
+            link.call(wire.SET_VBUCKET, extras=extras, vbucket=vbucket)
+            self.assertEqual(link.call(wire.DEL_VBUCKET, vbucket=vbucket).status, SUCCESS)
+
+    def test_a_missed_answer_does_not_end_a_watch(self):
+        self.tool("start")
+        process = begin(*self.arguments(), "--timeout", "1s", "watch", "--every", "1s")
+        self.assertIn("open for", process.stdout.readline())
+        self.hosts[0].process.send_signal(signal.SIGSTOP)
+        self.addCleanup(self.hosts[0].process.send_signal, signal.SIGCONT)
+        while "no answer" not in (line := process.stdout.readline()):
+            self.assertIn("open for", line)
+        self.hosts[0].process.send_signal(signal.SIGCONT)
+        while "open for" not in (line := process.stdout.readline()):
+            self.assertIn("no answer", line)
+        self.tool("revert")
+        done = end(process)
+        self.assertEqual(done.status, DONE, done)
+        self.assertIn("no window", done.out)
+
+    def test_a_start_whose_record_cannot_be_written_is_refused(self):
+        for path in (self.path("none/record"), self.directory):
+            done = self.tool("start", "--record", path, expected=REFUSED)
+            self.assertIn("no record could be kept", done.err)
+            self.are("none")
+        self.assertEqual(os.listdir(self.directory), [])
+        done = self.tool("--json", "start", "--record", self.path("none/record"), expected=REFUSED)
+        self.assertIn("no record could be kept", done.objects()[0]["text"])
+
+    def test_a_record_that_is_not_kept_is_told(self):
+        self.between.meet[wire.START] = lambda: os.rmdir(self.path("folder"))
+        for options in ([], ["--json"]):
+            os.mkdir(self.path("folder"))
+            done = self.tool("start", "--record", self.path("folder/record"), *options,
+                             expected=PARTLY)
+            self.assertIn("no record is kept", done.out)
+            self.are("open")
+            self.tool("revert")
+
+    def output_to(self, path, *arguments, bytes_max=None, program=cluster.PROGRAM):
+        """Runs the program with its output to a file; its exit status and what it complains."""
+        def limit():
+            if bytes_max is not None:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_max, bytes_max))
+        with open(path, "w", encoding="ascii") as file:
+            done = subprocess.run([program, *arguments], stdout=file, stderr=subprocess.PIPE,
+                                  env=cluster.environment(), preexec_fn=limit, text=True,
+                                  timeout=cluster.SECONDS, check=False)
+        return done.returncode, done.stderr
+
+    def test_output_that_is_cut_off_is_an_error(self):
+        self.tool("start")
+        for options in (["--format", "openmetrics"], ["--json"], []):
+            command = [*self.arguments(), "status", *options]
+            for path, most in (("/dev/full", None), (self.path("file"), 100)):
+                status, said = self.output_to(path, *command, bytes_max=most)
+                self.assertEqual(status, REFUSED, said)
+                self.assertIn("the output: ", said)
+        status, said = self.output_to("/dev/full", *self.arguments(), "diff", "--sums", "--json")
+        self.assertEqual(status, REFUSED, said)
+        # What was done is done; its report is lost.
+        status, said = self.output_to("/dev/full", *self.arguments(), "revert")
+        self.assertEqual(status, PARTLY, said)
+        self.assertIn("the output: ", said)
+        self.are("none")
+        command = [cluster.PROGRAM, *self.arguments(), "status"]
+        done = subprocess.run(["sh", "-c", '"$@" | true; exit 0', "sh", *command], check=False,
+                              capture_output=True, text=True)
+        self.assertEqual(done.stderr, "", "who reads had enough")
+
+    def test_a_report_of_a_backup_that_is_cut_off_is_an_error(self):
+        file, node = self.path("backup"), ["-n", name(self.hosts[0])]
+        status, said = self.output_to("/dev/full", *node, "create", file, program=backup.PROGRAM)
+        self.assertEqual(status, PARTLY, said)
+        for options in ([], ["--json"]):
+            status, said = self.output_to("/dev/full", "verify", file, *options,
+                                          program=backup.PROGRAM)
+            self.assertEqual(status, REFUSED, said)
+            self.assertIn("the output: ", said)
+
     def test_a_file_without_nodes_means_no_others(self):
         with open(self.path("nodes"), "w", encoding="ascii") as file:
             file.write("# none yet\n")
@@ -208,6 +336,13 @@ class One(common.Nodes):
         self.assertEqual(end(process).status, DONE)
         self.assertEqual(self.state(self.hosts[0])["last_outcome"], "completed")
 
+    @staticmethod
+    def has_taken(process):
+        """Whether no signal waits to be taken by a process, or it has ended."""
+        with open(f"/proc/{process.pid}/status", encoding="ascii") as status:
+            waiting = [line.split()[1] for line in status if line.startswith("ShdPnd:")]
+        return process.poll() is not None or int(waiting[0], 16) == 0
+
     def test_a_signal_that_is_ignored_does_not_end_a_decision(self):
         self.tool("start")
         host = self.hosts[0]
@@ -217,9 +352,41 @@ class One(common.Nodes):
         self.assertIn("asking 1 node", process.stderr.readline())
         for _ in range(3):
             process.send_signal(signal.SIGHUP)
+            until(lambda: self.has_taken(process), what="the signal")
         host.process.send_signal(signal.SIGCONT)
         done = end(process)
         self.assertEqual(done.status, DONE, done)
+
+
+class Long(common.unittest.TestCase):
+    """Values longer than what hosts take by default."""
+
+    def test_a_long_value_is_shown_saved_and_restored(self):
+        long = bytes(range(256)) * (40 << 12)
+        command = f"{server.HOST} -I 64m"
+        config = "max_item_size=67108864;max_size=1073741824"
+        hosts = [server.Server(config, command=command) for _ in range(2)]
+        for host in hosts:
+            self.addCleanup(host.close)
+        source, target = (["-n", name(host), "--timeout", "60s"] for host in hosts)
+        self.assertEqual(call(*source, "start").status, DONE)
+        with hosts[0].binary() as link:
+            for key, value in ((b"long", long), (b"short", b"value")):
+                self.assertEqual(link.set(key, value).status, SUCCESS)
+        done = call(*source, "diff", "--values")
+        self.assertEqual(done.status, DONE, done)
+        self.assertIn("40.0 MiB in all", done.out)
+        self.assertRegex(done.out, r"\(all\) +2 ")
+        self.assertEqual(call(*source, "complete").status, DONE)
+        directory = tempfile.TemporaryDirectory(prefix="backup-")
+        self.addCleanup(directory.cleanup)
+        file = os.path.join(directory.name, "backup")
+        backup.call(*source, "create", file)
+        backup.call("verify", file)
+        backup.call(*target, "restore", file)
+        with hosts[1].binary() as link:
+            self.assertEqual(link.get(b"short").value, b"value")
+            self.assertTrue(link.get(b"long").value == long)
 
 
 if __name__ == "__main__":

@@ -106,4 +106,5 @@ Exit status:
    1  not done: a file is damaged or does not fit, or the node refuses; no key was changed and no
       backup is left behind
    2  the command line is wrong
-   3  a restore ended early, and some keys are in place: restore again when the cause is gone";
+   3  a restore ended early, and some keys are in place: restore again when the cause is gone;
+      or all was done, but the report could not be written";

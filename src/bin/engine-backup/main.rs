@@ -92,7 +92,11 @@ fn main() -> ExitCode {
             exit
         }
     };
-    ExitCode::from(exit as u8)
+    let told = match &cli.command {
+        Command::Verify { .. } | Command::List { .. } => output::told(exit, Exit::Refused),
+        _ => output::told(exit, Exit::Partly),
+    };
+    ExitCode::from(told as u8)
 }
 
 fn carry_out(cli: &Cli, style: Style) -> Result<(), (String, Exit)> {

@@ -57,7 +57,8 @@ pub(crate) enum Command {
         /// gone. 90s, 15m, 1h30m
         #[arg(long, value_name = "TIME", value_parser = text::duration)]
         revert_after: Option<Duration>,
-        /// Write into this file which windows were opened, for `complete`
+        /// Write into this file which windows were opened, for `complete`. Nothing is started if it
+        /// cannot be written
         #[arg(long, value_name = "FILE")]
         record: Option<PathBuf>,
     },
@@ -120,6 +121,8 @@ pub(crate) enum Command {
         forever: bool,
     },
     /// Say what each node is at, again and again, until no window is open
+    ///
+    /// A node that does not answer is at what it said last.
     Watch {
         /// Between two looks
         #[arg(long, value_name = "TIME", value_parser = text::duration, default_value = "1s")]
@@ -160,9 +163,10 @@ Exit status:
    0  done as asked; run: completed on every node
    1  not done; what was begun has been taken back, and windows are as they were
    2  the command line is wrong
-   3  done on some nodes only, or windows are still open: the report names them.
-      The same command again goes on where this one ended. Also at a second signal: at the
-      first one start, complete, revert, undo and extend go on to their report
+   3  done on some nodes only, or windows are still open, or nobody knows: the report names
+      them. The same command again goes on where this one ended. Also when all was done, but
+      the report could not be written; when start could not write its record; and at a second
+      signal: at the first one start, complete, revert, undo and extend go on to their report
    4  no node has a window open
   10  run: the deployment failed; reverted on every node
   11  run: the check failed; reverted on every node

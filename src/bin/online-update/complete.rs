@@ -169,9 +169,9 @@ fn carry_out(client: &Client, nodes: &[Node], cases: &[Case], show: Show) -> Dec
         part
     };
     let decider = decider(nodes, cases);
-    let decided = decider.map(|(index, node)| (index, send(index, node)));
-    let stop = matches!(&decided, Some((_, part)) if part.mark != Mark::Good);
-    let parts = each(nodes, |index, node| match &decided {
+    let begun = decider.map(|(index, node)| (index, send(index, node)));
+    let stop = matches!(&begun, Some((_, part)) if part.mark != Mark::Good);
+    let parts = each(nodes, |index, node| match &begun {
         Some((first, part)) if *first == index => part.clone(),
         _ if stop => spared(cases.get(index)),
         _ => send(index, node),
@@ -308,6 +308,7 @@ mod tests {
 
     #[test]
     fn what_is_said_of_the_others_is_what_is_known_of_them() {
+        use Mark::{Bad, Good, Open, Silent};
         let node = |name: &str| Node {
             name: name.to_owned(),
             address: "127.0.0.1:1".parse().unwrap(),
@@ -320,9 +321,8 @@ mod tests {
             tell_of_deadlines(&mut decision, &nodes, failures);
             decision
         };
-        let none = || vec![None; 4];
+        let kept = || vec![None; 4];
         let silence = || Some("silence".to_owned());
-        use Mark::{Bad, Good, Open, Silent};
         let found = said(
             [Good, Open, Open, Silent],
             vec![None, None, silence(), silence()],
@@ -335,7 +335,7 @@ mod tests {
         assert_eq!(found.parts[1].text, "it");
         assert!(found.parts[2].text.ends_with("revert it: silence"));
         assert!(found.parts[3].text.ends_with("revert it: silence"));
-        let found = said([Good, Good, Good, Bad], none());
+        let found = said([Good, Good, Good, Bad], kept());
         assert_eq!(
             found.text,
             "completed on 3 of 4 nodes; d: no window is open"

@@ -45,7 +45,6 @@ pub(crate) fn diff(client: &Client, nodes: &[Node], wish: &Wish, style: Style) -
                 failed(node, &text, style);
             }
             Err(Stop::Failed(text)) => failed(node, &text, style),
-            Err(Stop::Enough) => {}
         }
     }
     show_sums(&sums, style);

@@ -30,11 +30,13 @@
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser as _};
 
 use crate::cli::{Cli, Command, Common};
 use crate::client::Client;
+use crate::decision::Decision;
 use crate::exit::Exit;
 use crate::nodes::Node;
 use crate::output::Style;
@@ -100,7 +102,21 @@ const OLD_NAME: &str = "mbadm-online-update";
 
 fn main() -> ExitCode {
     let cli = Cli::parse_from(arguments(std::env::args_os().collect()));
-    ExitCode::from(carry_out(&cli) as u8)
+    let exit = carry_out(&cli);
+    let told = if tells_only(&cli.command) {
+        output::told(exit, Exit::Refused)
+    } else {
+        output::told(exit, Exit::Partly)
+    };
+    ExitCode::from(told as u8)
+}
+
+/// Whether a command does nothing but tell.
+const fn tells_only(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Status { .. } | Command::Diff { .. } | Command::Watch { .. }
+    )
 }
 
 /// The arguments, from the old syntax if the program is called by its old name.
@@ -181,10 +197,11 @@ fn command(cli: &Cli, client: &Client, nodes: &[Node], style: Style) -> Exit {
             revert_after,
             record,
         } => {
-            let (decision, started) = start::start(client, nodes, *revert_after, show);
-            if let (Some(path), Some(started)) = (record, started) {
-                keep(path, nodes, &started);
-            }
+            let record = record.as_deref();
+            let Some(decision) = begin(client, nodes, (*revert_after, record), (style, show))
+            else {
+                return Exit::Refused;
+            };
             ("start", decision)
         }
         Command::Complete { record } => match recorded(record.as_deref(), nodes) {
@@ -246,6 +263,30 @@ fn command(cli: &Cli, client: &Client, nodes: &[Node], style: Style) -> Exit {
     decision.exit
 }
 
+/// START, with a record of it if one is to be kept: nothing, and said why, if none could be.
+fn begin(
+    client: &Client,
+    nodes: &[Node],
+    (revert_after, record): (Option<Duration>, Option<&Path>),
+    (style, show): (Style, Show),
+) -> Option<Decision> {
+    if let Some(Err(text)) = record.map(record::attempt) {
+        let text = format!("not started, because no record could be kept: {text}");
+        style.failure(&text, Exit::Refused);
+        return None;
+    }
+    let (mut decision, started) = start::start(client, nodes, revert_after, show);
+    if let (Some(path), Some(started)) = (record, started)
+        && let Err(text) = record::write(path, nodes, &started)
+    {
+        // The windows are open all the same, and can be decided.
+        let more = format!("; no record is kept: {text}");
+        decision.text.push_str(&more);
+        decision.exit = Exit::Partly;
+    }
+    Some(decision)
+}
+
 /// The keys that `undo` means.
 fn which(keys: &[String], prefix: Option<&str>) -> Result<undo::Which, String> {
     if let Some(prefix) = prefix {
@@ -253,14 +294,6 @@ fn which(keys: &[String], prefix: Option<&str>) -> Result<undo::Which, String> {
     }
     let keys: Result<_, _> = keys.iter().map(|key| text::unescape(key)).collect();
     Ok(undo::Which::Keys(keys?))
-}
-
-/// Keeps a record of what was started. The windows are open all the same without it, and can be
-/// decided.
-fn keep(path: &Path, nodes: &[Node], started: &start::Started) {
-    if let Err(text) = record::write(path, nodes, started) {
-        progress::warn(&format!("no record is kept: {text}"));
-    }
 }
 
 /// What was started, if a record is named.

@@ -35,7 +35,7 @@ pub(crate) enum Event {
     Late,
 }
 
-/// The signals that ask this program to end: those that whoever started it has not had it ignore
+/// The signals that ask this program to end, but for those that whoever started it has it ignore
 /// (`nohup`, `trap '' HUP`).
 fn heeded() -> io::Result<Vec<i32>> {
     let status = fs::read_to_string("/proc/self/status")?;
@@ -56,7 +56,8 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// From now on signals that are not ignored are events. Those that come while nobody waits wait.
+    /// From now on signals that are not ignored are events. Those that come while nobody waits
+    /// wait.
     ///
     /// # Errors
     /// The system does not give what it takes.

@@ -1,7 +1,8 @@
 //! What START opened, in a file: so that a later `complete`, another process, knows it again.
 
 use std::fs;
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -11,6 +12,28 @@ use crate::disk;
 use crate::nodes::Node;
 use crate::start::Started;
 use crate::window::{Identity, Process};
+
+/// Tries whether one can be written there, before anything depends on it.
+///
+/// # Errors
+/// Says which file and why.
+pub(crate) fn attempt(path: &Path) -> Result<(), String> {
+    if path.is_dir() {
+        return Err(disk::failed(path, &ErrorKind::IsADirectory.into()));
+    }
+    let fresh = fresh(path);
+    let written = fs::write(&fresh, "{}\n");
+    // Whether it was written in part or as a whole.
+    let _ = fs::remove_file(&fresh);
+    written.map_err(|error| disk::failed(path, &error))
+}
+
+/// Where it stands until it is whole.
+fn fresh(path: &Path) -> PathBuf {
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(".new");
+    fresh.into()
+}
 
 /// Writes it, whole or not at all.
 ///
@@ -32,8 +55,7 @@ pub(crate) fn write(path: &Path, nodes: &[Node], started: &Started) -> Result<()
     }
     let begun = clock::today().saturating_sub(clock::now().duration_since(started.at));
     let object = json!({"started": begun.as_secs(), "nodes": windows});
-    let mut fresh = path.as_os_str().to_owned();
-    fresh.push(".new");
+    let fresh = fresh(path);
     let written = fs::write(&fresh, format!("{object}\n")).and_then(|()| fs::rename(&fresh, path));
     written.map_err(|error| {
         // Half of one is of no use to anybody.

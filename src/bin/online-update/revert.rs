@@ -1,5 +1,5 @@
-//! REVERT on every node. One node is asked alone first: if it has completed, COMPLETE is the decision,
-//! and nothing else is sent. Behind that all are reverted, whatever one of them says.
+//! REVERT on every node. One node is asked alone first: if it has completed, COMPLETE is the
+//! decision, and nothing else is sent. Behind that all are reverted, whatever one of them says.
 
 use crate::client::Client;
 use crate::command;

@@ -57,8 +57,6 @@ pub(crate) enum Stop {
     /// No window is open.
     NoWindow(String),
     Failed(String),
-    /// Who reads has seen enough.
-    Enough,
 }
 
 impl From<String> for Stop {

@@ -29,6 +29,8 @@ struct Undone {
     failed: Vec<String>,
     failures: u64,
     count: u64,
+    /// UNDO was sent, and nobody knows what came of it.
+    unknown: bool,
 }
 
 /// Takes keys back.
@@ -38,6 +40,9 @@ pub(crate) fn undo(client: &Client, nodes: &[Node], which: &Which) -> Decision {
         let end = on_node(client, node, which, &mut undone);
         (undone, end)
     });
+    let none = results
+        .iter()
+        .all(|(_, end)| matches!(end, Err(Stop::NoWindow(_))));
     let mut found = BTreeSet::new();
     let mut count = 0;
     let parts: Vec<Part> = results
@@ -51,7 +56,16 @@ pub(crate) fn undo(client: &Client, nodes: &[Node], which: &Which) -> Decision {
         .collect();
     let mut text = format!("undid {}", text::count(count, "key"));
     let mut whole = parts.iter().all(|part| part.mark == Mark::Good);
-    if let Which::Keys(keys) = which {
+    if none {
+        let text = "no node has a window open".to_owned();
+        let exit = Exit::NoWindow;
+        return Decision { parts, text, exit };
+    }
+    // What a node did not say nobody knows.
+    let silent = |part: &Part| matches!(part.mark, Mark::Silent | Mark::Unknown);
+    if parts.iter().any(silent) {
+        text.push_str("; not known on the nodes that do not answer");
+    } else if let Which::Keys(keys) = which {
         let missing = keys.iter().filter(|key| !found.contains(*key));
         let missing: Vec<String> = missing.map(|key| text::escape(key)).collect();
         if !missing.is_empty() {
@@ -60,9 +74,10 @@ pub(crate) fn undo(client: &Client, nodes: &[Node], which: &Which) -> Decision {
             text.push_str(&missing.join(" "));
         }
     }
+    let unknown = parts.iter().any(|part| part.mark == Mark::Unknown);
     let exit = match (whole, count) {
         (true, _) => Exit::Done,
-        (false, 0) => Exit::Refused,
+        (false, 0) if !unknown => Exit::Refused,
         (false, _) => Exit::Partly,
     };
     Decision { parts, text, exit }
@@ -74,10 +89,13 @@ fn part_of(undone: &Undone, end: Result<(), Stop>) -> Part {
         text.push_str(&format_failures(undone));
     }
     match end {
-        Ok(()) | Err(Stop::Enough) if undone.failures == 0 => Part::new(Mark::Good, text),
-        Ok(()) | Err(Stop::Enough) => Part::new(Mark::Open, text),
+        Ok(()) if undone.failures == 0 => Part::new(Mark::Good, text),
+        Ok(()) => Part::new(Mark::Open, text),
         Err(Stop::NoWindow(why)) => Part::new(Mark::Bad, why),
-        Err(Stop::Failed(why)) => Part::new(Mark::Unknown, format!("{text}, then {why}")),
+        Err(Stop::Failed(why)) if undone.unknown => {
+            Part::new(Mark::Unknown, format!("{text}, one more or not: {why}"))
+        }
+        Err(Stop::Failed(why)) => Part::new(Mark::Silent, format!("{text}, then {why}")),
     }
 }
 
@@ -100,18 +118,15 @@ fn on_node(client: &Client, node: &Node, which: &Which, undone: &mut Undone) -> 
         }),
         Which::Keys(keys) => {
             for key in keys {
-                let listed = touched::list(&mut link, key, &mut |touched| {
+                // To the end: each vbucket of the node may have the key.
+                touched::list(&mut link, key, &mut |touched| {
                     if touched.key != *key {
                         return Ok(());
                     }
                     take_back(&mut beside, &touched, undone)?;
                     undone.keys.insert(touched.key);
-                    Err(Stop::Enough)
-                });
-                match listed {
-                    Ok(()) | Err(Stop::Enough) => {}
-                    Err(stop) => return Err(stop),
-                }
+                    Ok(())
+                })?;
             }
             Ok(())
         }
@@ -124,7 +139,9 @@ fn take_back(link: &mut Link, touched: &Touched, undone: &mut Undone) -> Result<
         vbucket: touched.vbucket,
         key: &touched.key,
         ..Request::default()
-    })?;
+    });
+    undone.unknown = answer.is_err();
+    let answer = answer?;
     match answer.status() {
         status::SUCCESS => undone.count += 1,
         status::NOT_SUPPORTED => return Err(Stop::NoWindow(answer.words())),

@@ -1,5 +1,5 @@
 //! `watch`: what each node is at, until no window is open. A terminal shows it in place; elsewhere
-//! a line says what is new.
+//! a line says what is new. A node that does not answer is at what it said last.
 
 use std::io::{self, IsTerminal as _};
 use std::thread;
@@ -19,6 +19,7 @@ const CLEAR: &str = "\x1b[H\x1b[2J";
 pub(crate) fn watch(client: &Client, nodes: &[Node], every: Duration, style: Style) -> Exit {
     let in_place = style == Style::Text && io::stdout().is_terminal();
     let mut told: Vec<String> = vec![String::new(); nodes.len()];
+    let mut open = vec![false; nodes.len()];
     loop {
         let found = status::ask(client, nodes);
         if in_place {
@@ -28,8 +29,12 @@ pub(crate) fn watch(client: &Client, nodes: &[Node], every: Duration, style: Sty
                 tell(node, found, told, style);
             }
         }
-        let busy = |found: &Found| found.as_ref().is_ok_and(|it| it.state != State::None);
-        if !found.iter().any(busy) {
+        for (open, found) in open.iter_mut().zip(&found) {
+            if let Ok(window) = found {
+                *open = window.state != State::None;
+            }
+        }
+        if !open.contains(&true) {
             return status::exit(&found);
         }
         thread::sleep(every);

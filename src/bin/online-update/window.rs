@@ -50,7 +50,7 @@ pub(crate) struct Window {
     pub(crate) updated: u64,
     pub(crate) deleted: u64,
     pub(crate) vanished: u64,
-    /// A `flush_all` took every key that was there; those that nothing else touched are not counted.
+    /// A `flush_all` took every key that was there; what nothing else touched is not counted.
     pub(crate) flushed: bool,
     pub(crate) touched: u64,
     pub(crate) bytes: u64,

@@ -42,12 +42,12 @@ pub(crate) fn gather(
     let mut all = named.to_vec();
     if let Some(path) = file {
         let text = fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
-        let names = names_in(&text);
+        let found = names_in(&text);
         // Whoever gives a file means its nodes, and no others that stand elsewhere.
-        if names.is_empty() {
+        if found.is_empty() {
             return Err(format!("{path}: it names no node"));
         }
-        all.extend(names);
+        all.extend(found);
     }
     if all.is_empty() {
         let text = std::env::var(VARIABLE).unwrap_or_default();

@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
@@ -42,10 +43,27 @@ pub(crate) fn json_line(object: &Value) {
     line(&object.to_string());
 }
 
-/// Prints a line. Whoever reads may have had enough (`| head`); nothing else can be done about an
-/// output that does not take it, and no decision depends on it.
+/// Whether something could not be printed.
+static LOST: AtomicBool = AtomicBool::new(false);
+
+/// Prints a line. Whoever reads may have had enough (`| head`). Any other failure is told once, and
+/// at the end by [`told`]: no decision depends on it.
 pub(crate) fn line(text: &str) {
-    let _ = writeln!(io::stdout(), "{text}");
+    if let Err(error) = writeln!(io::stdout(), "{text}")
+        && error.kind() != io::ErrorKind::BrokenPipe
+        && !LOST.swap(true, Ordering::Relaxed)
+    {
+        complain(&error);
+    }
+}
+
+/// The exit status of what ends with `exit`: `lost` if that is good, and not all of it was printed.
+pub(crate) fn told(exit: Exit, lost: Exit) -> Exit {
+    if exit == Exit::Done && LOST.load(Ordering::Relaxed) {
+        lost
+    } else {
+        exit
+    }
 }
 
 /// Prints a line of a long listing; ends the program when nobody reads any more, or when it cannot
@@ -57,10 +75,12 @@ pub(crate) fn listed(text: &str) {
     let mut exit = Exit::Done;
     if error.kind() != io::ErrorKind::BrokenPipe {
         exit = Exit::Refused;
-        progress::warn(&format!(
-            "{NAME}: {}",
-            disk::failed(Path::new("the output"), &error)
-        ));
+        complain(&error);
     }
     process::exit(i32::from(exit as u8));
+}
+
+fn complain(error: &io::Error) {
+    let text = disk::failed(Path::new("the output"), error);
+    progress::warn(&format!("{NAME}: {text}"));
 }
