@@ -56,7 +56,7 @@ pub(crate) fn undo(client: &Client, nodes: &[Node], which: &Which) -> Decision {
         .collect();
     let mut text = format!("undid {}", text::count(count, "key"));
     let mut whole = parts.iter().all(|part| part.mark == Mark::Good);
-    if none {
+    if none && count == 0 {
         let text = "no node has a window open".to_owned();
         let exit = Exit::NoWindow;
         return Decision { parts, text, exit };
