@@ -49,6 +49,14 @@ static unsigned long long bytes_max(const struct server *server) {
     return packets > INPUT_BYTES_MAX ? packets : INPUT_BYTES_MAX;
 }
 
+/*
+ * The longest value of a packet that is kept whole. It may be more than the engine takes: the
+ * engine of a replica has to see such a value of its master to delete the older one.
+ */
+uint64_t input_value_max(const struct server *server) {
+    return bytes_max(server) / 2;
+}
+
 void conn_forget_input(struct conn *c) {
     atomic_fetch_sub(&c->worker->server->input_bytes, counted(c->in.size));
     free(c->in.bytes);

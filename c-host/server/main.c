@@ -18,6 +18,7 @@
 #define EXIT_USAGE 64
 #define SPARE_DESCRIPTORS 128
 #define MIB (1024ULL * 1024)
+#define ITEM_BYTES_LIMIT (1024 * MIB)
 
 /* Long options without a letter. */
 enum {
@@ -81,7 +82,7 @@ static bool parse_item_size(const char *text, uint64_t *result) {
         multiplier = MIB;
         end++;
     }
-    if (*end != '\0' || number == 0 || number > 1024 * MIB / multiplier) {
+    if (*end != '\0' || number == 0 || number > ITEM_BYTES_LIMIT / multiplier) {
         return false;
     }
     *result = number * multiplier;
@@ -208,6 +209,25 @@ static bool join_config(struct settings *s) {
     return true;
 }
 
+/*
+ * The largest value that the engine was told to take, by -I or by -e: packets that are kept whole
+ * have to have room for it, or a value that a SET has stored would not get to a replica.
+ */
+static void read_item_size(struct settings *s) {
+    char *file = NULL;
+    size_t size = (size_t)s->item_bytes_max;
+    struct config_item items[] = {
+        {.key = "item_size_max", .datatype = DT_SIZE, .value.dt_size = &size},
+        {.key = "max_item_size", .datatype = DT_SIZE, .value.dt_size = &size},
+        {.key = "config_file", .datatype = DT_CONFIGFILE, .value.dt_string = &file},
+        {.key = NULL},
+    };
+
+    if (s->config != NULL && ch_parse_config(s->config, items, NULL) >= 0) {
+        s->item_bytes_max = size < ITEM_BYTES_LIMIT ? size : ITEM_BYTES_LIMIT;
+    }
+}
+
 /* Async-signal-safe: wakes the main loop, which then leaves. */
 static void request_shutdown(void) {
     uint64_t one = 1;
@@ -285,6 +305,8 @@ static bool start_engine(struct server *server) {
         fprintf(stderr, "engine-host: %s\n", result.message);
         return false;
     }
+    /* Only now: what the engine has taken can be read. */
+    read_item_size(&server->settings);
     server->handle = ch_engine_handle(server->engine);
     server->v1 = ch_engine_table(server->engine);
     return true;

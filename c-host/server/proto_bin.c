@@ -359,7 +359,7 @@ static enum outcome whole_packet(struct conn *c, struct bin_request *r) {
     const struct server *server = c->worker->server;
     bool tap = r->opcode >= PROTOCOL_BINARY_CMD_TAP_CONNECT &&
                r->opcode <= PROTOCOL_BINARY_CMD_TAP_CHECKPOINT_END;
-    uint64_t limit = server->settings.item_bytes_max + UINT8_MAX + KEY_BYTES_MAX;
+    uint64_t limit = input_value_max(server) + UINT8_MAX + KEY_BYTES_MAX;
 
     if (tap) {
         /* Engine-specific bytes. */

@@ -299,6 +299,7 @@ void conn_align_input(struct conn *c);
  */
 bool conn_make_room(struct conn *c, size_t need);
 void conn_forget_input(struct conn *c);
+uint64_t input_value_max(const struct server *server);
 
 /* cookie.c */
 struct ch_cookie_ops cookie_ops(void);

@@ -40,8 +40,6 @@ pub(super) struct Instance<K: Kind> {
 pub(super) struct Running<K: Kind> {
     pub(super) engine: Engine,
     pub(super) host: Arc<Ports<K::Connections>>,
-    /// Longest value, in bytes.
-    pub(super) value_max: usize,
 }
 
 /// Number of features that [`Info`] lists.
@@ -163,11 +161,9 @@ impl<K: Kind> Instance<K> {
         // SAFETY: contract 5, for the kind that `create_instance` recognised.
         let connected = unsafe { self.kind.connect(&config, &|line| self.warn(line)) }?;
         let host: Arc<dyn Host> = Arc::clone(&connected.host) as Arc<dyn Host>;
-        let value_max = config.max_item_size;
         let running = Box::new(Running {
             engine: Engine::start(host, config)?,
             host: connected.host,
-            value_max,
         });
         self.running
             .store(Box::into_raw(running), Ordering::Release);

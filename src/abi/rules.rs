@@ -26,7 +26,8 @@ use crate::types::KEY_BYTES_MAX;
 /// Legal lengths of a key.
 pub(super) const KEY_BYTES: RangeInclusive<usize> = 1..=KEY_BYTES_MAX;
 
-/// Longest value that `allocate` passes on; hosts ask for up to 2^64-1 bytes (rule 12).
+/// Longest value that `allocate` and `tap_notify` pass on; hosts ask for up to 2^64-1 bytes (rule
+/// 12).
 pub(super) const VALUE_BYTES_MAX: usize = ITEM_BYTES_MAX;
 
 /// Length of a request's header.

@@ -481,6 +481,19 @@ class Restore(Backups):
         with host.binary() as link:
             self.assertEqual(link.get(b"long").status, ENOENT)
 
+    def test_a_long_value_comes_back_where_a_client_may_set_it(self):
+        config = "max_item_size=30m"
+        source = self.node(config)
+        value = os.urandom(25 << 20)
+        with source.binary() as link:
+            self.assertEqual(link.set(b"long", value).status, SUCCESS)
+        path = self.file("long")
+        call("create", path, "-n", name(source))
+        host, said = self.restored(path, host=self.node(config))
+        self.assertEqual((said["restored"], said["too_big"]), (1, 0))
+        with host.binary() as link:
+            self.assertEqual(link.get(b"long").value, value)
+
     def test_progress_is_told(self):
         fill(self.link, KEYS)
         path, _ = self.create("full")

@@ -308,9 +308,9 @@ class Refuser(threading.Thread):
 class Pair(unittest.TestCase):
     """Two servers with the engine, which have what a test gives them."""
 
-    def server(self, command=server.HOST):
+    def server(self, command=server.HOST, config=""):
         """A server."""
-        host = server.Server(command=command)
+        host = server.Server(config, command=command)
         self.addCleanup(host.close)
         return host
 
@@ -341,15 +341,28 @@ class Pair(unittest.TestCase):
     def test_values_of_the_size_that_was_configured(self):
         if "engine-host" not in server.HOST:
             self.skipTest("real hosts have a limit of their own")
-        source, replica = (self.server(server.HOST + " -I 48m") for _ in range(2))
         value = os.urandom(40 << 20)
+        for option, config in ((" -I 48m", ""), ("", "max_item_size=48m")):
+            source, replica = (self.server(server.HOST + option, config) for _ in range(2))
+            with source.binary() as link:
+                self.assertEqual(link.set(b"key", value).status, wire.SUCCESS)
+            self.pump("-f", address(source), address(replica))
+            with replica.binary() as link:
+                self.items(link, 1)
+                self.state(link, wire.ACTIVE)
+                self.assertEqual(link.get(b"key").value, value)
+
+    def test_a_value_that_the_replica_may_not_have_stops_nothing(self):
+        source, replica = self.server(config="max_item_size=30m"), self.server()
         with source.binary() as link:
-            self.assertEqual(link.set(b"key", value).status, wire.SUCCESS)
+            self.assertEqual(link.set(b"large", bytes(25 << 20)).status, wire.SUCCESS)
+            self.assertEqual(link.set(b"small", b"value").status, wire.SUCCESS)
         self.pump("-f", address(source), address(replica))
         with replica.binary() as link:
             self.items(link, 1)
+            server.until(lambda: link.stats()["ep_tap_lacking_keys"] == "1", what="the large one")
             self.state(link, wire.ACTIVE)
-            self.assertEqual(link.get(b"key").value, value)
+            self.assertEqual(link.get(b"small").value, b"value")
 
     def test_a_history_of_its_own_does_not_stay(self):
         source, replica = self.server(), self.server()

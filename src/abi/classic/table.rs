@@ -159,9 +159,8 @@ unsafe extern "C" fn tap_notify(
         if event == tap_event_t::TAP_ACK {
             return engine.tap_answered(cookie, tap_seqno, tap_flags);
         }
-        let value_max = instance.alive()?.value_max;
         // SAFETY: contract 2.
-        let message = unsafe { tap::check(&arguments, value_max) }?;
+        let message = unsafe { tap::check(&arguments) }?;
         let message = TapMessage {
             event: message.event,
             specific: message.engine_specific,

@@ -8,7 +8,7 @@ use std::ptr::{self, NonNull};
 
 use crate::abi::bindings::{item, tap_event_t};
 use crate::abi::handle;
-use crate::abi::rules::KEY_BYTES;
+use crate::abi::rules::{KEY_BYTES, VALUE_BYTES_MAX};
 use crate::engine::TapEvent;
 use crate::error::{Error, Result};
 use crate::item::Item;
@@ -70,10 +70,7 @@ pub(super) struct Message<'call> {
 /// # Safety
 /// Contract 2: the pointers lie in the packet. A contradiction between its lengths that leaves all
 /// of them plausible cannot be seen here.
-pub(super) unsafe fn check<'call>(
-    arguments: &Arguments,
-    value_max: usize,
-) -> Result<Message<'call>> {
+pub(super) unsafe fn check<'call>(arguments: &Arguments) -> Result<Message<'call>> {
     let Arguments {
         engine_specific,
         nengine,
@@ -85,7 +82,9 @@ pub(super) unsafe fn check<'call>(
     } = *arguments;
     let event = tap_event(arguments.event).ok_or(Error::Invalid)?;
     let nengine = usize::from(nengine);
-    if ndata > value_max {
+    // What is only longer than this node may keep is the engine's to refuse: a replica goes on
+    // without such a value.
+    if ndata > VALUE_BYTES_MAX {
         return Err(Error::TooBig);
     }
     let (keys, shift) = match event {
