@@ -368,21 +368,21 @@ impl Config {
 
     /// Looks at what concerns more than one key.
     fn check(&mut self) {
-        let Self {
-            max_size,
-            mem_low_wat,
-            mem_high_wat,
-            ..
-        } = self;
-        if mem_low_wat > mem_high_wat || mem_high_wat > max_size {
-            let warning = format!(
-                "mem_low_wat={mem_low_wat}, mem_high_wat={mem_high_wat} and max_size={max_size} \
-                 contradict each other: each should be at most as large as the next ({UNLIMITED} \
-                 stands for no limit), or nothing makes room when memory is full; without the \
-                 first two, 60 % and 75 % of max_size are taken"
-            );
-            self.warnings.push(warning);
-        }
+        let found = Self::contradiction((self.mem_low_wat, self.mem_high_wat), self.max_size);
+        self.warnings.extend(found.map(|found| {
+            format!("{found}; without the first two, 60 % and 75 % of max_size are taken")
+        }));
+    }
+
+    /// What is wrong with a quota and its watermarks, low and high.
+    pub(crate) fn contradiction((low, high): (u64, u64), max_size: u64) -> Option<String> {
+        (low > high || high > max_size).then(|| {
+            format!(
+                "mem_low_wat={low}, mem_high_wat={high} and max_size={max_size} contradict each \
+                 other: each should be at most as large as the next ({UNLIMITED} stands for no \
+                 limit), or nothing makes room when memory is full"
+            )
+        })
     }
 }
 

@@ -94,8 +94,9 @@ macro_rules! parameters {
 }
 
 parameters! {
-    /// Memory quota in bytes; `u64::MAX` for none. The watermarks follow it.
-    max_size: Flush, 0 to ANY;
+    /// Memory quota in bytes; `u64::MAX` for none: 0, which is none in the configuration, would
+    /// leave no write any room, as in ep-engine, and is refused. The watermarks follow it.
+    max_size: Flush, 1 to ANY;
     /// Eviction stops here, in bytes.
     mem_low_wat: Flush, 0 to ANY;
     /// Eviction begins here, in bytes.
@@ -140,6 +141,12 @@ impl Settings {
             sync_cmd_timeout: Setting::new(config.sync_cmd_timeout),
             tap_keepalive: Setting::new(config.tap_keepalive),
         }
+    }
+
+    /// What is wrong with the quota and its watermarks together.
+    pub(crate) fn contradiction(&self) -> Option<String> {
+        let watermarks = (self.mem_low_wat.get(), self.mem_high_wat.get());
+        Config::contradiction(watermarks, self.max_size.get())
     }
 
     /// Changes the parameter `name` to the decimal number in `text`. (ep-engine took text that is
@@ -193,6 +200,15 @@ mod tests {
         assert_eq!(settings.chk_max_items.get(), 5000);
         settings.set(Family::Flush, "chk_max_items", "100").unwrap();
         assert_eq!(settings.chk_max_items.count(), 100);
+    }
+
+    /// None in the configuration; ep-engine took it here, and no write had room from then on.
+    #[test]
+    fn a_quota_of_nothing_is_refused() {
+        let settings = settings();
+        let refused = settings.set(Family::Flush, "max_size", "0");
+        assert_eq!(refused, Err(SetError::OutOfRange));
+        assert_eq!(settings.max_size.get(), 1000);
     }
 
     #[test]

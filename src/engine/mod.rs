@@ -23,7 +23,7 @@ use crate::bgfetch::Fetcher;
 use crate::config::Config;
 use crate::error::Error;
 use crate::flusher::{FlusherState, Persister};
-use crate::host::{Cookie, Host};
+use crate::host::{Cookie, Host, LogLevel};
 use crate::keyhash::KeyHash;
 use crate::pager::Evictor;
 use crate::rewarm::Rewarm;
@@ -194,6 +194,12 @@ impl Engine {
         text: &str,
     ) -> Result<(), SetError> {
         self.core.shared.settings.set(family, name, text)?;
+        // It takes two commands to move both watermarks: the first one is not refused.
+        if ["mem_low_wat", "mem_high_wat"].contains(&name)
+            && let Some(found) = self.core.shared.settings.contradiction()
+        {
+            self.core.host.log(LogLevel::Warning, &found);
+        }
         // Whoever waits by the old value looks again.
         self.core.house.call();
         self.core.evictor.signal().call();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::atomic::Ordering;
 
+use super::update::print_bytes;
 use crate::engine::{Consumer, Engine};
 use crate::host::StatSink;
 use crate::tap::{NAME_PREFIX, Report};
@@ -30,8 +31,10 @@ pub(super) fn all(engine: &Engine, sink: &mut dyn StatSink) {
 const NO_QUEUE: [&str; 3] = ["queue_fill", "queue_itemondisk", "bg_queue_size"];
 
 fn producer(report: &Report, sink: &mut dyn StatSink) {
+    let mut name = String::new();
+    print_bytes(&report.name, &mut name);
     let mut add = |key: &str, value: &dyn Display| {
-        sink.add(&format!("{NAME_PREFIX}{}:{key}", report.name), value);
+        sink.add(&format!("{NAME_PREFIX}{name}:{key}"), value);
     };
     add("type", &"producer");
     for (key, value) in figures(report) {
@@ -252,7 +255,9 @@ pub(super) fn aggregated(engine: &Engine, separator: &str, sink: &mut dyn StatSi
     let end = separator.floor_char_boundary(SEPARATOR_BYTES_MAX);
     let separator = separator.get(..end).unwrap_or(separator);
     let mut groups: BTreeMap<String, [u64; 8]> = BTreeMap::new();
+    let mut name = String::new();
     for report in engine.streams().reports() {
+        print_bytes(&report.name, &mut name);
         let figures = [
             1,
             report.backlog as u64,
@@ -263,7 +268,7 @@ pub(super) fn aggregated(engine: &Engine, separator: &str, sink: &mut dyn StatSi
             0,
             report.backlog as u64,
         ];
-        let prefix = report.name.split_once(separator).map(|(prefix, _)| prefix);
+        let prefix = name.split_once(separator).map(|(prefix, _)| prefix);
         let names = [prefix.map(str::to_owned), Some(format!("{separator}total"))];
         for name in names.into_iter().flatten() {
             let group = groups.entry(name).or_default();

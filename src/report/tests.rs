@@ -730,6 +730,23 @@ fn streams_are_grouped_by_what_comes_before_the_separator() {
 }
 
 #[test]
+fn the_name_of_a_stream_ends_no_line_and_no_word() {
+    let node = Node::new();
+    let peer = Cookie::new(0x100);
+    let name = b"a:total_backlog_size b\r\nEND_c\\";
+    node.engine.tap_connect(peer, name, 0x10, &[]).unwrap();
+    let printed = r"a:total_backlog_size\x20b\x0d\x0aEND_c\x5c";
+    let lines = node.group("tap");
+    assert_eq!(lines[&format!("eq_tapq:{printed}:type")], "producer");
+    let grouped = node.group("tapagg _c");
+    let group = r"a:total_backlog_size\x20b\x0d\x0aEND:count";
+    assert_eq!(grouped[group], "1");
+    for name in lines.keys().chain(grouped.keys()) {
+        assert!(name.bytes().all(|byte| byte.is_ascii_graphic()), "{name}");
+    }
+}
+
+#[test]
 fn figures_of_the_flusher_have_their_names() {
     let node = Node::new();
     node.engine.set_persistence(false);

@@ -131,7 +131,7 @@ fn sample(
         after = vbucket.read_touched(from, &mut touched);
         looked += touched.len().max(1);
         for key in &touched {
-            print_key(key.item.key(), &mut name);
+            print_bytes(key.item.key(), &mut name);
             if shown < keys_max && name.as_bytes().starts_with(prefix) {
                 let (old, new) = (length(key.old), length(key.length()));
                 let value = format!("{} {old} {new}", key.touch.name());
@@ -147,7 +147,7 @@ fn sample(
 pub(super) fn lacking(engine: &Engine, sink: &mut dyn StatSink) {
     let mut name = String::new();
     for (vbucket, key, bytes) in engine.lacking() {
-        print_key(&key, &mut name);
+        print_bytes(&key, &mut name);
         sink.add(&format!("vb_{vbucket}:{name}"), &bytes);
     }
 }
@@ -156,10 +156,11 @@ fn length(length: Option<usize>) -> String {
     length.map_or_else(|| "-".to_owned(), |length| length.to_string())
 }
 
-/// A key as a statistic shows it: spaces, backslashes and what is not printable as `\\xNN`.
-fn print_key(key: &[u8], name: &mut String) {
+/// Bytes of a client as a part of a statistic's name, which ends at a space in the text protocol:
+/// spaces, backslashes and what is not printable as `\\xNN`.
+pub(super) fn print_bytes(bytes: &[u8], name: &mut String) {
     name.clear();
-    for &byte in key {
+    for &byte in bytes {
         if byte.is_ascii_graphic() && byte != b'\\' {
             name.push(char::from(byte));
         } else {

@@ -556,7 +556,7 @@ impl Producer {
         let suspended = self.suspended.is_some_and(|until| now < until);
         let waiting = || self.parts.iter().map(Part::waiting);
         Report {
-            name: String::from_utf8_lossy(&self.name).into_owned(),
+            name: Arc::clone(&self.name),
             flags: self.request.words(),
             filter: self.request.vbuckets.clone(),
             created: self.created.as_secs(),

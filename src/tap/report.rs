@@ -1,5 +1,7 @@
 //! What reports show of a stream.
 
+use std::sync::Arc;
+
 use crate::types::VbucketId;
 
 /// Figures of a stream.
@@ -10,7 +12,7 @@ use crate::types::VbucketId;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Report {
     /// Its name, as clients know it.
-    pub(crate) name: String,
+    pub(crate) name: Arc<[u8]>,
     /// Its flags in words.
     pub(crate) flags: String,
     /// The vbuckets that the client listed.

@@ -349,10 +349,6 @@ unsafe extern "C" fn set_config(
             b"memlimit" => {
                 // SAFETY: contract 2: for this key a size.
                 let bytes = unsafe { value.cast::<usize>().read() };
-                if bytes == 0 {
-                    // No write would fit.
-                    return Err(Error::Invalid);
-                }
                 let set =
                     instance
                         .engine()?

@@ -5,6 +5,7 @@ use std::cell::Cell;
 
 use super::{CLIENT, Node};
 use crate::error::Error;
+use crate::host::LogLevel;
 use crate::settings::Family;
 use crate::types::StoreOp;
 use crate::vbucket::Ejection;
@@ -124,10 +125,8 @@ fn a_quota_that_nothing_can_be_freed_for_is_out_of_memory_and_reads_go_on() {
     });
     assert_eq!(node.get(0, "k").as_deref(), Some(LONG));
     assert_eq!(node.remove(0, "k"), Ok(()));
-    for none in ["0", "1"] {
-        set("max_size", none);
-        assert_eq!(refused(), Error::NoMemory);
-    }
+    set("max_size", "1");
+    assert_eq!(refused(), Error::NoMemory);
     set("max_size", &u64::MAX.to_string());
     node.set(0, "x", LONG);
     drop(ballast);
@@ -190,4 +189,17 @@ fn the_expiry_pager_can_be_switched_off() {
     node.set(0, "k", "v");
     node.write();
     assert_eq!(node.engine.shared().metrics.expiry_pager_runs.get(), 0);
+}
+
+#[test]
+fn watermarks_that_contradict_each_other_are_told() {
+    let node = Node::with("max_size=200000000");
+    let set = |name: &str, text: &str| {
+        let set = node.engine.set_parameter(Family::Flush, name, text);
+        set.unwrap();
+        node.host
+            .has_logged(LogLevel::Warning, "contradict each other")
+    };
+    assert!(!set("mem_low_wat", "140000000"));
+    assert!(set("mem_high_wat", "1000"));
 }

@@ -409,7 +409,7 @@ fn what_was_accepted_is_written_whatever_the_quota_becomes() {
     node.engine.set_persistence(false);
     node.set(0, "k", "v");
     let set = |text| node.engine.set_parameter(Family::Flush, "max_size", text);
-    set("0").unwrap();
+    set("1").unwrap();
     node.engine.set_persistence(true);
     node.host.until("it is written", || {
         node.stored(0, "k").as_deref() == Some("v")
