@@ -105,6 +105,7 @@ const UPDATE_RANKS: &[(&str, usize)] = &[
 
 /// The same for the other ones of `engine-backup`.
 const BACKUP_RANKS: &[(&str, usize)] = &[
+    ("signals", 0),
     ("record", 1),
     ("block", 2),
     ("writer", 3),

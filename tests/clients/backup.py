@@ -1,6 +1,9 @@
 """The program `engine-backup`, and what a node holds beside what it should hold."""
 
+import contextlib
 import os
+import socket
+import threading
 
 import cluster
 import server
@@ -51,3 +54,51 @@ def contents(link, keys, vbucket=0):
             assert answer.status == SUCCESS, answer
             found[part[answer.opaque]] = (answer.value, answer.extras, answer.cas)
     return found
+
+
+class Proxy(threading.Thread):
+    """A node's address that passes everything on, until a request with `opcode` comes: the node
+    gets it, and its answer goes nowhere. Then the connection is closed, or silent if it `stays`."""
+
+    def __init__(self, host, opcode, stays):
+        super().__init__(daemon=True)
+        self.host, self.opcode, self.stays = host, opcode, stays
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = self.listener.getsockname()
+        self.start()
+
+    def run(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client = self.listener.accept()[0]
+                threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+
+    def serve(self, client):
+        """Requests of one connection."""
+        with contextlib.suppress(OSError), client, socket.create_connection(
+                self.host.address) as node, client.makefile("rb") as requests:
+            muted = threading.Event()
+            answers = threading.Thread(target=self.answers, args=(node, client, muted), daemon=True)
+            answers.start()
+            while len(head := requests.read(wire.HEADER.size)) == wire.HEADER.size:
+                _, opcode, _, _, _, _, length, _, _ = wire.HEADER.unpack(head)
+                if opcode == self.opcode:
+                    muted.set()
+                node.sendall(head + requests.read(length))
+            node.shutdown(socket.SHUT_RDWR)
+            answers.join()
+
+    def answers(self, node, client, muted):
+        """What the node says on it."""
+        with contextlib.suppress(OSError):
+            while data := node.recv(1 << 16):
+                if not muted.is_set():
+                    client.sendall(data)
+                elif not self.stays:
+                    client.shutdown(socket.SHUT_RDWR)
+
+    def close(self):
+        """Ends it."""
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.join(30)

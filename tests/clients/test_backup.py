@@ -3,8 +3,10 @@
 import os
 import random
 import shutil
+import signal
 import socket
 import struct
+import subprocess
 import tempfile
 import threading
 import time
@@ -70,6 +72,45 @@ class Backups(unittest.TestCase):
             found = contents(link, keys, vbucket)
         self.assertEqual(found.keys(), expected.keys())
         self.assertEqual(found, expected)
+
+    def kept(self):
+        """Names under which the source keeps what another backup needs."""
+        return [name for name in self.link.stats(b"tap")
+                if name.startswith("eq_tapq:backup:") and name.endswith(":type")]
+
+
+class Ended(Backups):
+    """Signals while a backup is made."""
+
+    def ended(self, *signals, shell=""):
+        """Begins one of a series with the node silent, and sends signals; checks what is left."""
+        proxy = backup.Proxy(self.source, wire.TAP_CONNECT, stays=True)
+        self.addCleanup(proxy.close)
+        words = [backup.PROGRAM, "create", self.file("b"), "--keep", "series", "-n", name(proxy),
+                 "--timeout", "60s"]
+        process = subprocess.Popen(
+            ["sh", "-c", shell + 'exec "$@"', "sh", *words], env=cluster.environment(),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        until(self.kept, what="a place of its own")
+        for signal_number in signals:
+            process.send_signal(signal_number)
+        done = cluster.end(process)
+        self.assertEqual(done.status, REFUSED, done)
+        self.assertEqual(os.listdir(self.folder), [])
+        self.assertEqual(self.kept(), [])
+        return done
+
+    def test_a_signal_leaves_nothing_behind(self):
+        for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self.assertIn(signal_number.name, self.ended(signal_number).err)
+
+    def test_what_is_ignored_stays_so(self):
+        # A second one that is not would end it at once.
+        done = self.ended(signal.SIGHUP, signal.SIGINT, signal.SIGTERM,
+                          shell="trap '' HUP INT; ")
+        self.assertIn("SIGTERM", done.err)
 
 
 class Create(Backups):
@@ -480,6 +521,17 @@ class Restore(Backups):
         self.assertEqual((said["restored"], said["too_big"]), (1, 1))
         with host.binary() as link:
             self.assertEqual(link.get(b"long").status, ENOENT)
+
+    def test_an_end_without_an_answer_is_told_as_one(self):
+        fill(self.link, KEYS)
+        path, _ = self.create("full")
+        host = self.node()
+        proxy = backup.Proxy(host, RESTORE_COMPLETE, stays=False)
+        self.addCleanup(proxy.close)
+        done = call("restore", path, "-n", name(proxy), expected=PARTLY)
+        self.assertIn("every key is in place", done.err)
+        self.assertNotIn("missing", done.err)
+        self.holds_all(host, KEYS, contents(self.link, KEYS))
 
     def test_a_long_value_comes_back_where_a_client_may_set_it(self):
         config = "max_item_size=30m"

@@ -18,12 +18,13 @@ use crate::link::{Link, Statistics};
 use crate::nodes::Node;
 use crate::output::Style;
 use crate::packet::{Request, status};
-use crate::progress::Show;
+use crate::progress::{self, Show};
 use crate::reader::Backup;
 use crate::record::Record;
+use crate::signals::Asked;
 use crate::stream::{Said, Stream};
 use crate::text;
-use crate::writer::{Begin, End, Moment, Standing, Writer};
+use crate::writer::{Begin, Finished, Moment, Standing, Writer};
 
 const DEREGISTER_TAP_CLIENT: u8 = 0x9e;
 /// Names of streams of backups begin so.
@@ -74,6 +75,7 @@ pub(crate) fn create(
         node: node.name.clone(),
         place,
     };
+    let asked = Asked::note().map_err(|error| format!("signals cannot be noted: {error}"))?;
     let mut writer = Writer::new(wish.file, &begin)?;
     if let Some(series) = wish.keep {
         forget_series(&mut link, series).map_err(named)?;
@@ -84,7 +86,8 @@ pub(crate) fn create(
     }
     let has = base.as_ref().map(has).unwrap_or_default();
     let keeps = !begin.place.is_empty();
-    let made = Stream::connect(client, node, (&begin.place, keeps), &has).and_then(|stream| {
+    let stream = Stream::connect(client, (node, asked), (&begin.place, keeps), &has);
+    let made = stream.and_then(|stream| {
         let coming = take(stream, &mut writer, (node, base.as_ref()), (&before, show))?;
         let after = Sight::of(&mut link)?;
         Ok((complete(coming, &before)?, before.moment(&after)?))
@@ -97,11 +100,11 @@ pub(crate) fn create(
             .open(node)
             .and_then(|mut link| deregister(&mut link, &begin.place));
     }
-    let (end, bytes) = ended?;
+    let ended = ended?;
     let of_base = base.iter().flat_map(|base| base.end.vbuckets.keys());
-    let missing = of_base.filter(|vbucket| !end.vbuckets.contains_key(vbucket));
+    let missing = of_base.filter(|vbucket| !ended.end.vbuckets.contains_key(vbucket));
     let missing: BTreeSet<u16> = missing.copied().collect();
-    tell(wish.file, &begin, (&end, &missing), bytes, style);
+    tell(wish.file, &begin, (&ended, &missing), style);
     Ok(())
 }
 
@@ -368,13 +371,14 @@ pub(crate) const fn moment(moment: Moment) -> &'static str {
     }
 }
 
-fn tell(
-    file: &Path,
-    begin: &Begin,
-    (end, missing): (&End, &BTreeSet<u16>),
-    bytes: u64,
-    style: Style,
-) {
+fn tell(file: &Path, begin: &Begin, (ended, missing): (&Finished, &BTreeSet<u16>), style: Style) {
+    let Finished { end, bytes, doubt } = ended;
+    if let Some(doubt) = doubt {
+        progress::warn(&format!(
+            "{}: it is there, and may be gone after a loss of power: {doubt}",
+            file.display()
+        ));
+    }
     let whole = end.vbuckets.values().filter(|it| it.whole).count();
     let words = format!(
         "{}: {} and {} of {} ({whole} whole), {}; state: {}{}",
@@ -382,7 +386,7 @@ fn tell(
         text::count(end.values, "value"),
         text::count(end.deletions, "deletion"),
         text::count(end.vbuckets.len() as u64, "vbucket"),
-        text::size(bytes),
+        text::size(*bytes),
         moment(end.moment),
         if missing.is_empty() {
             String::new()
@@ -403,6 +407,7 @@ fn tell(
         "whole_vbuckets": whole,
         "bytes": bytes,
         "state": moment(end.moment),
+        "durable": doubt.is_none(),
         "missing_vbuckets": missing,
     });
     style.event(&words, &object);

@@ -6,6 +6,7 @@
 //! | rank | modules | what |
 //! |---|---|---|
 //! | 0 | `clock`, `text`, `exit`, `program`, `pages` | time, notation, statuses, names |
+//! | 0 | `signals` | who asks the program to end |
 //! | 1 | `nodes`, `packet` | whom to ask, the protocol as bytes |
 //! | 1 | `record` | what a backup says of keys, as bytes |
 //! | 2 | `link`, `progress`, `block` | one connection; what is shown; blocks of a file |
@@ -75,6 +76,7 @@ mod replay;
 mod restore;
 #[path = "../shared/sasl.rs"]
 mod sasl;
+mod signals;
 mod stream;
 #[path = "../shared/text.rs"]
 #[allow(dead_code, reason = "online-update needs more of it")]

@@ -219,9 +219,9 @@ mod tests {
             whole: true,
             next: 5,
         };
-        writer
-            .finish(Moment::BeforeWindow, BTreeMap::from([(1, standing)]))
-            .unwrap()
+        let ended = writer.finish(Moment::BeforeWindow, BTreeMap::from([(1, standing)]));
+        let ended = ended.unwrap();
+        (ended.end, ended.bytes)
     }
 
     fn try_read(path: &Path) -> Result<Backup, String> {

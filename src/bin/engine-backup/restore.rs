@@ -127,9 +127,9 @@ pub(crate) fn restore(
         alive: Until::after(ALIVE),
         steps: &steps,
     };
-    let outcome = restore.all(&backups);
+    let sent = restore.all(&backups);
     let (restored, begun) = (restore.counts.restored, restore.begun);
-    outcome.map_err(|text| Failure {
+    sent.map_err(|text| Failure {
         text: format!(
             "{}: {text}; {} in place, and others are missing. Restore again when the cause is \
              gone: what is there stays. A node that was started with restore_mode=true stays in \
@@ -143,6 +143,16 @@ pub(crate) fn restore(
         ),
         // What was sent last may be in place though the answers did not come.
         exit: if begun { Exit::Partly } else { Exit::Refused },
+    })?;
+    complete(&mut restore.link).map_err(|text| Failure {
+        text: format!(
+            "{}: every key is in place, but whether the node has left restore mode is not known: \
+             {text}. `stats restore` shows it. A node that was started with restore_mode=true may \
+             have stayed in it: restore again; any other answers misses again, after 120 s at the \
+             latest",
+            node.name
+        ),
+        exit: Exit::Partly,
     })?;
     steps.end(0);
     tell(node, (&restore.counts, &others), style);
@@ -193,21 +203,27 @@ fn sign(link: &mut Link) -> Result<(), String> {
     }
 }
 
+/// Nothing more will come: a key that is not there is a miss from now on.
+fn complete(link: &mut Link) -> Result<(), String> {
+    let answer = link.call(&Request {
+        opcode: opcode::COMPLETE,
+        ..Request::default()
+    })?;
+    match answer.status() {
+        status::SUCCESS => Ok(()),
+        _ => Err(answer.words()),
+    }
+}
+
 impl Restore<'_> {
+    /// Until every record is dealt with.
     fn all(&mut self, backups: &[Backup]) -> Result<(), String> {
         for backup in backups.iter().rev() {
             if !self.wanted.is_empty() {
                 backup.backwards(&mut |records| self.block(records))?;
             }
         }
-        let answer = self.link.call(&Request {
-            opcode: opcode::COMPLETE,
-            ..Request::default()
-        })?;
-        match answer.status() {
-            status::SUCCESS => Ok(()),
-            _ => Err(format!("all keys were sent, but: {}", answer.words())),
-        }
+        Ok(())
     }
 
     /// The records of a block, from the last one on.

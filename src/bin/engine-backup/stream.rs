@@ -6,6 +6,7 @@ use crate::link::Link;
 use crate::nodes::Node;
 use crate::packet::{HEADER_BYTES, VALUE_BODY_BYTES_MAX};
 use crate::record::Bytes;
+use crate::signals::Asked;
 use crate::text;
 
 /// Read at a time.
@@ -78,6 +79,8 @@ pub(crate) struct Stream {
     at: usize,
     /// The message before this one wants that as its answer.
     answer: Option<(u8, u32)>,
+    /// Ends it.
+    asked: Asked,
 }
 
 impl Stream {
@@ -88,7 +91,7 @@ impl Stream {
     /// Says why there is no stream.
     pub(crate) fn connect(
         client: &Client,
-        node: &Node,
+        (node, asked): (&Node, Asked),
         (name, keep): (&str, bool),
         has: &[(u16, u64)],
     ) -> Result<Self, String> {
@@ -116,18 +119,20 @@ impl Stream {
             buffer: Vec::new(),
             at: 0,
             answer: None,
+            asked,
         })
     }
 
     /// Over a connection that was asked for it already, for fuzzers.
     #[cfg(any(test, feature = "fuzzing"))]
-    pub(crate) const fn over(link: Link, client: Client) -> Self {
+    pub(crate) fn over(link: Link, client: Client) -> Self {
         Self {
             link,
             client,
             buffer: Vec::new(),
             at: 0,
             answer: None,
+            asked: Asked::default(),
         }
     }
 
@@ -135,7 +140,7 @@ impl Stream {
     /// acknowledged.
     ///
     /// # Errors
-    /// The node is silent, or says what makes no sense.
+    /// The node is silent, or says what makes no sense, or the program is asked to end.
     pub(crate) fn next(&mut self) -> Result<Option<Message<'_>>, String> {
         if let Some((opcode, seqno)) = self.answer.take() {
             let mut bytes = vec![RESPONSE, opcode];
@@ -185,6 +190,8 @@ impl Stream {
             self.at = 0;
         }
         while self.buffer.len() - self.at < length {
+            // A signal ends the wait for bytes, too.
+            self.asked.check()?;
             if !self.link.read_some(&mut self.buffer, CHUNK_BYTES, until)? {
                 return Ok(false);
             }

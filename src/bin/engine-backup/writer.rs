@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
-use std::io::{BufWriter, Write as _};
+use std::io::{BufWriter, ErrorKind, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use crate::block::{self, BLOCK_BYTES, Kind, MAGIC, Place, VERSION};
 use crate::disk;
@@ -99,9 +100,36 @@ impl End {
     }
 }
 
+/// What the system does for a backup that is whole.
+#[derive(Clone, Copy, Debug)]
+struct System {
+    /// Gives a file another name, unless there is one of that name.
+    rename: fn(&Path, &Path) -> rustix::io::Result<()>,
+    /// Gives it that name besides its own, likewise.
+    link: fn(&Path, &Path) -> std::io::Result<()>,
+    /// Brings the names in a folder to the disk.
+    sync_names: fn(&Path) -> std::io::Result<()>,
+}
+
+const SYSTEM: System = System {
+    rename: |from, to| renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE),
+    link: |from, to| fs::hard_link(from, to),
+    sync_names: |folder| File::open(folder)?.sync_all(),
+};
+
+/// A backup that is whole and has its name.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) end: End,
+    pub(crate) bytes: u64,
+    /// Why its name may not outlive a loss of power.
+    pub(crate) doubt: Option<String>,
+}
+
 /// A backup that is being written. Gone again when it is dropped before its end.
 #[derive(Debug)]
 pub(crate) struct Writer {
+    system: System,
     path: PathBuf,
     partial: PathBuf,
     file: BufWriter<File>,
@@ -109,7 +137,8 @@ pub(crate) struct Writer {
     records: Vec<u8>,
     end: End,
     bytes: u64,
-    is_named: bool,
+    /// It is whole.
+    stays: bool,
 }
 
 /// Opens what is to become a backup; what a run that was killed has left is written over.
@@ -159,6 +188,7 @@ impl Writer {
         file.set_permissions(Permissions::from_mode(MODE))
             .map_err(failed)?;
         let mut writer = Self {
+            system: SYSTEM,
             path: path.to_owned(),
             partial,
             file: BufWriter::new(file),
@@ -166,7 +196,7 @@ impl Writer {
             records: Vec::new(),
             end: End::default(),
             bytes: 0,
-            is_named: false,
+            stays: false,
         };
         writer.write(&[&MAGIC[..], &VERSION.to_be_bytes()].concat())?;
         writer.block(Kind::Begin, &begin.encode())?;
@@ -196,15 +226,15 @@ impl Writer {
         (self.end.values, self.end.deletions, self.bytes)
     }
 
-    /// Ends it: it is on the disk, under its name. Returns what it held, and its bytes.
+    /// Ends it: it is on the disk, under its name.
     ///
     /// # Errors
-    /// The disk does not take it.
+    /// The disk does not take it, or there is something of that name.
     pub(crate) fn finish(
         mut self,
         moment: Moment,
         vbuckets: BTreeMap<u16, Standing>,
-    ) -> Result<(End, u64), String> {
+    ) -> Result<Finished, String> {
         self.write_records()?;
         let end = End {
             moment,
@@ -217,16 +247,44 @@ impl Writer {
         // It stays locked until it has its name, or is removed.
         self.file.flush().map_err(failed)?;
         self.file.get_ref().sync_all().map_err(failed)?;
-        // What has come under that name meanwhile is not ours to replace.
-        let (from, to) = (&self.partial, &self.path);
-        renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)
-            .map_err(|error| failed(error.into()))?;
-        self.is_named = true;
+        self.give_name()?;
+        self.stays = true;
         // The name, too, is to survive a power failure.
         let folder = self.path.parent().filter(|it| !it.as_os_str().is_empty());
-        let folder = File::open(folder.unwrap_or(Path::new(".")));
-        folder.and_then(|it| it.sync_all()).map_err(failed)?;
-        Ok((end, self.bytes))
+        let folder = folder.unwrap_or(Path::new("."));
+        let synced = (self.system.sync_names)(folder);
+        Ok(Finished {
+            end,
+            bytes: self.bytes,
+            doubt: synced.err().map(|error| disk::failed(folder, &error)),
+        })
+    }
+
+    /// What has come under its name meanwhile is not ours to replace.
+    fn give_name(&mut self) -> Result<(), String> {
+        let (from, to) = (&self.partial, &self.path);
+        let failed = |error: std::io::Error| disk::failed(to, &error);
+        match (self.system.rename)(from, to) {
+            // Not of this kind, says the file system (NFS), or the kernel.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
+            renamed => return renamed.map_err(|error| failed(error.into())),
+        }
+        match (self.system.link)(from, to) {
+            Ok(()) => {
+                // It is there under both names: nothing is lost where this fails.
+                let _ = fs::remove_file(from);
+                Ok(())
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(failed(error)),
+            Err(error) => {
+                self.stays = true;
+                Err(format!(
+                    "{}; the backup is whole, and is {}: give it another name before the next one",
+                    failed(error),
+                    from.display()
+                ))
+            }
+        }
     }
 
     fn write_records(&mut self) -> Result<(), String> {
@@ -256,7 +314,7 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        if !self.is_named {
+        if !self.stays {
             // While it is locked, so that it is nobody else's. That it stays behind harms nobody:
             // the next run writes over it.
             let _ = fs::remove_file(&self.partial);
@@ -310,5 +368,63 @@ mod tests {
         assert!(refused.unwrap_err().contains("exists"));
         assert_eq!(fs::read(&path).unwrap(), b"precious");
         assert!(!partial.exists());
+    }
+
+    /// A name that is given by `system`, where another file may have it.
+    fn named(system: System, taken: bool) -> (Result<Finished, String>, Vec<String>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("b");
+        let mut writer = begun(&path).unwrap();
+        writer.system = system;
+        if taken {
+            fs::write(&path, "precious").unwrap();
+        }
+        let ended = writer.finish(Moment::default(), BTreeMap::new());
+        if taken {
+            assert_eq!(fs::read(&path).unwrap(), b"precious");
+        }
+        let names = fs::read_dir(folder.path()).unwrap();
+        let names = names.map(|it| it.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        (ended, names)
+    }
+
+    /// NFS, say: it renames, but not without replacing.
+    #[test]
+    fn where_no_rename_is_safe_a_link_gives_the_name() {
+        let system = System {
+            rename: |_, _| Err(Errno::INVAL),
+            ..SYSTEM
+        };
+        let (ended, names) = named(system, false);
+        assert_eq!(ended.unwrap().doubt, None);
+        assert_eq!(names, ["b"]);
+        let (ended, names) = named(system, true);
+        assert!(ended.unwrap_err().contains("exists"));
+        assert_eq!(names, ["b"]);
+    }
+
+    #[test]
+    fn what_cannot_get_its_name_is_not_thrown_away() {
+        let system = System {
+            rename: |_, _| Err(Errno::INVAL),
+            link: |_, _| Err(Errno::PERM.into()),
+            ..SYSTEM
+        };
+        let (ended, names) = named(system, false);
+        assert!(ended.unwrap_err().contains("is whole, and is"));
+        assert_eq!(names, ["b.partial"]);
+    }
+
+    #[test]
+    fn a_folder_that_is_not_synced_leaves_a_doubt_and_the_backup() {
+        let system = System {
+            sync_names: |_| Err(Errno::IO.into()),
+            ..SYSTEM
+        };
+        let (ended, names) = named(system, false);
+        assert!(ended.unwrap().doubt.is_some());
+        assert_eq!(names, ["b"]);
     }
 }

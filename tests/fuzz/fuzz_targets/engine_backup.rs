@@ -11,6 +11,8 @@ mod block;
 mod client;
 #[path = "../../../src/bin/shared/clock.rs"]
 mod clock;
+#[path = "../../../src/bin/shared/disk.rs"]
+mod disk;
 #[path = "../../../src/bin/engine-backup/fuzzing.rs"]
 mod fuzzing;
 #[path = "../../../src/bin/shared/link.rs"]
@@ -27,6 +29,8 @@ mod reader;
 mod record;
 #[path = "../../../src/bin/shared/sasl.rs"]
 mod sasl;
+#[path = "../../../src/bin/engine-backup/signals.rs"]
+mod signals;
 #[path = "../../../src/bin/engine-backup/stream.rs"]
 mod stream;
 #[path = "../../../src/bin/shared/text.rs"]
