@@ -35,15 +35,34 @@ def ask(stream, group):
     found = {}
     for line in stream:
         words = line.decode("ascii", "replace").rstrip("\r\n").split(" ", 2)
-        if words[0] != "STAT":
-            return found if words[0] == "END" else None
-        found[words[1]] = words[2] if len(words) > 2 else ""
+        if words[0] == "END":
+            return found
+        if words[0] in ("ERROR", "CLIENT_ERROR", "SERVER_ERROR"):
+            return None
+        if words[0] == "STAT" and len(words) > 1:
+            found[words[1]] = words[2] if len(words) > 2 else ""
     raise OSError("the node closed the connection")
 
 
 def number(text):
     """A number, or None for what is none."""
     return int(text) if text and text.isdigit() else None
+
+
+def streams_of(tap):
+    """What a node sends: the statistics of each stream by its name."""
+    streams = {}
+    for key, value in tap.items():
+        name, _, statistic = key.removeprefix("eq_tapq:").rpartition(":")
+        if name:
+            streams.setdefault(name, {})[statistic] = value
+    return [stream for stream in streams.values() if stream.get("type") == "producer"]
+
+
+def is_replica(stream):
+    """Whether its client is to be there always. A backup is not, nor what registers to come back
+    (a backup with --keep)."""
+    return stream.get("registered") != "true" and "dump" not in stream.get("flags", "")
 
 
 def look(node):
@@ -56,12 +75,16 @@ def look(node):
         groups[""] = groups["all"] or ask(stream, "") or {}
     found = {name: number(groups[group].get(key)) for name, group, key in GAUGES}
     found["window_open"] = int(groups["onlineupdate"].get("state", "none") != "none")
+    found["window_flushed"] = int(groups["onlineupdate"].get("flushed") == "true")
     found["flusher_stopped"] = int(groups[""].get("ep_flusher_state") != "running")
     found["dead_threads"] = len(groups[""].get("ep_dead_threads", "").split())
-    tap = groups["tap"]
-    lags = [int(value) for key, value in tap.items() if key.endswith(":total_backlog_size")]
-    gone = [key for key, value in tap.items() if key.endswith(":connected") and value == "false"]
-    found.update(streams=len(lags), streams_away=len(gone), replica_backlog=max(lags, default=0))
+    streams = streams_of(groups["tap"])
+    replicas = [stream for stream in streams if is_replica(stream)]
+    lags = [number(replica.get("total_backlog_size")) or 0 for replica in replicas]
+    found["streams"] = len(replicas)
+    found["streams_away"] = sum(replica.get("connected") == "false" for replica in replicas)
+    found["streams_kept"] = sum(stream.get("registered") == "true" for stream in streams)
+    found["replica_backlog"] = max(lags, default=0)
     return {**found, "up": 1}
 
 

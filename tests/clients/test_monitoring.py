@@ -1,19 +1,25 @@
 """collectd from Debian reads a node, and alerts are about what it reads."""
 
+import importlib.machinery
+import importlib.util
 import os
 import pwd
 import re
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import tempfile
+import threading
 import unittest
 import urllib.error
 import urllib.request
 
 import yaml
 
+import backup
+import cluster
 import server
 import wire
 
@@ -171,6 +177,74 @@ class Monitoring(unittest.TestCase):
         self.assertNotIn("ep_queue_size", brief)
         self.assertIn("ep_queue_size", everything)
         self.assertLessEqual(set(brief), set(everything))
+
+
+class Look(unittest.TestCase):
+    """What the script says of one node."""
+
+    def setUp(self):
+        self.host = server.Server(CONFIG)
+        self.addCleanup(self.host.close)
+
+    def look(self):
+        """Its gauges."""
+        return engine_stats().look("{}:{}".format(*self.host.address))
+
+    def test_a_stream_that_comes_and_goes_is_no_replica_that_is_gone(self):
+        folder = tempfile.mkdtemp(prefix="engine-backup-")
+        self.addCleanup(shutil.rmtree, folder)
+        with self.host.binary() as link:
+            link.set(b"before", b"x")
+            backup.call("create", f"{folder}/full", "-n", cluster.name(self.host), "--keep", "series")
+            for number in range(50):
+                link.set(b"after %d" % number, b"x")
+        found = self.look()
+        self.assertEqual((found["streams"], found["streams_away"], found["replica_backlog"]),
+                         (0, 0, 0))
+        self.assertEqual(found["streams_kept"], 1)
+
+    def test_a_replica_that_is_gone_is_seen(self):
+        with self.host.binary() as link:
+            link.call(wire.SET_TAP_PARAM, b"tap_keepalive", value=b"3600")
+            with self.host.binary() as replica:
+                replica.send(wire.tap_connect(b"replica"))
+                server.until(lambda: self.look()["streams"] == 1, what="a stream")
+                self.assertEqual(self.look()["streams_away"], 0)
+            server.until(lambda: self.look()["streams_away"] == 1, what="it is away")
+
+    def test_a_window_in_which_all_went_is_seen(self):
+        self.assertNotEqual(self.look()["window_flushed"], 1)
+        with self.host.binary() as link:
+            link.call(wire.START)
+            self.assertEqual(self.look()["window_flushed"], 0)
+            link.call(wire.FLUSH)
+        self.assertEqual(self.look()["window_flushed"], 1)
+
+    def test_lines_that_make_no_sense_are_passed_over(self):
+        lines = (b"STAT\r\nSTAT eq_tapq:a:total_backlog_size b:connected true\r\nodd\r\n"
+                 b"STAT ep_diskqueue_items 7\r\nEND\r\n")
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            thread = threading.Thread(target=answer_all, args=(listener, lines))
+            thread.start()
+            found = engine_stats().look("127.0.0.1:{}".format(listener.getsockname()[1]))
+            thread.join()
+        self.assertEqual((found["up"], found["queue"], found["replica_backlog"]), (1, 7, 0))
+
+
+def engine_stats():
+    """The script, as a module."""
+    loader = importlib.machinery.SourceFileLoader("engine_stats", f"{MONITORING}/engine_stats.py")
+    spec = importlib.util.spec_from_loader("engine_stats", loader)
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+def answer_all(listener, lines):
+    """Serves one connection: every line is answered with these."""
+    with listener.accept()[0] as link, link.makefile("rb") as asked:
+        for _ in asked:
+            link.sendall(lines)
 
 
 class Alerts(unittest.TestCase):
