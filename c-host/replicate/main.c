@@ -172,12 +172,22 @@ static void on_signal(int signal_number) {
     _exit(EXIT_SUCCESS);
 }
 
+/* What was ignored stays so: a shell does it with SIGINT for what runs in the background. */
+static void end_on(int signal_number) {
+    const struct sigaction action = {.sa_handler = on_signal};
+    struct sigaction before;
+    if (sigaction(signal_number, NULL, &before) == 0 && before.sa_handler != SIG_IGN) {
+        (void)sigaction(signal_number, &action, NULL);
+    }
+}
+
 int main(int argc, char **argv) {
     static struct vbuckets vbuckets;
     static struct options options;
     char name[NAME_ROOM];
-    /* Messages may go to a file that has reached a limit of sizes. */
+    /* Messages may go to a file that has reached a limit of sizes, or to nobody any more. */
     (void)signal(SIGXFSZ, SIG_IGN);
+    (void)signal(SIGPIPE, SIG_IGN);
     if (!parse_flags(argc, argv, &options)) {
         usage(stderr);
         return EXIT_FAILURE;
@@ -200,8 +210,7 @@ int main(int argc, char **argv) {
         say("the name is longer than %d bytes", PROTOCOL_BINARY_KEY_MAX);
         return EXIT_FAILURE;
     }
-    const struct sigaction action = {.sa_handler = on_signal};
-    (void)sigaction(SIGTERM, &action, NULL);
-    (void)sigaction(SIGINT, &action, NULL);
+    end_on(SIGTERM);
+    end_on(SIGINT);
     return replicate(&options, all_active, &vbuckets);
 }

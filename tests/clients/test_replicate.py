@@ -49,13 +49,13 @@ class Replicate(unittest.TestCase):
             self.skipTest(f"no {STUB}: make -C c-host harness")
         self.source, self.destination = self.server(), self.server()
 
-    def begin(self, script, *options, vbuckets=None):
-        """Starts engine-replicate with a stream that plays a script."""
+    def begin(self, script, *options, vbuckets=None, shell="", stderr=subprocess.PIPE):
+        """Starts engine-replicate with a stream that plays a script, by way of a shell."""
         words = [REPLICATE, "-n", f"script:{script}", *options, address(self.source),
                  address(self.destination)]
         process = subprocess.Popen(
-            words + ([vbuckets] if vbuckets else []), stderr=subprocess.PIPE, text=True,
-            start_new_session=True,
+            ["sh", "-c", shell + 'exec "$@"', "sh", *words, *([vbuckets] if vbuckets else [])],
+            stderr=stderr, text=True, start_new_session=True,
         )
 
         def end():
@@ -153,6 +153,31 @@ class Replicate(unittest.TestCase):
         self.arrived(1)
         process.send_signal(signal.SIGTERM)
         self.ends(process, 0)
+
+    def test_a_signal_that_was_ignored_stays_so(self):
+        # As a shell does it for what runs in the background.
+        process = self.begin("MWM", "-f", shell="trap '' INT; ")
+        self.arrived(1)
+        process.send_signal(signal.SIGINT)
+        with self.source.binary() as link:
+            link.set(b"wakes", b"the stream")
+        self.arrived(2)
+        process.send_signal(signal.SIGTERM)
+        self.ends(process, 0)
+
+    def test_nobody_who_reads_what_it_says(self):
+        refuser = Refuser()
+        self.addCleanup(refuser.close)
+        refuser.start()
+        self.destination.address = refuser.address
+        reader, writer = os.pipe()
+        process = self.begin("MW", "-r", vbuckets="3", stderr=writer)
+        os.close(writer)
+        server.until(lambda: refuser.connections > 0, what="an attempt")
+        os.close(reader)
+        seen = refuser.connections
+        server.until(lambda: refuser.connections > seen + 1, what="further attempts")
+        self.assertIsNone(process.poll())
 
     def test_bad_arguments(self):
         for words in ([], ["one"], ["a:1", "b"], ["a:1", "b:1", "x"], ["a:1", "b:1", "3-1"],
