@@ -195,7 +195,8 @@ class Look(unittest.TestCase):
         self.addCleanup(shutil.rmtree, folder)
         with self.host.binary() as link:
             link.set(b"before", b"x")
-            backup.call("create", f"{folder}/full", "-n", cluster.name(self.host), "--keep", "series")
+            backup.call("create", f"{folder}/full", "--keep", "series",
+                        "-n", cluster.name(self.host))
             for number in range(50):
                 link.set(b"after %d" % number, b"x")
         found = self.look()
