@@ -123,7 +123,6 @@ fn f5_memory_full_of_a_window_is_a_temporary_failure() {
         for key in 0..1_000 {
             assert_eq!(node.get(0, &key.to_string()), Some(value(expected)));
         }
-        quota("0");
     }
 }
 
