@@ -44,7 +44,8 @@ fn get(engine: &Engine, key: &str) -> Option<String> {
 #[cfg_attr(miri, ignore = "starts a process")]
 fn above_the_quota_the_least_recently_used_keys_go_and_a_used_one_stays() {
     alone(
-        "engine::tests::memory::above_the_quota_the_least_recently_used_keys_go_and_a_used_one_stays",
+        "engine::tests::memory::\
+         above_the_quota_the_least_recently_used_keys_go_and_a_used_one_stays",
         || {
             let (host, engine) = start("");
             drop(engine);
