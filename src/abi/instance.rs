@@ -6,12 +6,15 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use super::bindings::{ENGINE_HANDLE, EVENT_CALLBACK, engine_feature_t, engine_info, feature_info};
+use super::bindings::{
+    ENGINE_EVENT_TYPE, ENGINE_HANDLE, EVENT_CALLBACK, engine_feature_t, engine_info, feature_info,
+};
 use super::convert::Code;
 use super::guard::Guard;
 use super::kind::Kind;
 use super::log::Log;
 use super::ports::Ports;
+use super::refused;
 use super::rules::Entry;
 use crate::config::Config;
 use crate::engine::Engine;
@@ -167,8 +170,16 @@ impl<K: Kind> Instance<K> {
         });
         self.running
             .store(Box::into_raw(running), Ordering::Release);
-        // SAFETY: the handle, which the callback needs, is never freed (contract 1).
-        unsafe { connected.registry.on_disconnect(on_disconnect, handle) };
+        for (event, callback) in [
+            (ENGINE_EVENT_TYPE::ON_DISCONNECT, on_disconnect),
+            (
+                ENGINE_EVENT_TYPE::ON_SWITCH_CONN,
+                Some(refused::on_turn as _),
+            ),
+        ] {
+            // SAFETY: the handle, which the callback gets, is never freed (contract 1).
+            unsafe { connected.registry.on(event, callback, handle) };
+        }
         // SAFETY: contract 5.
         let is_first = !unsafe { connected.registry.has_ascii_commands() };
         for command in K::ascii_commands(handle, is_first) {

@@ -52,16 +52,16 @@ impl Registry {
         })
     }
 
-    /// Registers a function for the end of connections.
+    /// Registers a function for an event of connections.
     ///
     /// # Safety
     /// The handle, which the callback gets, stays valid for the life of the process.
-    pub(super) unsafe fn on_disconnect(
+    pub(super) unsafe fn on(
         &self,
+        event: ENGINE_EVENT_TYPE,
         callback: EVENT_CALLBACK,
         engine: *mut ENGINE_HANDLE,
     ) {
-        let event = ENGINE_EVENT_TYPE::ON_DISCONNECT;
         // SAFETY: contract 5 and the caller's promise.
         unsafe { (self.callback)(engine, event, callback, engine.cast_const().cast()) };
     }

@@ -52,6 +52,32 @@ class Refused(ServerTest):
             self.assertEqual(text.call("delete k"), "DELETED")
             self.assertEqual(text.get("k"), {})
 
+    def test_it_does_not_matter_where_in_the_hosts_buffer_a_key_stands(self):
+        self.crowd()
+        text = self.open_ascii()
+        head = b"k 0 0 %d\r\n" % len(VALUE)
+        # Both keys stand behind 16 bytes, and the host is done with the value by then.
+        self.status(self.set(b"k", b"old"), wire.SUCCESS)
+        self.assertEqual(text.call("incr n 123\r\nadd " + head[:-2].decode()), "NOT_FOUND")
+        self.assertRegex(text.line(), "^SERVER_ERROR ")
+        text.socket.sendall(VALUE + b"\r\n")
+        self.assertRegex(text.call("version"), "^VERSION ")
+        self.assertRegex(text.call("version\r\ndelete k"), "^VERSION ")
+        self.assertEqual((text.line(), text.get("k")), ("DELETED", {}))
+        # And those of a SET anywhere.
+        self.status(self.set(b"k", b"old"), wire.SUCCESS)
+        for length in range(1, 17):
+            text.socket.sendall(b"get %s\r\nset %s%s\r\n" % (b"x" * length, head, VALUE))
+            self.assertEqual(text.line(), "END")
+            self.assertRegex(text.line(), "^SERVER_ERROR ")
+            self.assertEqual(text.get("k"), {"k": (b"old", 0, None)}, length)
+        for count in range(4):
+            refused = wire.request(wire.SET, b"k", wire.store_extras(), VALUE)
+            self.link.send(wire.request(wire.NOOP) * count + refused)
+            answers = [self.link.receive() for _ in range(count + 1)]
+            self.status(answers[-1], wire.ENOMEM)
+            self.assertEqual(self.link.call(wire.GET, b"k").value, b"old", count)
+
     def test_what_is_never_taken_takes_the_old_value_along(self):
         self.status(self.set(b"k", b"old"), wire.SUCCESS)
         self.status(self.set(b"k", b"v" * TOO_LONG), wire.E2BIG)

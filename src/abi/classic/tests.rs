@@ -241,6 +241,26 @@ fn rule_09_disconnects_come_at_any_time_and_any_number_of_times() {
 }
 
 #[test]
+fn a_deletion_right_behind_a_refusal_is_the_hosts_and_one_of_a_later_turn_its_clients() {
+    let host = Host::running(Kind::Membase, "max_size=24m");
+    let key = b"k";
+    host.set(key, b"old");
+    let slow = std::iter::from_fn(|| host.allocate(b"slow", 1_000_000).ok());
+    let slow: Vec<_> = slow.collect();
+    let refuse = || assert!(host.allocate(key, 1_000_000).is_err());
+    refuse();
+    assert_eq!(host.remove_raw(key.as_ptr(), 1), Code::ENGINE_SUCCESS);
+    assert_eq!(host.get(key, 0), Ok(b"old".to_vec()));
+    refuse();
+    host.turn();
+    assert_eq!(host.remove_raw(key.as_ptr(), 1), Code::ENGINE_SUCCESS);
+    assert_eq!(host.get(key, 0), Err(Code::ENGINE_KEY_ENOENT));
+    for item in slow {
+        host.release(item);
+    }
+}
+
+#[test]
 fn rule_10_after_output_only_success_or_blocking_follows() {
     let response = Response {
         status: Status::SUCCESS,

@@ -147,11 +147,13 @@ unsafe extern "C" fn get_logger() -> *mut EXTENSION_LOGGER_DESCRIPTOR {
 
 unsafe extern "C" fn register(
     _engine: *mut engine_interface,
-    _event: ENGINE_EVENT_TYPE,
+    event: ENGINE_EVENT_TYPE,
     callback: EVENT_CALLBACK,
     data: *const c_void,
 ) {
-    CALLBACK.set((callback, data));
+    if event == ENGINE_EVENT_TYPE::ON_DISCONNECT {
+        CALLBACK.set((callback, data));
+    }
 }
 
 unsafe extern "C" fn register_extension(kind: extension_type_t, descriptor: *mut c_void) -> bool {

@@ -67,10 +67,12 @@ pub(super) struct Packet {
 
 /// A registered function and its data.
 type Callback = (EVENT_CALLBACK, *const c_void);
+/// Kinds of events.
+const EVENTS: usize = 5;
 
 thread_local! {
     static SERVER: Cell<*mut SERVER_HANDLE_V1> = const { Cell::new(ptr::null_mut()) };
-    static CALLBACK: Cell<Callback> = const { Cell::new((None, ptr::null())) };
+    static CALLBACKS: Cell<[Callback; EVENTS]> = const { Cell::new([(None, ptr::null()); EVENTS]) };
     static LOG: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
     static PACKETS: RefCell<Vec<Packet>> = const { RefCell::new(Vec::new()) };
     static STATS: RefCell<Vec<(String, String)>> = const { RefCell::new(Vec::new()) };
@@ -337,8 +339,9 @@ unsafe extern "C" fn register(
     callback: EVENT_CALLBACK,
     data: *const c_void,
 ) {
-    assert_eq!(event, ENGINE_EVENT_TYPE::ON_DISCONNECT);
-    CALLBACK.set((callback, data));
+    let mut callbacks = CALLBACKS.get();
+    callbacks[event.0 as usize] = (callback, data);
+    CALLBACKS.set(callbacks);
 }
 
 unsafe extern "C" fn register_extension(kind: extension_type_t, descriptor: *mut c_void) -> bool {
@@ -599,11 +602,19 @@ impl Host {
         call!(self, get_info)
     }
 
-    /// Sends the event that was registered for last.
+    /// Tells of the end of a connection.
     pub(super) fn disconnect(&self, cookie: Cookie) {
-        let (callback, data) = CALLBACK.get();
         let cookie = ptr::with_exposed_provenance(cookie.address());
-        let event = ENGINE_EVENT_TYPE::ON_DISCONNECT;
+        self.tell(ENGINE_EVENT_TYPE::ON_DISCONNECT, cookie);
+    }
+
+    /// Turns to a connection, to read from it.
+    pub(super) fn turn(&self) {
+        self.tell(ENGINE_EVENT_TYPE::ON_SWITCH_CONN, COOKIE);
+    }
+
+    fn tell(&self, event: ENGINE_EVENT_TYPE, cookie: *const c_void) {
+        let (callback, data) = CALLBACKS.get()[event.0 as usize];
         assert_eq!(data, self.handle.cast_const().cast());
         // SAFETY: as registered.
         unsafe { callback.unwrap()(cookie, event, ptr::null(), data) };
