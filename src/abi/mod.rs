@@ -33,8 +33,8 @@
 //! # Threads and locks
 //! Entry points run on the host's threads, in parallel. This module has no mutable static but what
 //! a thread knows of its own calls ([`refused`]): what a handle knows is written by `initialize`,
-//! before other threads exist. Its one lock is of a kind whose calls wait on their threads
-//! (`arcus::waiting`).
+//! before other threads exist. Its locks are those of a kind whose calls wait on their threads
+//! (`arcus::waiting`, `arcus::workers`).
 #![expect(unsafe_code, reason = "this is the boundary to C")]
 
 mod arcus;

@@ -110,6 +110,25 @@ impl Server {
     }
 }
 
+/// Whether a socket is one connection's alone: the datagrams of all clients come by the same one.
+fn is_stream(socket: c_int) -> bool {
+    let mut kind: c_int = 0;
+    let Ok(mut length) = libc::socklen_t::try_from(size_of_val(&kind)) else {
+        return false;
+    };
+    // SAFETY: room for what is asked for, and its length.
+    let failed = unsafe {
+        libc::getsockopt(
+            socket,
+            libc::SOL_SOCKET,
+            libc::SO_TYPE,
+            (&raw mut kind).cast(),
+            &raw mut length,
+        )
+    };
+    failed == 0 && kind == libc::SOCK_STREAM
+}
+
 type WaitFor = unsafe extern "C" fn(*const c_void);
 type NoReply = unsafe extern "C" fn(*const c_void) -> bool;
 
@@ -149,14 +168,17 @@ impl ArcusConnections {
         }
     }
 
-    /// Ends a connection: the way to tell its client that a call failed, where no code says so.
+    /// Ends a connection: the way to tell its client that a call failed, where no code says so. Who
+    /// came by UDP has no connection that could end.
     pub(super) fn hang_up(&self, cookie: Cookie) {
-        let Some(cookie) = pointer(cookie) else {
+        let Some(connection) = pointer(cookie) else {
             return;
         };
         // SAFETY: contract 5, and the connection is that of a call that has no answer yet.
-        let socket = unsafe { (self.socket)(cookie.as_ptr()) };
-        if socket >= 0 {
+        let socket = unsafe { (self.socket)(connection.as_ptr()) };
+        if is_stream(socket) {
+            // The host goes on with what it has read of it by now.
+            self.waiting.hang_up(cookie);
             // SAFETY: takes no memory. The host closes the socket when it reads its end.
             unsafe { libc::shutdown(socket, libc::SHUT_RDWR) };
         }

@@ -1,6 +1,10 @@
 //! Drives the table as ARCUS memcached does.
 
+use std::io::Read as _;
+use std::net::UdpSocket;
+use std::os::unix::net::UnixStream;
 use std::ptr;
+use std::time::Duration;
 
 use super::{codes, command, is_known};
 use crate::abi::convert::Code;
@@ -243,17 +247,49 @@ fn a_command_has_an_answer_also_when_it_is_a_quiet_miss() {
 fn a_value_on_disk_is_read_while_its_client_waits() {
     let directory = tempfile::tempdir().unwrap();
     let host = Host::running(&format!("dbname={}", directory.path().display()));
-    let evict = constants::CHECKPOINT_ENGINE_CMD_EVICT_KEY;
     host.set(b"k", b"value");
-    while host.command(evict, &[], b"k")[0].1 != b"Already ejected." {
-        std::thread::yield_now();
-    }
+    host.until_evicted(b"k");
     assert_eq!(host.get(b"k"), Ok(b"value".to_vec()));
     host.set(b"n", b"41");
-    while host.command(evict, &[], b"n")[0].1 != b"Already ejected." {
-        std::thread::yield_now();
-    }
+    host.until_evicted(b"n");
     assert_eq!(host.count(b"n", false), Ok(42));
+}
+
+/// The host has more of that client's requests, and the datagrams of all of them by one socket.
+#[test]
+fn a_client_that_waited_too_long_is_hung_up_on_and_no_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().display();
+    let host = Host::running(&format!("dbname={path};worker_wait_max=10"));
+    for key in [&b"one"[..], b"two"] {
+        host.set(key, b"value");
+        host.until_evicted(key);
+    }
+    host.set(b"hot", b"value");
+    host.set_parameter(b"bg_fetch_delay", b"900");
+    let gone = Code::ENGINE_DISCONNECT;
+    let (datagrams, other) = (bound(), bound());
+    host.set_socket(&datagrams);
+    assert_eq!(host.get(b"one"), Err(gone));
+    let to = datagrams.local_addr().unwrap();
+    other.send_to(b"more", to).unwrap();
+    assert_eq!(datagrams.recv(&mut [0; 8]).unwrap(), 4);
+    assert_eq!(host.get(b"hot"), Ok(b"value".to_vec()));
+    let (own, mut client) = UnixStream::pair().unwrap();
+    host.set_socket(&own);
+    assert_eq!(host.get(b"two"), Err(gone));
+    assert_eq!(client.read(&mut [0; 8]).unwrap(), 0);
+    assert_eq!(host.get(b"hot"), Err(gone), "nobody reads it");
+    host.disconnect();
+    assert_eq!(host.get(b"hot"), Ok(b"value".to_vec()));
+}
+
+fn bound() -> UdpSocket {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_mins(1)))
+        .unwrap();
+    socket
 }
 
 #[test]

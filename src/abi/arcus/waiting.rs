@@ -1,9 +1,12 @@
 //! How calls wait on ARCUS. The host never makes a call again: EWOULDBLOCK means there that it
 //! succeeded and that the answer goes out later. So a call that has to wait for an engine thread
 //! waits on its own thread, a worker of the host, and is then made again here. The other
-//! connections of that worker wait too; that is why it ends after a time (`worker_wait_max`).
+//! connections of that worker wait too; that is why it ends after a time (`worker_wait_max`), and
+//! its connection with it. The host goes on with the other keys of that request, and with what else
+//! it has read from the connection: none of that is done any more.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
@@ -17,6 +20,10 @@ pub(super) struct Waiting {
     // Guards the clients that were notified and have not gone on yet. Lock order: last.
     notified: Mutex<HashSet<Cookie>>,
     changed: Condvar, // Goes with `notified`, which it guards the changes of.
+    // Guards the connections that were ended, until the host has closed them. Lock order: last.
+    hung_up: Mutex<HashSet<Cookie>>,
+    /// How many there are, for the calls that look.
+    endings: AtomicUsize,
 }
 
 impl Waiting {
@@ -29,18 +36,38 @@ impl Waiting {
     /// A client is gone: what comes for it now is for nobody.
     pub(super) fn forget(&self, cookie: Cookie) {
         self.notified.lock().remove(&cookie);
+        if self.is_hung_up(cookie) {
+            self.hung_up.lock().remove(&cookie);
+            self.endings.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A connection is ended.
+    pub(super) fn hang_up(&self, cookie: Cookie) {
+        if self.hung_up.lock().insert(cookie) {
+            self.endings.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a connection was ended. Mostly none was.
+    fn is_hung_up(&self, cookie: Cookie) -> bool {
+        self.endings.load(Ordering::Relaxed) != 0 && self.hung_up.lock().contains(&cookie)
     }
 
     /// Makes a call as often as it is to be made again, for so long.
     ///
     /// # Errors
-    /// Those of the call; `Disconnect` when it takes longer: what became of it is not known.
+    /// Those of the call; `Disconnect` when it takes longer: what became of it is not known. And at
+    /// once for a connection that was ended.
     pub(super) fn finish<T>(
         &self,
         cookie: Cookie,
         most: Duration,
         mut call: impl FnMut() -> Result<T>,
     ) -> Result<T> {
+        if self.is_hung_up(cookie) {
+            return Err(Error::Disconnect);
+        }
         let mut left = None;
         loop {
             match call() {
@@ -104,6 +131,22 @@ mod tests {
         assert!(waiting.notified.lock().contains(&Cookie::new(8)));
         waiting.forget(Cookie::new(8));
         assert!(waiting.notified.lock().is_empty());
+    }
+
+    #[test]
+    fn for_a_connection_that_was_ended_nothing_is_done() {
+        let waiting = Waiting::default();
+        let cookie = Cookie::new(7);
+        waiting.hang_up(cookie);
+        waiting.hang_up(cookie);
+        let call = |cookie| waiting.finish(cookie, LONG, || Ok("done"));
+        assert_eq!(call(cookie), Err(Error::Disconnect));
+        assert_eq!(call(Cookie::new(8)), Ok("done"));
+        // The next one may have its cookie.
+        waiting.forget(Cookie::new(8));
+        waiting.forget(cookie);
+        assert_eq!(call(cookie), Ok("done"));
+        assert_eq!(waiting.endings.load(Ordering::Relaxed), 0);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::os::fd::AsRawFd;
 use std::ptr::{self, NonNull};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::abi::arcus::bindings::*;
 use crate::abi::bindings::*;
 use crate::abi::convert::Code;
 use crate::abi::create_instance;
+use crate::constants;
 use crate::ffi::alloc::prepare;
 
 /// What the host's clock shows: about an hour after its start.
@@ -47,6 +49,7 @@ struct Connection {
 #[derive(Default)]
 struct State {
     specific: usize,
+    socket: Option<c_int>,
     noreply: bool,
     waits: usize,
     answers: usize,
@@ -100,8 +103,8 @@ unsafe extern "C" fn get_specific(cookie: *const c_void) -> *mut c_void {
     ptr::with_exposed_provenance_mut(connection(cookie).state.lock().specific)
 }
 
-unsafe extern "C" fn socket(_cookie: *const c_void) -> c_int {
-    -1
+unsafe extern "C" fn socket(cookie: *const c_void) -> c_int {
+    connection(cookie).state.lock().socket.unwrap_or(-1)
 }
 
 unsafe extern "C" fn noreply(cookie: *const c_void) -> bool {
@@ -569,19 +572,37 @@ impl Host {
         STATS.take()
     }
 
+    /// Takes the value of a key out of memory.
+    pub(super) fn until_evicted(&self, key: &[u8]) {
+        let evict = constants::CHECKPOINT_ENGINE_CMD_EVICT_KEY;
+        while self.command(evict, &[], key)[0].1 != b"Already ejected." {
+            std::thread::yield_now();
+        }
+    }
+
+    pub(super) fn set_parameter(&self, name: &[u8], value: &[u8]) {
+        let set = constants::CHECKPOINT_ENGINE_CMD_SET_FLUSH_PARAM;
+        assert_eq!(self.request(set, &[], name, value)[0].0, 0);
+    }
+
     /// A binary request to vbucket 0. Returns statuses and bodies.
     pub(super) fn command(&self, opcode: u8, extras: &[u8], key: &[u8]) -> Vec<(u16, Vec<u8>)> {
+        self.request(opcode, extras, key, &[])
+    }
+
+    fn request(&self, opcode: u8, extras: &[u8], key: &[u8], value: &[u8]) -> Vec<(u16, Vec<u8>)> {
         let mut packet = vec![0x80, opcode];
         packet.extend(u16::try_from(key.len()).unwrap().to_be_bytes());
         packet.extend([u8::try_from(extras.len()).unwrap(), 0, 0, 0]);
         packet.extend(
-            u32::try_from(extras.len() + key.len())
+            u32::try_from(extras.len() + key.len() + value.len())
                 .unwrap()
                 .to_be_bytes(),
         );
         packet.extend([0; 12]);
         packet.extend(extras);
         packet.extend(key);
+        packet.extend(value);
         let at = packet.as_mut_ptr().cast();
         let code = call!(self, unknown_command, self.cookie, at, Some(add_response));
         assert_eq!(code, Code::ENGINE_SUCCESS);
@@ -626,6 +647,11 @@ impl Host {
             }
         }
         "ERROR no matching command\r\n".to_owned()
+    }
+
+    /// The connection is this socket's from now on.
+    pub(super) fn set_socket(&self, socket: &impl AsRawFd) {
+        connection(self.cookie).state.lock().socket = Some(socket.as_raw_fd());
     }
 
     pub(super) fn set_noreply(&self, noreply: bool) {
