@@ -146,9 +146,18 @@ impl Fetcher {
         self.signal.wake();
     }
 
-    /// A client is gone.
+    /// A client is gone. Where the host calls again it is owed its notification all the same. Where
+    /// it does not, the next client may have its cookie before the read ends, and is not to be told
+    /// of that.
     pub(crate) fn forget(&self, cookie: Cookie) {
-        self.queue.lock().failed.remove(&cookie);
+        let is_owed = self.shared.host.calls_again();
+        let mut queue = self.queue.lock();
+        queue.failed.remove(&cookie);
+        if !is_owed {
+            for waiting in queue.waiting.values_mut() {
+                waiting.remove(&cookie);
+            }
+        }
     }
 
     /// The thread's work: reads until nothing is wanted.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::Core;
-use super::answers::Answers;
+use super::answers::{Answers, Owed};
 use super::durable::Place;
 use super::replica::Reverted;
 use super::update::StartNumber;
@@ -30,13 +30,13 @@ const ENDS: &str = "the engine stops before an online update is written";
 #[derive(Debug)]
 pub(super) enum Waiter {
     /// START, and its client if that waits for the answer.
-    Start(Option<BlockedCookie>, StartNumber),
+    Start(Option<Owed>, StartNumber),
     /// A client whose change is to be durable before it has its answer.
     Written(BlockedCookie, Place),
     /// A client of SET_VBUCKET or DEL_VBUCKET.
-    Vbucket(BlockedCookie, VbucketId),
+    Vbucket(Owed, VbucketId),
     /// A stream that has made a vbucket active here.
-    Taken(BlockedCookie, u16),
+    Taken(Owed, u16),
     /// A stream whose client is to have the vbucket, which is dead here.
     HandOver(StreamId, VbucketId),
 }
@@ -142,9 +142,9 @@ impl Core {
 
     fn let_go_on(&self, waits: Waiter, error: Option<&str>) {
         match waits {
-            Waiter::Start(cookie, number) => self.answer_start(cookie, number, error),
+            Waiter::Start(owed, number) => self.answer_start(owed, number, error),
             Waiter::Written(cookie, _) => self.host.answer_held(cookie, error.is_none()),
-            Waiter::Vbucket(cookie, id) => {
+            Waiter::Vbucket(owed, id) => {
                 let outcome = error.map_or(Ok(()), |error| {
                     let text = format!(
                         "vbucket {id} was set or deleted, but the store has it as it was before: \
@@ -153,10 +153,9 @@ impl Core {
                     self.host.log(LogLevel::Warning, &text);
                     Err(VbucketError::Unwritten)
                 });
-                self.noted.vbuckets.put(cookie.cookie(), outcome);
-                self.host.notify(cookie);
+                self.host.notify(self.noted.vbuckets.put(owed, outcome));
             }
-            Waiter::Taken(cookie, id) => {
+            Waiter::Taken(owed, id) => {
                 if let Some(error) = error {
                     let text = format!(
                         "vbucket {id} was taken over from another node, but the store cannot note \
@@ -165,8 +164,7 @@ impl Core {
                     self.host.log(LogLevel::Warning, &text);
                 }
                 let answers = &self.replication.reverted;
-                answers.put(cookie.cookie(), Reverted::Done);
-                self.host.notify(cookie);
+                self.host.notify(answers.put(owed, Reverted::Done));
             }
             Waiter::HandOver(stream, id) => self.let_hand_over(stream, id, error),
         }

@@ -17,9 +17,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::answers::{Answers, Owed};
 use super::{Core, Engine};
 use crate::error::{Error, Result};
-use crate::host::{BlockedCookie, Cookie};
+use crate::host::Cookie;
 use crate::tap::Given;
 use crate::types::{Seqno, VbucketId};
 use crate::vbucket::Present;
@@ -194,7 +195,7 @@ impl Wait {
 /// A client that waits.
 #[derive(Debug)]
 struct Client {
-    cookie: BlockedCookie,
+    owed: Owed,
     keys: usize,
     /// Its connection has gone.
     gone: bool,
@@ -216,7 +217,7 @@ struct State {
 pub(super) struct Syncs {
     // Guards who waits. Lock order: last.
     state: Mutex<State>,
-    answers: super::Answers<Synced>,
+    answers: Answers<Synced>,
 }
 
 impl Syncs {
@@ -230,7 +231,7 @@ impl Syncs {
 
     /// Takes a client in; false when there is no room. Also while an earlier client with that
     /// cookie has gone and is to be notified still: what is known of the one is not the other's.
-    fn add(&self, wait: Wait, cookie: BlockedCookie) -> bool {
+    fn add(&self, wait: Wait, owed: Owed) -> bool {
         let keys = wait.keys.len();
         let mut state = self.state.lock();
         let lingers = state.clients.contains_key(&wait.cookie);
@@ -239,7 +240,7 @@ impl Syncs {
         }
         state.keys += keys;
         let client = Client {
-            cookie,
+            owed,
             keys,
             gone: false,
         };
@@ -253,11 +254,11 @@ impl Syncs {
         state.clients.get(&cookie).is_none_or(|client| client.gone)
     }
 
-    fn take(&self, cookie: Cookie) -> Option<BlockedCookie> {
+    fn take(&self, cookie: Cookie) -> Option<Owed> {
         let mut state = self.state.lock();
         let client = state.clients.remove(&cookie)?;
         state.keys -= client.keys;
-        Some(client.cookie)
+        Some(client.owed)
     }
 }
 
@@ -341,11 +342,10 @@ impl Core {
 
     /// Ends a client's wait.
     fn end_wait(&self, cookie: Cookie, synced: Synced) {
-        // Before another client can have the cookie.
-        self.syncs.answers.put(cookie, synced);
-        if let Some(blocked) = self.syncs.take(cookie) {
+        if let Some(owed) = self.syncs.take(cookie) {
+            let client = self.syncs.answers.put(owed, synced);
             self.shared.awaited.remove();
-            self.host.notify(blocked);
+            self.host.notify(client);
         }
     }
 
@@ -505,7 +505,7 @@ mod tests {
                 keys: vec![key(0, at(5, 0, 3))],
                 until: Duration::ZERO,
             };
-            syncs.add(wait, BlockedCookie::new(cookie))
+            syncs.add(wait, syncs.answers.expect(cookie))
         };
         assert!(add());
         syncs.forget(cookie);

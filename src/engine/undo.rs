@@ -8,12 +8,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::answers::Answers;
+use super::answers::{Answers, Owed};
 use super::update::NO_WINDOW;
 use super::{Core, Engine, UpdateError};
 use crate::checkpoint::Was;
 use crate::error::{Error, Result};
-use crate::host::{BlockedCookie, Cookie, LogLevel};
+use crate::host::{Cookie, LogLevel};
 use crate::item::Item;
 use crate::store::Store;
 use crate::types::{CheckpointId, VbucketId};
@@ -145,36 +145,46 @@ impl Core {
 
     fn fetch_pre_image(self: &Arc<Self>, cookie: Cookie, vbucket: VbucketId, item: Item) -> Error {
         let core = Arc::clone(self);
-        let cookie = self.pre_images.expect(cookie);
+        let owed = self.pre_images.expect(cookie);
         self.fetcher.submit(Box::new(move |store| {
-            core.read_pre_image(vbucket, item, cookie, store);
+            core.read_pre_image(vbucket, item, owed, store);
         }));
         Error::WouldBlock
     }
 
-    fn read_pre_image(
-        &self,
-        vbucket: VbucketId,
-        wanted: Item,
-        cookie: BlockedCookie,
-        store: &dyn Store,
-    ) {
+    /// Whether a client waits for that still: the window may have ended while it was read.
+    fn is_wanted(&self, vbucket: VbucketId, wanted: &Item) -> bool {
+        let vbucket = self.vbuckets.get(vbucket);
+        let was = vbucket.and_then(|vbucket| vbucket.was(wanted.hash(), wanted.key()).ok());
+        matches!(was, Some(Some(Was::Present(item)))
+            if !item.is_resident() && is_same(&item, wanted))
+    }
+
+    fn read_pre_image(&self, vbucket: VbucketId, wanted: Item, owed: Owed, store: &dyn Store) {
         let mut full = None;
         let read = catch_unwind(AssertUnwindSafe(|| {
             self.evictor.relieve();
-            store.get(vbucket, wanted.key(), &mut |record| {
+            let read = store.get(vbucket, wanted.key(), &mut |record| {
                 if record.cas == wanted.cas() && record.value.len() == wanted.nbytes() {
                     full = Item::with_value(wanted.key(), &[record.value], wanted.meta());
                 }
-            })
+            });
+            read.map(|_| full.is_none() && self.is_wanted(vbucket, &wanted))
         }));
-        if !matches!(read, Ok(Ok(_))) {
-            let text = "cannot read what a key was before the online update";
-            self.host.log(LogLevel::Warning, text);
+        let failed = match read {
+            Ok(Ok(false)) => None,
+            Ok(Ok(true)) => Some(format!(
+                "vbucket {vbucket}: the store does not hold what a key of {} bytes was before the \
+                 online update",
+                wanted.key().len()
+            )),
+            _ => Some("cannot read what a key was before the online update".to_owned()),
+        };
+        if let Some(text) = failed {
+            self.host.log(LogLevel::Warning, &text);
         }
-        self.pre_images
-            .put(cookie.cookie(), Fetched { wanted, full });
-        self.host.notify(cookie);
+        let fetched = Fetched { wanted, full };
+        self.host.notify(self.pre_images.put(owed, fetched));
     }
 
     fn before(

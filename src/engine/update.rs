@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::answers::Answers;
+use super::answers::{Answers, Owed};
 use super::replica;
 use super::{Core, Engine};
 use crate::checkpoint::{Op, Phase};
 use crate::error::{Error, Result};
-use crate::host::{BlockedCookie, Cookie, LogLevel};
+use crate::host::{Cookie, LogLevel};
 use crate::item::Item;
 use crate::store::WindowRecord;
 use crate::types::{CheckpointId, Seqno, VbucketId, VbucketState};
@@ -78,7 +78,7 @@ struct Job {
 struct ReplicaRevert {
     vbucket: VbucketId,
     /// Who waits for it, and what is to be said then.
-    waits: Option<(BlockedCookie, replica::Reverted)>,
+    waits: Option<(Owed, replica::Reverted)>,
 }
 
 #[derive(Debug)]
@@ -87,7 +87,7 @@ struct Gate {
     queued: Option<Job>,
     /// The vbuckets whose windows it ends, and who waits for that.
     ending: Vec<VbucketId>,
-    owed: Option<BlockedCookie>,
+    owed: Option<Owed>,
     starts: Starts,
     /// A thread that it takes has died.
     dead: bool,
@@ -338,9 +338,8 @@ impl Core {
         for (vbucket, (left, cold)) in vbuckets.iter().zip(left) {
             self.rewarm.add(vbucket, left, cold);
         }
-        if let Some(cookie) = owed {
-            self.updates.results.put(cookie.cookie(), outcome);
-            self.host.notify(cookie);
+        if let Some(owed) = owed {
+            self.host.notify(self.updates.results.put(owed, outcome));
         }
     }
 
@@ -413,7 +412,7 @@ impl Core {
     fn begin_replica_revert(
         &self,
         vbucket: &Vbucket,
-        waits: Option<(BlockedCookie, replica::Reverted)>,
+        waits: Option<(Owed, replica::Reverted)>,
     ) -> bool {
         let mut gate = self.updates.gate.lock();
         // While a COMPLETE that failed is being undone a key may stand in the window twice.
@@ -489,9 +488,8 @@ impl Core {
         };
         self.changed();
         self.house.wake();
-        if let Some((cookie, then)) = done.and_then(|revert| revert.waits) {
-            self.replication.reverted.put(cookie.cookie(), then);
-            self.host.notify(cookie);
+        if let Some((owed, then)) = done.and_then(|revert| revert.waits) {
+            self.host.notify(self.replication.reverted.put(owed, then));
         }
     }
 

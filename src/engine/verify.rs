@@ -6,9 +6,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use super::answers::Owed;
 use super::{Core, Engine};
 use crate::error::{Error, Result};
-use crate::host::{BlockedCookie, Cookie, LogLevel};
+use crate::host::{Cookie, LogLevel};
 use crate::item::Item;
 use crate::store::{Record, Store};
 use crate::types::{VbucketId, VbucketState};
@@ -95,13 +96,7 @@ impl Core {
         }
     }
 
-    fn verify_in_store(
-        &self,
-        id: VbucketId,
-        item: &Item,
-        cookie: BlockedCookie,
-        store: &dyn Store,
-    ) {
+    fn verify_in_store(&self, id: VbucketId, item: &Item, owed: Owed, store: &dyn Store) {
         let compared = || match self.vbuckets.get(id) {
             Some(vbucket) => compare(vbucket, item, store),
             None => Ok(Validity::Deleted),
@@ -112,8 +107,7 @@ impl Core {
             let text = "cannot compare a key with the store, which cannot be read";
             self.host.log(LogLevel::Warning, text);
         }
-        self.verified.put(cookie.cookie(), result);
-        self.host.notify(cookie);
+        self.host.notify(self.verified.put(owed, result));
     }
 }
 
@@ -129,13 +123,13 @@ impl Engine {
         let vbucket = self.core.shown(cookie, vbucket)?;
         let found = vbucket.get(self.hash(key), key).item();
         let item = found.ok_or(Error::NotFound)?;
-        let (core, id, cookie) = (
+        let (core, id, owed) = (
             Arc::clone(&self.core),
             vbucket.id(),
             self.core.verified.expect(cookie),
         );
         self.core.fetcher.submit(Box::new(move |store| {
-            core.verify_in_store(id, &item, cookie, store);
+            core.verify_in_store(id, &item, owed, store);
         }));
         Err(Error::WouldBlock)
     }

@@ -6,7 +6,7 @@
 
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
@@ -74,6 +74,8 @@ pub(crate) struct FakeHost {
     turned: AtomicU64,
     /// Times that the wall clock was read: no two readings are equal.
     readings: AtomicU64,
+    /// It makes no call again that had to wait.
+    calls_once: AtomicBool,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -85,6 +87,7 @@ impl FakeHost {
             back: AtomicU64::new(0),
             turned: AtomicU64::new(0),
             readings: AtomicU64::new(0),
+            calls_once: AtomicBool::new(false),
             state: Mutex::default(),
             changed: Condvar::new(),
         }
@@ -103,6 +106,11 @@ impl FakeHost {
             .readings
             .store(self.readings.load(Ordering::SeqCst), Ordering::SeqCst);
         other
+    }
+
+    /// From now on it makes no call again: a client may go that is to be notified still.
+    pub(crate) fn calls_once(&self) {
+        self.calls_once.store(true, Ordering::SeqCst);
     }
 
     /// Turns every clock on.
@@ -319,6 +327,10 @@ impl Host for FakeHost {
     fn log(&self, level: LogLevel, message: &str) {
         self.state.lock().logs.push((level, message.to_owned()));
         self.changed.notify_all();
+    }
+
+    fn calls_again(&self) -> bool {
+        !self.calls_once.load(Ordering::SeqCst)
     }
 
     fn notify(&self, cookie: BlockedCookie) {

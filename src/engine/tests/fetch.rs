@@ -132,6 +132,28 @@ fn a_store_that_cannot_be_read_closes_the_connection_and_leaves_nobody_waiting()
 }
 
 #[test]
+fn a_read_that_fails_after_its_client_went_is_not_the_next_clients_of_that_cookie() {
+    let node = evicted("v");
+    node.host.calls_once();
+    node.store.hold_reads(true);
+    node.store.faults().fail_reads(true);
+    let get = |cookie| {
+        node.host
+            .call(cookie, || node.engine.get(cookie, b"k", 0))
+            .err()
+    };
+    assert_eq!(get(CLIENT), Some(Error::WouldBlock));
+    assert_eq!(get(OTHER), Some(Error::WouldBlock));
+    node.engine.disconnected(CLIENT);
+    node.store.hold_reads(false);
+    node.host.wait(OTHER);
+    node.store.faults().fail_reads(false);
+    assert_eq!(get(OTHER), Some(Error::Disconnect));
+    assert_eq!(get(CLIENT), Some(Error::WouldBlock));
+    assert_eq!(node.get(0, "k").as_deref(), Some("v"));
+}
+
+#[test]
 fn a_failure_is_not_remembered_for_the_next_client_with_the_same_cookie() {
     let node = evicted("v");
     node.store.faults().fail_reads(true);

@@ -1,12 +1,14 @@
 //! BEFORE and UNDO.
 
-use super::{CLIENT, Node, OPERATOR, refusal, text};
+use super::{CLIENT, Node, OPERATOR, id, refusal, text};
+use crate::config::Durability;
 use crate::engine::{UndoError, UpdateState};
 use crate::error::Error;
 use crate::ffi::alloc::{alone, used_bytes};
-use crate::host::Cookie;
+use crate::host::{Cookie, LogLevel};
 use crate::item::Item;
 use crate::settings::Family;
+use crate::store::Store as _;
 use crate::types::{StoreOp, VbucketState};
 
 fn before(node: &Node, key: &str) -> Result<Option<Item>, UndoError> {
@@ -90,6 +92,19 @@ fn a_value_that_cannot_be_read_is_told_and_nothing_is_lost() {
         node.get(0, "k").as_deref(),
         Some("k of before, which is long")
     );
+}
+
+#[test]
+fn a_value_that_the_store_does_not_have_is_told_to_the_operator_too() {
+    let node = node(true);
+    let mut batch = node.store.batch().unwrap();
+    batch.delete(id(0), b"k");
+    batch.commit(Durability::None).unwrap();
+    assert!(matches!(before(&node, "k"), Err(UndoError::Unreadable)));
+    assert!(node.host.has_logged(
+        LogLevel::Warning,
+        "the store does not hold what a key of 1 bytes was"
+    ));
 }
 
 #[test]

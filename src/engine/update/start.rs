@@ -8,9 +8,10 @@ use super::{
     replica::Reverted,
 };
 use crate::checkpoint::{Log, Phase};
+use crate::engine::answers::Owed;
 use crate::engine::noted::{DIED, Waiter};
 use crate::error::{Error, Result};
-use crate::host::{BlockedCookie, Cookie, LogLevel};
+use crate::host::{Cookie, LogLevel};
 use crate::store::WindowRecord;
 use crate::types::VbucketId;
 use crate::vbucket::{Vbucket, open_windows};
@@ -127,7 +128,7 @@ impl Core {
     /// The store has noted a START, or cannot.
     pub(in crate::engine) fn answer_start(
         &self,
-        owed: Option<BlockedCookie>,
+        owed: Option<Owed>,
         number: StartNumber,
         error: Option<&str>,
     ) {
@@ -135,9 +136,8 @@ impl Core {
             self.updates.gate.lock().starts.end(number);
         }
         let outcome = error.map_or(Ok(()), |cause| Err(self.start_failed(number, cause)));
-        if let Some(cookie) = owed {
-            self.updates.starts.put(cookie.cookie(), outcome);
-            self.host.notify(cookie);
+        if let Some(owed) = owed {
+            self.host.notify(self.updates.starts.put(owed, outcome));
         }
     }
 
@@ -182,17 +182,14 @@ impl Core {
             gate.queued = None;
             (gate.owed.take(), std::mem::take(&mut gate.replicas))
         };
-        if let Some(cookie) = owed {
+        if let Some(owed) = owed {
             let outcome = Err(UpdateError::Failed(DEAD.to_owned()));
-            self.updates.results.put(cookie.cookie(), outcome);
-            self.host.notify(cookie);
+            self.host.notify(self.updates.results.put(owed, outcome));
         }
-        for (cookie, _) in replicas.into_iter().filter_map(|revert| revert.waits) {
+        for (owed, _) in replicas.into_iter().filter_map(|revert| revert.waits) {
             // The message comes again, and finds that it cannot be done.
-            self.replication
-                .reverted
-                .put(cookie.cookie(), Reverted::GoOn);
-            self.host.notify(cookie);
+            let answers = &self.replication.reverted;
+            self.host.notify(answers.put(owed, Reverted::GoOn));
         }
     }
 }
