@@ -275,7 +275,7 @@ TEST(keys_are_compared_with_the_disk) {
     CHECK_INT(ENGINE_KEY_ENOENT, code);
     must_state(&c, 1, VB_REPLICA);
     CHECK_UINT(0, stat_count(&c, "vkey k 1", &code));
-    CHECK_INT(ENGINE_NOT_MY_VBUCKET, code);
+    CHECK_INT(ENGINE_KEY_ENOENT, code);
     CHECK_UINT(0, stat_count(&c, "key k 1", &code));
     CHECK_INT(ENGINE_KEY_ENOENT, code);
     client_free(&c);

@@ -161,6 +161,13 @@ impl Engine {
         self.core.vbuckets.get(VbucketId::new(id)?)
     }
 
+    /// The same for a look at its keys: without those that a delayed `flush_all` has hidden by now.
+    pub(crate) fn vbucket_of_keys(&self, id: u16) -> Option<&Vbucket> {
+        let vbucket = self.vbucket(id)?;
+        self.core.flush_if_due(vbucket);
+        Some(vbucket)
+    }
+
     /// The state that a vbucket had in the store at the start; dead for one that it did not have.
     pub(crate) fn previous_state(&self, id: VbucketId) -> VbucketState {
         let previous = &self.core.previous;

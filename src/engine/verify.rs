@@ -85,6 +85,9 @@ impl Core {
     /// want to wait for its turn.
     fn shown(&self, cookie: Cookie, vbucket: u16) -> Result<&Vbucket> {
         let vbucket = VbucketId::new(vbucket).and_then(|id| self.vbuckets.get(id));
+        if let Some(vbucket) = vbucket {
+            self.flush_if_due(vbucket);
+        }
         match vbucket.map(|vbucket| (vbucket, vbucket.state())) {
             Some((vbucket, Some(VbucketState::Pending)))
                 if !vbucket.is_poisoned() && !vbucket.is_loading() =>

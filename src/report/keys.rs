@@ -10,7 +10,8 @@ use crate::vbucket::Vbucket;
 pub(super) fn key(engine: &Engine, which: &[&str], sink: &mut dyn StatSink) -> Result<()> {
     let (key, id) = parse(which)?;
     let active = |vbucket: &&Vbucket| vbucket.state() == Some(VbucketState::Active);
-    let vbucket = engine.vbucket(id).filter(active).ok_or(Error::NotFound)?;
+    let vbucket = engine.vbucket_of_keys(id).filter(active);
+    let vbucket = vbucket.ok_or(Error::NotFound)?;
     report(engine, vbucket, key, sink)
 }
 
@@ -22,20 +23,25 @@ pub(super) fn vkey(
     sink: &mut dyn StatSink,
 ) -> Result<()> {
     let (key, id) = parse(which)?;
-    let validity = engine.verify(cookie, key.as_bytes(), id)?;
-    let vbucket = engine.vbucket(id).ok_or(Error::NotMyVbucket)?;
+    let verified = engine.verify(cookie, key.as_bytes(), id);
+    let validity = verified.map_err(|error| match error {
+        Error::NotMyVbucket => Error::NotFound,
+        other => other,
+    })?;
+    let vbucket = engine.vbucket_of_keys(id).ok_or(Error::NotFound)?;
     let gone = report(engine, vbucket, key, sink).is_err();
     let validity = if gone { Validity::Deleted } else { validity };
     sink.add("key_valid", &validity.name());
     Ok(())
 }
 
-/// The key and the vbucket that is meant.
+/// The key and the vbucket that is meant. Other words are no group: hosts have one answer to that,
+/// and a defect's to most other errors.
 fn parse<'a>(which: &[&'a str]) -> Result<(&'a str, u16)> {
     match *which {
         [key] => Ok((key, 0)),
-        [key, id] => Ok((key, id.parse().map_err(|_| Error::Invalid)?)),
-        _ => Err(Error::Invalid),
+        [key, id] => Ok((key, id.parse().map_err(|_| Error::NotFound)?)),
+        _ => Err(Error::NotFound),
     }
 }
 

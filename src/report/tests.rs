@@ -562,16 +562,27 @@ fn keys_are_compared_with_their_rows() {
         ("vkey missing", Error::NotFound),
         ("key missing", Error::NotFound),
         ("key key 1", Error::NotFound),
-        ("vkey key 1", Error::NotMyVbucket),
-        ("vkey key 9", Error::NotMyVbucket),
-        ("vkey", Error::Invalid),
-        ("key", Error::Invalid),
-        ("key key x", Error::Invalid),
-        ("vkey key 0 0", Error::Invalid),
+        ("vkey key 1", Error::NotFound),
+        ("vkey key 9", Error::NotFound),
+        ("vkey", Error::NotFound),
+        ("key", Error::NotFound),
+        ("key key x", Error::NotFound),
+        ("vkey key 0 0", Error::NotFound),
         ("vbucket 0", Error::NotFound),
         ("kvstore", Error::NotFound),
     ] {
         assert_eq!(node.try_group(group), Err(error), "{group}");
+    }
+}
+
+#[test]
+fn a_key_that_a_flush_has_hidden_by_now_is_not_shown() {
+    let node = Node::new();
+    for group in ["key key", "vkey key"] {
+        node.set(0, "key");
+        node.engine.flush(CLIENT, 10).unwrap();
+        node.host.advance(10);
+        assert_eq!(node.try_group(group), Err(Error::NotFound), "{group}");
     }
 }
 
@@ -587,7 +598,7 @@ fn a_key_of_a_pending_vbucket_is_shown() {
     assert_eq!(node.try_group("key key 0"), Err(Error::NotFound));
     for state in [VbucketState::Replica, VbucketState::Dead] {
         node.state(0, state);
-        assert_eq!(node.try_group("vkey key 0"), Err(Error::NotMyVbucket));
+        assert_eq!(node.try_group("vkey key 0"), Err(Error::NotFound));
     }
 }
 
