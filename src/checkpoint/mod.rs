@@ -55,7 +55,7 @@ use segment::Segments;
 use times::Times;
 use touched::Touches;
 pub(crate) use touched::{Tally, Touch, Touched};
-pub(crate) use window::{Phase, Window};
+pub(crate) use window::{Kept, Phase, Window};
 
 /// When the open checkpoint is closed. A window's checkpoint obeys none of these.
 #[derive(Clone, Copy, Debug)]

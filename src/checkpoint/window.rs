@@ -70,9 +70,8 @@ pub(crate) struct Window {
 /// Versions that a window needs where no store has any.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kept {
-    /// Those behind this number: what the window touched, while a COMPLETE runs. Otherwise all of
-    /// them: an open one may be taken back, to the keys that it did not touch too, and what one that
-    /// is being taken back has brought back already is any.
+    /// Those behind this number, what the window touched; or all of them: a REVERT is to find what
+    /// it did not touch too, and what one has brought back already is any.
     behind: Option<Seqno>,
     /// From one number to before the other: what a `flush_all` of the window deleted.
     flushed: (Seqno, Seqno),
@@ -98,11 +97,17 @@ impl Log {
     }
 
     /// What has to stay in memory for the window, if there is one and no store has any value.
-    pub(crate) fn kept(&self) -> Option<Kept> {
+    /// `follows` says that it is a master's: the mark that ends it comes behind all that the master
+    /// writes, for which there has to be room.
+    pub(crate) fn kept(&self, follows: bool) -> Option<Kept> {
         let window = self.window?;
-        let is_completing = matches!(window.phase, Phase::Completing { .. });
+        let makes_room = match window.phase {
+            Phase::Open => follows,
+            Phase::Completing { .. } => true,
+            Phase::Reverting { .. } => false,
+        };
         Some(Kept {
-            behind: is_completing.then_some(window.barrier),
+            behind: makes_room.then_some(window.barrier),
             flushed: (window.floor, self.floor),
         })
     }

@@ -6,12 +6,13 @@
 //! Where no store has any value, whole keys go: those that were neither read since the last time
 //! round nor are among the half of the keys that was written last, by their numbers in the log. So
 //! a new key stays long enough to be read. While a window is open none goes: a REVERT is to find
-//! what it did not touch as well. While a COMPLETE runs what it touched stays.
+//! what it did not touch as well. While a COMPLETE runs, or where the window is a master's, what it
+//! touched stays.
 //!
 //! Threads: background threads, but for [`Vbucket::eject`].
 
 use super::{Found, Garbage, PoisonOnPanic, Slot, Stripe, Vbucket, floors};
-use crate::checkpoint::Log;
+use crate::checkpoint::{Kept, Log};
 use crate::item::Item;
 use crate::store::Live;
 use crate::types::Seqno;
@@ -174,28 +175,35 @@ impl Vbucket {
         }
         let old = walk.old;
         self.step(walk, |stripe, part| {
-            // A window that begins after this look has no key of this stripe: a change of one needs
-            // the stripe's lock.
-            let kept = self.with_log(Log::kept);
+            let is_kept = |log: &Log, seqno| self.kept(log).is_some_and(|kept| kept.has(seqno));
+            // What a window keeps that is there is known before `needed` is asked.
+            let kept = self.with_log(|log| self.kept(log));
             if !needed() {
                 return true;
             }
             let keep = &mut |slot: &mut Slot| {
+                let seqno = slot.seqno();
                 if slot.is_deleted() {
                     return true;
                 }
-                if kept.is_some_and(|kept| kept.has(slot.seqno())) {
+                if kept.is_some_and(|kept| kept.has(seqno)) {
                     swept.dirty += 1;
                     return true;
                 }
-                if slot.take_recent() || slot.seqno() > old {
+                if slot.take_recent() || seqno > old {
                     swept.spared += 1;
+                    return true;
+                }
+                let mut ordered = self.log();
+                // One may have begun meanwhile.
+                if is_kept(&ordered.log, seqno) {
+                    swept.dirty += 1;
                     return true;
                 }
                 swept.taken += 1;
                 // An older version out of a backup is not to take its place.
                 self.note_evicted(slot.item().key());
-                entries.extend(self.log().log.forget(slot.seqno()));
+                entries.extend(ordered.log.forget(seqno));
                 false
             };
             stripe.sweep(part, keep, &mut garbage)
@@ -248,7 +256,11 @@ impl Vbucket {
 
     /// Whether a window keeps every key where no store has any.
     pub(crate) fn keeps_all_keys(&self) -> bool {
-        self.with_log(|log| log.kept().is_some_and(|kept| kept.has_all()))
+        self.with_log(|log| self.kept(log).is_some_and(|kept| kept.has_all()))
+    }
+
+    fn kept(&self, log: &Log) -> Option<Kept> {
+        log.kept(!self.takes_commands())
     }
 
     /// The half of the keys that was written last lies behind this number.
@@ -273,7 +285,7 @@ impl Vbucket {
         }
         let seqno = slot.seqno();
         let mut ordered = self.log();
-        if ordered.log.kept().is_some_and(|kept| kept.has(seqno)) {
+        if self.kept(&ordered.log).is_some_and(|kept| kept.has(seqno)) {
             swept.dirty += 1;
             return true;
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::announced::{self, Refusal, announce};
 use crate::config::Config;
-use crate::engine::Engine;
+use crate::engine::{Engine, TapEvent, TapMessage};
 use crate::error::{Error, Result};
 use crate::ffi::alloc::{alone, used_bytes};
 use crate::host::Host;
@@ -14,8 +14,9 @@ use crate::host::fake::FakeHost;
 use crate::settings::Family;
 use crate::store::Store;
 use crate::store::memory::MemoryStore;
-use crate::types::StoreOp;
+use crate::types::{StoreOp, VbucketState};
 
+use super::tap::{bare, cookie};
 use super::{CLIENT, OPERATOR, decide, text};
 
 fn start(config: &str) -> (Arc<FakeHost>, Engine) {
@@ -213,6 +214,51 @@ fn in_a_window_no_key_of_before_it_makes_room() {
                 set(&engine, &format!("after{key}"), &value).unwrap();
             }
             assert!(engine.shared().metrics.evictions.get() > 500);
+            engine.shutdown();
+            host.check();
+        },
+    );
+}
+
+/// The mark that ends a master's window comes behind everything that the master writes.
+#[test]
+#[cfg_attr(miri, ignore = "starts a process")]
+fn a_masters_window_makes_room_for_its_own_end() {
+    alone(
+        "engine::tests::memory::a_masters_window_makes_room_for_its_own_end",
+        || {
+            let (host, engine) = start("");
+            engine.core.set_vbucket(0, VbucketState::Replica).unwrap();
+            let peer = cookie();
+            let receive = |message: &TapMessage<'_>| {
+                let call = || engine.tap_receive(peer, message);
+                host.finish(peer, call)
+            };
+            let mark = |code: u32| receive(&bare(TapEvent::Opaque, &code.to_be_bytes()));
+            let value = vec![b'v'; 10_000];
+            let write = |key: String, number: u32| {
+                receive(&TapMessage {
+                    key: key.as_bytes(),
+                    data: &value,
+                    cas: u64::from(number) + 1,
+                    ..bare(TapEvent::Mutation, &[])
+                })
+            };
+            set_quota(&engine, used_bytes() + (16 << 20));
+            for number in 0..1_400 {
+                write(format!("old{number}"), number).unwrap();
+            }
+            mark(4).unwrap();
+            for number in 0..800 {
+                write(format!("new{number}"), number).unwrap();
+            }
+            assert!(engine.shared().metrics.evictions.get() > 300);
+            mark(5).unwrap();
+            let vbucket = engine.vbucket(0).unwrap();
+            assert_eq!(
+                (vbucket.window_phase(), engine.consumers().len()),
+                (None, 1)
+            );
             engine.shutdown();
             host.check();
         },
