@@ -17,6 +17,7 @@ use crate::abi::output::{Packets, Statistics};
 use crate::abi::rules::{self, Entry};
 use crate::constants;
 use crate::error::Error;
+use crate::ffi::alloc::alone;
 use crate::host::{BlockedCookie, Cookie, Host as _, Reply as _, Response, StatSink as _, Status};
 
 mod fake_host;
@@ -241,23 +242,28 @@ fn rule_09_disconnects_come_at_any_time_and_any_number_of_times() {
 }
 
 #[test]
-fn a_deletion_right_behind_a_refusal_is_the_hosts_and_one_of_a_later_turn_its_clients() {
-    let host = Host::running(Kind::Membase, "max_size=24m");
-    let key = b"k";
-    host.set(key, b"old");
-    let slow = std::iter::from_fn(|| host.allocate(b"slow", 1_000_000).ok());
-    let slow: Vec<_> = slow.collect();
-    let refuse = || assert!(host.allocate(key, 1_000_000).is_err());
-    refuse();
-    assert_eq!(host.remove_raw(key.as_ptr(), 1), Code::ENGINE_SUCCESS);
-    assert_eq!(host.get(key, 0), Ok(b"old".to_vec()));
-    refuse();
-    host.turn();
-    assert_eq!(host.remove_raw(key.as_ptr(), 1), Code::ENGINE_SUCCESS);
-    assert_eq!(host.get(key, 0), Err(Code::ENGINE_KEY_ENOENT));
-    for item in slow {
-        host.release(item);
-    }
+#[cfg_attr(miri, ignore = "starts a process")]
+fn a_deletion_behind_a_refusal_is_the_hosts_or_later_its_clients() {
+    const PATH: &str = "abi::classic::tests::\
+        a_deletion_behind_a_refusal_is_the_hosts_or_later_its_clients";
+    alone(PATH, || {
+        let host = Host::running(Kind::Membase, "max_size=24m");
+        let key = b"k";
+        host.set(key, b"old");
+        let slow = std::iter::from_fn(|| host.allocate(b"slow", 1_000_000).ok());
+        let slow: Vec<_> = slow.collect();
+        let refuse = || assert!(host.allocate(key, 1_000_000).is_err());
+        refuse();
+        assert_eq!(host.remove_raw(key.as_ptr(), 1), Code::ENGINE_SUCCESS);
+        assert_eq!(host.get(key, 0), Ok(b"old".to_vec()));
+        refuse();
+        host.turn();
+        assert_eq!(host.remove_raw(key.as_ptr(), 1), Code::ENGINE_SUCCESS);
+        assert_eq!(host.get(key, 0), Err(Code::ENGINE_KEY_ENOENT));
+        for item in slow {
+            host.release(item);
+        }
+    });
 }
 
 #[test]
