@@ -26,8 +26,8 @@ impl Shared {
 
 impl Vbucket {
     /// `flush_all` of a client: every key is gone from now on, and a delayed flush is none any
-    /// more. Takes no time; the slots go later. Does nothing, and returns false, if the vbucket is not
-    /// active any more: its keys are another node's by then.
+    /// more. Takes no time; the slots go later. Does nothing, and returns false, if the vbucket
+    /// is not active any more: its keys are another node's by then.
     pub(crate) fn flush_all(&self) -> bool {
         self.flush_if(is_active)
     }
