@@ -6,9 +6,9 @@
 //! | rank | modules | what |
 //! |---|---|---|
 //! | 0 | `clock`, `text`, `exit`, `program`, `pages` | time, notation, statuses, names |
-//! | 0 | `signals` | who asks the program to end |
+//! | 0 | `heeded` | which signals ask the program to end |
 //! | 1 | `nodes`, `packet` | whom to ask, the protocol as bytes |
-//! | 1 | `record` | what a backup says of keys, as bytes |
+//! | 1 | `record`, `signals` | what a backup says of keys, as bytes; who asks the program to end |
 //! | 2 | `link`, `progress`, `block` | one connection; what is shown; blocks of a file |
 //! | 3 | `sasl`, `output`, `writer` | who asks; lines and objects; a file that is written |
 //! | 4 | `client`, `reader` | how the node is reached; a file that is read |
@@ -51,6 +51,8 @@ mod disk;
 mod exit;
 #[cfg(test)]
 mod fuzzing;
+#[path = "../shared/heeded.rs"]
+mod heeded;
 #[path = "../shared/link.rs"]
 #[allow(dead_code, reason = "online-update needs more of it")]
 mod link;

@@ -6,7 +6,7 @@
 //! | rank | modules | what |
 //! |---|---|---|
 //! | 0 | `clock`, `text`, `exit`, `each`, `program` | time, notation, statuses, names |
-//! | 0 | `pages` | man pages and completions |
+//! | 0 | `pages`, `heeded` | man pages and completions; signals that ask the program to end |
 //! | 1 | `nodes`, `packet`, `decision` | whom to ask, the protocol as bytes, results |
 //! | 1 | `process`, `columns` | child processes, values side by side |
 //! | 2 | `link`, `progress` | one connection; bounds for all that waits and grows; what is shown |
@@ -63,6 +63,8 @@ mod each;
 mod exit;
 #[cfg(test)]
 mod fuzzing;
+#[path = "../shared/heeded.rs"]
+mod heeded;
 mod judge;
 #[path = "../shared/link.rs"]
 mod link;

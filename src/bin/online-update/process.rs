@@ -13,11 +13,11 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
 use crate::clock::Until;
+use crate::heeded::{SIGNALS, heeded};
 
 /// What a group has between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(10);
@@ -35,19 +35,6 @@ pub(crate) enum Event {
     Late,
 }
 
-/// The signals that ask this program to end, but for those that whoever started it has it ignore
-/// (`nohup`, `trap '' HUP`).
-fn heeded() -> io::Result<Vec<i32>> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    let ignored = ignored.ok_or(io::ErrorKind::InvalidData)?;
-    let heeded = [SIGINT, SIGTERM, SIGHUP].into_iter();
-    Ok(heeded
-        .filter(|signal| ignored >> (signal - 1) & 1 == 0)
-        .collect())
-}
-
 /// Where events arrive.
 #[derive(Debug)]
 pub(crate) struct Events {
@@ -63,15 +50,12 @@ impl Events {
     /// The system does not give what it takes.
     pub(crate) fn catch() -> io::Result<Self> {
         let (give, take) = mpsc::channel();
-        let mut signals = Signals::new(heeded()?)?;
+        let mut signals = Signals::new(heeded())?;
         let tell = give.clone();
         thread::Builder::new().spawn(move || {
             for signal in signals.forever() {
-                let name = match signal {
-                    SIGINT => "SIGINT",
-                    SIGTERM => "SIGTERM",
-                    _ => "SIGHUP",
-                };
+                let named = SIGNALS.iter().find(|it| it.0 == signal);
+                let name = named.map_or("a signal", |(_, name)| name);
                 // At the end of the program nobody listens.
                 let _ = tell.send(Event::Signal(name));
             }
@@ -100,7 +84,7 @@ impl Events {
 /// The system does not give what it takes.
 pub(crate) fn finish_first(status: i32) -> io::Result<()> {
     let noted = Arc::new(AtomicBool::new(false));
-    for signal in heeded()? {
+    for signal in heeded() {
         // In this order: the one that notes it is not to end the program as well.
         flag::register_conditional_shutdown(signal, status, Arc::clone(&noted))?;
         flag::register(signal, Arc::clone(&noted))?;
