@@ -104,7 +104,8 @@ const EXITS: &str = "\
 Exit status:
    0  done
    1  not done: a file is damaged or does not fit, or the node refuses; no key was changed and no
-      backup is left behind
+      backup is left behind, unless the message names one that is whole as FILE.partial, for which
+      its file system had no way to give it its name
    2  the command line is wrong
    3  a restore ended early, and some keys are in place: restore again when the cause is gone;
       or all was done, but the report could not be written";

@@ -24,7 +24,7 @@ use crate::record::Record;
 use crate::signals::Asked;
 use crate::stream::{Said, Stream};
 use crate::text;
-use crate::writer::{Begin, Finished, Moment, Standing, Writer};
+use crate::writer::{Begin, Finished, Moment, Standing, Unnamed, Writer};
 
 const DEREGISTER_TAP_CLIENT: u8 = 0x9e;
 /// Names of streams of backups begin so.
@@ -56,7 +56,7 @@ struct Coming {
 /// Makes a backup.
 ///
 /// # Errors
-/// Says why there is none; nothing is left behind.
+/// Says why there is none of that name; nothing is left behind but what is whole, and named then.
 pub(crate) fn create(
     client: &Client,
     node: &Node,
@@ -92,15 +92,16 @@ pub(crate) fn create(
         let after = Sight::of(&mut link)?;
         Ok((complete(coming, &before)?, before.moment(&after)?))
     });
-    let made = made.map_err(named);
+    let made = made.map_err(|text| Unnamed::from(named(text)));
     let ended = made.and_then(|(vbuckets, moment)| writer.finish(moment, vbuckets));
-    if ended.is_err() && keeps && base.is_none() {
+    let none = matches!(&ended, Err(why) if !why.whole);
+    if none && keeps && base.is_none() {
         // Nothing will ever go on from it. A node that does not answer has said so by then.
         let _ = client
             .open(node)
             .and_then(|mut link| deregister(&mut link, &begin.place));
     }
-    let ended = ended?;
+    let ended = ended.map_err(|why| why.text)?;
     let of_base = base.iter().flat_map(|base| base.end.vbuckets.keys());
     let missing = of_base.filter(|vbucket| !ended.end.vbuckets.contains_key(vbucket));
     let missing: BTreeSet<u16> = missing.copied().collect();

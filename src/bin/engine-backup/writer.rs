@@ -126,6 +126,20 @@ pub(crate) struct Finished {
     pub(crate) doubt: Option<String>,
 }
 
+/// Why there is no backup of that name.
+#[derive(Debug)]
+pub(crate) struct Unnamed {
+    pub(crate) text: String,
+    /// All of it is on the disk, under another name.
+    pub(crate) whole: bool,
+}
+
+impl From<String> for Unnamed {
+    fn from(text: String) -> Self {
+        Self { text, whole: false }
+    }
+}
+
 /// A backup that is being written. Gone again when it is dropped before its end.
 #[derive(Debug)]
 pub(crate) struct Writer {
@@ -158,13 +172,31 @@ fn open(partial: &Path) -> std::io::Result<File> {
 fn claim(file: File, partial: &Path) -> Result<File, String> {
     let other = || format!("{}: another backup writes it", partial.display());
     file.try_lock().map_err(|_| other())?;
-    let place = |it: Metadata| (it.dev(), it.ino());
-    let named = partial.symlink_metadata().map(place);
-    let ours = file.metadata().map(place);
+    let named = partial.symlink_metadata().map(|it| identity(&it));
+    let ours = file.metadata().map(|it| identity(&it));
     match (named, ours) {
         (Ok(named), Ok(ours)) if named == ours => Ok(file),
         _ => Err(other()),
     }
+}
+
+/// A file that becomes a backup, and is nothing else.
+fn take(partial: &Path) -> Result<File, String> {
+    let failed = |error: std::io::Error| disk::failed(partial, &error);
+    loop {
+        let file = claim(open(partial).map_err(failed)?, partial)?;
+        if file.metadata().map_err(failed)?.nlink() == 1 {
+            return Ok(file);
+        }
+        // A run that was killed between the two steps of giving it its name has left a whole backup
+        // under both: not to be written over under the other one.
+        fs::remove_file(partial).map_err(failed)?;
+    }
+}
+
+/// Which file it is.
+fn identity(it: &Metadata) -> (u64, u64) {
+    (it.dev(), it.ino())
 }
 
 impl Writer {
@@ -183,7 +215,7 @@ impl Writer {
         partial.push(".partial");
         let partial = PathBuf::from(partial);
         let failed = |error: std::io::Error| disk::failed(&partial, &error);
-        let file = claim(open(&partial).map_err(failed)?, &partial)?;
+        let file = take(&partial)?;
         file.set_len(0).map_err(failed)?;
         file.set_permissions(Permissions::from_mode(MODE))
             .map_err(failed)?;
@@ -234,7 +266,7 @@ impl Writer {
         mut self,
         moment: Moment,
         vbuckets: BTreeMap<u16, Standing>,
-    ) -> Result<Finished, String> {
+    ) -> Result<Finished, Unnamed> {
         self.write_records()?;
         let end = End {
             moment,
@@ -261,30 +293,43 @@ impl Writer {
     }
 
     /// What has come under its name meanwhile is not ours to replace.
-    fn give_name(&mut self) -> Result<(), String> {
+    fn give_name(&mut self) -> Result<(), Unnamed> {
         let (from, to) = (&self.partial, &self.path);
         let failed = |error: std::io::Error| disk::failed(to, &error);
         match (self.system.rename)(from, to) {
             // Not of this kind, says the file system (NFS), or the kernel.
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
-            renamed => return renamed.map_err(|error| failed(error.into())),
+            renamed => return renamed.map_err(|error| failed(error.into()).into()),
         }
         match (self.system.link)(from, to) {
-            Ok(()) => {
-                // It is there under both names: nothing is lost where this fails.
-                let _ = fs::remove_file(from);
-                Ok(())
+            Ok(()) => {}
+            // A request whose answer was lost is sent again (NFS), and then meets its own file.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                if !self.has_name() {
+                    return Err(failed(error).into());
+                }
             }
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(failed(error)),
             Err(error) => {
                 self.stays = true;
-                Err(format!(
+                let text = format!(
                     "{}; the backup is whole, and is {}: give it another name before the next one",
                     failed(error),
                     from.display()
-                ))
+                );
+                return Err(Unnamed { text, whole: true });
             }
         }
+        // It is there under both names: nothing is lost where this fails, and the next run removes
+        // the one that is left over.
+        let _ = fs::remove_file(from);
+        Ok(())
+    }
+
+    /// Whether what has its name is the file that is written.
+    fn has_name(&self) -> bool {
+        let named = self.path.symlink_metadata().map(|it| identity(&it));
+        let ours = self.file.get_ref().metadata().map(|it| identity(&it));
+        matches!((named, ours), (Ok(named), Ok(ours)) if named == ours)
     }
 
     fn write_records(&mut self) -> Result<(), String> {
@@ -365,13 +410,13 @@ mod tests {
         let first = begun(&path).unwrap();
         fs::write(&path, "precious").unwrap();
         let refused = first.finish(Moment::default(), BTreeMap::new());
-        assert!(refused.unwrap_err().contains("exists"));
+        assert!(refused.unwrap_err().text.contains("exists"));
         assert_eq!(fs::read(&path).unwrap(), b"precious");
         assert!(!partial.exists());
     }
 
     /// A name that is given by `system`, where another file may have it.
-    fn named(system: System, taken: bool) -> (Result<Finished, String>, Vec<String>) {
+    fn named(system: System, taken: bool) -> (Result<Finished, Unnamed>, Vec<String>) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("b");
         let mut writer = begun(&path).unwrap();
@@ -401,8 +446,37 @@ mod tests {
         assert_eq!(ended.unwrap().doubt, None);
         assert_eq!(names, ["b"]);
         let (ended, names) = named(system, true);
-        assert!(ended.unwrap_err().contains("exists"));
+        let refused = ended.unwrap_err();
+        assert!(refused.text.contains("exists") && !refused.whole);
         assert_eq!(names, ["b"]);
+        // Its answer was lost, and it was sent again.
+        let system = System {
+            link: |from, to| {
+                fs::hard_link(from, to)?;
+                fs::hard_link(from, to)
+            },
+            ..system
+        };
+        let (ended, names) = named(system, false);
+        assert_eq!(ended.unwrap().doubt, None);
+        assert_eq!(names, ["b"]);
+    }
+
+    /// The one that is whole has got another name since.
+    #[test]
+    fn a_backup_that_a_killed_run_left_under_two_names_is_not_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("b");
+        let (partial, archived) = (folder.path().join("b.partial"), folder.path().join("old"));
+        let first = begun(&path).unwrap();
+        first.finish(Moment::default(), BTreeMap::new()).unwrap();
+        fs::rename(&path, &archived).unwrap();
+        fs::hard_link(&archived, &partial).unwrap();
+        let whole = fs::read(&archived).unwrap();
+        let second = begun(&path).unwrap();
+        assert!(partial.exists());
+        second.finish(Moment::default(), BTreeMap::new()).unwrap();
+        assert_eq!(fs::read(&archived).unwrap(), whole);
     }
 
     #[test]
@@ -413,7 +487,8 @@ mod tests {
             ..SYSTEM
         };
         let (ended, names) = named(system, false);
-        assert!(ended.unwrap_err().contains("is whole, and is"));
+        let kept = ended.unwrap_err();
+        assert!(kept.text.contains("is whole, and is") && kept.whole);
         assert_eq!(names, ["b.partial"]);
     }
 
