@@ -64,6 +64,7 @@ const SHARED_RANKS: &[(&str, usize)] = &[
     ("disk", 0),
     ("exit", 0),
     ("pages", 0),
+    ("heeded", 0),
     ("program", 0),
     ("replay", 0),
     ("text", 0),
@@ -82,7 +83,7 @@ const UPDATE_RANKS: &[(&str, usize)] = &[
     ("each", 0),
     ("columns", 1),
     ("decision", 1),
-    ("process", 1),
+    ("process", 3),
     ("touched", 3),
     ("window", 3),
     ("sums", 4),
@@ -105,7 +106,7 @@ const UPDATE_RANKS: &[(&str, usize)] = &[
 
 /// The same for the other ones of `engine-backup`.
 const BACKUP_RANKS: &[(&str, usize)] = &[
-    ("signals", 0),
+    ("signals", 1),
     ("record", 1),
     ("block", 2),
     ("writer", 3),

@@ -94,8 +94,8 @@ pub(crate) fn create(
     });
     let made = made.map_err(|text| Unnamed::from(named(text)));
     let ended = made.and_then(|(vbuckets, moment)| writer.finish(moment, vbuckets));
-    let none = matches!(&ended, Err(why) if !why.whole);
-    if none && keeps && base.is_none() {
+    let failed = matches!(&ended, Err(why) if !why.whole);
+    if failed && keeps && base.is_none() {
         // Nothing will ever go on from it. A node that does not answer has said so by then.
         let _ = client
             .open(node)
