@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import tempfile
+import threading
 
 import backup
 import cluster
@@ -76,6 +77,44 @@ class Two(common.Nodes):
         self.tool("complete")
         for host, expected in zip(self.hosts, after):
             self.holds(host, expected)
+
+    def test_a_revert_that_is_not_sent_tells_the_deadlines_that_go_on(self):
+        self.tool("start", "--revert-after", "1h")
+        self.send(self.first, COMPLETE)
+        done = self.tool("revert", expected=REFUSED)
+        self.assertRegex(done.out, f"{self.second.name} +OPEN .*reverts by itself in ")
+        self.assertIn("complete again before windows revert by themselves", done.out)
+        self.tool("complete")
+
+    def test_a_window_of_somebody_else_is_not_said_to_be_gone(self):
+        record = self.path("record")
+        self.tool("start", "--record", record)
+        self.send(self.first, COMPLETE)
+        self.send(self.second, REVERT)
+        self.send(self.second, wire.START)
+        done = self.tool("complete", "--record", record, expected=PARTLY)
+        self.assertRegex(done.out, f"{self.second.name} +FAILED +.*not the one that was started")
+        self.assertIn(f"{self.second.name}: its window is not the one to complete", done.out)
+        self.assertNotIn("no window is open", done.out)
+        self.assertEqual(self.outcomes(), ["completed", "open"])
+        self.tool("revert", expected=REFUSED)
+        self.send(self.second, REVERT)
+
+    def test_who_ends_a_complete_is_told_what_is_left(self):
+        self.tool("start", "--revert-after", "1h")
+        met = threading.Event()
+        self.first.meet[COMPLETE] = lambda: met.set() or False
+        process = begin(*self.arguments(), "complete")
+        self.assertTrue(met.wait(cluster.SECONDS), "COMPLETE is sent")
+        process.send_signal(signal.SIGINT)
+        until(lambda: One.has_taken(process), what="the signal")
+        process.send_signal(signal.SIGTERM)
+        done = end(process)
+        self.assertEqual(done.status, PARTLY, done)
+        for one in (self.first, self.second):
+            self.assertRegex(done.err, f"{one.name} .its window reverts by itself in ")
+        self.assertIn("complete again", done.err)
+        self.tool("revert")
 
     def test_what_completed_before_these_windows_does_not_stop_a_revert(self):
         self.tool("start")

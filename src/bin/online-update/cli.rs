@@ -122,7 +122,8 @@ pub(crate) enum Command {
     },
     /// Say what each node is at, again and again, until no window is open
     ///
-    /// A node that does not answer is at what it said last.
+    /// A node that does not answer is at what it said last. When none of those that may have a
+    /// window open has answered for 60 s, it ends with status 3.
     Watch {
         /// Between two looks
         #[arg(long, value_name = "TIME", value_parser = text::duration, default_value = "1s")]
@@ -166,7 +167,8 @@ Exit status:
    3  done on some nodes only, or windows are still open, or nobody knows: the report names
       them. The same command again goes on where this one ended. Also when all was done, but
       the report could not be written; when start could not write its record; and at a second
-      signal: at the first one start, complete, revert, undo and extend go on to their report
+      signal: at the first one start, complete, revert, undo and extend go on to their report.
+      watch: nodes that may have a window open do not answer any more
    4  no node has a window open
   10  run: the deployment failed; reverted on every node
   11  run: the check failed; reverted on every node

@@ -5,7 +5,7 @@
 use crate::client::Client;
 use crate::clock;
 use crate::command;
-use crate::deadline;
+use crate::deadline::{self, Hold};
 use crate::decision::{Decision, Mark, Part};
 use crate::each::each;
 use crate::exit::Exit;
@@ -38,7 +38,12 @@ pub(crate) fn complete(
     let looked = clock::now();
     let looks = judge::look(client, nodes);
     let cases = judge::judge(nodes, &looks, started);
-    let is_open = |case: &Case| matches!(case, Case::Ready(_) | Case::Hindered(_) | Case::Busy);
+    let is_open = |case: &Case| {
+        matches!(
+            case,
+            Case::Ready(_) | Case::Hindered(_) | Case::Busy | Case::Foreign(_)
+        )
+    };
     let stands = cases
         .iter()
         .any(|case| matches!(case, Case::Done(_) | Case::Busy));
@@ -48,7 +53,8 @@ pub(crate) fn complete(
             Case::Ready(_) | Case::Done(_) | Case::Moved(_) | Case::Busy
         )
     };
-    let lost = !stands && cases.iter().any(|case| matches!(case, Case::Gone(_)));
+    let gone = |case: &Case| matches!(case, Case::Gone(_) | Case::Foreign(_));
+    let lost = !stands && cases.iter().any(gone);
     if !cases.iter().any(is_open) && !cases.iter().any(|case| matches!(case, Case::Silent(_))) {
         return Completed {
             decision: without_window(&cases),
@@ -69,15 +75,15 @@ pub(crate) fn complete(
         .map(|look| look.as_ref().ok().map(|look| look.window.left))
         .collect();
     // From here on the nodes decide alike or wait: no deadline takes one back.
-    let held = deadline::hold(client, nodes, &cases, &lefts, stands);
-    let mut decision = match held.filter(|_| !stands) {
+    let hold = Hold::new((client, nodes), &cases, &lefts, stands);
+    let mut decision = match hold.begin().filter(|_| !stands) {
         Some(parts) => Decision {
             parts,
             text: "not completed: COMPLETE was not sent to any node, windows are as they were"
                 .to_owned(),
             exit: Exit::Refused,
         },
-        None => carry_out(client, nodes, &cases, show),
+        None => carry_out((client, nodes), &cases, &hold, show),
     };
     if decision.exit == Exit::Partly {
         let failures = deadline::take_away(client, nodes, &decision.parts, &lefts);
@@ -114,11 +120,13 @@ fn without_window(cases: &[Case]) -> Decision {
 /// Says what is left of the decision: which windows stay open, and which of them keep a deadline
 /// for all that is known, although others have completed.
 fn tell_of_deadlines(decision: &mut Decision, nodes: &[Node], failures: Vec<Option<String>>) {
-    let (mut open, mut doubtful, mut without) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut open, mut doubtful) = (Vec::new(), Vec::new());
+    let (mut without, mut foreign) = (Vec::new(), Vec::new());
     for ((part, node), failure) in decision.parts.iter_mut().zip(nodes).zip(failures) {
         match (part.mark, &failure) {
             (Mark::Good, _) => {}
             (Mark::Bad | Mark::Against, _) => without.push(node.name.as_str()),
+            (Mark::Foreign, _) => foreign.push(node.name.as_str()),
             (Mark::Open, None) => open.push(node.name.as_str()),
             (Mark::Open | Mark::Silent | Mark::Unknown, _) => doubtful.push(node.name.as_str()),
         }
@@ -131,6 +139,10 @@ fn tell_of_deadlines(decision: &mut Decision, nodes: &[Node], failures: Vec<Opti
         (&open, "the window stays open, without a deadline"),
         (&doubtful, "not known to be complete, nor to stay open"),
         (&without, "no window is open"),
+        (
+            &foreign,
+            "its window is not the one to complete, as is said above",
+        ),
     ] {
         if !nodes.is_empty() {
             let more = format!("; {}: {what}", nodes.join(", "));
@@ -146,11 +158,19 @@ fn tell_of_deadlines(decision: &mut Decision, nodes: &[Node], failures: Vec<Opti
 
 /// Sends COMPLETE: to one node alone, unless one has completed already, and to the others when that
 /// one has. It is the one that REVERT is sent to first: of two operators who disagree one wins.
-fn carry_out(client: &Client, nodes: &[Node], cases: &[Case], show: Show) -> Decision {
+fn carry_out(
+    (client, nodes): (&Client, &[Node]),
+    cases: &[Case],
+    hold: &Hold<'_>,
+    show: Show,
+) -> Decision {
     show.say("COMPLETE");
     let steps = show.nodes(nodes);
     let send = |index: usize, node: &Node| {
-        let watch = |window: &Window| steps.at(index, window);
+        let watch = |window: &Window| {
+            steps.at(index, window);
+            hold.renew();
+        };
         let part = match cases.get(index) {
             Some(Case::Ready(note)) => {
                 let part = command::complete(client, node, &watch);
@@ -166,6 +186,9 @@ fn carry_out(client: &Client, nodes: &[Node], cases: &[Case], show: Show) -> Dec
             None => Part::new(Mark::Silent, "not asked"),
         };
         steps.end(index);
+        if part.mark == Mark::Good {
+            deadline::completed(node);
+        }
         part
     };
     let decider = decider(nodes, cases);
@@ -230,20 +253,21 @@ fn as_it_was(case: &Case) -> Part {
         Case::Done(text) | Case::Moved(text) => Part::new(Mark::Good, text),
         Case::Hindered(text) => Part::new(Mark::Open, text),
         Case::Gone(text) => Part::new(Mark::Bad, text),
+        Case::Foreign(text) => Part::new(Mark::Foreign, text),
         Case::Silent(text) => Part::new(Mark::Silent, text),
     }
 }
 
-/// Adds what was not restored: such a window stays open for ever.
+/// Adds what was not restored: such a window has the deadline that held while nodes completed.
 fn tell(decision: &mut Decision, failures: Vec<Option<String>>) {
     for (part, failure) in decision.parts.iter_mut().zip(failures) {
         if let Some(why) = failure {
-            let more = format!("; its deadline is not restored: {why}");
+            let more = format!("; its deadline is not put back, and {why}");
             part.text.push_str(&more);
             if part.mark == Mark::Good {
                 part.mark = Mark::Open;
             }
-            "not completed on any node, and deadlines are lost on those named"
+            "not completed on any node, and deadlines are not those of before where that is said"
                 .clone_into(&mut decision.text);
             decision.exit = Exit::Partly;
         }
@@ -260,17 +284,16 @@ fn sum(parts: Vec<Part>, cases: &[Case], first: Option<&str>) -> Decision {
     let completed =
         |(part, case): (&Part, &Case)| part.mark == Mark::Good && !matches!(case, Case::Moved(_));
     let completed = parts.iter().zip(cases).any(completed);
-    let spared = first
-        .map(|first| format!("{first} is asked first, and COMPLETE was sent to no other node"));
+    let spared = first.map(|first| match all {
+        1 => String::new(),
+        _ => format!(": {first} is asked first, and COMPLETE was sent to no other node"),
+    });
     let (text, exit) = match spared {
         Some(spared) if unknown => (
-            format!("not known to be completed on any node: {spared}"),
+            format!("not known to be completed on any node{spared}"),
             Exit::Partly,
         ),
-        Some(spared) => (
-            format!("not completed on any node: {spared}"),
-            Exit::Refused,
-        ),
+        Some(spared) => (format!("not completed on any node{spared}"), Exit::Refused),
         None if good == all => (
             format!("completed on {}", text::count(all as u64, "node")),
             Exit::Done,
@@ -303,7 +326,11 @@ mod tests {
         tell(&mut decision, vec![None, Some("no answer".to_owned())]);
         assert_eq!(decision.exit, Exit::Partly);
         assert_eq!(decision.parts[0].text, "no");
-        assert!(decision.parts[1].text.contains("not restored: no answer"));
+        assert!(
+            decision.parts[1]
+                .text
+                .contains("not put back, and no answer")
+        );
     }
 
     #[test]
@@ -341,6 +368,20 @@ mod tests {
             "completed on 3 of 4 nodes; d: no window is open"
         );
         assert_eq!(found.exit, Exit::Partly);
+        let found = said([Good, Good, Good, Mark::Foreign], kept());
+        assert_eq!(
+            found.text,
+            "completed on 3 of 4 nodes; d: its window is not the one to complete, as is said above"
+        );
+    }
+
+    #[test]
+    fn one_node_has_no_others() {
+        let cases = [Case::Ready(String::new())];
+        for mark in [Mark::Open, Mark::Unknown] {
+            let text = sum(vec![Part::new(mark, "")], &cases, Some("a")).text;
+            assert!(text.ends_with("completed on any node"), "{text}");
+        }
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub(crate) enum Mark {
     Open,
     /// Not as asked, and no window is open there.
     Bad,
+    /// Not as asked: it has another window, or one that is being reverted.
+    Foreign,
     /// It has ended its window the other way.
     Against,
     /// It does not answer, and nothing was sent to it.
@@ -25,7 +27,7 @@ impl Mark {
         match self {
             Self::Good => "good",
             Self::Open => "open",
-            Self::Bad | Self::Against => "bad",
+            Self::Bad | Self::Foreign | Self::Against => "bad",
             Self::Silent | Self::Unknown => "unknown",
         }
     }

@@ -37,9 +37,13 @@ pub(crate) enum Case {
     Hindered(String),
     /// Its window is not there any more.
     Gone(String),
+    /// A window is there that is not to be completed: another one, or one that is being reverted.
+    Foreign(String),
     /// It does not answer.
     Silent(String),
 }
+
+const REVERTING: &str = "its window is being reverted";
 
 /// What happened since START.
 #[derive(Clone, Copy, Debug)]
@@ -127,8 +131,10 @@ fn compare(
     let young = !same && look.window.seconds_open + 5 + elapsed / 100 < elapsed;
     let here = |entry: &(&u16, &u64)| look.identity.get(entry.0) == Some(entry.1);
     let missing: Vec<_> = started.iter().filter(|entry| !here(entry)).collect();
-    if look.window.state == State::Completing {
-        return Case::Busy;
+    match look.window.state {
+        State::Completing => return Case::Busy,
+        State::Reverting => return Case::Foreign(REVERTING.to_owned()),
+        State::None | State::Open => {}
     }
     let moved: Vec<_> = missing
         .iter()
@@ -170,8 +176,8 @@ fn compare(
         };
         return ready(look, text);
     }
-    Case::Gone(match (look.window.state, same) {
-        (State::Open, _) => format!(
+    if look.window.state == State::Open {
+        return Case::Foreign(format!(
             "the window of {} is not the one that was started{}",
             text::count(missing.len() as u64, "vbucket"),
             if same {
@@ -179,12 +185,15 @@ fn compare(
             } else {
                 "; another process answers there"
             }
-        ),
-        (_, false) => lost(&look.window),
-        (_, true) => format!(
+        ));
+    }
+    Case::Gone(if same {
+        format!(
             "its window is gone ({}): ended there, or taken over by a node that is not named here",
             outcome(&look.window)
-        ),
+        )
+    } else {
+        lost(&look.window)
     })
 }
 
@@ -195,7 +204,7 @@ fn guess(look: &Look, longest: Option<u64>) -> Case {
     match window.state {
         State::Open => return ready(look, String::new()),
         State::Completing => return Case::Busy,
-        State::Reverting => return Case::Gone("it is being reverted".to_owned()),
+        State::Reverting => return Case::Foreign(REVERTING.to_owned()),
         State::None => {}
     }
     let younger = longest.is_some_and(|longest| window.process.uptime < longest);
@@ -314,6 +323,7 @@ mod tests {
             | Case::Moved(text)
             | Case::Hindered(text)
             | Case::Gone(text)
+            | Case::Foreign(text)
             | Case::Silent(text) => text,
         }
     }
@@ -341,7 +351,13 @@ mod tests {
             look(State::Open, "none", &[(0, 6)], process("9", 3)),
             good(),
         );
-        assert!(matches!(case, Case::Gone(_)) && text(&case).contains("not the one"));
+        assert!(matches!(case, Case::Foreign(_)) && text(&case).contains("not the one"));
+
+        let reverting = || look(State::Reverting, "none", &[(0, 5)], process("1", 101));
+        let guessed = judge(&[node("a")], &[Ok(reverting())], None).remove(0);
+        for case in [guessed, cases(reverting(), good()).0] {
+            assert!(matches!(case, Case::Foreign(_)) && text(&case).contains("being reverted"));
+        }
 
         let (case, _) = cases(
             look(State::Open, "none", &[(0, 5)], process("9", 3)),

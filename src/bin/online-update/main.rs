@@ -8,10 +8,10 @@
 //! | 0 | `clock`, `text`, `exit`, `each`, `program` | time, notation, statuses, names |
 //! | 0 | `pages`, `heeded` | man pages and completions; signals that ask the program to end |
 //! | 1 | `nodes`, `packet`, `decision` | whom to ask, the protocol as bytes, results |
-//! | 1 | `process`, `columns` | child processes, values side by side |
+//! | 1 | `columns` | values side by side |
 //! | 2 | `link`, `progress` | one connection; bounds for all that waits and grows; what is shown |
 //! | 3 | `sasl`, `window`, `touched` | who asks; what a node says of its window and its keys |
-//! | 3 | `output` | lines and objects |
+//! | 3 | `output`, `process` | lines and objects; child processes and signals |
 //! | 4 | `client`, `sums` | how nodes are reached; sums |
 //! | 5 | `command`, `report` | one command on one node; reports |
 //! | 5 | `asking` | options about who asks |
@@ -155,7 +155,7 @@ fn carry_out(cli: &Cli) -> Exit {
         };
     }
     if decides(&cli.command)
-        && let Err(error) = process::finish_first(Exit::Partly as i32)
+        && let Err(error) = process::finish_first(Exit::Partly as i32, deadline::left_undone)
     {
         style.failure(&format!("signals: {error}"), Exit::Refused);
         return Exit::Refused;

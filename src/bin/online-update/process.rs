@@ -5,19 +5,17 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::process::{self, Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
-use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
 use crate::clock::Until;
 use crate::heeded::{SIGNALS, heeded};
+use crate::progress;
 
 /// What a group has between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(10);
@@ -78,17 +76,20 @@ impl Events {
 }
 
 /// From now on the first signal is only noted: what has begun on some nodes is ended on all, and
-/// reported. The second one ends the program with `status`.
+/// reported. The second one ends the program with `status`, after what there is to say then.
 ///
 /// # Errors
 /// The system does not give what it takes.
-pub(crate) fn finish_first(status: i32) -> io::Result<()> {
-    let noted = Arc::new(AtomicBool::new(false));
-    for signal in heeded() {
-        // In this order: the one that notes it is not to end the program as well.
-        flag::register_conditional_shutdown(signal, status, Arc::clone(&noted))?;
-        flag::register(signal, Arc::clone(&noted))?;
-    }
+pub(crate) fn finish_first(status: i32, last: fn() -> Option<String>) -> io::Result<()> {
+    let mut signals = Signals::new(heeded())?;
+    thread::Builder::new().spawn(move || {
+        if signals.forever().nth(1).is_some() {
+            if let Some(text) = last() {
+                progress::warn(&text);
+            }
+            process::exit(status);
+        }
+    })?;
     Ok(())
 }
 

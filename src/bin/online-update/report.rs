@@ -18,7 +18,7 @@ impl Style {
             let word = match part.mark {
                 Mark::Good => "ok",
                 Mark::Open => "OPEN",
-                Mark::Bad | Mark::Against => "FAILED",
+                Mark::Bad | Mark::Foreign | Mark::Against => "FAILED",
                 Mark::Silent | Mark::Unknown => "UNKNOWN",
             };
             line(&format!("{:width$}  {word:7}  {}", node.name, part.text));

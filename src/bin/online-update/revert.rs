@@ -9,7 +9,7 @@ use crate::exit::Exit;
 use crate::nodes::Node;
 use crate::progress::Show;
 use crate::text;
-use crate::window::{State, Window};
+use crate::window::{Left, State, Window};
 
 /// What a node says, or why it says nothing.
 type Found = Result<Window, String>;
@@ -42,7 +42,7 @@ pub(crate) fn revert(client: &Client, nodes: &[Node], show: Show) -> Decision {
             Mark::Against => return outdone(client, nodes, &looks, asked, node),
             // Who does not answer decides nothing: the next one does.
             Mark::Silent | Mark::Unknown => {}
-            Mark::Good | Mark::Open | Mark::Bad => break,
+            Mark::Good | Mark::Open | Mark::Bad | Mark::Foreign => break,
         }
     }
     let parts = each(nodes, |index, node| {
@@ -91,18 +91,34 @@ fn outdone(
             (None, Ok(window)) if window.state == State::None => {
                 command::ended(client, node, window)
             }
-            (None, Ok(_)) => Part::new(Mark::Open, "REVERT was not sent: its window was open"),
+            (None, Ok(window)) => Part::new(Mark::Open, spared(window)),
             (None, Err(text)) => Part::new(Mark::Silent, format!("{text}; REVERT was not sent")),
         })
         .collect();
+    let ends = |look: &Found| matches!(look, Ok(it) if matches!(it.left, Left::Seconds(_)));
+    let in_time = if looks.iter().any(ends) {
+        " before windows revert by themselves"
+    } else {
+        ""
+    };
     let text = format!(
         "not reverted: {name} is asked first and has completed, so that COMPLETE is the decision, \
-         and REVERT was sent to no other node; complete again, or revert without naming {name}",
+         and REVERT was sent to no other node; complete again{in_time}, or revert without naming \
+         {name}",
         name = decider.name
     );
     let unknown = parts.iter().any(|part| part.mark == Mark::Unknown);
     let exit = if unknown { Exit::Partly } else { Exit::Refused };
     Decision { parts, text, exit }
+}
+
+/// What is said of a window that is left as it is, with its deadline: who completes is to know it.
+fn spared(window: &Window) -> String {
+    let what = "REVERT was not sent: its window was open";
+    match window.left {
+        Left::Seconds(left) => format!("{what}, and reverts by itself in {}", text::seconds(left)),
+        Left::Forever => what.to_owned(),
+    }
 }
 
 /// What came of all of it; `any` window may have been open.
