@@ -473,7 +473,11 @@ mod tests {
         fs::rename(&path, &archived).unwrap();
         fs::hard_link(&archived, &partial).unwrap();
         let whole = fs::read(&archived).unwrap();
-        let second = begun(&path).unwrap();
+        let later = Begin {
+            created: 1,
+            ..Begin::default()
+        };
+        let second = Writer::new(&path, &later).unwrap();
         assert!(partial.exists());
         second.finish(Moment::default(), BTreeMap::new()).unwrap();
         assert_eq!(fs::read(&archived).unwrap(), whole);
