@@ -76,7 +76,15 @@ static enum step no_room(struct conn *c) {
     return STEP_AGAIN;
 }
 
-/* Reads into the input buffer; what was queued goes out first. */
+/* Tells the engine that the connection's buffer is about to hold something else. */
+static void turn_to(struct conn *c) {
+    ch_host_perform_callbacks(c->worker->server->host, ON_SWITCH_CONN, c, c);
+}
+
+/*
+ * Reads into the input buffer; what was queued goes out first. Real hosts end their turn before
+ * they read again. This one goes on if there is more, and tells the engine the same.
+ */
 static enum step receive_input(struct conn *c, size_t need) {
     if (c->out.count > c->out.first) {
         c->flush_first = true;
@@ -89,6 +97,7 @@ static enum step receive_input(struct conn *c, size_t need) {
     ssize_t count = recv(atomic_load(&c->fd), in->bytes + in->end, in->size - in->end, 0);
     if (count > 0) {
         in->end += (size_t)count;
+        turn_to(c);
     }
     return receive_result(c, count);
 }
@@ -340,14 +349,13 @@ static void drive(struct conn *c) {
 
 void conn_on_event(evutil_socket_t fd, short what, void *arg) {
     struct conn *c = arg;
-    struct server *server = c->worker->server;
 
     (void)fd;
     pthread_mutex_lock(&c->worker->mutex);
     if (c->blocked) {
         conn_look_at_waiting(c, what);
     } else {
-        ch_host_perform_callbacks(server->host, ON_SWITCH_CONN, c, c);
+        turn_to(c);
         drive(c);
     }
     pthread_mutex_unlock(&c->worker->mutex);
