@@ -126,13 +126,15 @@ class Tools(unittest.TestCase):
         self.assertEqual(done.returncode, 1, done)
         self.assertIn(CURE, done.stderr)
 
-    def test_a_record_of_a_start_says_so_and_leaves_nothing(self):
+    def test_a_start_without_its_record_says_so_and_leaves_nothing(self):
         record = os.path.join(self.folder, "record")
         done = self.run_limited(cluster.PROGRAM, "-n", self.node, "start", "--record", record,
                                 most=0)
-        self.assertEqual(done.returncode, 0, done)
+        self.assertEqual(done.returncode, 1, done)
         self.assertIn(CURE, done.stderr)
         self.assertEqual(os.listdir(self.folder), [])
+        with self.host.binary() as link:
+            self.assertEqual(link.stats(b"onlineupdate")["state"], "none")
 
     def test_messages_that_cannot_be_written_end_nobody(self):
         with server.unheard() as port:
