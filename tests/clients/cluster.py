@@ -1,5 +1,6 @@
 """Nodes, the program `online-update`, and a load on the nodes, for the tests of that program."""
 
+import contextlib
 import errno
 import json
 import os
@@ -113,11 +114,12 @@ class Guard:
         self.listener = socket.create_server((address, 0), family=family)
         shown = f"[{address}]" if ":" in address else address
         self.name = f"{shown}:{self.listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.thread = threading.Thread(target=self._accept, daemon=True)
+        self.thread.start()
 
     def close(self):
         """Takes no more connections."""
-        self.listener.close()
+        server.end_listening(self.listener, self.thread)
 
     def _accept(self):
         try:
@@ -169,14 +171,13 @@ class Between:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.name = f"127.0.0.1:{self.port}"
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.thread = threading.Thread(target=self._accept, daemon=True)
+        self.thread.start()
 
     def close(self):
         """Takes no more connections; idempotent."""
         if self.listener.fileno() >= 0:
-            # Wakes the thread that waits there, which closing alone does not.
-            self.listener.shutdown(socket.SHUT_RDWR)
-            self.listener.close()
+            server.end_listening(self.listener, self.thread)
 
     def _accept(self):
         try:
@@ -190,12 +191,19 @@ class Between:
         try:
             with link, socket.create_connection(self.host.address) as node, \
                     link.makefile("rb") as file:
-                threading.Thread(target=self._back, args=(node, link), daemon=True).start()
-                while len(head := file.read(wire.HEADER.size)) == wire.HEADER.size:
-                    body = file.read(wire.HEADER.unpack(head)[6])
-                    meet = self.meet.get(head[1])
-                    if meet is None or meet() is not False:
-                        node.sendall(head + body)
+                back = threading.Thread(target=self._back, args=(node, link), daemon=True)
+                back.start()
+                try:
+                    while len(head := file.read(wire.HEADER.size)) == wire.HEADER.size:
+                        body = file.read(wire.HEADER.unpack(head)[6])
+                        meet = self.meet.get(head[1])
+                        if meet is None or meet() is not False:
+                            node.sendall(head + body)
+                finally:
+                    # As with a listener: what waits there has to be gone before it is closed.
+                    with contextlib.suppress(OSError):
+                        node.shutdown(socket.SHUT_RDWR)
+                    back.join()
         except OSError:
             pass
 

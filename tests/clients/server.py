@@ -68,6 +68,14 @@ def small_disk(test, size):
     return directory
 
 
+def end_listening(listener, thread):
+    """Closes a listener. The thread that accepts on it has to be gone by then: a call that begins
+    anew behind a signal would accept on whatever has got the number of the file."""
+    listener.shutdown(socket.SHUT_RDWR)
+    thread.join()
+    listener.close()
+
+
 def until(condition, seconds=30, what="condition"):
     """Waits until `condition()` is true and returns its value."""
     end = time.monotonic() + seconds

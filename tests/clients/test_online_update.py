@@ -1,5 +1,6 @@
 """The program `online-update` over one node and over three, with every key checked."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -755,9 +756,7 @@ class Hostile(unittest.TestCase):
     def serve(self, *answers):
         """The address of a server that sends bytes, whatever it is asked, and keeps silent then."""
         listener = socket.create_server(("127.0.0.1", 0))
-        self.addCleanup(listener.close)
         connections = []
-        self.addCleanup(lambda: [one.close() for one in connections])
 
         def run():
             try:
@@ -772,6 +771,16 @@ class Hostile(unittest.TestCase):
 
         thread = cluster.threading.Thread(target=run, daemon=True)
         thread.start()
+
+        def close():
+            # The thread may wait for a connection's next bytes.
+            for one in connections:
+                with contextlib.suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
+            server.end_listening(listener, thread)
+            for one in connections:
+                one.close()
+        self.addCleanup(close)
         return "127.0.0.1:{}".format(listener.getsockname()[1])
 
     def status(self, *answers, words, timeout="60s"):

@@ -325,9 +325,7 @@ class Refuser(threading.Thread):
 
     def close(self):
         """Ends it."""
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        self.join(30)
+        server.end_listening(self.listener, self)
 
 
 class Pair(unittest.TestCase):
