@@ -100,17 +100,23 @@ $(eval $(call layout_rules,membase,))
 $(eval $(call layout_rules,memcached,-DSUITE_ABI_MEMCACHED))
 .SECONDARY:
 
-# Every pass is one run of engine-test: suite layout, cookie layout, mock or real cookies. All run
-# even if one fails; a failure of any is the failure of the target.
-PASSES := membase,membase, memcached,membase, membase,memcached, memcached,memcached, \
-	membase,membase,--real-cookies memcached,memcached,--real-cookies
+# Every pass is one run of engine-test: suite layout, cookie layout, mock or real cookies. "make -k"
+# runs all even if one fails, and "make -j" some at a time.
 ENGINE_OPT = -E $(ENGINE) $(if $(ENGINE_CFG),-e '$(ENGINE_CFG)')
-one_pass = echo "== suites: $(word 1,$(1)), cookies: $(word 2,$(1)) $(word 3,$(1))"; \
-	$(RUNNER) $(ENGINE_TEST) $(ENGINE_OPT) $(TEST_FLAGS) --cookie-layout=$(word 2,$(1)) \
-	$(word 3,$(1)) $(foreach s,$(SUITES),-T $(OUT)/suite_$(s).$(word 1,$(1)).so) || bad=1;
+define pass_rule
+PASSES += pass-$(1)-$(2)$(3)
+.PHONY: pass-$(1)-$(2)$(3)
+pass-$(1)-$(2)$(3): $(ENGINE_TEST) $(SUITE_FILES)
+	@echo "== suites: $(1), cookies: $(2) $(3)"; \
+		$(RUNNER) $(ENGINE_TEST) $$(ENGINE_OPT) $(TEST_FLAGS) --cookie-layout=$(2) $(3) \
+		$(foreach s,$(SUITES),-T $(OUT)/suite_$(s).$(1).so)
+endef
+$(foreach cookies,membase memcached,$(foreach suites,membase memcached,\
+	$(eval $(call pass_rule,$(suites),$(cookies),))))
+$(foreach layout,membase memcached,\
+	$(eval $(call pass_rule,$(layout),$(layout),--real-cookies)))
 
-check: $(ENGINE_TEST) $(SUITE_FILES)
-	@bad=0; $(foreach p,$(PASSES),$(call one_pass,$(subst $(comma), ,$(p)))) exit $$bad
+check: $(PASSES)
 
 check-null: $(NULL_ENGINE)
 	@$(MAKE) --no-print-directory -C $(TOP) check ENGINE=$(NULL_ENGINE)

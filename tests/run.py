@@ -139,25 +139,25 @@ def main():
     os.environ.setdefault("PROPTEST_RNG_SEED", seed)
     c_host = ["make", "--no-print-directory", "-C", "c-host", "CFLAGS_EXTRA=-Werror"]
     checked = [f"ENGINE={engine}", f"TEST_FLAGS=-q --seed={seed}"]
-    runner = [PYTHON, "tests/clients/runner.py", "--seed", seed]
+    runner = [PYTHON, "tests/clients/runner.py", "--seed", seed, "--jobs", options.jobs]
     shuffled = ["-Z", "unstable-options", "--shuffle-seed", seed]
 
     lints(tally)
     # The soak has a process of its own: the bytes in use are counted for the whole process, and
     # other tests fill the memory.
-    tally.step("cargo test", "cargo", *UNSTABLE, "test", "--locked", "--no-fail-fast", "--tests",
+    tests = ["test", "--locked", "--features", "regenerate"]
+    tally.step("cargo test", "cargo", *UNSTABLE, *tests, "--no-fail-fast", "--tests",
                "--", "--skip", SOAK, *shuffled, pattern=CARGO)
-    tally.step("examples in docs", "cargo", "test", "--locked", "--doc")
-    tally.step("soak", "cargo", "test", "--locked", "--lib", SOAK, pattern=CARGO)
-    tally.step("generated files", "cargo", "test", "--locked", "--features", "regenerate",
-               "--test", "generated", pattern=CARGO)
+    tally.step("examples in docs", "cargo", *tests, "--doc")
+    tally.step("soak", "cargo", *tests, "--lib", SOAK, pattern=CARGO)
     built = [
         tally.step("release build", "cargo", "build", "--release", "--locked"),
         tally.step("C build", *c_host, f"-j{options.jobs}", "server", "harness", "suites", "bench",
                    "faults"),
     ]
     if all(built):
-        tally.step("C suites", *c_host, "check", *checked, pattern=COUNTS)
+        tally.step("C suites", *c_host, "-k", "-O", f"-j{options.jobs}", "check", *checked,
+                   pattern=COUNTS)
         tally.step("C fuzz inputs", *c_host, f"-j{options.jobs}", "check-fuzz", pattern=COUNTS)
         tally.step("C suites, ARCUS", *c_host, "check-arcus", *checked, pattern=COUNTS)
         tally.step("two hosts' answers", PYTHON, "tests/fuzz/differential.py", "--seconds", "5",
