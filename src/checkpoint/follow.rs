@@ -191,10 +191,22 @@ impl Log {
     }
 
     /// Whether the present window came from a master, and the id that a master knows it by.
-    fn window_of_master(&self) -> (bool, Option<CheckpointId>) {
+    pub(super) fn window_of_master(&self) -> (bool, Option<CheckpointId>) {
         match self.followed {
             Some(Followed { id, ended: None }) => (true, id),
             _ => (false, self.window_id()),
+        }
+    }
+
+    /// Whether a window that is no part of this node's online update is being ended: a master's, or
+    /// one that is reverted.
+    pub(crate) fn is_ending(&self) -> bool {
+        match self.window().map(|window| window.phase) {
+            None | Some(Phase::Open) => false,
+            Some(Phase::Reverting { .. }) => true,
+            Some(Phase::Completing { .. }) => {
+                self.followed.is_some_and(|known| known.ended.is_some())
+            }
         }
     }
 

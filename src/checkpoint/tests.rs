@@ -270,6 +270,24 @@ fn a_step_in_the_wrong_state_changes_nothing() {
     assert_eq!(trace(&log), reverting);
 }
 
+/// Where no store has any value: a COMPLETE may fail, and a REVERT then finds what there was.
+#[test]
+fn a_window_keeps_every_key_until_it_has_ended_unless_a_master_has_to_end_it() {
+    let mut log = log();
+    set(&mut log, b'k', 1, None);
+    assert!(log.kept(false).is_none());
+    open(&mut log);
+    let keeps_all = |log: &Log| [false, true].map(|follows| log.kept(follows).unwrap().has_all());
+    assert_eq!(keeps_all(&log), [true, true]);
+    assert!(log.begin_complete(0));
+    assert_eq!(keeps_all(&log), [true, true]);
+    log.complete_failed();
+    assert_eq!(keeps_all(&log), [true, true]);
+    let mut log = self::log();
+    log.follow_start(None, 0, Duration::ZERO);
+    assert_eq!(keeps_all(&log), [true, false]);
+}
+
 #[test]
 fn a_failed_complete_merges_what_came_later_into_the_window() {
     let limits = Limits {

@@ -97,15 +97,12 @@ impl Log {
     }
 
     /// What has to stay in memory for the window, if there is one and no store has any value.
-    /// `follows` says that it is a master's: the mark that ends it comes behind all that the master
-    /// writes, for which there has to be room.
+    /// `follows` says that the vbucket is a replica: the mark that ends a master's window comes
+    /// behind all that the master writes, for which there has to be room. A COMPLETE may fail, and
+    /// then a REVERT finds what there was.
     pub(crate) fn kept(&self, follows: bool) -> Option<Kept> {
         let window = self.window?;
-        let makes_room = match window.phase {
-            Phase::Open => follows,
-            Phase::Completing { .. } => true,
-            Phase::Reverting { .. } => false,
-        };
+        let makes_room = follows && self.is_open_window() && self.window_of_master().0;
         Some(Kept {
             behind: makes_room.then_some(window.barrier),
             flushed: (window.floor, self.floor),

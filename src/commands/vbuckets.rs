@@ -27,10 +27,11 @@ pub(super) fn set(
     };
     match engine.set_vbucket(cookie, request.vbucket, state)? {
         Ok(()) => answer(reply, Status::SUCCESS, b""),
-        Err(VbucketError::NoIds) => answer(
+        Err(VbucketError::CannotJoin) => answer(
             reply,
             Status::ETMPFAIL,
-            b"The vbucket cannot join the online update: persistence is stopped or failing.",
+            b"The vbucket cannot join the online update for now: persistence is stopped or \
+              failing, or an earlier online update of it is still being ended here.",
         ),
         Err(VbucketError::Unwritten) => answer(
             reply,
@@ -81,7 +82,7 @@ pub(super) fn delete(
             b"Failed to delete vbucket.  It is part of an online update and could not be brought \
               back; make it active and send COMPLETE or REVERT first.",
         ),
-        Err(VbucketError::Missing | VbucketError::OutOfRange | VbucketError::NoIds) => (
+        Err(VbucketError::Missing | VbucketError::OutOfRange | VbucketError::CannotJoin) => (
             Status::NOT_MY_VBUCKET,
             b"Failed to delete vbucket.  Bucket not found.",
         ),

@@ -316,7 +316,7 @@ impl Core {
                 Ok(())
             }
             Ok(()) => Ok(()),
-            Err(VbucketError::NoIds) => {
+            Err(VbucketError::CannotJoin) => {
                 // It is to be active in a window: the store reserves ids with its next commit.
                 self.changed_at_once();
                 Err(Error::Temporary)

@@ -22,8 +22,9 @@ pub(crate) enum VbucketError {
     OutOfRange,
     /// It was set or deleted in memory; the store, which has it as it was, cannot be written.
     Unwritten,
-    /// It cannot join the node's window: the store has reserved no checkpoint ids for that.
-    NoIds,
+    /// It cannot join the node's window for now: the store has reserved no checkpoint ids for that,
+    /// or another window of it is being ended.
+    CannotJoin,
 }
 
 /// How a command on a vbucket went.
@@ -44,7 +45,8 @@ impl Core {
             .ok_or(VbucketError::OutOfRange)?;
         let mut gate = self.updates.gate();
         let completing = gate.is_completing();
-        let window = completing || !gate.is_running() && self.is_window_open();
+        // A REVERT of all leaves none open; one of some, whose deadline has passed, may.
+        let window = completing || self.is_window_open();
         let arrival = if coming {
             Arrival::Coming
         } else if window && state.takes_commands() {
@@ -90,7 +92,7 @@ impl Core {
             let record = self.record_now(last);
             self.persister.want_window(record);
         }
-        opened.ok_or(VbucketError::NoIds)
+        opened.ok_or(VbucketError::CannotJoin)
     }
 
     /// Deletes a dead vbucket from memory. The flusher tells the store.
@@ -152,7 +154,7 @@ impl Engine {
     /// noted it. While persistence is stopped it follows later.
     ///
     /// # Errors
-    /// `WouldBlock`; in the outcome `OutOfRange`, `NoIds`, `Unwritten`.
+    /// `WouldBlock`; in the outcome `OutOfRange`, `CannotJoin`, `Unwritten`.
     pub(crate) fn set_vbucket(
         &self,
         cookie: Cookie,

@@ -221,8 +221,9 @@ pub(crate) fn window_value(window: WindowRecord) -> [u8; 2] {
         WindowRecord::None => 0,
         WindowRecord::Open => 1,
         WindowRecord::Completed => 2,
-        WindowRecord::Reverted | WindowRecord::Expired => 3,
+        WindowRecord::Reverted => 3,
         WindowRecord::Lost => 4,
+        WindowRecord::Expired => 5,
     };
     [RECORD_VERSION, byte]
 }
@@ -235,6 +236,7 @@ pub(crate) fn parse_window_value(bytes: &[u8]) -> Result<WindowRecord, Defect> {
         [2] => Ok(WindowRecord::Completed),
         [3] => Ok(WindowRecord::Reverted),
         [4] => Ok(WindowRecord::Lost),
+        [5] => Ok(WindowRecord::Expired),
         _ => Err(Defect("the window's record holds an unknown state")),
     }
 }

@@ -71,8 +71,7 @@ pub(crate) enum WindowRecord {
     Completed,
     /// The last window was reverted.
     Reverted,
-    /// The last window was reverted at its deadline. The store has it as [`Self::Reverted`], which
-    /// programs of before know.
+    /// The last window was reverted at its deadline.
     Expired,
     /// A node died in the last window.
     Lost,

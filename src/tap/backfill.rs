@@ -136,6 +136,12 @@ impl Streams {
         }
         let vbucket = self.vbuckets.get(filler.vbucket);
         let loading = vbucket.is_some_and(Vbucket::is_loading);
+        if loading && vbucket.is_some_and(Vbucket::is_poisoned) {
+            return Err(StoreError::new(
+                "its keys could not be read when this node started (see the log above); remove the \
+                 cause and restart it",
+            ));
+        }
         if loading || !self.fillers.evictor.has_room(0) {
             return Ok(Filled::Full);
         }

@@ -15,7 +15,7 @@ use super::{Found, Garbage, PoisonOnPanic, Slot, Stripe, Vbucket, floors};
 use crate::checkpoint::{Kept, Log};
 use crate::item::Item;
 use crate::store::Live;
-use crate::types::Seqno;
+use crate::types::{Seqno, VbucketState};
 
 /// What became of one value that an operator wants out of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -260,7 +260,7 @@ impl Vbucket {
     }
 
     fn kept(&self, log: &Log) -> Option<Kept> {
-        log.kept(!self.takes_commands())
+        log.kept(self.state() == Some(VbucketState::Replica))
     }
 
     /// The half of the keys that was written last lies behind this number.

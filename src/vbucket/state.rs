@@ -33,15 +33,20 @@ impl Vbucket {
     }
 
     /// Changes the state of an existing vbucket. Returns whether a window was opened for that;
-    /// `None`, and nothing is changed, if it would have to be and the ids for it are not reserved,
-    /// or if it comes from another node and its operator's window has changes.
+    /// `None`, and nothing is changed, if it would have to be and the ids for it are not reserved
+    /// or another window of it is being ended, or if it comes from another node and its operator's
+    /// window has changes.
     pub(crate) fn set_state(&self, state: VbucketState, arrival: Arrival) -> Option<bool> {
         let clocks = self.shared.clocks();
         let given_by_now = self.shared.host.unix_nanos();
         let mut ordered = self.log();
-        let joins = matches!(arrival, Arrival::Joins { .. }) && ordered.log.window().is_none();
-        if joins && !ordered.log.may_join() {
-            return None;
+        if matches!(arrival, Arrival::Joins { .. }) {
+            let joins = ordered.log.window().is_none();
+            // What it would take until the end would be in no window.
+            let ends = !self.takes_commands() && ordered.log.is_ending();
+            if ends || joins && !ordered.log.may_join() {
+                return None;
+            }
         }
         // Somebody has opened it since the stream was told that there is none.
         if arrival == Arrival::Coming && self.takes_commands() && ordered.log.has_own_change() {

@@ -2,10 +2,14 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::thread;
+use std::time::Duration;
 
+use super::tap::{bare, cookie};
 use super::{CLIENT, Node};
+use crate::checkpoint::Phase;
+use crate::engine::{TapEvent, TapMessage, VbucketError};
 use crate::error::Error;
-use crate::host::Cookie;
+use crate::host::{Cookie, Host};
 use crate::types::{StoreOp, VbucketState};
 
 const VBUCKETS: u16 = 200;
@@ -115,4 +119,84 @@ fn a_sweep_of_a_deleted_vbucket_leaves_its_successor_alone() {
             assert!(found.is_ok(), "{key} is gone");
         }
     }
+}
+
+/// A mark of the master of vbucket 5 about its window: 4 opens it, 6 reverts it.
+fn mark(code: &[u8; 4]) -> TapMessage<'_> {
+    TapMessage {
+        vbucket: 5,
+        ..bare(TapEvent::Opaque, code)
+    }
+}
+
+/// A node with an active vbucket 0 and a replica, 5, in its master's window.
+fn following(peer: Cookie) -> Node {
+    let node = Node::with_vbuckets(1);
+    let core = &node.engine.core;
+    core.set_vbucket(5, VbucketState::Replica).unwrap();
+    let start = mark(&[0, 0, 0, 4]);
+    let start = || node.engine.tap_receive(peer, &start);
+    node.host.finish(peer, start).unwrap();
+    node
+}
+
+/// What it would take until then would be in no window.
+#[test]
+fn one_whose_masters_window_is_being_reverted_joins_when_that_is_done() {
+    let peer = cookie();
+    let node = following(peer);
+    node.start().unwrap();
+    // The revert waits for its turn.
+    node.store.hold_commits(true);
+    node.begin_complete();
+    let held = || node.store.held() > 0;
+    node.host.until("the commit is held", held);
+    let revert = mark(&[0, 0, 0, 6]);
+    let revert = || node.engine.tap_receive(peer, &revert);
+    assert_eq!(node.host.call(peer, revert), Err(Error::WouldBlock));
+    let activate = || node.engine.core.set_vbucket(5, VbucketState::Active);
+    assert_eq!(activate(), Err(VbucketError::CannotJoin));
+    assert_eq!(
+        node.engine.vbucket(5).unwrap().state(),
+        Some(VbucketState::Replica)
+    );
+    node.store.faults().fail_commits(true);
+    node.store.hold_commits(false);
+    node.complete().unwrap_err();
+    node.store.faults().fail_commits(false);
+    node.host.wait(peer);
+    node.host.until("it is active", || activate().is_ok());
+    node.set(5, "k", "inside");
+    node.write();
+    assert_eq!(node.stored(5, "k"), None);
+    node.revert().unwrap();
+    assert_eq!(node.get(5, "k"), None);
+}
+
+#[test]
+fn one_that_comes_while_others_revert_at_their_deadline_is_in_the_window_of_the_rest() {
+    let node = following(cookie());
+    node.start().unwrap();
+    node.activate(5);
+    // What its master had left.
+    let deadline = node.host.monotonic() + Duration::from_secs(5);
+    let promoted = node.engine.vbucket(5).unwrap();
+    promoted.set_deadline(Some(deadline));
+    node.write();
+    node.store.hold_commits(true);
+    node.let_pass(6);
+    let held = || node.store.held() > 0 && promoted.window_phase().is_none();
+    node.host.until("its end is being recorded", held);
+    node.engine
+        .core
+        .set_vbucket(9, VbucketState::Active)
+        .unwrap();
+    let phase = node.engine.vbucket(9).unwrap().window_phase();
+    assert_eq!(phase, Some(Phase::Open));
+    node.store.hold_commits(false);
+    node.set(9, "k", "inside");
+    node.write();
+    assert_eq!(node.stored(9, "k"), None);
+    node.host.until("it reverts", || node.revert().is_ok());
+    assert_eq!(node.get(9, "k"), None);
 }

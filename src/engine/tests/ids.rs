@@ -147,7 +147,7 @@ fn a_vbucket_that_cannot_join_a_window_is_not_let_in() {
         .unwrap();
     node.start().unwrap();
     let refused = node.engine.core.set_vbucket(1, VbucketState::Active);
-    assert_eq!(refused, Err(VbucketError::NoIds));
+    assert_eq!(refused, Err(VbucketError::CannotJoin));
     assert_eq!(node.engine.vbucket_state(1), Some(VbucketState::Dead));
     node.engine.set_persistence(true);
     node.write();

@@ -538,3 +538,33 @@ fn announced_values_evict_nothing_and_ordinary_writes_go_on() {
         },
     );
 }
+
+#[test]
+fn a_vbucket_that_is_dead_for_a_while_in_a_window_loses_no_key() {
+    alone(
+        "engine::tests::memory::a_vbucket_that_is_dead_for_a_while_in_a_window_loses_no_key",
+        || {
+            let (host, engine) = start("");
+            let value = vec![b'v'; 10_000];
+            engine.core.set_vbucket(1, VbucketState::Active).unwrap();
+            for key in 0..1_000 {
+                set(&engine, &key.to_string(), &value).unwrap();
+            }
+            set_quota(&engine, used_bytes() + (16 << 20));
+            assert_eq!(engine.start_update(CLIENT, None), Ok(Ok(())));
+            engine.core.set_vbucket(0, VbucketState::Dead).unwrap();
+            let refused = (0..5_000).filter(|number: &u32| {
+                let key = number.to_string();
+                let item = engine.allocate(key.as_bytes(), value.len(), 0, 0);
+                item.and_then(|item| engine.store(CLIENT, &item, StoreOp::Set, 1))
+                    .is_err()
+            });
+            assert!(refused.count() > 0);
+            engine.core.set_vbucket(0, VbucketState::Active).unwrap();
+            let revert = || engine.revert_update(OPERATOR);
+            assert_eq!(host.finish(OPERATOR, revert), Ok(Ok(())));
+            assert_eq!(present(&engine, 0..1_000), 1_000);
+            engine.shutdown();
+        },
+    );
+}

@@ -228,7 +228,7 @@ fn set_state(node: &Node, number: u16, state: VbucketState) {
         match node.engine.core.set_vbucket(number, state) {
             Ok(()) => true,
             Err(error) => {
-                assert_eq!(error, VbucketError::NoIds);
+                assert_eq!(error, VbucketError::CannotJoin);
                 false
             }
         }

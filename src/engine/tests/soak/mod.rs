@@ -304,7 +304,7 @@ impl Soak {
         let activate = || match engine.core.set_vbucket(vbucket, VbucketState::Active) {
             Ok(()) => (true, true),
             Err(error) => {
-                assert!(joins && error == VbucketError::NoIds, "{error:?}");
+                assert!(joins && error == VbucketError::CannotJoin, "{error:?}");
                 (false, false)
             }
         };

@@ -1,10 +1,12 @@
 //! Dumps that a later one goes on from: what `engine-backup` asks for.
 
 use super::{
-    ACK, BACKFILL, CHECKPOINTS, DUMP, Link, REGISTERED, Sent, evict, forget, has_cursor, make_anew,
-    open_id, replica,
+    ACK, BACKFILL, CHECKPOINTS, DUMP, LIST, Link, REGISTERED, Sent, evict, forget, has_cursor,
+    list, make_anew, open_id, replica,
 };
 use crate::engine::tests::Node;
+use crate::engine::tests::warmup::{filled, release, warming};
+use crate::host::LogLevel;
 use crate::types::VbucketState;
 
 const FLAGS: u32 = DUMP | ACK | CHECKPOINTS | REGISTERED;
@@ -341,4 +343,27 @@ fn of_a_vbucket_that_was_made_anew_it_is_the_whole_state_however_often() {
         assert_eq!(sent.first().unwrap(), "opaque 1");
         assert!(sent.iter().any(|text| text == "set b 1"), "{sent:?}");
     }
+}
+
+#[test]
+fn a_dump_of_what_could_not_be_loaded_is_refused_rather_than_kept_waiting() {
+    let node = warming(filled(), 1);
+    node.store.faults().fail_reads(true);
+    release(&node);
+    node.store.faults().fail_reads(false);
+    for flags in [DUMP | LIST | ACK, BACKFILL | LIST | ACK | CHECKPOINTS] {
+        let mut data = Vec::new();
+        if flags & BACKFILL != 0 {
+            data.extend(0_u64.to_be_bytes());
+        }
+        data.extend(list(&[2]));
+        let mut link = Link::connect(&node, "dump", flags, &data).unwrap();
+        node.host.until("it is closed", || {
+            link.pump(&node, None);
+            link.closed
+        });
+    }
+    let text = "its keys could not be read when this node started";
+    assert!(node.host.has_logged(LogLevel::Warning, text));
+    node.store.hold_scan(None);
 }
