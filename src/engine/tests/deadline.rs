@@ -31,17 +31,6 @@ fn has_reverted(node: &Node) {
 }
 
 #[test]
-fn a_restart_does_not_forget_that_it_was_the_deadline() {
-    let node = node_for(10);
-    node.let_pass(11);
-    has_reverted(&node);
-    node.write();
-    let node = node.crash();
-    assert_eq!(node.last_outcome(), "reverted at deadline");
-    assert_eq!(node.restart().last_outcome(), "reverted at deadline");
-}
-
-#[test]
 fn a_window_that_nobody_decides_about_reverts_at_its_deadline() {
     let node = node_for(10);
     assert_eq!(node.engine.update_report().left.unwrap().as_secs(), 10);
