@@ -48,7 +48,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static struct vbuckets vbuckets;
     struct options options = {
         .source = {.text = "source:1"},
-        .destination = {.text = "destination:2"},
+        /* It is connected to anew when an answer stays out; nobody listens there. */
+        .destination = {.text = "destination:2", .host = "127.0.0.1", .port = "0"},
         .name = "name",
     };
     char list[64];

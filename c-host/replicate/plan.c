@@ -7,9 +7,13 @@
 #include <endian.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Stands for a state: nothing is left to do. */
 #define TAKEN UINT32_MAX
+
+/* Code of an OPAQUE event. */
+enum { OPAQUE_BACKFILL_BEGINS = 1 };
 
 static bool add(struct vbuckets *vbuckets, unsigned long id) {
     for (size_t i = 0; i < vbuckets->count; i++) {
@@ -150,20 +154,91 @@ static enum outcome set_state(int fd, const struct server *server, uint16_t vbuc
     return OUTCOME_DONE;
 }
 
-/* One that cannot be deleted gets its state back. */
-static enum outcome delete_dead(int fd, const struct server *server, uint16_t vbucket,
-                                vbucket_state_t state) {
+/*
+ * Empties a replica at the destination as the first event of a backfill does. That ends its window
+ * as well, which no other request of its node could: it would take all other vbuckets along.
+ */
+static enum outcome empty(int fd, const struct server *server, uint16_t vbucket) {
+    const uint32_t code = htonl(OPAQUE_BACKFILL_BEGINS);
+    protocol_binary_request_header header = {0};
+    protocol_binary_tap_extras extras = {0};
+    char packet[sizeof header + sizeof extras + sizeof code];
     struct answer answer;
-    if (!link_call(fd, server, PROTOCOL_BINARY_CMD_DEL_VBUCKET, vbucket, NULL, 0, &answer)) {
+    header.request.magic = PROTOCOL_BINARY_REQ;
+    header.request.opcode = PROTOCOL_BINARY_CMD_TAP_OPAQUE;
+    header.request.extlen = sizeof extras;
+    header.request.vbucket = htons(vbucket);
+    header.request.bodylen = htonl(sizeof extras + sizeof code);
+    extras.enginespecific_length = htons(sizeof code);
+    extras.flags = htons(TAP_FLAG_ACK);
+    extras.ttl = UINT8_MAX;
+    memcpy(packet, header.bytes, sizeof header);
+    memcpy(packet + sizeof header, &extras, sizeof extras);
+    memcpy(packet + sizeof header + sizeof extras, &code, sizeof code);
+    if (!link_send(fd, server, packet, sizeof packet) || !link_receive(fd, server, &answer)) {
         return OUTCOME_LOST;
     }
     if (answer.status != PROTOCOL_BINARY_RESPONSE_SUCCESS) {
-        say("%s: DEL_VBUCKET %u: status 0x%02x: %s", server->text, vbucket, answer.status,
-            answer.body + answer.extlen + answer.keylen);
-        (void)set_state(fd, server, vbucket, state);
+        say("%s: vbucket %u cannot be emptied: status 0x%02x", server->text, vbucket,
+            answer.status);
         return refusal(answer.status);
     }
     return OUTCOME_DONE;
+}
+
+/*
+ * Gives up the window of a dead vbucket: nobody may decide about it there any more. It is dead
+ * afterwards also if that failed: the next attempt would take a replica for one that is as its
+ * master left it, and it has a history of its own.
+ */
+static enum outcome discard_window(int fd, const struct server *server, uint16_t vbucket) {
+    enum outcome outcome = set_state(fd, server, vbucket, vbucket_state_replica);
+    if (outcome == OUTCOME_DONE) {
+        outcome = empty(fd, server, vbucket);
+    }
+    if (outcome != OUTCOME_LOST) {
+        const enum outcome dead = set_state(fd, server, vbucket, vbucket_state_dead);
+        return outcome == OUTCOME_DONE ? dead : outcome;
+    }
+    /* An answer may still be to come on the first connection. */
+    const int other = link_open(server);
+    if (other >= 0) {
+        (void)set_state(other, server, vbucket, vbucket_state_dead);
+        (void)close(other);
+    }
+    return outcome;
+}
+
+/*
+ * One that cannot be deleted gets its state back. The window of one that was active is its
+ * operator's to decide; who made it dead has given it up.
+ */
+static enum outcome delete_dead(int fd, const struct server *server, uint16_t vbucket,
+                                vbucket_state_t state) {
+    struct answer answer;
+    bool discarded = false;
+    for (;;) {
+        if (!link_call(fd, server, PROTOCOL_BINARY_CMD_DEL_VBUCKET, vbucket, NULL, 0, &answer)) {
+            return OUTCOME_LOST;
+        }
+        if (answer.status == PROTOCOL_BINARY_RESPONSE_SUCCESS) {
+            return OUTCOME_DONE;
+        }
+        /* It says so of a window, and of a store that cannot be written. */
+        if (answer.status != PROTOCOL_BINARY_RESPONSE_ETMPFAIL || discarded ||
+            state != vbucket_state_dead) {
+            break;
+        }
+        const enum outcome outcome = discard_window(fd, server, vbucket);
+        if (outcome != OUTCOME_DONE) {
+            return outcome;
+        }
+        discarded = true;
+    }
+    say("%s: DEL_VBUCKET %u: status 0x%02x: %s", server->text, vbucket, answer.status,
+        answer.body + answer.extlen + answer.keylen);
+    (void)set_state(fd, server, vbucket, state);
+    return refusal(answer.status);
 }
 
 /* Whether the source has something to put in the place of what the destination has. */

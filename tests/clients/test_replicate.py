@@ -361,6 +361,15 @@ class Pair(unittest.TestCase):
         """Waits until a replica has that many items."""
         server.until(lambda: link.stats()["vb_replica_curr_items"] == str(count), what="items")
 
+    def window(self, link, state):
+        """Waits until the window of vbucket 0 is in a state."""
+        server.until(lambda: link.stats(b"onlineupdate-vb").get("vb_0:state") == state,
+                     what=f"window: {state}")
+
+    def deleted(self, link):
+        """Waits until a vbucket was deleted: what is there afterwards was sent."""
+        server.until(lambda: link.stats()["ep_vbucket_del"] == "1", what="a deletion")
+
     def test_values_of_the_size_that_was_configured(self):
         if "engine-host" not in server.HOST:
             self.skipTest("real hosts have a limit of their own")
@@ -416,6 +425,66 @@ class Pair(unittest.TestCase):
             self.assertEqual(self.state(link), "active")
             self.assertEqual(link.call(wire.COMPLETE).status, wire.SUCCESS)
             self.assertEqual(link.get(b"key").value, b"window")
+
+    def test_an_old_master_whose_window_is_open_follows_the_new_one(self):
+        old, new = self.server(), self.server(config="vb0=false")
+        with old.binary() as here, new.binary() as there:
+            here.set(b"both", b"old")
+            here.set(b"deleted", b"old")
+            pump = self.pump(address(old), address(new))
+            server.until(lambda: there.stats().get("vb_replica_curr_items") == "2", what="keys")
+            self.assertEqual(here.call(wire.START).status, wire.SUCCESS)
+            here.set(b"both", b"window")
+            here.set(b"added", b"window")
+            self.items(there, 3)
+            pump.kill()
+            pump.wait()
+            self.state(there, wire.ACTIVE)
+            here.set(b"lost", b"window")
+            self.state(here, wire.DEAD)
+            there.delete(b"deleted")
+            there.set(b"failover", b"new")
+            self.pump("-rf", address(new), address(old))
+            self.deleted(here)
+            # Its own window has gone. The new master's comes, and is decided there.
+            self.window(here, "open")
+            self.items(here, 3)
+            self.assertEqual(there.call(wire.REVERT).status, wire.SUCCESS)
+            self.window(here, "none")
+            self.items(here, 2)
+            self.state(here, wire.ACTIVE)
+            self.assertEqual(here.stats(b"onlineupdate")["state"], "none")
+            for key, value in ((b"both", b"old"), (b"deleted", b"old"), (b"added", b""),
+                               (b"lost", b""), (b"failover", b"")):
+                for link in (there, here):
+                    found = link.get(key)
+                    self.assertEqual(found.value if found.status == wire.SUCCESS else b"", value)
+
+    def test_a_window_on_a_history_of_its_own_does_not_stay(self):
+        source, replica = self.server(), self.server(config="vb0=false")
+        with source.binary() as here, replica.binary() as there:
+            here.set(b"source", b"value")
+            pump = self.pump(address(source), address(replica))
+            server.until(lambda: there.stats().get("vb_replica_curr_items") == "1", what="a key")
+            pump.kill()
+            pump.wait()
+            # Two masters: the source knows the replica's name, and was active all the time.
+            self.state(there, wire.ACTIVE)
+            there.set(b"replica", b"before")
+            self.assertEqual(there.call(wire.START).status, wire.SUCCESS)
+            there.set(b"replica", b"window")
+            there.set(b"added", b"window")
+            self.state(there, wire.DEAD)
+            here.set(b"more", b"value")
+            self.pump("-rf", address(source), address(replica))
+            self.deleted(there)
+            self.items(there, 2)
+            self.window(there, "none")
+            self.state(there, wire.ACTIVE)
+            for key in (b"source", b"more"):
+                self.assertEqual(there.get(key).value, b"value")
+            for key in (b"replica", b"added"):
+                self.assertEqual(there.get(key).status, wire.ENOENT)
 
     def test_a_source_that_has_no_more_replaces_nothing(self):
         source, replica = self.server(), self.server()
