@@ -15,6 +15,7 @@ import importlib
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -137,6 +138,12 @@ def in_this_process(options):
 
 def main():
     """Runs the files that the command line names."""
+    # In the background of a shell, or with nohup, these are ignored, and what is tested would be
+    # begun so: it leaves ignored what it finds ignored.
+    for number, handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGQUIT, signal.SIG_DFL),
+                            (signal.SIGINT, signal.default_int_handler)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
     parser = argparse.ArgumentParser()
     parser.add_argument("-k", metavar="PATTERN", default="", help="tests with this in the name")
     parser.add_argument("--seed", type=int, help="of the order; without it that of the files")
