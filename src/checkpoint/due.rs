@@ -62,19 +62,7 @@ impl Log {
 
     /// Carries a delayed flush out if its time has come. Returns its position.
     pub(crate) fn flush_if_due(&mut self, now: Clocks) -> Option<Seqno> {
-        if !self.open.due.has_come(now) {
-            return None;
-        }
-        // Whichever way the window ends, also by a crash: one of before it that was carried out in
-        // it is not carried out again.
-        if let Some(window) = self
-            .window
-            .as_mut()
-            .filter(|window| window.due.has_come(now))
-        {
-            window.due = Due::default();
-        }
-        Some(self.flush())
+        self.open.due.has_come(now).then(|| self.flush())
     }
 
     /// A window was taken back: what was due before it is due again, unless its time has come in

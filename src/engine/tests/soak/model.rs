@@ -311,30 +311,10 @@ impl World {
         }
     }
 
-    /// What is due is carried out before anything else. In a window one of before it is not due any
-    /// more for a node that dies in the window either.
+    /// What is due is carried out before anything else.
     fn flush_if_due(&mut self, now: u32) {
-        if !self.active || !has_come(self.due, now) {
-            return;
-        }
-        if self
-            .window
-            .as_ref()
-            .is_some_and(|window| has_come(window.due, now))
-        {
-            self.nothing_was_due();
-        }
-        self.flush();
-    }
-
-    /// Nothing is due when the window is taken back.
-    fn nothing_was_due(&mut self) {
-        if let Some(window) = &mut self.window {
-            window.due = 0;
-            let row = self.states[window.barrier - 1].row.clone();
-            self.states.insert(window.barrier, State::new(row, 0));
-            window.barrier += 1;
-            window.accepted = window.accepted.map(|count| count + 1);
+        if self.active && has_come(self.due, now) {
+            self.flush();
         }
     }
 
@@ -369,7 +349,12 @@ impl World {
         for state in &mut self.states {
             state.is_void = true;
         }
-        self.nothing_was_due();
+        if let Some(window) = &mut self.window {
+            window.due = 0;
+            let row = self.states[window.barrier - 1].row.clone();
+            self.states.insert(window.barrier, State::new(row, 0));
+            window.barrier += 1;
+        }
         self.note();
     }
 
