@@ -15,6 +15,8 @@ mod clock;
 mod disk;
 #[path = "../../../src/bin/engine-backup/fuzzing.rs"]
 mod fuzzing;
+#[path = "../../../src/bin/shared/heeded.rs"]
+mod heeded;
 #[path = "../../../src/bin/shared/link.rs"]
 mod link;
 #[path = "../../../src/bin/shared/nodes.rs"]

@@ -8,6 +8,8 @@ use libfuzzer_sys::fuzz_target;
 mod client;
 #[path = "../../../src/bin/shared/clock.rs"]
 mod clock;
+#[path = "../../../src/bin/shared/disk.rs"]
+mod disk;
 #[path = "../../../src/bin/online-update/each.rs"]
 mod each;
 #[path = "../../../src/bin/shared/exit.rs"]
