@@ -62,7 +62,7 @@ pub(super) struct Fillers {
 enum Filled {
     /// Some.
     Some,
-    /// The stream has enough for now.
+    /// The stream has enough for now, or what comes next is not to be had yet.
     Full,
     /// All, or nobody wants it any more.
     Done,
@@ -160,7 +160,9 @@ impl Streams {
                     .sort_unstable_by(|one, other| other.key().cmp(one.key()));
             }
         }
+        let unread = filler.bare.len();
         let read = self.read_values(filler, &mut items)?;
+        let stuck = unread > 0 && filler.bare.len() == unread;
         let done = filler.ended && filler.bare.is_empty();
         let mut producer = live.producer.lock();
         producer.read += read;
@@ -174,12 +176,16 @@ impl Streams {
         }
         drop(producer);
         self.changed();
-        Ok(if done { Filled::Done } else { Filled::Some })
+        Ok(match (done, stuck) {
+            (true, _) => Filled::Done,
+            (false, true) => Filled::Full,
+            (false, false) => Filled::Some,
+        })
     }
 
     /// Reads some of the values that are not in memory; returns how many. A key whose stored
     /// version is another one has a later entry in the log; who does not read that gets what the
-    /// key is now.
+    /// key is now, or in a COMPLETE that has written and does not know it yet, a little later.
     fn read_values(&self, filler: &mut Filler, items: &mut Vec<Item>) -> Result<u64, StoreError> {
         let (mut read, mut bytes) = (0, 0);
         while bytes < READ_BYTES
@@ -201,11 +207,17 @@ impl Streams {
             read += 1;
             if full.is_none() && filler.at == WHOLE {
                 let vbucket = self.vbuckets.get(filler.vbucket);
+                // Looked at first: once it has ended, the key is known as it is stored.
+                let completing = vbucket.is_some_and(Vbucket::is_completing);
                 let now = vbucket.and_then(|vb| vb.state_of(item.hash(), item.key(), filler.at));
-                match now.filter(|now| now.is_resident() || now.cas() != item.cas()) {
+                match now {
                     Some(now) if now.is_resident() => full = Some(now),
-                    Some(now) => filler.bare.push(now),
-                    None => {}
+                    Some(now) if now.cas() != item.cas() => filler.bare.push(now),
+                    Some(now) if completing => {
+                        filler.bare.push(now);
+                        break;
+                    }
+                    Some(_) | None => {}
                 }
             }
             items.extend(full);

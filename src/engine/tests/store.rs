@@ -16,6 +16,7 @@ type Often = Arc<dyn Fn() + Send + Sync>;
 #[derive(Default)]
 struct Gates {
     hold_commits: bool,
+    hold_after: bool,
     hold_reads: bool,
     /// The vbucket whose scan waits at each key.
     held_scan: Option<VbucketId>,
@@ -62,6 +63,12 @@ impl TestStore {
 
     pub(super) fn hold_commits(&self, hold: bool) {
         self.shared.gates.lock().hold_commits = hold;
+        self.shared.changed.notify_all();
+    }
+
+    /// Has a commit with rows wait when it is done, before its caller knows.
+    pub(super) fn hold_after(&self, hold: bool) {
+        self.shared.gates.lock().hold_after = hold;
         self.shared.changed.notify_all();
     }
 
@@ -264,7 +271,9 @@ impl Batch for TestBatch<'_> {
             fill(&mut TestRows { store, rows })?;
             store.wait(|gates| gates.hold_commits);
             Ok(())
-        })
+        })?;
+        store.wait(|gates| gates.hold_after);
+        Ok(())
     }
 }
 

@@ -1,5 +1,7 @@
 //! Dumps that a later one goes on from: what `engine-backup` asks for.
 
+use std::sync::atomic::Ordering;
+
 use super::{
     ACK, BACKFILL, CHECKPOINTS, DUMP, LIST, Link, REGISTERED, Sent, evict, forget, has_cursor,
     list, make_anew, open_id, replica,
@@ -208,6 +210,46 @@ fn a_plain_one_has_a_key_that_is_changed_while_its_value_is_read() {
         node.store.hold_reads(false);
         let sent = finish(&node, link);
         assert!(sent.iter().any(|text| text == "set k 2"), "{sent:?}");
+    }
+}
+
+/// The store's row is the window's already, and what the node knows is the one before.
+#[test]
+fn a_plain_one_has_a_key_whose_complete_is_in_force_and_not_known() {
+    for (at_the_end, value) in [(false, "before"), (true, "inside")] {
+        let node = Node::new();
+        for key in ["k", "same"] {
+            node.set(0, key, "before");
+        }
+        node.write();
+        evict(&node, "k");
+        evict(&node, "same");
+        node.start().unwrap();
+        node.set(0, "k", "inside");
+        if at_the_end {
+            node.store.hold_after(true);
+            node.begin_complete();
+            node.host.until("it is in force", || node.store.held() > 0);
+            assert_eq!(node.stored(0, "k").as_deref(), Some("inside"));
+        }
+        let mut link = Link::connect(&node, "all", DUMP, &[]).unwrap();
+        let read = &node.engine.streams().totals().read;
+        node.host.until("it has read the row", || {
+            link.pump(&node, None);
+            link.closed || read.load(Ordering::Relaxed) > 0
+        });
+        assert!(!at_the_end || !link.closed, "{:?}", link.texts());
+        node.store.hold_after(false);
+        if at_the_end {
+            assert_eq!(node.complete(), Ok(()));
+        }
+        let mut sent = finish(&node, link);
+        sent.retain(|text| text.starts_with("set"));
+        sent.sort_unstable();
+        assert_eq!(
+            sent,
+            [format!("set k {value}"), "set same before".to_owned()]
+        );
     }
 }
 
