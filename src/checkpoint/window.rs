@@ -282,6 +282,12 @@ impl Log {
         }
     }
 
+    /// Whether something that lies before its window is not durable yet.
+    pub(crate) fn is_behind_window(&self) -> bool {
+        self.window
+            .is_some_and(|window| self.persisted < window.barrier)
+    }
+
     /// Where the latest `flush_all` of the ending window stands, if there was one.
     pub(crate) fn window_flush(&self) -> Option<Seqno> {
         let window = self.window?;

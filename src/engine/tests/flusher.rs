@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use super::store::TestStore;
 use super::{CLIENT, Node, id};
 use crate::checkpoint::Log;
+use crate::engine::Engine;
 use crate::flusher::{FlusherState, Round};
 use crate::host::LogLevel;
+use crate::item::{Item, Meta};
 use crate::metrics::Metrics;
 use crate::settings::Family;
 use crate::store::WindowRecord;
@@ -463,4 +466,43 @@ fn the_record_of_a_vbucket_that_was_made_again_comes_with_the_removal_of_the_old
     assert_eq!((record.state, record.due), (VbucketState::Active, 0));
     node.write();
     assert_eq!(node.stored(2, "new").as_deref(), Some("v"));
+}
+
+/// Has masters write more than a batch takes, now and whenever a batch is begun, so often at most.
+fn feed(store: &TestStore, engine: &Arc<Engine>, left: usize) {
+    assert!(left > 0, "COMPLETE waits for what others write");
+    let key = left.to_string().into_bytes();
+    let meta = Meta {
+        hash: engine.hash(&key),
+        flags: 0,
+        expiry: 0,
+        cas: 1,
+    };
+    let item = Item::with_value(&key, &[b"v"], meta).unwrap();
+    for vbucket in [1, 2] {
+        engine.vbucket(vbucket).unwrap().replicate(&item).unwrap();
+    }
+    let (again, engine) = (store.clone(), Arc::clone(engine));
+    store.at_next_batch(move || feed(&again, &engine, left - 1));
+}
+
+#[test]
+fn complete_does_not_wait_for_what_masters_go_on_to_write() {
+    let node = Node::with("max_txn_size=1");
+    for vbucket in [1, 2] {
+        let core = &node.engine.core;
+        core.set_vbucket(vbucket, VbucketState::Replica).unwrap();
+    }
+    node.start().unwrap();
+    node.set(0, "k", "inside");
+    // No round but those of COMPLETE.
+    node.store.at_next_put(|| panic!("a defect for the test"));
+    feed(&node.store, &node.engine, 1_000);
+    node.host.until("the flusher has died", || {
+        node.engine.flusher_state() == FlusherState::Dead
+    });
+    feed(&node.store, &node.engine, 50);
+    assert_eq!(node.complete(), Ok(()));
+    node.store.at_next_batch(|| {});
+    assert_eq!(node.stored(0, "k").as_deref(), Some("inside"));
 }

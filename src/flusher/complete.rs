@@ -1,0 +1,96 @@
+//! COMPLETE: the one commit with the windows of all vbuckets.
+
+use super::batch::{Tally, put_record};
+use super::progress::Progress;
+use super::sorted::write_window;
+use super::{Persister, Round};
+use crate::aside::aside;
+use crate::checkpoint::Log;
+use crate::store::{StoreError, WindowRecord};
+use crate::types::Seqno;
+use crate::vbucket::{Vbucket, completed};
+
+impl Persister {
+    /// COMPLETE: makes the windows of all `vbuckets` durable in one atomic commit, after everything
+    /// that lies before them. The windows end; `window` is what the store is to say then.
+    ///
+    /// # Errors
+    /// Nothing of the windows was committed; they are still completing.
+    pub(crate) fn complete(
+        &self,
+        vbuckets: &[&Vbucket],
+        window: WindowRecord,
+    ) -> Result<(), StoreError> {
+        let mut progress = self.progress.lock();
+        if self.is_stopped() {
+            return Err(StoreError::new(
+                "persistence is stopped; send START_PERSISTENCE (0x81)",
+            ));
+        }
+        // Of other vbuckets there may be more for as long as their masters write.
+        let is_behind = |vbucket: &&Vbucket| vbucket.with_log(Log::is_behind_window);
+        while self.round_locked(&mut progress)? == Round::More
+            && (!progress.torn.is_empty() || vbuckets.iter().any(is_behind))
+        {}
+        let result = self.complete_locked(&mut progress, vbuckets, window);
+        self.noted(result)
+    }
+
+    fn complete_locked(
+        &self,
+        progress: &mut Progress,
+        vbuckets: &[&Vbucket],
+        window: WindowRecord,
+    ) -> Result<(), StoreError> {
+        let mut batch = self.begin()?;
+        let mut records = Vec::new();
+        let completing = || vbuckets.iter().filter(|vbucket| vbucket.is_completing());
+        for vbucket in vbuckets {
+            if vbucket.window_flush().is_some() {
+                batch.clear(vbucket.id());
+            }
+            let id = vbucket.with_log(Log::window_id);
+            if let Some(id) = id {
+                records.extend(put_record(&mut *batch, vbucket, id));
+            }
+        }
+        batch.set_window(window);
+        let mut by_vbucket = Vec::new();
+        self.finish(
+            |written| written.put + written.deleted,
+            |written| {
+                batch.commit_with(&mut |rows| {
+                    completing().try_for_each(|vbucket| {
+                        let mut own = Tally::default();
+                        let result = write_window(vbucket, self.quota(), rows, &mut own);
+                        written.add(&own);
+                        by_vbucket.push((vbucket, own));
+                        result
+                    })
+                })
+            },
+        )?;
+        for (vbucket, own) in by_vbucket {
+            own.note(vbucket);
+        }
+        progress.window = window;
+        progress.wanted_window = window;
+        self.learn(progress, records);
+        // While the windows are still there to be read.
+        completing().for_each(|vbucket| forget_deletions(vbucket));
+        completed(vbuckets);
+        self.shared.awaited.stir();
+        Ok(())
+    }
+}
+
+/// Lets go of what the window deleted: the store has none of it.
+fn forget_deletions(vbucket: &Vbucket) {
+    let mut changes = Vec::new();
+    let mut after = Some(Seqno::ZERO);
+    while let Some(from) = after {
+        after = vbucket.read_window(from, &mut changes);
+        vbucket.forget_deletions(&changes);
+        aside(changes.drain(..)).for_each(drop);
+    }
+}
