@@ -227,7 +227,7 @@ impl Persister {
         if self.is_stopped() {
             return Ok(Round::Idle);
         }
-        let round = self.round_locked(&mut progress);
+        let round = self.round_locked(&mut progress, None);
         self.failing.store(round.is_err(), Ordering::Release);
         round
     }
@@ -244,10 +244,15 @@ impl Persister {
         Ok(round)
     }
 
-    fn round_locked(&self, progress: &mut Progress) -> Result<Round, StoreError> {
+    /// A batch of all vbuckets or of those.
+    fn round_locked<'a>(
+        &'a self,
+        progress: &mut Progress,
+        of: Option<&[&'a Vbucket]>,
+    ) -> Result<Round, StoreError> {
         let wanted = self.wanted_window.lock().take();
         progress.wanted_window = wanted.unwrap_or(progress.wanted_window);
-        let (parts, more) = self.collect(progress);
+        let (parts, more) = self.collect(progress, of);
         let count: usize = parts.iter().map(Part::count).sum();
         self.shared.metrics.flusher_todo.set(count as u64);
         let result = self.commit(progress, &parts, count);
@@ -261,7 +266,7 @@ impl Persister {
             }
             self.shared.awaited.stir();
             self.note_age(&parts);
-            if !more {
+            if !more && of.is_none() {
                 self.woken.store(NOTHING_WAITS, Ordering::Relaxed);
             }
             self.sync_periodically(progress)

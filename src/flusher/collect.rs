@@ -22,8 +22,13 @@ const FLOOD_WAITS: usize = 25;
 const FLOOD_LEAVES: usize = 1 << 14;
 
 impl Persister {
-    /// Reads from the logs until a batch is together. Also returns whether there is more.
-    pub(super) fn collect(&self, progress: &mut Progress) -> (Vec<Part<'_>>, bool) {
+    /// Reads from the logs, of all vbuckets or of those, until a batch is together. Also returns
+    /// whether there is more.
+    pub(super) fn collect<'a>(
+        &'a self,
+        progress: &mut Progress,
+        of: Option<&[&'a Vbucket]>,
+    ) -> (Vec<Part<'a>>, bool) {
         let mut room = self.room();
         let mut parts = Vec::new();
         for torn in &progress.torn {
@@ -33,7 +38,7 @@ impl Persister {
             return (parts, true);
         }
         progress.torn.clear();
-        let vbuckets: Vec<&Vbucket> = self.vbuckets.iter().collect();
+        let vbuckets = of.map_or_else(|| self.vbuckets.iter().collect(), <[_]>::to_vec);
         let mut more = false;
         let turn = progress.turn % vbuckets.len().max(1);
         for vbucket in vbuckets.iter().skip(turn).chain(vbuckets.iter().take(turn)) {

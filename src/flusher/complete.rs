@@ -10,15 +10,18 @@ use crate::store::{StoreError, WindowRecord};
 use crate::types::Seqno;
 use crate::vbucket::{Vbucket, completed};
 
+/// So many times what lies before a window may escape a round that found nothing else.
+const ROUNDS_IN_VAIN: usize = 10;
+
 impl Persister {
     /// COMPLETE: makes the windows of all `vbuckets` durable in one atomic commit, after everything
     /// that lies before them. The windows end; `window` is what the store is to say then.
     ///
     /// # Errors
     /// Nothing of the windows was committed; they are still completing.
-    pub(crate) fn complete(
-        &self,
-        vbuckets: &[&Vbucket],
+    pub(crate) fn complete<'a>(
+        &'a self,
+        vbuckets: &[&'a Vbucket],
         window: WindowRecord,
     ) -> Result<(), StoreError> {
         let mut progress = self.progress.lock();
@@ -27,13 +30,29 @@ impl Persister {
                 "persistence is stopped; send START_PERSISTENCE (0x81)",
             ));
         }
-        // Of other vbuckets there may be more for as long as their masters write.
-        let is_behind = |vbucket: &&Vbucket| vbucket.with_log(Log::is_behind_window);
-        while self.round_locked(&mut progress)? == Round::More
-            && (!progress.torn.is_empty() || vbuckets.iter().any(is_behind))
-        {}
+        self.reach(&mut progress, vbuckets)?;
         let result = self.complete_locked(&mut progress, vbuckets, window);
         self.noted(result)
+    }
+
+    /// Makes durable what lies before the windows. Of other vbuckets nothing is waited for: there is
+    /// more for as long as their masters write.
+    fn reach<'a>(
+        &'a self,
+        progress: &mut Progress,
+        vbuckets: &[&'a Vbucket],
+    ) -> Result<(), StoreError> {
+        for _ in 0..ROUNDS_IN_VAIN {
+            while self.round_locked(progress, Some(vbuckets))? == Round::More {}
+            let is_behind = |vbucket: &&Vbucket| vbucket.with_log(Log::is_behind_window);
+            if !vbuckets.iter().any(is_behind) {
+                return Ok(());
+            }
+            // Its checkpoints were named anew while they were read.
+        }
+        Err(StoreError::new(
+            "what was written before START cannot be read while a stream begins anew; try again",
+        ))
     }
 
     fn complete_locked(
@@ -79,6 +98,8 @@ impl Persister {
         // While the windows are still there to be read.
         completing().for_each(|vbucket| forget_deletions(vbucket));
         completed(vbuckets);
+        // It was asked for while they were there; who asked for this end says what is to stand now.
+        *self.wanted_window.lock() = None;
         self.shared.awaited.stir();
         Ok(())
     }

@@ -200,11 +200,6 @@ impl Streams {
                     full = Item::with_value(item.key(), &[record.value], item.meta());
                 }
             })?;
-            let timings = &self.shared.metrics.timings;
-            timings.tap_wait.record(begun.saturating_sub(filler.since));
-            timings.tap_load.record(self.now().saturating_sub(begun));
-            bytes += item.nbytes();
-            read += 1;
             if full.is_none() && filler.at == WHOLE {
                 let vbucket = self.vbuckets.get(filler.vbucket);
                 // Looked at first: once it has ended, the key is known as it is stored.
@@ -220,6 +215,11 @@ impl Streams {
                     Some(_) | None => {}
                 }
             }
+            let timings = &self.shared.metrics.timings;
+            timings.tap_wait.record(begun.saturating_sub(filler.since));
+            timings.tap_load.record(self.now().saturating_sub(begun));
+            bytes += item.nbytes();
+            read += 1;
             items.extend(full);
         }
         self.totals.read.fetch_add(read, Ordering::Relaxed);

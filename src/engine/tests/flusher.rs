@@ -506,3 +506,32 @@ fn complete_does_not_wait_for_what_masters_go_on_to_write() {
     node.store.at_next_batch(|| {});
     assert_eq!(node.stored(0, "k").as_deref(), Some("inside"));
 }
+
+#[test]
+fn complete_writes_first_what_lies_before_the_windows_however_much() {
+    let node = Node::with("max_txn_size=1;chk_max_items=100");
+    node.activate(1);
+    node.engine.set_persistence(false);
+    // It has nothing.
+    node.activate(2);
+    let key = |number: usize| format!("k{number}");
+    for number in 0..300 {
+        node.set(0, &key(number), "before");
+        node.set(1, &key(number), "before");
+    }
+    node.start().unwrap();
+    node.set(0, "inside", "1");
+    // No round but those of COMPLETE.
+    node.store.at_next_put(|| panic!("a defect for the test"));
+    node.engine.set_persistence(true);
+    node.host.until("the flusher has died", || {
+        node.engine.flusher_state() == FlusherState::Dead
+    });
+    assert_eq!(node.complete(), Ok(()));
+    for number in 0..300 {
+        for vbucket in [0, 1] {
+            assert!(node.stored(vbucket, &key(number)).is_some(), "{number}");
+        }
+    }
+    assert_eq!(node.stored(0, "inside").as_deref(), Some("1"));
+}

@@ -14,6 +14,7 @@ type Act = Box<dyn FnOnce() + Send>;
 type Often = Arc<dyn Fn() + Send + Sync>;
 
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 struct Gates {
     hold_commits: bool,
     hold_after: bool,

@@ -1,7 +1,5 @@
 //! Dumps that a later one goes on from: what `engine-backup` asks for.
 
-use std::sync::atomic::Ordering;
-
 use super::{
     ACK, BACKFILL, CHECKPOINTS, DUMP, LIST, Link, REGISTERED, Sent, evict, forget, has_cursor,
     list, make_anew, open_id, replica,
@@ -233,10 +231,9 @@ fn a_plain_one_has_a_key_whose_complete_is_in_force_and_not_known() {
             assert_eq!(node.stored(0, "k").as_deref(), Some("inside"));
         }
         let mut link = Link::connect(&node, "all", DUMP, &[]).unwrap();
-        let read = &node.engine.streams().totals().read;
-        node.host.until("it has read the row", || {
+        node.host.until("it reads the row", || {
             link.pump(&node, None);
-            link.closed || read.load(Ordering::Relaxed) > 0
+            link.closed || node.store.reads() > 0
         });
         assert!(!at_the_end || !link.closed, "{:?}", link.texts());
         node.store.hold_after(false);
