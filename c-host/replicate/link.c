@@ -141,6 +141,19 @@ bool link_call(int fd, const struct server *server, uint8_t opcode, uint16_t vbu
            link_receive(fd, server, answer);
 }
 
+bool link_ask(int fd, const struct server *server, const char *group) {
+    const size_t length = strlen(group);
+    char packet[HEADER_BYTES + PROTOCOL_BINARY_KEY_MAX];
+    protocol_binary_request_header header = {0};
+    header.request.magic = PROTOCOL_BINARY_REQ;
+    header.request.opcode = PROTOCOL_BINARY_CMD_STAT;
+    header.request.keylen = htons((uint16_t)length);
+    header.request.bodylen = htonl((uint32_t)length);
+    memcpy(packet, header.bytes, HEADER_BYTES);
+    memcpy(packet + HEADER_BYTES, group, length);
+    return link_send(fd, server, packet, HEADER_BYTES + length);
+}
+
 bool link_begin_stream(int fd, const struct server *server) {
     const int flags = fcntl(fd, F_GETFL);
     if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) {

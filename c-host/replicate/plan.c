@@ -75,18 +75,9 @@ enum outcome refusal(uint16_t status) {
 }
 
 enum outcome plan_all_active(const struct options *options, int source, struct vbuckets *vbuckets) {
-    static const char group[] = "vbucket";
-    char packet[HEADER_BYTES + sizeof group - 1];
-    protocol_binary_request_header header = {0};
     struct answer answer;
-    header.request.magic = PROTOCOL_BINARY_REQ;
-    header.request.opcode = PROTOCOL_BINARY_CMD_STAT;
-    header.request.keylen = htons(sizeof group - 1);
-    header.request.bodylen = htonl(sizeof group - 1);
-    memcpy(packet, header.bytes, HEADER_BYTES);
-    memcpy(packet + HEADER_BYTES, group, sizeof group - 1);
     vbuckets->count = 0;
-    if (!link_send(source, &options->source, packet, sizeof packet)) {
+    if (!link_ask(source, &options->source, "vbucket")) {
         return OUTCOME_LOST;
     }
     for (;;) {
@@ -154,6 +145,15 @@ static enum outcome set_state(int fd, const struct server *server, uint16_t vbuc
     return OUTCOME_DONE;
 }
 
+/* The same on another connection: an answer may still be to come on the first one. */
+static void set_state_anew(const struct server *server, uint16_t vbucket, vbucket_state_t state) {
+    const int fd = link_open(server);
+    if (fd >= 0) {
+        (void)set_state(fd, server, vbucket, state);
+        (void)close(fd);
+    }
+}
+
 /*
  * Empties a replica at the destination as the first event of a backfill does. That ends its window
  * as well, which no other request of its node could: it would take all other vbuckets along.
@@ -200,12 +200,7 @@ static enum outcome discard_window(int fd, const struct server *server, uint16_t
         const enum outcome dead = set_state(fd, server, vbucket, vbucket_state_dead);
         return outcome == OUTCOME_DONE ? dead : outcome;
     }
-    /* An answer may still be to come on the first connection. */
-    const int other = link_open(server);
-    if (other >= 0) {
-        (void)set_state(other, server, vbucket, vbucket_state_dead);
-        (void)close(other);
-    }
+    set_state_anew(server, vbucket, vbucket_state_dead);
     return outcome;
 }
 
@@ -256,7 +251,8 @@ static enum outcome can_replace(const struct options *options, int source, uint1
 /*
  * Deletes a vbucket of the destination that has a history of its own: the source cannot continue
  * that, and would leave in it what it does not have itself. If both are one server, the source's
- * is dead now as well.
+ * is dead now as well. One that cannot be replaced gets its state back: clients are refused while
+ * it is dead, and the next attempt would take it for one that was given up, with its window.
  */
 static enum outcome clear(const struct options *options, int source, int fd, uint16_t vbucket,
                           vbucket_state_t state) {
@@ -267,13 +263,15 @@ static enum outcome clear(const struct options *options, int source, int fd, uin
     }
     outcome = set_state(fd, server, vbucket, vbucket_state_dead);
     if (outcome != OUTCOME_DONE) {
+        set_state_anew(server, vbucket, state);
         return outcome;
     }
     outcome = can_replace(options, source, vbucket);
-    if (outcome == OUTCOME_REFUSED) {
+    if (outcome != OUTCOME_DONE) {
         (void)set_state(fd, server, vbucket, state);
+        return outcome;
     }
-    return outcome == OUTCOME_DONE ? delete_dead(fd, server, vbucket, state) : outcome;
+    return delete_dead(fd, server, vbucket, state);
 }
 
 static enum outcome last_closed(const struct options *options, int fd, uint16_t vbucket,
@@ -345,6 +343,71 @@ static enum outcome look_all(const struct options *options, int source, int fd,
     return OUTCOME_DONE;
 }
 
+/* Whether an answer is the state of a vbucket's window, and one is open or being ended. */
+static bool is_window(const struct answer *answer, uint16_t *vbucket) {
+    static const char state[] = ":state";
+    const size_t tail = sizeof state - 1;
+    const char *name = answer->body + answer->extlen;
+    const char *value = name + answer->keylen;
+    if (answer->keylen <= 3 + tail || memcmp(name, "vb_", 3) != 0 ||
+        memcmp(value - tail, state, tail) != 0 || strcmp(value, "none") == 0) {
+        return false;
+    }
+    *vbucket = (uint16_t)strtoul(name + 3, NULL, 10);
+    return true;
+}
+
+/* Which vbuckets of the destination have a window. An engine without such a group has none. */
+static enum outcome look_windows(int fd, const struct server *server, bool *windows) {
+    struct answer answer;
+    uint16_t vbucket;
+    if (!link_ask(fd, server, "onlineupdate-vb")) {
+        return OUTCOME_LOST;
+    }
+    do {
+        if (!link_receive(fd, server, &answer)) {
+            return OUTCOME_LOST;
+        }
+        if (answer.status != PROTOCOL_BINARY_RESPONSE_SUCCESS) {
+            if (refusal(answer.status) == OUTCOME_REFUSED) {
+                return OUTCOME_DONE;
+            }
+            say("%s: stats onlineupdate-vb: status 0x%02x", server->text, answer.status);
+            return OUTCOME_LOST;
+        }
+        if (is_window(&answer, &vbucket)) {
+            windows[vbucket] = true;
+        }
+    } while (answer.keylen > 0);
+    return OUTCOME_DONE;
+}
+
+/*
+ * The window of one that is active is its operator's to decide. It is asked for, not tried: to be
+ * deleted a vbucket has to be dead, and its clients would be refused.
+ */
+static enum outcome leave_windows(int fd, const struct server *server,
+                                  const struct vbuckets *vbuckets, const uint32_t *states) {
+    static bool windows[UINT16_MAX + 1];
+    size_t at = 0;
+    while (at < vbuckets->count && states[at] != vbucket_state_active) {
+        at++;
+    }
+    if (at == vbuckets->count) {
+        return OUTCOME_DONE;
+    }
+    memset(windows, 0, sizeof windows);
+    const enum outcome outcome = look_windows(fd, server, windows);
+    for (; at < vbuckets->count && outcome == OUTCOME_DONE; at++) {
+        if (states[at] == vbucket_state_active && windows[vbuckets->ids[at]]) {
+            say("%s: vbucket %u is active there with an open window: COMPLETE or REVERT it first",
+                server->text, vbuckets->ids[at]);
+            return OUTCOME_LOST;
+        }
+    }
+    return outcome;
+}
+
 /* A takeover that was cut short goes on with the rest. */
 static void leave_out_taken(struct vbuckets *vbuckets, uint32_t *states) {
     size_t kept = 0;
@@ -364,6 +427,7 @@ static enum outcome prepare(const struct options *options, int source, int fd,
     enum outcome outcome = look_all(options, source, fd, vbuckets, states);
     if (outcome == OUTCOME_DONE) {
         leave_out_taken(vbuckets, states);
+        outcome = leave_windows(fd, &options->destination, vbuckets, states);
     }
     for (size_t i = 0; i < vbuckets->count && outcome == OUTCOME_DONE; i++) {
         const uint16_t id = vbuckets->ids[i];

@@ -79,6 +79,12 @@ bool link_receive(int fd, const struct server *server, struct answer *answer);
 bool link_call(int fd, const struct server *server, uint8_t opcode, uint16_t vbucket,
                const void *extras, uint8_t extlen, struct answer *answer);
 
+/*
+ * Asks for a group of statistics, whose name is no longer than a key. Each is an answer with a name
+ * as its key; the last one has none.
+ */
+bool link_ask(int fd, const struct server *server, const char *group);
+
 /* From now on nothing blocks. */
 bool link_begin_stream(int fd, const struct server *server);
 

@@ -267,6 +267,34 @@ class Replicate(unittest.TestCase):
         self.source.restart()
         self.ends(process, 1, "vbucket 0 is active there")
 
+    def test_a_source_that_is_lost_in_between_leaves_the_vbucket_as_it_was(self):
+        source = Refuser(answers=1)
+        self.addCleanup(source.close)
+        source.start()
+        self.source.address = source.address
+        self.ends(self.begin("M", "-f", vbuckets="0"), 1, "closed the connection")
+        with self.destination.binary() as link:
+            self.assertEqual(link.stats(b"vbucket")["vb_0"], "active")
+
+    def test_an_answer_that_is_lost_leaves_the_vbucket_as_it_was(self):
+        # It says the state and has no windows, and closes when the vbucket is made dead.
+        destination = Refuser(answers=2, state=wire.ACTIVE)
+        self.addCleanup(destination.close)
+        destination.start()
+        self.destination.address = destination.address
+        self.ends(self.begin("M", "-f", vbuckets="0"), 1, "closed the connection")
+        server.until(lambda: len(destination.sets) == 2, what="the state")
+        self.assertEqual(destination.sets, [wire.DEAD, wire.ACTIVE])
+
+    def test_a_vbucket_that_cannot_be_deleted_is_as_it_was(self):
+        # As one on which a window begins just then.
+        destination = Refuser(state=wire.ACTIVE)
+        self.addCleanup(destination.close)
+        destination.start()
+        self.destination.address = destination.address
+        self.ends(self.begin("M", "-f", vbuckets="0"), 1, "DEL_VBUCKET 0: status 0x86")
+        self.assertEqual(destination.sets, [wire.DEAD, wire.ACTIVE])
+
     def test_a_destination_that_does_not_read_stops_the_source(self):
         self.begin("B200W", "-f")
         self.arrived(1)
@@ -286,12 +314,14 @@ class Replicate(unittest.TestCase):
 class Refuser(threading.Thread):
     """A destination that takes every vbucket and closes at the first event.
 
-    Or it takes so many seconds for all of them, or has another status for everything.
+    Or it takes so many seconds for all of them, has another status for everything, or closes after
+    so many answers. It deletes none, and notes what states they are set to.
     """
 
-    def __init__(self, takes=None, status=None):
+    def __init__(self, takes=None, status=None, answers=None, state=wire.REPLICA):
         super().__init__(daemon=True)
         self.takes, self.took, self.status = takes, False, status
+        self.answers, self.state, self.sets = answers, state, []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.address = self.listener.getsockname()
         self.connections = 0
@@ -307,12 +337,21 @@ class Refuser(threading.Thread):
 
     def serve(self, link):
         """Until something comes that is no question about a vbucket."""
-        bodies = {wire.GET_VBUCKET: struct.pack(">I", wire.REPLICA), wire.SET_VBUCKET: b"",
-                  wire.LAST_CLOSED_CHECKPOINT: bytes(8)}
+        bodies = {wire.GET_VBUCKET: struct.pack(">I", self.state), wire.SET_VBUCKET: b"",
+                  wire.STAT: b"", wire.LAST_CLOSED_CHECKPOINT: bytes(8)}
+        answers = 0
         with contextlib.suppress(OSError), link, link.makefile("rb") as file:
             while len(head := file.read(wire.HEADER.size)) == wire.HEADER.size:
                 _, opcode, _, _, _, _, length, opaque, _ = wire.HEADER.unpack(head)
-                file.read(length)
+                body = file.read(length)
+                if opcode == wire.SET_VBUCKET:
+                    self.sets.append(struct.unpack(">I", body)[0])
+                if answers == self.answers:
+                    break
+                answers += 1
+                if opcode == wire.DEL_VBUCKET:
+                    link.sendall(wire.tap_answer(opcode, opaque, wire.ETMPFAIL))
+                    continue
                 if self.status is not None:
                     link.sendall(wire.tap_answer(opcode, opaque, self.status))
                     continue
@@ -365,6 +404,11 @@ class Pair(unittest.TestCase):
         """Waits until the window of vbucket 0 is in a state."""
         server.until(lambda: link.stats(b"onlineupdate-vb").get("vb_0:state") == state,
                      what=f"window: {state}")
+
+    def set_states(self, link):
+        """How many SET_VBUCKET a server has had."""
+        return sum(int(count) for name, count in link.stats(b"timings").items()
+                   if name.startswith("set_vb_cmd_"))
 
     def deleted(self, link):
         """Waits until a vbucket was deleted: what is there afterwards was sent."""
@@ -421,10 +465,48 @@ class Pair(unittest.TestCase):
         with replica.binary() as link:
             self.assertEqual(link.call(wire.START).status, wire.SUCCESS)
             link.set(b"key", b"window")
-            self.ends(self.pump("-f", address(source), address(replica)), 1, "DEL_VBUCKET 0")
+            self.ends(self.pump("-f", address(source), address(replica)), 1, "open window")
             self.assertEqual(self.state(link), "active")
             self.assertEqual(link.call(wire.COMPLETE).status, wire.SUCCESS)
             self.assertEqual(link.get(b"key").value, b"window")
+
+    def test_a_vbucket_with_an_open_window_is_never_dead(self):
+        source, replica = self.server(), self.server()
+        with source.binary() as here, replica.binary() as there:
+            here.set(b"source", b"value")
+            there.set(b"key", b"before")
+            self.assertEqual(there.call(wire.START).status, wire.SUCCESS)
+            there.set(b"key", b"window")
+            set_states = self.set_states(there)
+            for _ in range(2):
+                pump = self.pump("-rf", address(source), address(replica))
+                for _ in range(3):
+                    self.assertTrue(pump.stderr.readline())
+                pump.send_signal(signal.SIGINT)
+                self.assertEqual(pump.wait(30), 0)
+            self.assertEqual(self.set_states(there), set_states)
+            self.assertEqual(self.state(there), "active")
+            self.assertEqual(there.get(b"key").value, b"window")
+            self.assertEqual(there.call(wire.REVERT).status, wire.SUCCESS)
+            self.assertEqual(there.get(b"key").value, b"before")
+            # It follows when its operator has decided.
+            self.window(there, "none")
+            self.pump("-rf", address(source), address(replica))
+            self.deleted(there)
+            self.items(there, 1)
+            self.state(there, wire.ACTIVE)
+            self.assertEqual(there.get(b"source").value, b"value")
+
+    def test_a_window_that_ends_ends_the_waiting(self):
+        source, replica = self.server(), self.server()
+        with source.binary() as here, replica.binary() as there:
+            here.set(b"source", b"value")
+            self.assertEqual(there.call(wire.START).status, wire.SUCCESS)
+            pump = self.pump("-rf", address(source), address(replica))
+            self.assertTrue(pump.stderr.readline())
+            self.assertEqual(there.call(wire.COMPLETE).status, wire.SUCCESS)
+            self.deleted(there)
+            self.items(there, 1)
 
     def test_an_old_master_whose_window_is_open_follows_the_new_one(self):
         old, new = self.server(), self.server(config="vb0=false")
