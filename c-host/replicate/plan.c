@@ -299,7 +299,7 @@ static bool follows(uint32_t state) {
 /*
  * *state becomes TAKEN if the destination has taken the vbucket over and the source has let go.
  * What the source does not have it cannot hand over: the stream would bring the others and never
- * be complete.
+ * be complete. Nor what it has as a replica: its master would own it as well as the destination.
  */
 static enum outcome look_taken(const struct options *options, int source, uint16_t vbucket,
                                uint32_t *state) {
@@ -317,6 +317,10 @@ static enum outcome look_taken(const struct options *options, int source, uint16
     } else if (here == 0) {
         say("%s: there is no vbucket %u to take over: nothing is moved", options->source.text,
             vbucket);
+        return OUTCOME_REFUSED;
+    } else if (here == vbucket_state_replica) {
+        say("%s: vbucket %u is a replica there: nothing is moved; take it over from its master",
+            options->source.text, vbucket);
         return OUTCOME_REFUSED;
     }
     return OUTCOME_DONE;

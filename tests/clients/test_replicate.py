@@ -618,6 +618,29 @@ class Pair(unittest.TestCase):
             self.assertEqual(there.stats(b"vbucket"), {})
         self.ends(self.pump("-t", address(source), address(replica), "0"), 0, "")
 
+    def test_a_replica_is_not_taken_over_from(self):
+        source, replica = self.server(), self.server(config="vb0=false")
+        with source.binary() as here, replica.binary() as there:
+            def states(link, *states):
+                for vbucket, state in enumerate(states):
+                    link.call(wire.SET_VBUCKET, extras=struct.pack(">I", state), vbucket=vbucket)
+            states(here, wire.ACTIVE, wire.ACTIVE)
+            for vbucket in range(2):
+                here.set(b"key", b"value", vbucket=vbucket)
+            states(here, wire.REPLICA)
+            for chosen in ("0", "1,0"):
+                pump = self.pump("-t", "-r", address(source), address(replica), chosen)
+                self.ends(pump, 1, "vbucket 0 is a replica there: nothing is moved")
+            self.assertEqual(here.stats(b"vbucket"), {"vb_0": "replica", "vb_1": "active"})
+            self.assertEqual(there.stats(b"vbucket"), {})
+            # What has no other owner is: its clients wait, or a takeover was cut short.
+            states(here, wire.PENDING, wire.DEAD)
+            states(there, wire.PENDING, wire.PENDING)
+            self.ends(self.pump("-t", address(source), address(replica), "0-1"), 0, "")
+            self.assertEqual(set(here.stats(b"vbucket").values()), {"dead"})
+            for vbucket in range(2):
+                self.assertEqual(there.get(b"key", vbucket=vbucket).value, b"value")
+
     def test_a_server_is_not_its_own_replica(self):
         if "-p 0" not in server.HOST:
             self.skipTest("the address is the test's to choose")
