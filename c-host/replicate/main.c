@@ -13,7 +13,7 @@ enum {
     NAME_ROOM = PROTOCOL_BINARY_KEY_MAX + 1,
     FIRST_DELAY_MS = 100,
     LAST_DELAY_MS = 10000,
-    STEADY_MS = 200
+    STEADY_MS = 1000
 };
 
 static void usage(FILE *to) {
