@@ -215,6 +215,39 @@ class Two(common.Nodes):
             done = self.tool(*command, expected=NO_WINDOW)
             self.assertIn("no node has a window open", done.out)
 
+    def late(self, one, opcode):
+        """Keeps a command for a node on its way, until what is returned is called."""
+        arrive = threading.Event()
+        self.addCleanup(arrive.set)
+        one.meet[opcode] = lambda: arrive.wait(cluster.SECONDS)
+        return arrive.set
+
+    def test_a_complete_that_may_still_arrive_leaves_no_deadline(self):
+        self.tool("start", "--revert-after", "1h")
+        after = [self.change(host) for host in self.hosts]
+        arrive = self.late(self.first, COMPLETE)
+        done = self.tool("--timeout", "3s", "complete", expected=PARTLY)
+        self.assertEqual(self.outcomes(), ["open", "open"])
+        self.assertRegex(done.out, f"{self.first.name} +UNKNOWN .*COMPLETE may still arrive")
+        self.assertIn("not known to be completed on any node", done.out)
+        self.assertIn(f"{self.second.name}: the window stays open, without a deadline", done.out)
+        self.assertEqual(self.state(self.second.host)["seconds_left"], "none")
+        arrive()
+        until(lambda: self.outcomes() == ["completed", "open"], what="the COMPLETE")
+        self.tool("complete")
+        for host, expected in zip(self.hosts, after):
+            self.holds(host, expected)
+
+    def test_a_revert_that_may_still_arrive_is_not_said_to_have_failed(self):
+        self.tool("start")
+        arrive = self.late(self.first, REVERT)
+        done = self.tool("--timeout", "3s", "revert", expected=PARTLY)
+        self.assertEqual(self.outcomes(), ["open", "reverted"])
+        self.assertRegex(done.out, f"{self.first.name} +UNKNOWN .*REVERT may still arrive")
+        self.assertIn("revert again", done.out)
+        arrive()
+        until(lambda: self.outcomes() == ["reverted", "reverted"], what="the REVERT")
+
     def test_a_command_that_never_left_has_not_begun(self):
         self.tool("start", "--revert-after", "1h")
         # The last connection before COMPLETE is that of the deadline.

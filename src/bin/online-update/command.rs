@@ -117,6 +117,7 @@ pub(crate) fn complete(client: &Client, node: &Node, watch: Watch<'_>) -> Part {
             Ok(window) if window.state == State::None && window.last_outcome == "completed" => {
                 Part::new(Mark::Good, format!("completed ({text}; asked again)"))
             }
+            Ok(window) if window.state != State::None => may_arrive("COMPLETE", &text),
             Ok(window) => after("COMPLETE", &text, &window),
             Err(again) => Part::new(
                 Mark::Unknown,
@@ -156,7 +157,7 @@ pub(crate) fn revert(client: &Client, node: &Node, watch: Watch<'_>) -> Part {
         },
         Err(Trouble::Unanswered(text)) => match settle(client, node, watch) {
             Ok(window) if window.state == State::None => ended(client, node, &window),
-            Ok(window) => after("REVERT", &text, &window),
+            Ok(_) => may_arrive("REVERT", &text),
             Err(again) => Part::new(
                 Mark::Unknown,
                 format!("REVERT was sent, but {text}; asked again: {again}"),
@@ -201,6 +202,13 @@ pub(crate) fn ended(client: &Client, node: &Node, window: &Window) -> Part {
         ),
         outcome => Part::new(Mark::Good, format!("no window is open: {outcome}")),
     }
+}
+
+/// A command was not answered, and the window is open. It may be under way yet.
+fn may_arrive(name: &str, words: &str) -> Part {
+    let text =
+        format!("{name} was sent, but {words}; the window is open, and {name} may still arrive");
+    Part::new(Mark::Unknown, text)
 }
 
 /// A node refused a command; what it is at now tells what that means.

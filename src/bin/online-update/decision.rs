@@ -17,7 +17,7 @@ pub(crate) enum Mark {
     Against,
     /// It does not answer, and nothing was sent to it.
     Silent,
-    /// Nobody knows: it was sent what was asked, and does not answer.
+    /// Nobody knows: it was sent what was asked, and did not answer.
     Unknown,
 }
 
