@@ -248,6 +248,45 @@ class Two(common.Nodes):
         arrive()
         until(lambda: self.outcomes() == ["reverted", "reverted"], what="the REVERT")
 
+    def outrun(self, opcode):
+        """Somebody else's COMPLETE is on the first node before a command of ours."""
+        self.tool("start", "--revert-after", "30m")
+        after = [self.change(host) for host in self.hosts]
+        self.first.meet[opcode] = lambda: self.once(self.send, self.first, COMPLETE)
+        done = self.tool("complete")
+        self.assertIn("completed on 2 nodes", done.out)
+        self.assertEqual(self.outcomes(), ["completed", "completed"])
+        for host, expected in zip(self.hosts, after):
+            self.holds(host, expected)
+
+    def test_a_complete_that_was_first_is_as_good_as_ours(self):
+        self.outrun(COMPLETE)
+
+    def test_a_complete_that_was_first_is_the_decision(self):
+        self.outrun(DEADLINE)
+
+    def test_a_complete_that_runs_is_waited_for(self):
+        self.tool("start", "--revert-after", "30m")
+        long = [wire.request(wire.SET, b"long %d" % number, wire.store_extras(), bytes(4000))
+                for number in range(5_000)]
+        with self.first.host.binary() as link, self.first.host.binary() as other:
+            self.assertTrue(all(it.status == SUCCESS for it in link.pipeline(long)))
+            self.first.meet[DEADLINE] = lambda: self.once(self.begin, other, COMPLETE)
+            done = self.tool("complete")
+            self.assertEqual(other.receive().status, SUCCESS)
+        self.assertIn("completed on 2 nodes", done.out)
+        self.assertEqual(self.outcomes(), ["completed", "completed"])
+
+    def once(self, do, *arguments):
+        """Does something when the first command comes that is met, and not again."""
+        self.first.meet = {}
+        do(*arguments)
+
+    def begin(self, link, opcode):
+        """Sends a command; it is at work then, or has ended."""
+        link.send(wire.request(opcode))
+        until(lambda: self.state(self.first.host)["state"] != "open", what="it is at work")
+
     def test_a_command_that_never_left_has_not_begun(self):
         self.tool("start", "--revert-after", "1h")
         # The last connection before COMPLETE is that of the deadline.

@@ -4,7 +4,7 @@
 //! ended.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::client::Client;
 use crate::clock::Until;
@@ -98,11 +98,20 @@ pub(crate) fn settle(client: &Client, node: &Node, watch: Watch<'_>) -> Result<W
     }
 }
 
-/// COMPLETE on a node whose window is open.
-pub(crate) fn complete(client: &Client, node: &Node, watch: Watch<'_>) -> Part {
+/// COMPLETE on a node whose window was open at the time that is given.
+pub(crate) fn complete(client: &Client, node: &Node, open_at: Instant, watch: Watch<'_>) -> Part {
     match send(client, node, (opcode::COMPLETE, &[]), watch) {
         Ok(answer) if answer.status() == status::SUCCESS => Part::new(Mark::Good, "completed"),
-        Ok(answer) => failed(client, node, "COMPLETE", &answer, watch),
+        Ok(answer) => match settle(client, node, watch) {
+            // Somebody else's COMPLETE was first.
+            Ok(window)
+                if answer.status() == status::NOT_SUPPORTED
+                    && window.has_completed_since(open_at) =>
+            {
+                Part::new(Mark::Good, "completed by somebody else")
+            }
+            now => failed("COMPLETE", &answer, now),
+        },
         Err(Trouble::NotSent(text)) => {
             Part::new(Mark::Silent, format!("{text}; COMPLETE was not sent"))
         }
@@ -141,8 +150,17 @@ pub(crate) fn revert(client: &Client, node: &Node, watch: Watch<'_>) -> Part {
             Mark::Good,
             format!("reverted; {}", window.touched_in_words()),
         ),
-        // Somebody else, or the deadline, may have been first.
-        Ok(answer) => failed(client, node, "REVERT", &answer, watch),
+        // Somebody else, or the deadline, may have been first; or the window has ended, but the
+        // store may not know it.
+        Ok(answer) => {
+            let in_memory_only = answer.status() == status::TEMPORARY;
+            match settle(client, node, watch) {
+                Ok(window) if window.state == State::None && !in_memory_only => {
+                    ended(client, node, &window)
+                }
+                now => failed("REVERT", &answer, now),
+            }
+        }
         Err(Trouble::NotSent(text)) => {
             Part::new(Mark::Silent, format!("{text}; REVERT was not sent"))
         }
@@ -211,15 +229,10 @@ fn may_arrive(name: &str, words: &str) -> Part {
     Part::new(Mark::Unknown, text)
 }
 
-/// A node refused a command; what it is at now tells what that means.
-fn failed(client: &Client, node: &Node, name: &str, answer: &Answer, watch: Watch<'_>) -> Part {
+/// A node refused a command; what it is at `now` tells what that means.
+fn failed(name: &str, answer: &Answer, now: Result<Window, String>) -> Part {
     let words = answer.words();
-    // The window has ended, but the store may not know it.
-    let in_memory_only = answer.status() == status::TEMPORARY;
-    match settle(client, node, watch) {
-        Ok(window) if window.state == State::None && name == "REVERT" && !in_memory_only => {
-            ended(client, node, &window)
-        }
+    match now {
         Ok(window) => after(name, &words, &window),
         Err(again) => Part::new(
             Mark::Unknown,

@@ -2,6 +2,8 @@
 //! that has completed, the decision stands: what fails elsewhere keeps its window open, without a
 //! deadline that would take back there what stays elsewhere, and the same command goes on with it.
 
+use std::time::Instant;
+
 use crate::client::Client;
 use crate::clock;
 use crate::command;
@@ -9,7 +11,7 @@ use crate::deadline::{self, Hold};
 use crate::decision::{Decision, Mark, Part};
 use crate::each::each;
 use crate::exit::Exit;
-use crate::judge::{self, Case};
+use crate::judge::{self, Case, Look};
 use crate::nodes::Node;
 use crate::progress::Show;
 use crate::start::Started;
@@ -44,9 +46,7 @@ pub(crate) fn complete(
             Case::Ready(_) | Case::Hindered(_) | Case::Busy | Case::Foreign(_)
         )
     };
-    let stands = cases
-        .iter()
-        .any(|case| matches!(case, Case::Done(_) | Case::Busy));
+    let stands = stands(&cases);
     let fit = |case: &Case| {
         matches!(
             case,
@@ -70,34 +70,71 @@ pub(crate) fn complete(
         };
         return Completed { decision, lost };
     }
+    let decision = decide((client, nodes), started, cases, (&looks, looked), show);
+    Completed {
+        decision,
+        lost: false,
+    }
+}
+
+/// COMPLETE on nodes that can, or where somebody has decided so, and what becomes of deadlines.
+/// `looks` are of the time that stands beside them.
+fn decide(
+    (client, nodes): (&Client, &[Node]),
+    started: Option<&Started>,
+    mut cases: Vec<Case>,
+    (looks, looked): (&[Result<Look, String>], Instant),
+    show: Show,
+) -> Decision {
+    let mut stands = stands(&cases);
     let lefts: Vec<Option<Left>> = looks
         .iter()
         .map(|look| look.as_ref().ok().map(|look| look.window.left))
         .collect();
     // From here on the nodes decide alike or wait: no deadline takes one back.
     let hold = Hold::new((client, nodes), &cases, &lefts, stands);
-    let mut decision = match hold.begin().filter(|_| !stands) {
+    let refused = hold.begin().filter(|_| !stands);
+    if refused.is_some() {
+        let looks = judge::look(client, nodes);
+        stands = is_outrun(&looks, looked);
+        cases = judge::judge(nodes, &looks, started);
+    }
+    let mut decision = match refused.filter(|_| !stands) {
         Some(parts) => Decision {
             parts,
             text: "not completed: COMPLETE was not sent to any node, windows are as they were"
                 .to_owned(),
             exit: Exit::Refused,
         },
-        None => carry_out((client, nodes), &cases, &hold, show),
+        None => carry_out((client, nodes), &cases, (&hold, looked), show),
     };
     if decision.exit == Exit::Partly {
         let failures = deadline::take_away(client, nodes, &decision.parts, &lefts);
         tell_of_deadlines(&mut decision, nodes, failures);
     }
     if decision.exit == Exit::Refused {
-        let elapsed = clock::now().duration_since(looked);
-        let failures = deadline::restore(client, nodes, &lefts, elapsed);
+        // Who else completes may be at it again, and relies on deadlines that are put off.
+        let failures = if stands {
+            hold.left_as_they_are()
+        } else {
+            let elapsed = clock::now().duration_since(looked);
+            deadline::restore(client, nodes, &lefts, elapsed)
+        };
         tell(&mut decision, failures);
     }
-    Completed {
-        decision,
-        lost: false,
-    }
+    decision
+}
+
+/// Whether COMPLETE is the decision already.
+fn stands(cases: &[Case]) -> bool {
+    let mut cases = cases.iter();
+    cases.any(|case| matches!(case, Case::Done(_) | Case::Busy))
+}
+
+/// Whether somebody else's COMPLETE is under way, or has ended since: that is the decision then.
+fn is_outrun(looks: &[Result<Look, String>], since: Instant) -> bool {
+    let mut windows = looks.iter().flatten().map(|look| &look.window);
+    windows.any(|it| it.state == State::Completing || it.has_completed_since(since))
 }
 
 /// No node has a window: nothing is sent, and some may have completed.
@@ -161,7 +198,7 @@ fn tell_of_deadlines(decision: &mut Decision, nodes: &[Node], failures: Vec<Opti
 fn carry_out(
     (client, nodes): (&Client, &[Node]),
     cases: &[Case],
-    hold: &Hold<'_>,
+    (hold, looked): (&Hold<'_>, Instant),
     show: Show,
 ) -> Decision {
     show.say("COMPLETE");
@@ -173,7 +210,7 @@ fn carry_out(
         };
         let part = match cases.get(index) {
             Some(Case::Ready(note)) => {
-                let part = command::complete(client, node, &watch);
+                let part = command::complete(client, node, looked, &watch);
                 let note = if note.is_empty() {
                     String::new()
                 } else {
@@ -181,7 +218,7 @@ fn carry_out(
                 };
                 Part::new(part.mark, format!("{}{note}", part.text))
             }
-            Some(Case::Busy) => finish(client, node, &watch),
+            Some(Case::Busy) => finish(client, node, looked, &watch),
             Some(other) => as_it_was(other),
             None => Part::new(Mark::Silent, "not asked"),
         };
@@ -227,10 +264,10 @@ fn spared(case: Option<&Case>) -> Part {
 }
 
 /// Waits for a COMPLETE that somebody else has sent.
-fn finish(client: &Client, node: &Node, watch: command::Watch<'_>) -> Part {
+fn finish(client: &Client, node: &Node, looked: Instant, watch: command::Watch<'_>) -> Part {
     match command::settle(client, node, watch) {
         Err(text) => Part::new(Mark::Unknown, format!("it was completing, then {text}")),
-        Ok(window) if window.state != State::None => command::complete(client, node, watch),
+        Ok(window) if window.state != State::None => command::complete(client, node, looked, watch),
         Ok(window) if window.last_outcome == "completed" => {
             Part::new(Mark::Good, "completed (it was at it already)")
         }

@@ -152,6 +152,20 @@ impl<'a> Hold<'a> {
         refused.then_some(parts)
     }
 
+    /// What is to be said of each node when nobody puts its deadline back.
+    pub(crate) fn left_as_they_are(&self) -> Vec<Option<String>> {
+        let said = |seconds: u32| {
+            let held = text::seconds(u64::from(seconds));
+            format!(
+                "it may revert by itself only in {held}: somebody else's COMPLETE was under way"
+            )
+        };
+        self.seconds
+            .iter()
+            .map(|seconds| seconds.map(said))
+            .collect()
+    }
+
     /// Puts them off again, if it is time. One that does not answer is asked the next time.
     pub(crate) fn renew(&self) {
         let elapsed = clock::now().duration_since(self.begun).as_secs();
@@ -290,6 +304,26 @@ mod tests {
         assert!(!due(0) && !due(RENEW_SECONDS - 1));
         assert!(due(RENEW_SECONDS) && !due(RENEW_SECONDS));
         assert!(!due(2 * RENEW_SECONDS - 1) && due(HOLD_SECONDS) && !due(HOLD_SECONDS + 1));
+    }
+
+    #[test]
+    fn a_deadline_that_was_put_off_and_stays_so_is_told() {
+        let node = Node {
+            name: "a".to_owned(),
+            address: "127.0.0.1:1".parse().unwrap(),
+        };
+        let client = Client {
+            credentials: None,
+            timeout: Duration::from_secs(1),
+        };
+        let cases = [Case::Ready(String::new()), Case::Busy];
+        let lefts = [Some(Left::Seconds(20)), Some(Left::Seconds(20))];
+        let nodes = [node.clone(), node];
+        let hold = Hold::new((&client, &nodes), &cases, &lefts, true);
+        let [first, second] = hold.left_as_they_are().try_into().unwrap();
+        let hour = text::seconds(HOLD_SECONDS);
+        assert!(first.unwrap().contains(&format!("only in {hour}")));
+        assert_eq!(second, None, "nothing was sent to it");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! What a node says of itself and of its window.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
+use crate::clock;
 use crate::link::{Link, Statistics};
 use crate::progress::Steps;
 use crate::text;
@@ -155,6 +157,12 @@ impl Window {
         // An end without an age is of before the process began. All are whole seconds of clocks of
         // two machines.
         self.outcome_age.unwrap_or(self.process.uptime) > open_for + 2
+    }
+
+    /// Whether the last window was completed, and not before the time that is given.
+    pub(crate) fn has_completed_since(&self, time: Instant) -> bool {
+        let elapsed = clock::now().duration_since(time).as_secs();
+        self.state == State::None && self.last_outcome == "completed" && !self.ended_before(elapsed)
     }
 
     /// How the last window ended, and when.
