@@ -287,6 +287,30 @@ class Two(common.Nodes):
         link.send(wire.request(opcode))
         until(lambda: self.state(self.first.host)["state"] != "open", what="it is at work")
 
+    def test_what_serves_nothing_is_not_said_to_be_reverted(self):
+        replica = wire.struct.pack(">I", wire.REPLICA)
+        new = server.Server()
+        self.addCleanup(new.close)
+        with new.binary() as link:
+            self.assertEqual(link.call(wire.SET_VBUCKET, extras=replica).status, SUCCESS)
+        # The window of one that fails in it is where its vbuckets are now.
+        self.tool("start")
+        self.second.host.restart()
+        with self.second.host.binary() as link:
+            self.addCleanup(self.serve, self.second.host)
+            self.assertEqual(link.call(wire.SET_VBUCKET, extras=replica).status, SUCCESS)
+        done = call(*self.arguments(), "-n", name(new), "revert")
+        self.assertEqual(done.status, PARTLY, done)
+        self.assertRegex(done.out, f"{self.first.name} +ok +reverted")
+        for node in (self.second.name, name(new)):
+            self.assertRegex(done.out, f"{node} +FAILED +no vbucket is active there: name the node")
+
+    def serve(self, host):
+        """Makes a node the owner of its vbucket again."""
+        with host.binary() as link:
+            extras = wire.struct.pack(">I", wire.ACTIVE)
+            self.assertEqual(link.call(wire.SET_VBUCKET, extras=extras).status, SUCCESS)
+
     def test_a_command_that_never_left_has_not_begun(self):
         self.tool("start", "--revert-after", "1h")
         # The last connection before COMPLETE is that of the deadline.

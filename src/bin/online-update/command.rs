@@ -196,29 +196,34 @@ pub(crate) fn ended(client: &Client, node: &Node, window: &Window) -> Part {
     let serves_none = client
         .open(node)
         .and_then(|mut link| window::serves_none(&mut link));
-    match window.last_outcome.as_str() {
-        "reverted" | "reverted at deadline" if serves_none != Ok(false) => Part::new(
-            Mark::Bad,
-            match serves_none {
-                Ok(_) => "no vbucket is active there: name the node that took over its vbuckets, \
-                          which may have a window open"
-                    .to_owned(),
-                Err(text) => format!("no window is open, but {text}"),
-            },
+    let elsewhere = match serves_none {
+        Ok(false) => None,
+        Ok(true) => Some(
+            "no vbucket is active there: name the node that took over its vbuckets, which may \
+             have a window open"
+                .to_owned(),
         ),
-        "completed" => Part::new(
+        Err(text) => Some(format!("no window is open, but {text}")),
+    };
+    match (window.last_outcome.as_str(), elsewhere) {
+        ("completed", None) => Part::new(
             Mark::Against,
             "no window is open, and the last one was completed: nothing to take back",
         ),
-        "lost at restart" => Part::new(
+        ("completed", Some(why)) => Part::new(
+            Mark::Against,
+            format!("the last window was completed; {why}"),
+        ),
+        (_, Some(why)) => Part::new(Mark::Bad, why),
+        ("lost at restart", None) => Part::new(
             Mark::Good,
             "it restarted in the window, so it is as before START",
         ),
-        "none" => Part::new(
+        ("none", None) => Part::new(
             Mark::Good,
             "no window is open, and none was since it began: nothing to take back",
         ),
-        outcome => Part::new(Mark::Good, format!("no window is open: {outcome}")),
+        (outcome, None) => Part::new(Mark::Good, format!("no window is open: {outcome}")),
     }
 }
 
