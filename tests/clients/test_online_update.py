@@ -818,6 +818,20 @@ class Hostile(unittest.TestCase):
         self.assertNotIn("\x1b", done.out)
         self.assertIn("gone", done.out)
 
+    def test_a_window_that_is_being_ended_is_not_said_to_be_none(self):
+        running = b"a COMPLETE is running"
+        for opcode, command in ((wire.DEADLINE, ["extend", "1h"]), (wire.LOOK, ["undo", "akey"]),
+                                (wire.LOOK, ["diff"])):
+            refused = wire.HEADER.pack(
+                0x81, opcode, 0, 0, 0, wire.NOT_SUPPORTED, len(running), 1, 0) + running
+            general = wire.HEADER.pack(0x81, wire.STAT, 0, 0, 0, 0, 0, 2, 0)
+            state = wire.HEADER.pack(0x81, wire.STAT, 5, 0, 0, 0, 15, 3, 0) + b"statecompleting"
+            last = wire.HEADER.pack(0x81, wire.STAT, 0, 0, 0, 0, 0, 3, 0)
+            done = call("-n", self.serve(refused, general, state + last), *command)
+            self.assertEqual(done.status, REFUSED, done)
+            self.assertIn(running.decode(), done.out)
+            self.assertNotIn("no node has a window open", done.out)
+
     def test_nobody_listens(self):
         with server.unheard() as port:
             done = call("-n", f"127.0.0.1:{port}", "start")

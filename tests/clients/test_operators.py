@@ -206,7 +206,7 @@ class Two(common.Nodes):
         self.stop(self.second)
         done = self.tool("--timeout", "3s", "undo", "old\\x200", expected=REFUSED)
         self.assertNotIn("not touched", done.out)
-        self.assertIn("not known on the nodes that do not answer", done.out)
+        self.assertIn("not known on the nodes that do not tell", done.out)
         done = self.tool("--timeout", "3s", "extend", "1h", expected=PARTLY)
         self.assertRegex(done.out, f"{self.second.name} +UNKNOWN")
 

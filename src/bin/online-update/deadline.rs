@@ -11,10 +11,11 @@ use crate::decision::{Decision, Mark, Part};
 use crate::each::each;
 use crate::exit::Exit;
 use crate::judge::Case;
+use crate::link::Link;
 use crate::nodes::Node;
 use crate::packet::{Answer, Request, opcode, status};
 use crate::text;
-use crate::window::Left;
+use crate::window::{self, Left};
 
 /// Moves the deadline of every node's window to `time` from now; `None` takes it away.
 pub(crate) fn extend(client: &Client, nodes: &[Node], time: Option<Duration>) -> Decision {
@@ -23,9 +24,12 @@ pub(crate) fn extend(client: &Client, nodes: &[Node], time: Option<Duration>) ->
     });
     let seconds = time.map_or(0, |time| u32::try_from(time.as_secs()).unwrap_or(u32::MAX));
     let results = each(nodes, |_, node| {
-        let answer = send(client, node, seconds);
-        let none = matches!(&answer, Ok(answer) if answer.status() == status::NOT_SUPPORTED);
-        (part(answer, &done), none)
+        let answer = ask(client, node, seconds).map(|(answer, mut link)| {
+            let refused = answer.status() == status::NOT_SUPPORTED;
+            (answer, refused && !window::is_being_ended(&mut link))
+        });
+        let none = matches!(answer, Ok((_, true)));
+        (part(answer.map(|(answer, _)| answer), &done), none)
     });
     let none = results.iter().all(|(_, none)| *none);
     let parts: Vec<Part> = results.into_iter().map(|(part, _)| part).collect();
@@ -283,6 +287,10 @@ struct Trouble {
 }
 
 fn send(client: &Client, node: &Node, seconds: u32) -> Result<Answer, Trouble> {
+    ask(client, node, seconds).map(|(answer, _)| answer)
+}
+
+fn ask(client: &Client, node: &Node, seconds: u32) -> Result<(Answer, Link), Trouble> {
     let trouble = |sent| move |text| Trouble { sent, text };
     let mut link = client.open(node).map_err(trouble(false))?;
     let answer = link.call(&Request {
@@ -290,7 +298,7 @@ fn send(client: &Client, node: &Node, seconds: u32) -> Result<Answer, Trouble> {
         extras: &seconds.to_be_bytes(),
         ..Request::default()
     });
-    answer.map_err(trouble(true))
+    Ok((answer.map_err(trouble(true))?, link))
 }
 
 #[cfg(test)]

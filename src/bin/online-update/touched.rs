@@ -1,7 +1,8 @@
 //! The keys that a window touched, as a node lists them, a page at a time.
 
 use crate::link::Link;
-use crate::packet::{Request, opcode, status};
+use crate::packet::{Answer, Request, opcode, status};
+use crate::window;
 
 /// All active and pending vbuckets of the node.
 const NODE: u32 = 1;
@@ -65,6 +66,15 @@ impl From<String> for Stop {
     }
 }
 
+/// What an answer means that no window is open to be looked into.
+pub(crate) fn not_open(link: &mut Link, answer: &Answer) -> Stop {
+    if window::is_being_ended(link) {
+        Stop::Failed(answer.words())
+    } else {
+        Stop::NoWindow(answer.words())
+    }
+}
+
 /// Shows every key with a prefix that a node's window touched to `see`, which may stop it.
 ///
 /// # Errors
@@ -86,7 +96,7 @@ pub(crate) fn list(
         })?;
         match answer.status() {
             status::SUCCESS => {}
-            status::NOT_SUPPORTED => return Err(Stop::NoWindow(answer.words())),
+            status::NOT_SUPPORTED => return Err(not_open(link, &answer)),
             status::UNKNOWN_COMMAND => {
                 let text = "its engine's windows cannot be looked into (no command LOOK)";
                 return Err(Stop::Failed(text.to_owned()));

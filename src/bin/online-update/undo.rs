@@ -64,7 +64,7 @@ pub(crate) fn undo(client: &Client, nodes: &[Node], which: &Which) -> Decision {
     // What a node did not say nobody knows.
     let silent = |part: &Part| matches!(part.mark, Mark::Silent | Mark::Unknown);
     if parts.iter().any(silent) {
-        text.push_str("; not known on the nodes that do not answer");
+        text.push_str("; not known on the nodes that do not tell");
     } else if let Which::Keys(keys) = which {
         let missing = keys.iter().filter(|key| !found.contains(*key));
         let missing: Vec<String> = missing.map(|key| text::escape(key)).collect();
@@ -144,7 +144,7 @@ fn take_back(link: &mut Link, touched: &Touched, undone: &mut Undone) -> Result<
     let answer = answer?;
     match answer.status() {
         status::SUCCESS => undone.count += 1,
-        status::NOT_SUPPORTED => return Err(Stop::NoWindow(answer.words())),
+        status::NOT_SUPPORTED => return Err(touched::not_open(link, &answer)),
         _ => {
             undone.failures += 1;
             if undone.failed.len() < NAMED {

@@ -220,6 +220,12 @@ pub(crate) fn checkpoints(link: &mut Link) -> Result<Identity, String> {
     Ok(checkpoints.collect())
 }
 
+/// Whether a node that refused a command because of its window has one all the same: it is being
+/// ended.
+pub(crate) fn is_being_ended(link: &mut Link) -> bool {
+    matches!(Window::read(link), Ok(window) if window.state != State::None)
+}
+
 /// Whether commands find nothing to act on: no vbucket is active or pending.
 ///
 /// # Errors
