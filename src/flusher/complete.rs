@@ -35,8 +35,8 @@ impl Persister {
         self.noted(result)
     }
 
-    /// Makes durable what lies before the windows. Of other vbuckets nothing is waited for: there is
-    /// more for as long as their masters write.
+    /// Makes durable what lies before the windows. Nothing of other vbuckets is waited for: there
+    /// is more for as long as their masters write.
     fn reach<'a>(
         &'a self,
         progress: &mut Progress,
