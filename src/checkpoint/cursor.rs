@@ -270,6 +270,17 @@ impl Log {
         whole.then(|| begin.before())
     }
 
+    /// The end of the last window behind a place that was completed; the place if there is none.
+    pub(crate) fn completed_behind(&self, at: Seqno) -> Seqno {
+        let is_window = |part: &Checkpoint| {
+            let second = part.entries.get(part.first.next());
+            second.is_some_and(|entry| entry.op() == Op::UpdateStart)
+        };
+        let mut later = { self.closed.iter().rev() }.take_while(|part| part.first > at);
+        let window = later.find(|part| part.kind == Kind::Normal && is_window(part));
+        window.and_then(|window| window.last).unwrap_or(at)
+    }
+
     /// The checkpoint with which a stream begins that has the state before it: none behind a window
     /// whose fate is open.
     fn base(&self) -> &Checkpoint {

@@ -44,6 +44,8 @@ struct Filler {
     bare: Vec<Item>,
     /// When it came upon them.
     since: Duration,
+    /// One of them was in the store no more.
+    misses: bool,
 }
 
 /// What is to be filled.
@@ -107,6 +109,7 @@ impl Fillers {
             ended: false,
             bare: Vec::new(),
             since: Duration::ZERO,
+            misses: false,
         };
         drop(producer);
         let _replaced = self.new.lock().insert((live.id, index), filler);
@@ -172,6 +175,7 @@ impl Streams {
                 part.queue.push_back(item);
             }
             part.filled = done;
+            part.misses = filler.misses;
             producer.stir(filler.part);
         }
         drop(producer);
@@ -200,6 +204,7 @@ impl Streams {
                     full = Item::with_value(item.key(), &[record.value], item.meta());
                 }
             })?;
+            filler.misses |= full.is_none();
             if full.is_none() && filler.at == WHOLE {
                 let vbucket = self.vbuckets.get(filler.vbucket);
                 // Looked at first: once it has ended, the key is known as it is stored.

@@ -14,12 +14,14 @@ use super::told::Told;
 use super::weighed::Weighed;
 use super::{
     Event, Request, Specific,
-    code::{BACKFILL_BEGINS, BACKFILL_ENDS, DUMP_ENDS, UPDATE_START},
+    code::{BACKFILL_BEGINS, DUMP_ENDS, UPDATE_START},
 };
 use crate::checkpoint::{Begin, Begun, Change, Log, Op, Phase};
 use crate::item::Item;
 use crate::types::{CheckpointId, Seqno, VbucketId, VbucketState};
 use crate::vbucket::Vbucket;
+
+mod state;
 
 /// Entries of the log that are read in one go.
 const READ_ENTRIES: usize = 256;
@@ -31,6 +33,8 @@ pub(super) enum Stage {
     Wait,
     /// Is given the state before the log's place.
     Fill,
+    /// Is given what the log has up to the end of a window, which belongs to the state.
+    Rest,
     /// Follows the log.
     Log,
     /// The same, and the vbucket is dead here by now, though perhaps not in the store: takeover.
@@ -68,7 +72,8 @@ pub(super) const WHOLE: Seqno = Seqno::new(u64::MAX);
 pub(super) struct Part {
     pub(super) id: VbucketId,
     pub(super) stage: Stage,
-    /// The stream's cursor; the backfill gives the state at this place.
+    /// The backfill gives the state at this place, where the stream's cursor was when it began; at
+    /// its end, where the client follows the log from.
     pub(super) begun: Seqno,
     /// What was read reaches to here.
     read_to: Seqno,
@@ -79,6 +84,8 @@ pub(super) struct Part {
     pub(super) queue: Weighed<Item>,
     /// The backfill has queued all of it.
     pub(super) filled: bool,
+    /// It came upon a value that is in the store no more: a later entry of the log has the key.
+    pub(super) misses: bool,
     /// The client has a state to go on from by the cursor.
     whole: bool,
     /// Of what stands in the log up to there the client may have nothing: it began behind it.
@@ -114,6 +121,7 @@ impl Part {
             changes: VecDeque::new(),
             queue: Weighed::default(),
             filled: false,
+            misses: false,
             whole: true,
             lacks: Seqno::ZERO,
             round: 0,
@@ -288,6 +296,10 @@ impl Part {
                     Some(next) => return next,
                     None => continue,
                 },
+                Stage::Rest => match self.next_of_rest(vbucket, name, request, waits) {
+                    Some(next) => return next,
+                    None => continue,
+                },
                 Stage::Log | Stage::Dying | Stage::Drain => {}
             }
             if self.changes.is_empty() && !self.read_on(vbucket, name, request) {
@@ -382,42 +394,6 @@ impl Part {
         }
     }
 
-    /// The next item of the backfill, or what follows on the last one; `None` to look again.
-    fn next_of_backfill(
-        &mut self,
-        vbucket: &Vbucket,
-        request: &Request,
-        waits: bool,
-    ) -> Option<Next> {
-        if let Some(item) = self.queue.pop_front() {
-            let Some((event, version, flags)) = version(&item, false, vbucket, request) else {
-                return Some(Next::Lost);
-            };
-            return Some(Next::Send(Box::new(Draft {
-                event,
-                specific: Specific::default(),
-                flags,
-                ack: self.queue.is_empty(),
-                again: Again::Item(item),
-                item: Some(version),
-                upto: None,
-            })));
-        }
-        if !self.filled {
-            return Some(Next::Nothing);
-        }
-        if waits {
-            return Some(Next::Unacked);
-        }
-        if request.dump && !request.goes_on() {
-            self.stage = Stage::Ended;
-        } else {
-            self.stage = Stage::Log;
-            self.controls.push_back(opaque(BACKFILL_ENDS));
-        }
-        None
-    }
-
     fn draft(&mut self, change: Change, vbucket: &Vbucket, request: &Request) -> Option<Draft> {
         let item = change.item.as_ref()?;
         let next = self.changes.front();
@@ -464,7 +440,7 @@ impl Part {
 
     /// The client has everything to this place in the log for good.
     pub(super) fn move_cursor(&mut self, vbucket: &Vbucket, name: &[u8], upto: Seqno) {
-        self.whole = true;
+        self.whole = !self.is_filling();
         if upto > self.moved {
             self.moved = upto;
             vbucket.move_cursor(name, upto);
@@ -512,7 +488,7 @@ impl Part {
 
     /// Whether a backfill is to come or under way.
     pub(super) fn is_filling(&self) -> bool {
-        matches!(self.stage, Stage::Wait | Stage::Fill)
+        matches!(self.stage, Stage::Wait | Stage::Fill | Stage::Rest)
     }
 
     /// Whether the vbucket is dead here and not the client's yet.

@@ -255,7 +255,9 @@ impl Producer {
                 part.stage = Stage::Ended;
                 Some(Step::HandedOver(part.id))
             }
-            Stage::Wait | Stage::Fill | Stage::Log | Stage::Dying | Stage::Ended => None,
+            Stage::Wait | Stage::Fill | Stage::Rest | Stage::Log | Stage::Dying | Stage::Ended => {
+                None
+            }
         }
     }
 

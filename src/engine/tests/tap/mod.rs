@@ -24,6 +24,7 @@ mod ends;
 mod hostile;
 mod many;
 mod mixed;
+mod overtaken;
 mod parts;
 mod producer;
 mod resume;
