@@ -90,7 +90,6 @@ const UPDATE_RANKS: &[(&str, usize)] = &[
     ("report", 5),
     ("sums", 5),
     ("diff", 6),
-    ("revert", 6),
     ("start", 6),
     ("status", 6),
     ("undo", 6),
@@ -100,7 +99,9 @@ const UPDATE_RANKS: &[(&str, usize)] = &[
     ("watch", 7),
     ("deadline", 8),
     ("fuzzing", 8),
+    ("moved", 8),
     ("complete", 9),
+    ("revert", 9),
     ("run", 10),
 ];
 

@@ -698,6 +698,86 @@ class Moved(Nodes):
         self.assertEqual(done.status, USAGE, "the restarted node has another name")
 
 
+class MovedAway(unittest.TestCase):
+    """One of a node's two vbuckets, which a node that nobody names takes over in the window."""
+
+    def setUp(self):
+        self.hosts = [server.Server() for _ in range(2)]
+        self.taker = server.Server("vb0=false")
+        for host in (*self.hosts, self.taker):
+            self.addCleanup(host.close)
+        self.between = cluster.Between(self.hosts[0])
+        self.addCleanup(self.between.close)
+        with self.hosts[0].binary() as link:
+            extras = wire.struct.pack(">I", wire.ACTIVE)
+            answer = link.call(wire.SET_VBUCKET, extras=extras, vbucket=1)
+            self.assertEqual(answer.status, SUCCESS)
+        directory = tempfile.TemporaryDirectory(prefix="online-update-")
+        self.addCleanup(directory.cleanup)
+        self.record = os.path.join(directory.name, "record")
+        self.takeover = [os.path.join(server.TOP, "c-host/build/engine-replicate"), "-t",
+                         name(self.hosts[0]), name(self.taker), "0"]
+
+    def take_over(self):
+        """The takeover."""
+        subprocess.run(self.takeover, timeout=60, check=True)
+
+    def tool(self, *arguments, expected=DONE, more=()):
+        """Runs the program on the two nodes, and on more; what it printed."""
+        nodes = [self.between.name, name(self.hosts[1]), *more]
+        done = call(*[word for node in nodes for word in ("-n", node)], *arguments)
+        self.assertEqual(done.status, expected, f"{arguments}: {done}")
+        return done.out
+
+    def start(self):
+        """A window on both, which the taker has of vbucket 0 then."""
+        self.tool("start", "--record", self.record)
+        self.take_over()
+
+    def is_told(self, out, word):
+        """Checks a report of what was done on both nodes, but not in vbucket 0 of the first one."""
+        self.assertRegex(out, f"{self.between.name} +FAILED +{word}.*; not in it: vbucket 0\n")
+        self.assertRegex(out, f"{name(self.hosts[1])} +ok +{word}")
+        self.assertIn(f"{word} on 2 nodes; vbucket 0 of {self.between.name} not in it", out)
+        with self.taker.binary() as link:
+            self.assertEqual(link.stats(b"onlineupdate")["state"], "open")
+
+    def test_a_run_tells_what_it_did_not_revert(self):
+        script = '"$@"; exit 1'
+        out = self.tool("run", "--", "sh", "-c", script, "sh", *self.takeover, expected=PARTLY)
+        self.is_told(out, "reverted")
+
+    def test_a_run_does_not_complete_what_moved(self):
+        out = self.tool("run", "--", *self.takeover, expected=PARTLY)
+        self.assertIn("vbucket 0 was taken over by a node that is not named here", out)
+        self.is_told(out, "reverted")
+
+    def test_a_revert_with_a_record_tells(self):
+        self.start()
+        self.is_told(self.tool("revert", "--record", self.record, expected=PARTLY), "reverted")
+        self.assertIn("reverted on 1 node", call("-n", name(self.taker), "revert").out)
+
+    def test_without_a_record_what_is_dead_is_told(self):
+        self.start()
+        out = self.tool("revert")
+        self.assertRegex(out, f"{self.between.name} +ok .*; dead there and not in it: vbucket 0\n")
+
+    def test_with_the_node_that_took_over_all_is_done(self):
+        self.start()
+        out = self.tool("revert", more=[name(self.taker)])
+        self.assertIn("reverted on 3 nodes\n", out)
+
+    def test_what_moves_while_nodes_complete_is_told(self):
+        self.tool("start")
+        self.between.meet[COMPLETE] = self.take_over
+        self.is_told(self.tool("complete", expected=PARTLY), "completed")
+
+    def test_what_moves_while_nodes_revert_is_told(self):
+        self.tool("start")
+        self.between.meet[REVERT] = self.take_over
+        self.is_told(self.tool("revert", expected=PARTLY), "reverted")
+
+
 class Names(unittest.TestCase):
     """IPv6, and names with several addresses."""
 

@@ -1,12 +1,8 @@
 //! Which backups belong together: a full one and those that go on from it, one after the other.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::reader::{self, Backup};
-
-/// Vbuckets that are named one by one.
-const NAMED: usize = 10;
 
 impl Backup {
     /// Whether it needs no older one.
@@ -41,17 +37,6 @@ pub(crate) fn read<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Backup>, String> {
 /// It is damaged.
 pub(crate) fn read_one(path: &Path) -> Result<Backup, String> {
     reader::read(path, &mut |_| {})
-}
-
-/// Vbuckets as they are told.
-pub(crate) fn names(vbuckets: &BTreeSet<u16>) -> String {
-    let named = vbuckets.iter().take(NAMED).map(u16::to_string);
-    let named = named.collect::<Vec<_>>().join(", ");
-    let plural = if vbuckets.len() == 1 { "" } else { "s" };
-    match vbuckets.len().saturating_sub(NAMED) {
-        0 => format!("vbucket{plural} {named}"),
-        more => format!("vbucket{plural} {named} and {more} more"),
-    }
 }
 
 fn order(mut rest: Vec<Backup>) -> Result<Vec<Backup>, String> {

@@ -392,7 +392,7 @@ fn tell(file: &Path, begin: &Begin, (ended, missing): (&Finished, &BTreeSet<u16>
         if missing.is_empty() {
             String::new()
         } else {
-            let missing = chain::names(missing);
+            let missing = text::vbuckets(missing);
             format!("; no longer in it, because not active on the node: {missing}")
         }
     );

@@ -435,7 +435,7 @@ fn tell(node: &Node, (counts, others): (&Counts, &BTreeSet<u16>), style: Style) 
         if others.is_empty() {
             String::new()
         } else {
-            let others = chain::names(others);
+            let others = text::vbuckets(others);
             format!("; left out, because the newest backup has nothing of it: {others}")
         }
     );

@@ -57,7 +57,8 @@ pub(crate) enum Command {
         /// gone. 90s, 15m, 1h30m
         #[arg(long, value_name = "TIME", value_parser = text::duration)]
         revert_after: Option<Duration>,
-        /// Write into this file which windows were opened, for `complete`. Nothing is started if it
+        /// Write into this file which windows were opened, for `complete` and `revert`. Nothing is
+        /// started if it
         /// cannot be written
         #[arg(long, value_name = "FILE")]
         record: Option<PathBuf>,
@@ -78,7 +79,12 @@ pub(crate) enum Command {
     ///
     /// The one with the lowest address is asked first, or the next one if that does not answer. If
     /// it has completed nothing else is sent: complete again, or name the others only.
-    Revert,
+    Revert {
+        /// The file that `start` wrote: a vbucket that another node took over in the window, and
+        /// that is therefore not reverted, is named
+        #[arg(long, value_name = "FILE")]
+        record: Option<PathBuf>,
+    },
     /// Say what each node is at, and what COMPLETE and REVERT would do
     Status {
         /// What to print

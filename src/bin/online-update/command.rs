@@ -11,7 +11,7 @@ use crate::clock::Until;
 use crate::decision::{Mark, Part};
 use crate::nodes::Node;
 use crate::packet::{Answer, Request, opcode, status};
-use crate::window::{self, State, Window};
+use crate::window::{State, Vbuckets, Window};
 
 /// Between two looks at a node.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -193,16 +193,16 @@ fn reason(window: &Window) -> &str {
 /// What is told of a node without a window, when it should be as it was before START.
 pub(crate) fn ended(client: &Client, node: &Node, window: &Window) -> Part {
     // Whose vbuckets went to another node, with their windows, has none to take back.
-    let serves_none = client
+    let vbuckets = client
         .open(node)
-        .and_then(|mut link| window::serves_none(&mut link));
-    let elsewhere = match serves_none {
-        Ok(false) => None,
-        Ok(true) => Some(
+        .and_then(|mut link| Vbuckets::read(&mut link));
+    let elsewhere = match vbuckets {
+        Ok(vbuckets) if vbuckets.served.is_empty() => Some(
             "no vbucket is active there: name the node that took over its vbuckets, which may \
              have a window open"
                 .to_owned(),
         ),
+        Ok(_) => None,
         Err(text) => Some(format!("no window is open, but {text}")),
     };
     match (window.last_outcome.as_str(), elsewhere) {

@@ -12,6 +12,7 @@ use crate::decision::{Decision, Mark, Part};
 use crate::each::each;
 use crate::exit::Exit;
 use crate::judge::{self, Case, Look};
+use crate::moved;
 use crate::nodes::Node;
 use crate::progress::Show;
 use crate::start::Started;
@@ -99,14 +100,18 @@ fn decide(
         stands = is_outrun(&looks, looked);
         cases = judge::judge(nodes, &looks, started);
     }
-    let mut decision = match refused.filter(|_| !stands) {
-        Some(parts) => Decision {
+    let mut decision = if let Some(parts) = refused.filter(|_| !stands) {
+        Decision {
             parts,
             text: "not completed: COMPLETE was not sent to any node, windows are as they were"
                 .to_owned(),
             exit: Exit::Refused,
-        },
-        None => carry_out((client, nodes), &cases, (&hold, looked), show),
+        }
+    } else {
+        let mut decision = carry_out((client, nodes), &cases, (&hold, looked), show);
+        let sent = |index| matches!(cases.get(index), Some(Case::Ready(_) | Case::Busy));
+        moved::tell(&mut decision, (client, nodes), (looks, started), sent);
+        decision
     };
     if decision.exit == Exit::Partly {
         let failures = deadline::take_away(client, nodes, &decision.parts, &lefts);

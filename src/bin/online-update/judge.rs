@@ -1,7 +1,7 @@
 //! Whether all nodes together can COMPLETE: what each says, compared with what was started, or with
 //! what the others say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::client::Client;
 use crate::clock;
@@ -9,7 +9,7 @@ use crate::each::each;
 use crate::nodes::Node;
 use crate::start::Started;
 use crate::text;
-use crate::window::{self, Identity, State, Window};
+use crate::window::{self, Identity, State, Vbuckets, Window};
 
 /// A node as it is now.
 #[derive(Clone, Debug)]
@@ -18,8 +18,7 @@ pub(crate) struct Look {
     pub(crate) identity: Identity,
     /// With a window or not.
     pub(crate) checkpoints: Identity,
-    /// No vbucket is active or pending there.
-    pub(crate) serves_none: bool,
+    pub(crate) vbuckets: Vbuckets,
 }
 
 /// What COMPLETE means for a node.
@@ -61,12 +60,12 @@ pub(crate) fn look(client: &Client, nodes: &[Node]) -> Vec<Result<Look, String>>
         let window = Window::read(&mut link)?;
         let identity = window::identity(&mut link)?;
         let checkpoints = window::checkpoints(&mut link)?;
-        let serves_none = window::serves_none(&mut link)?;
+        let vbuckets = Vbuckets::read(&mut link)?;
         Ok(Look {
             window,
             identity,
             checkpoints,
-            serves_none,
+            vbuckets,
         })
     })
 }
@@ -104,7 +103,7 @@ pub(crate) fn judge(
 /// Which windows of vbuckets are on a node that did not have them when all began. Nodes count their
 /// checkpoints for themselves: the same number on a node that had one from the beginning says
 /// nothing.
-fn places(
+pub(crate) fn places(
     nodes: &[Node],
     looks: &[Result<Look, String>],
     started: Option<&Started>,
@@ -177,15 +176,7 @@ fn compare(
         return ready(look, text);
     }
     if look.window.state == State::Open {
-        return Case::Foreign(format!(
-            "the window of {} is not the one that was started{}",
-            text::count(missing.len() as u64, "vbucket"),
-            if same {
-                ""
-            } else {
-                "; another process answers there"
-            }
-        ));
+        return foreign(look, &missing, same);
     }
     Case::Gone(if same {
         format!(
@@ -195,6 +186,29 @@ fn compare(
     } else {
         lost(&look.window)
     })
+}
+
+/// A node whose window is not the one that was started: of vbuckets that are `missing`.
+fn foreign(look: &Look, missing: &[(&u16, &u64)], same: bool) -> Case {
+    let gone = missing.iter().map(|(vbucket, _)| **vbucket);
+    let gone: BTreeSet<u16> = gone
+        .filter(|id| !look.vbuckets.served.contains(id))
+        .collect();
+    if !gone.is_empty() {
+        let gone = text::vbuckets(&gone);
+        return Case::Foreign(format!(
+            "{gone} was taken over by a node that is not named here"
+        ));
+    }
+    Case::Foreign(format!(
+        "the window of {} is not the one that was started{}",
+        text::count(missing.len() as u64, "vbucket"),
+        if same {
+            ""
+        } else {
+            "; another process answers there"
+        }
+    ))
 }
 
 /// A node of which only that is known that it says: `longest` is for how long a node has had its
@@ -215,7 +229,7 @@ fn guess(look: &Look, longest: Option<u64>) -> Case {
         "completed" => Case::Done("it is completed already: no window is open".to_owned()),
         "lost at restart" => Case::Gone(lost(window)),
         _ if younger => Case::Gone(lost(window)),
-        _ if look.serves_none => Case::Gone(
+        _ if look.vbuckets.served.is_empty() => Case::Gone(
             "no vbucket is active there: name the node that took over its vbuckets instead"
                 .to_owned(),
         ),
@@ -296,7 +310,10 @@ mod tests {
             },
             identity: ids.iter().copied().collect(),
             checkpoints: Identity::new(),
-            serves_none: false,
+            vbuckets: Vbuckets {
+                served: ids.iter().map(|(vbucket, _)| *vbucket).collect(),
+                dead: BTreeSet::new(),
+            },
         }
     }
 

@@ -15,12 +15,12 @@
 //! | 4 | `client`, `sums` | how nodes are reached; sums |
 //! | 5 | `command`, `report` | one command on one node; reports |
 //! | 5 | `asking` | options about who asks |
-//! | 6 | `start`, `revert`, `status` | all nodes |
+//! | 6 | `start`, `status` | all nodes |
 //! | 6 | `diff`, `undo` | single keys of all nodes |
 //! | 7 | `judge`, `record` | whether all together can complete; what was started |
 //! | 7 | `watch`, `cli` | status again and again; the command line |
-//! | 8 | `deadline` | when windows end by themselves |
-//! | 9 | `complete` | the decision to keep |
+//! | 8 | `deadline`, `moved` | when windows end by themselves; windows that went elsewhere |
+//! | 9 | `complete`, `revert` | the decision to keep, and the other one |
 //! | 10 | `run` | all of it around a deployment |
 //!
 //! What `engine-backup` needs, too, is in the folder `shared`.
@@ -68,6 +68,7 @@ mod heeded;
 mod judge;
 #[path = "../shared/link.rs"]
 mod link;
+mod moved;
 #[path = "../shared/nodes.rs"]
 mod nodes;
 #[path = "../shared/output.rs"]
@@ -186,7 +187,7 @@ const fn decides(command: &Command) -> bool {
         command,
         Command::Start { .. }
             | Command::Complete { .. }
-            | Command::Revert
+            | Command::Revert { .. }
             | Command::Undo { .. }
             | Command::Extend { .. }
     )
@@ -206,14 +207,13 @@ fn command(cli: &Cli, client: &Client, nodes: &[Node], style: Style) -> Exit {
             };
             ("start", decision)
         }
-        Command::Complete { record } => match recorded(record.as_deref(), nodes) {
-            Ok(started) => {
-                let completed = complete::complete(client, nodes, started.as_ref(), show);
-                ("complete", completed.decision)
+        Command::Complete { record } | Command::Revert { record } => {
+            let back = matches!(cli.command, Command::Revert { .. });
+            match end(client, nodes, (record.as_deref(), back), show) {
+                Ok(ended) => ended,
+                Err(text) => return wrong(&text, style),
             }
-            Err(text) => return wrong(&text, style),
-        },
-        Command::Revert => ("revert", revert::revert(client, nodes, show)),
+        }
         Command::Diff {
             prefix,
             values,
@@ -298,7 +298,18 @@ fn which(keys: &[String], prefix: Option<&str>) -> Result<undo::Which, String> {
     Ok(undo::Which::Keys(keys?))
 }
 
-/// What was started, if a record is named.
-fn recorded(path: Option<&Path>, nodes: &[Node]) -> Result<Option<start::Started>, String> {
-    path.map(|path| record::read(path, nodes)).transpose()
+/// COMPLETE, or REVERT if all is to go `back`, of what was started if a record is named.
+fn end(
+    client: &Client,
+    nodes: &[Node],
+    (record, back): (Option<&Path>, bool),
+    show: Show,
+) -> Result<(&'static str, Decision), String> {
+    let started = record.map(|path| record::read(path, nodes)).transpose()?;
+    let started = started.as_ref();
+    if back {
+        return Ok(("revert", revert::revert(client, nodes, started, show)));
+    }
+    let completed = complete::complete(client, nodes, started, show);
+    Ok(("complete", completed.decision))
 }

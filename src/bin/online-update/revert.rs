@@ -6,25 +6,29 @@ use crate::command;
 use crate::decision::{Decision, Mark, Part};
 use crate::each::each;
 use crate::exit::Exit;
+use crate::judge::{self, Look};
+use crate::moved;
 use crate::nodes::Node;
 use crate::progress::Show;
+use crate::start::Started;
 use crate::text;
 use crate::window::{Left, State, Window};
 
 /// What a node says, or why it says nothing.
-type Found = Result<Window, String>;
+type Found = Result<Look, String>;
 
 /// REVERT on every node.
-pub(crate) fn revert(client: &Client, nodes: &[Node], show: Show) -> Decision {
+pub(crate) fn revert(
+    client: &Client,
+    nodes: &[Node],
+    started: Option<&Started>,
+    show: Show,
+) -> Decision {
     show.say(&format!(
         "REVERT on {}",
         text::count(nodes.len() as u64, "node")
     ));
-    let looks = each(nodes, |_, node| {
-        client
-            .open(node)
-            .and_then(|mut link| Window::read(&mut link))
-    });
+    let looks = judge::look(client, nodes);
     let steps = show.nodes(nodes);
     let send = |index: usize, node: &Node| {
         let part = command::revert(client, node, &|window| steps.at(index, window));
@@ -51,9 +55,11 @@ pub(crate) fn revert(client: &Client, nodes: &[Node], show: Show) -> Decision {
     });
     let any = looks
         .iter()
-        .any(|look| !matches!(look, Ok(it) if it.state == State::None));
+        .any(|look| !matches!(look, Ok(it) if it.window.state == State::None));
     let (text, exit) = sum(&parts, any);
-    Decision { parts, text, exit }
+    let mut decision = Decision { parts, text, exit };
+    moved::tell(&mut decision, (client, nodes), (&looks, started), |_| true);
+    decision
 }
 
 /// The node that decides, of those that were not asked: the first that has a window, or had one
@@ -63,7 +69,8 @@ fn decider<'a>(
     looks: &[Found],
     asked: &[Option<Part>],
 ) -> Option<(usize, &'a Node)> {
-    let open = looks.iter().flatten().filter(|it| it.state != State::None);
+    let windows = looks.iter().flatten().map(|look| &look.window);
+    let open = windows.filter(|it| it.state != State::None);
     let longest = open.map(|it| it.seconds_open).max()?;
     let decides = |window: &Window| {
         let completed = window.last_outcome == "completed" && !window.ended_before(longest);
@@ -71,7 +78,7 @@ fn decider<'a>(
     };
     let index = command::first(nodes, |index| {
         let new = asked.get(index).is_some_and(Option::is_none);
-        new && matches!(looks.get(index), Some(Ok(window)) if decides(window))
+        new && matches!(looks.get(index), Some(Ok(look)) if decides(&look.window))
     })?;
     nodes.get(index).map(|node| (index, node))
 }
@@ -88,14 +95,14 @@ fn outdone(
     let parts: Vec<Part> = parts
         .map(|((part, node), look)| match (part, look) {
             (Some(part), _) => part,
-            (None, Ok(window)) if window.state == State::None => {
+            (None, Ok(Look { window, .. })) if window.state == State::None => {
                 command::ended(client, node, window)
             }
-            (None, Ok(window)) => Part::new(Mark::Open, spared(window)),
+            (None, Ok(look)) => Part::new(Mark::Open, spared(&look.window)),
             (None, Err(text)) => Part::new(Mark::Silent, format!("{text}; REVERT was not sent")),
         })
         .collect();
-    let ends = |look: &Found| matches!(look, Ok(it) if matches!(it.left, Left::Seconds(_)));
+    let ends = |look: &Found| matches!(look, Ok(it) if matches!(it.window.left, Left::Seconds(_)));
     let in_time = if looks.iter().any(ends) {
         " before windows revert by themselves"
     } else {

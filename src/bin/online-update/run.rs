@@ -81,7 +81,7 @@ pub(crate) fn run(
     };
     let exit = match run.deploy_and_check(plan) {
         Ok(()) => run.complete(&started),
-        Err(failure) => run.revert(&failure),
+        Err(failure) => run.revert(&failure, &started),
     };
     let words = match exit {
         Exit::Done => "completed".to_owned(),
@@ -193,10 +193,8 @@ impl Run<'_> {
             .decision("complete", self.nodes, &completed.decision);
         if completed.lost {
             let text = "a node's window is gone, so the update cannot be whole".to_owned();
-            return self.revert(&Failure {
-                exit: Exit::WindowLost,
-                text,
-            });
+            let exit = Exit::WindowLost;
+            return self.revert(&Failure { exit, text }, started);
         }
         let Decision { parts, exit, .. } = &completed.decision;
         match exit {
@@ -207,9 +205,9 @@ impl Run<'_> {
         }
     }
 
-    fn revert(&self, failure: &Failure) -> Exit {
+    fn revert(&self, failure: &Failure, started: &Started) -> Exit {
         self.say("failed", &format!("{}: reverting", failure.text), None);
-        let decision = revert::revert(self.client, self.nodes, self.show);
+        let decision = revert::revert(self.client, self.nodes, Some(started), self.show);
         // A window that its deadline has ended meanwhile is as good.
         let good = decision.parts.iter().all(|part| part.mark == Mark::Good);
         let decision = Decision {

@@ -1,6 +1,6 @@
 //! What a node says of itself and of its window.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use crate::clock;
@@ -226,15 +226,33 @@ pub(crate) fn is_being_ended(link: &mut Link) -> bool {
     matches!(Window::read(link), Ok(window) if window.state != State::None)
 }
 
-/// Whether commands find nothing to act on: no vbucket is active or pending.
-///
-/// # Errors
-/// No answer.
-pub(crate) fn serves_none(link: &mut Link) -> Result<bool, String> {
-    let roles = link.statistics("vbucket")?.unwrap_or_default();
-    Ok(!roles
-        .values()
-        .any(|role| matches!(role.as_str(), "active" | "pending")))
+/// Which vbuckets a node has, as far as its own commands care.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Vbuckets {
+    /// Active or pending: commands act on them.
+    pub(crate) served: BTreeSet<u16>,
+    pub(crate) dead: BTreeSet<u16>,
+}
+
+impl Vbuckets {
+    /// Asks a node.
+    ///
+    /// # Errors
+    /// No answer.
+    pub(crate) fn read(link: &mut Link) -> Result<Self, String> {
+        let mut found = Self::default();
+        for (name, role) in link.statistics("vbucket")?.unwrap_or_default() {
+            let Some(Ok(id)) = name.strip_prefix("vb_").map(str::parse) else {
+                continue;
+            };
+            match role.as_str() {
+                "active" | "pending" => found.served.insert(id),
+                "dead" => found.dead.insert(id),
+                _ => continue,
+            };
+        }
+        Ok(found)
+    }
 }
 
 /// Whether a node writes to its store, if it has one: nobody has stopped persistence.

@@ -1,5 +1,6 @@
 //! How bytes, durations and sizes are written and read.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -7,6 +8,8 @@ use std::time::Duration;
 const WORDS_MAX: usize = 400;
 /// Longest duration that is accepted: a year.
 const SECONDS_MAX: u64 = 366 * 24 * 3600;
+/// Vbuckets that are named one by one.
+const NAMED: usize = 10;
 
 /// A key as it is shown: backslashes, spaces and what is not printable as `\xNN`, like the
 /// statistics of the engine show it.
@@ -68,6 +71,17 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
     }
     text
+}
+
+/// Vbuckets as they are told.
+pub(crate) fn vbuckets(ids: &BTreeSet<u16>) -> String {
+    let named = ids.iter().take(NAMED).map(u16::to_string);
+    let named = named.collect::<Vec<_>>().join(", ");
+    let plural = if ids.len() == 1 { "" } else { "s" };
+    match ids.len().saturating_sub(NAMED) {
+        0 => format!("vbucket{plural} {named}"),
+        more => format!("vbucket{plural} {named} and {more} more"),
+    }
 }
 
 /// What a node says, for a terminal: bounded, on one line, nothing that a terminal would obey.
