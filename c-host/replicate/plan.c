@@ -299,7 +299,8 @@ static bool follows(uint32_t state) {
 /*
  * *state becomes TAKEN if the destination has taken the vbucket over and the source has let go.
  * What the source does not have it cannot hand over: the stream would bring the others and never
- * be complete. Nor what it has as a replica: its master would own it as well as the destination.
+ * be complete. Nor what it has as a replica, or pending in a takeover of its own that was cut short:
+ * its master, or who hands it over, would own it as well as the destination.
  */
 static enum outcome look_taken(const struct options *options, int source, uint16_t vbucket,
                                uint32_t *state) {
@@ -320,6 +321,11 @@ static enum outcome look_taken(const struct options *options, int source, uint16
         return OUTCOME_REFUSED;
     } else if (here == vbucket_state_replica) {
         say("%s: vbucket %u is a replica there: nothing is moved; take it over from its master",
+            options->source.text, vbucket);
+        return OUTCOME_REFUSED;
+    } else if (here == vbucket_state_pending) {
+        say("%s: vbucket %u is pending there: nothing is moved; end the takeover that brings it, or "
+            "make it active there if nobody else has it",
             options->source.text, vbucket);
         return OUTCOME_REFUSED;
     }

@@ -633,13 +633,31 @@ class Pair(unittest.TestCase):
                 self.ends(pump, 1, "vbucket 0 is a replica there: nothing is moved")
             self.assertEqual(here.stats(b"vbucket"), {"vb_0": "replica", "vb_1": "active"})
             self.assertEqual(there.stats(b"vbucket"), {})
-            # What has no other owner is: its clients wait, or a takeover was cut short.
-            states(here, wire.PENDING, wire.DEAD)
+            # What has no other owner is, as when a takeover was cut short.
+            states(here, wire.ACTIVE, wire.DEAD)
             states(there, wire.PENDING, wire.PENDING)
             self.ends(self.pump("-t", address(source), address(replica), "0-1"), 0, "")
             self.assertEqual(set(here.stats(b"vbucket").values()), {"dead"})
             for vbucket in range(2):
                 self.assertEqual(there.get(b"key", vbucket=vbucket).value, b"value")
+
+    def test_what_is_pending_is_not_taken_over_from_there(self):
+        owner, middle, last = self.server(), *(self.server(config="vb0=false") for _ in range(2))
+        with owner.binary() as here, middle.binary() as there:
+            # A takeover that was cut short: the owner serves its clients.
+            here.set(b"key", b"value")
+            self.state(there, wire.PENDING)
+            pump = self.pump("-t", "-r", address(middle), address(last), "0")
+            self.ends(pump, 1, "vbucket 0 is pending there: nothing is moved")
+            self.assertEqual(self.state(there), "pending")
+            with last.binary() as link:
+                self.assertEqual(link.stats(b"vbucket"), {})
+            # It goes on from the owner.
+            self.ends(self.pump("-t", address(owner), address(middle), "0"), 0, "")
+            self.assertEqual(self.state(here), "dead")
+            self.ends(self.pump("-t", address(middle), address(last), "0"), 0, "")
+            with last.binary() as link:
+                self.assertEqual(link.get(b"key").value, b"value")
 
     def test_a_server_is_not_its_own_replica(self):
         if "-p 0" not in server.HOST:
