@@ -106,9 +106,13 @@ static bool parse_flags(int argc, char **argv, struct options *options) {
 /* From connecting to the end of the stream. */
 static enum outcome replicate_once(struct options *options, bool all_active,
                                    struct vbuckets *vbuckets) {
-    const int source = link_open(&options->source);
-    const int destination = source < 0 ? -1 : link_open(&options->destination);
-    enum outcome outcome = destination < 0 ? OUTCOME_LOST : OUTCOME_DONE;
+    /* Force is for the destination as it is now, also if the source comes much later. */
+    const int destination = link_open(&options->destination);
+    enum outcome outcome = destination < 0 ? OUTCOME_LOST : plan_force(options, destination);
+    const int source = outcome == OUTCOME_DONE ? link_open(&options->source) : -1;
+    if (outcome == OUTCOME_DONE && source < 0) {
+        outcome = OUTCOME_LOST;
+    }
     if (outcome == OUTCOME_DONE && link_same_peer(source, destination)) {
         say("%s is the same server as %s", options->destination.text, options->source.text);
         outcome = OUTCOME_REFUSED;

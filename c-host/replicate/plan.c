@@ -74,23 +74,24 @@ enum outcome refusal(uint16_t status) {
     return passes ? OUTCOME_LOST : OUTCOME_REFUSED;
 }
 
-enum outcome plan_all_active(const struct options *options, int source, struct vbuckets *vbuckets) {
+/* The vbuckets that are active at a server; what to do, if it does not say that. */
+static enum outcome ask_active(int fd, const struct server *server, const char *cure,
+                               struct vbuckets *vbuckets) {
     struct answer answer;
     vbuckets->count = 0;
-    if (!link_ask(source, &options->source, "vbucket")) {
+    if (!link_ask(fd, server, "vbucket")) {
         return OUTCOME_LOST;
     }
     for (;;) {
-        if (!link_receive(source, &options->source, &answer)) {
+        if (!link_receive(fd, server, &answer)) {
             return OUTCOME_LOST;
         }
         if (answer.status != PROTOCOL_BINARY_RESPONSE_SUCCESS) {
-            say("%s: stats vbucket: status 0x%02x; name the vbuckets", options->source.text,
-                answer.status);
+            say("%s: stats vbucket: status 0x%02x; %s", server->text, answer.status, cure);
             return refusal(answer.status);
         }
         if (answer.keylen == 0) {
-            break;
+            return OUTCOME_DONE;
         }
         const char *name = answer.body + answer.extlen;
         const char *value = name + answer.keylen;
@@ -98,11 +99,30 @@ enum outcome plan_all_active(const struct options *options, int source, struct v
             (void)add(vbuckets, strtoul(name + 3, NULL, 10));
         }
     }
-    if (vbuckets->count == 0) {
+}
+
+enum outcome plan_force(struct options *options, int destination) {
+    static struct vbuckets active;
+    if (!options->force || options->seen) {
+        return OUTCOME_DONE;
+    }
+    const enum outcome outcome =
+        ask_active(destination, &options->destination, "leave out -f", &active);
+    for (size_t i = 0; i < active.count && outcome == OUTCOME_DONE; i++) {
+        options->was_active[active.ids[i]] = true;
+    }
+    options->seen = outcome == OUTCOME_DONE;
+    return outcome;
+}
+
+enum outcome plan_all_active(const struct options *options, int source, struct vbuckets *vbuckets) {
+    const enum outcome outcome =
+        ask_active(source, &options->source, "name the vbuckets", vbuckets);
+    if (outcome == OUTCOME_DONE && vbuckets->count == 0) {
         say("%s: no vbucket is active there", options->source.text);
         return OUTCOME_LOST;
     }
-    return OUTCOME_DONE;
+    return outcome;
 }
 
 static const char *state_name(uint32_t state) {
@@ -299,8 +319,8 @@ static bool follows(uint32_t state) {
 /*
  * *state becomes TAKEN if the destination has taken the vbucket over and the source has let go.
  * What the source does not have it cannot hand over: the stream would bring the others and never
- * be complete. Nor what it has as a replica, or pending in a takeover of its own that was cut short:
- * its master, or who hands it over, would own it as well as the destination.
+ * be complete. Nor what it has as a replica, or pending in a takeover that was to bring it: its
+ * master, or who hands it over, would own it as well as the destination.
  */
 static enum outcome look_taken(const struct options *options, int source, uint16_t vbucket,
                                uint32_t *state) {
@@ -324,12 +344,17 @@ static enum outcome look_taken(const struct options *options, int source, uint16
             options->source.text, vbucket);
         return OUTCOME_REFUSED;
     } else if (here == vbucket_state_pending) {
-        say("%s: vbucket %u is pending there: nothing is moved; end the takeover that brings it, or "
-            "make it active there if nobody else has it",
+        say("%s: vbucket %u is pending there: nothing is moved; end the takeover that brings it, "
+            "or make it active there if nobody else has it",
             options->source.text, vbucket);
         return OUTCOME_REFUSED;
     }
     return OUTCOME_DONE;
+}
+
+/* Whether force is not meant of a vbucket: who made it active since this began means it. */
+static bool is_spared(const struct options *options, uint16_t vbucket, uint32_t state) {
+    return state == vbucket_state_active && !options->was_active[vbucket];
 }
 
 static enum outcome look_all(const struct options *options, int source, int fd,
@@ -347,6 +372,11 @@ static enum outcome look_all(const struct options *options, int source, int fd,
         if (states[i] != 0 && states[i] != TAKEN && !follows(states[i]) && !options->force) {
             say("%s: vbucket %u is %s there; -f makes it a replica and deletes what it holds",
                 server->text, id, state_name(states[i]));
+            return OUTCOME_REFUSED;
+        }
+        if (is_spared(options, id, states[i])) {
+            say("%s: vbucket %u is active there since -f was given: it stays as it is",
+                server->text, id);
             return OUTCOME_REFUSED;
         }
     }

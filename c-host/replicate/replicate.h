@@ -36,6 +36,9 @@ struct options {
     bool force;
     bool reconnect;
     bool verbose;
+    /* What was active at the destination when it was first seen: of that force may be meant. */
+    bool seen;
+    bool was_active[UINT16_MAX + 1];
 };
 
 /* The vbuckets of a stream, in the order in which they were named. */
@@ -101,6 +104,9 @@ enum outcome refusal(uint16_t status);
 
 /* "0,3,5-7"; false if it is not that. */
 bool vbuckets_parse(const char *text, struct vbuckets *vbuckets);
+
+/* With force, the first time: notes what is active at the destination. */
+enum outcome plan_force(struct options *options, int destination);
 
 /* The source's active vbuckets. */
 enum outcome plan_all_active(const struct options *options, int source, struct vbuckets *vbuckets);

@@ -267,6 +267,27 @@ class Replicate(unittest.TestCase):
         self.source.restart()
         self.ends(process, 1, "vbucket 0 is active there")
 
+    def test_a_failover_while_the_source_is_awaited_is_not_undone(self):
+        for vbuckets in (None, "0"):
+            with self.destination.binary() as link:
+                link.call(wire.SET_VBUCKET, extras=struct.pack(">I", wire.REPLICA))
+                self.source.kill()
+                process = self.begin("M3W", "-f", "-r", vbuckets=vbuckets)
+                self.assertIn("cannot connect", process.stderr.readline())
+                link.call(wire.SET_VBUCKET, extras=struct.pack(">I", wire.ACTIVE))
+                self.source.start()
+                self.ends(process, 1, "vbucket 0 is active there since -f was given")
+                self.assertEqual(link.stats(b"vbucket")["vb_0"], "active")
+
+    def test_what_was_active_before_the_source_came_is_replaced(self):
+        self.source.kill()
+        process = self.begin("M3W", "-f", "-r")
+        self.assertIn("cannot connect", process.stderr.readline())
+        self.source.start()
+        self.arrived(3)
+        with self.destination.binary() as link:
+            self.assertEqual(link.stats(b"vbucket")["vb_0"], "replica")
+
     def test_a_source_that_is_lost_in_between_leaves_the_vbucket_as_it_was(self):
         source = Refuser(answers=1)
         self.addCleanup(source.close)
@@ -277,8 +298,8 @@ class Replicate(unittest.TestCase):
             self.assertEqual(link.stats(b"vbucket")["vb_0"], "active")
 
     def test_an_answer_that_is_lost_leaves_the_vbucket_as_it_was(self):
-        # It says the state and has no windows, and closes when the vbucket is made dead.
-        destination = Refuser(answers=2, state=wire.ACTIVE)
+        # It says the state twice and has no windows, and closes when the vbucket is made dead.
+        destination = Refuser(answers=3, state=wire.ACTIVE)
         self.addCleanup(destination.close)
         destination.start()
         self.destination.address = destination.address
@@ -357,6 +378,8 @@ class Refuser(threading.Thread):
                     continue
                 if opcode not in bodies:
                     break
+                if body == b"vbucket" and self.state == wire.ACTIVE:
+                    link.sendall(wire.tap_answer(opcode, opaque, key=b"vb_0", body=b"active"))
                 link.sendall(wire.tap_answer(opcode, opaque, body=bodies[opcode]))
             if self.takes:
                 time.sleep(self.takes)
