@@ -158,8 +158,25 @@ class Create(Backups):
         # What is kept for the next one goes when nobody wants it.
         streams = self.link.stats(b"tap")
         self.assertTrue(any("backup:series:" in name for name in streams))
-        call("forget", third, "-n", name(self.source))
+        node = ["-n", name(self.source)]
+        self.assertIn("let go of what it kept", call("forget", third, *node).out)
         self.assertFalse(any("backup:" in name for name in self.link.stats(b"tap")))
+        self.assertIn("nothing to let go of: it kept nothing", call("forget", third, *node).out)
+        (told,) = call("forget", third, *node, "--json").objects()
+        self.assertEqual((told["exit"], told["kept"]), (0, False))
+
+    def test_what_a_backup_goes_on_from_is_not_said_to_be_whole(self):
+        fill(self.link, KEYS[:10])
+        full, _ = self.create("full", "--keep", "series")
+        second, _ = self.create("second", "--on", full)
+        self.assertNotIn("not looked at", call("verify", full).out)
+        self.assertIn("what it goes on from was not looked at", call("verify", second).out)
+        self.assertNotIn("not looked at", call("verify", full, second).out)
+        self.assertIs(call("verify", second, "--json").objects()[-1]["base_read"], False)
+
+    def test_what_was_not_kept_cannot_be_forgotten(self):
+        full, _ = self.create("full")
+        self.assertIn("made without --keep", call("forget", full, "-n", name(self.source)).out)
 
     def test_a_node_that_has_kept_nothing_gives_the_whole_state(self):
         fill(self.link, KEYS[:500])

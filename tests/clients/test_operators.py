@@ -404,6 +404,17 @@ class One(common.Nodes):
         done = self.tool("--json", "start", "--record", self.path("none/record"), expected=REFUSED)
         self.assertIn("no record could be kept", done.objects()[0]["text"])
 
+    def test_a_record_is_written_over_no_other_file(self):
+        for word in ("record.new", "record.1.new"):
+            with open(self.path(word), "w", encoding="ascii") as file:
+                file.write("of somebody else\n")
+        self.tool("start", "--record", self.path("record"))
+        self.assertEqual(sorted(os.listdir(self.directory)),
+                         ["record", "record.1.new", "record.new"])
+        with open(self.path("record.new"), encoding="ascii") as file:
+            self.assertEqual(file.read(), "of somebody else\n")
+        self.tool("revert", "--record", self.path("record"))
+
     def test_a_record_that_is_not_kept_is_told(self):
         self.between.meet[wire.START] = lambda: os.rmdir(self.path("folder"))
         for options in ([], ["--json"]):

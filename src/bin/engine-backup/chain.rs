@@ -6,7 +6,7 @@ use crate::reader::{self, Backup};
 
 impl Backup {
     /// Whether it needs no older one.
-    fn stands_alone(&self) -> bool {
+    pub(crate) fn stands_alone(&self) -> bool {
         self.begin.is_full() || self.end.vbuckets.values().all(|it| it.whole)
     }
 

@@ -113,10 +113,28 @@ pub(crate) fn create(
 ///
 /// # Errors
 /// The node does not answer.
-pub(crate) fn forget(client: &Client, node: &Node, file: &Path) -> Result<(), String> {
-    let backup = chain::read_one(file)?;
+pub(crate) fn forget(
+    client: &Client,
+    node: &Node,
+    file: &Path,
+    style: Style,
+) -> Result<(), String> {
+    let place = chain::read_one(file)?.begin.place;
     let mut link = client.open(node)?;
-    deregister(&mut link, &backup.begin.place)
+    let streams = link.statistics("tap")?.unwrap_or_default();
+    let kept = streams.contains_key(&format!("eq_tapq:{place}:type"));
+    deregister(&mut link, &place)?;
+    let (file, name) = (file.display(), &node.name);
+    let words = if place.is_empty() {
+        format!("{name}: nothing to let go of: {file} was made without --keep")
+    } else if kept {
+        format!("{name}: let go of what it kept for the next backup on {file}")
+    } else {
+        format!("{name}: nothing to let go of: it kept nothing for {file}")
+    };
+    let object = json!({"node": name, "result": "done", "exit": 0, "kept": kept});
+    style.event(&words, &object);
+    Ok(())
 }
 
 fn deregister(link: &mut Link, place: &str) -> Result<(), String> {

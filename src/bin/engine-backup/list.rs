@@ -17,7 +17,14 @@ use crate::text;
 /// Says which one is damaged, or why they do not fit together.
 pub(crate) fn verify(files: &[PathBuf], style: Style) -> Result<(), String> {
     if let [file] = files {
-        tell(&chain::read_one(file)?, style);
+        let backup = chain::read_one(file)?;
+        tell(&backup, style);
+        if !backup.stands_alone() {
+            let words = "what it goes on from was not looked at, and is needed to restore it: name \
+                         all of them to verify that";
+            let object = json!({"result": "done", "exit": 0, "backups": 1, "base_read": false});
+            style.event(words, &object);
+        }
         return Ok(());
     }
     let backups = chain::read(files)?;

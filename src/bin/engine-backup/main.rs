@@ -133,7 +133,7 @@ fn carry_out(cli: &Cli, style: Style) -> Result<(), (String, Exit)> {
         }
         Command::Forget { file } => {
             let (client, node) = reach(&cli.common).map_err(usage)?;
-            create::forget(&client, &node, file).map_err(refused)
+            create::forget(&client, &node, file, style).map_err(refused)
         }
     }
 }

@@ -1,8 +1,9 @@
 //! What START opened, in a file: so that a later `complete`, another process, knows it again.
 
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
+use std::process;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -21,18 +22,23 @@ pub(crate) fn attempt(path: &Path) -> Result<(), String> {
     if path.is_dir() {
         return Err(disk::failed(path, &ErrorKind::IsADirectory.into()));
     }
-    let fresh = fresh(path);
-    let written = fs::write(&fresh, "{}\n");
-    // Whether it was written in part or as a whole.
-    let _ = fs::remove_file(&fresh);
-    written.map_err(|error| disk::failed(path, &error))
+    let fresh = fresh(path, "{}\n")?;
+    fs::remove_file(&fresh).map_err(|error| disk::failed(&fresh, &error))
 }
 
-/// Where it stands until it is whole.
-fn fresh(path: &Path) -> PathBuf {
+/// Writes where it stands until it is whole: into a file that is nobody else's. What is there
+/// already stays as it is, and half of ours does not stay.
+fn fresh(path: &Path, text: &str) -> Result<PathBuf, String> {
     let mut fresh = path.as_os_str().to_owned();
-    fresh.push(".new");
-    fresh.into()
+    fresh.push(format!(".{}.new", process::id()));
+    let fresh = PathBuf::from(fresh);
+    let failed = |error: io::Error| disk::failed(&fresh, &error);
+    let mut file = File::create_new(&fresh).map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(|error| {
+        let _ = fs::remove_file(&fresh);
+        failed(error)
+    })?;
+    Ok(fresh)
 }
 
 /// Writes it, whole or not at all.
@@ -55,10 +61,8 @@ pub(crate) fn write(path: &Path, nodes: &[Node], started: &Started) -> Result<()
     }
     let begun = clock::today().saturating_sub(clock::now().duration_since(started.at));
     let object = json!({"started": begun.as_secs(), "nodes": windows});
-    let fresh = fresh(path);
-    let written = fs::write(&fresh, format!("{object}\n")).and_then(|()| fs::rename(&fresh, path));
-    written.map_err(|error| {
-        // Half of one is of no use to anybody.
+    let fresh = fresh(path, &format!("{object}\n"))?;
+    fs::rename(&fresh, path).map_err(|error| {
         let _ = fs::remove_file(&fresh);
         disk::failed(path, &error)
     })
@@ -121,6 +125,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_somebody_elses_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record");
+        let theirs = fresh(&path, "theirs").unwrap();
+        let started = Started {
+            at: clock::now(),
+            windows: Vec::new(),
+        };
+        assert!(attempt(&path).unwrap_err().contains(".new: File exists"));
+        assert!(write(&path, &[], &started).is_err() && !path.exists());
+        assert_eq!(fs::read_to_string(&theirs).unwrap(), "theirs");
+        fs::remove_file(&theirs).unwrap();
+        attempt(&path).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
     fn what_is_written_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("record");
@@ -128,13 +149,13 @@ mod tests {
             name: name.to_owned(),
             address: "127.0.0.1:1".parse().unwrap(),
         };
-        let process = Process {
+        let seven = Process {
             pid: "7".to_owned(),
             uptime: 9,
         };
         let started = Started {
             at: clock::now(),
-            windows: vec![(Identity::from([(0, 5), (1023, u64::MAX)]), process); 2],
+            windows: vec![(Identity::from([(0, 5), (1023, u64::MAX)]), seven); 2],
         };
         write(&path, &[node("a:1"), node("c:1")], &started).unwrap();
         let error = read(&path, &[node("a:1")]).unwrap_err();
