@@ -123,7 +123,9 @@ impl Log {
         if self.window.is_some() || !self.may_open_window() {
             return false;
         }
+        let before = self.open.id;
         let barrier = self.rotate(now);
+        self.follow_on(before);
         self.followed = None;
         self.begin_window(barrier, opened);
         true
@@ -320,7 +322,18 @@ impl Log {
             checkpoint.kind = Kind::Normal;
             checkpoint.id
         });
-        self.advance(end, id)
+        self.advance(end, id.filter(|_| self.owns_ids()))
+    }
+
+    /// Id of the window's checkpoint if COMPLETE makes it durable to its end, else 0: it may be
+    /// that of another owner, which goes on in it.
+    pub(crate) fn completes(&self) -> Option<CheckpointId> {
+        let id = self.window_id()?;
+        Some(if self.owns_ids() {
+            id
+        } else {
+            CheckpointId::default()
+        })
     }
 
     /// The commit failed: the window is open again, with what was written since as part of it.

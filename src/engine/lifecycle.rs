@@ -281,15 +281,21 @@ fn share(host: &Arc<dyn Host>, config: &Config, store: &dyn Store) -> Shared {
     }
 }
 
+const LOST: &str = "the last process ended inside an online update: its writes since START are \
+                    gone and the data is as it was at START";
+const PARTLY_LOST: &str = "the last online update was completed, but for vbuckets that were dead or \
+                           replicas by then: they had their windows still when the last process \
+                           ended, and are as they were at START";
+
 fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<Arc<Core>, String> {
     let shared = Arc::new(share(&host, &config, &**store));
     let vbuckets = Arc::new(VbucketMap::new(Arc::clone(&shared)));
     let key_hash = KeyHash::new();
     let window = store.window().map_err(|error| error.to_string())?;
-    let fate = if window == WindowRecord::Open {
-        WindowRecord::Lost
-    } else {
-        window
+    let (fate, lost) = match window {
+        WindowRecord::Open => (WindowRecord::Lost, LOST),
+        WindowRecord::PartlyCompleted => (WindowRecord::Completed, PARTLY_LOST),
+        ended => (ended, ""),
     };
     let records =
         warmup::prepare(&**store, &vbuckets, &shared).map_err(|error| error.to_string())?;
@@ -304,9 +310,7 @@ fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<
     );
     if fate != window {
         persister.want_window(fate);
-        let text = "the last process ended inside an online update: its writes since START are \
-                    gone and the data is as it was at START";
-        host.log(LogLevel::Warning, text);
+        host.log(LogLevel::Warning, lost);
     }
     let previous = records.iter().map(|(id, it)| (*id, it.state)).collect();
     for (id, record) in records {

@@ -26,9 +26,11 @@ use crate::worker::{Signal, Wake};
 mod deadline;
 mod figures;
 mod forecast;
+mod record;
 mod start;
 
 pub(crate) use figures::{UpdateReport, UpdateState};
+use record::Decided;
 pub(super) use start::StartNumber;
 use start::Starts;
 
@@ -168,6 +170,14 @@ impl Gate {
         self.queued = Some(Job { kind, vbuckets });
     }
 
+    /// How the last window ended, and when.
+    fn decided(&self) -> Decided {
+        Decided {
+            outcome: self.last,
+            at: self.ended_at,
+        }
+    }
+
     /// A window ended now.
     fn ended(&mut self, outcome: WindowRecord, now: Duration) {
         self.last = outcome;
@@ -186,9 +196,9 @@ impl GateGuard<'_> {
         self.0.running == Some(Kind::Complete)
     }
 
-    /// What became of the last window.
-    pub(super) fn last(&self) -> WindowRecord {
-        self.0.last
+    /// How the last window ended, and when.
+    pub(super) fn decided(&self) -> Decided {
+        self.0.decided()
     }
 
     /// A window has ended that is none of this node's operator.
@@ -299,8 +309,11 @@ impl Core {
                 left = self.revert_all(&vbuckets);
                 {
                     let _gate = self.updates.gate.lock();
-                    self.persister
-                        .want_window(self.record_now(job.kind.record()));
+                    let reverted = Decided {
+                        outcome: job.kind.record(),
+                        at: Some(self.host.monotonic()),
+                    };
+                    self.persister.want_window(self.record_now(reverted));
                 }
                 let outcome = self.note_revert();
                 let took = self.host.monotonic().saturating_sub(start);
@@ -323,7 +336,7 @@ impl Core {
                 gate.ended(last, self.host.monotonic());
             }
             // A master may have opened or ended one while the store was told of this end.
-            let record = self.record_now(gate.last);
+            let record = self.record_now(gate.decided());
             self.persister.want_window(record);
             gate.owed.take()
         };
@@ -340,34 +353,6 @@ impl Core {
         }
         if let Some(owed) = owed {
             self.host.notify(self.updates.results.put(owed, outcome));
-        }
-    }
-
-    /// What the store is to say, so that the next process knows of a window that is lost: of the
-    /// operator's, or where he has no vbucket of any. To be asked with the gate locked.
-    pub(super) fn record_now(&self, outcome: WindowRecord) -> WindowRecord {
-        self.record_without(&[], outcome)
-    }
-
-    /// The same for the batch that ends these windows.
-    fn record_after_complete(&self, ends: &[VbucketId]) -> WindowRecord {
-        let gate = self.updates.gate.lock();
-        let mut ends = ends.to_vec();
-        ends.extend(&gate.joined);
-        self.record_without(&ends, WindowRecord::Completed)
-    }
-
-    fn record_without(&self, ends: &[VbucketId], outcome: WindowRecord) -> WindowRecord {
-        let has_none = self.commanded().is_empty();
-        // One that is dead now keeps its own, unless another node has it, with its window.
-        let own = |vb: &Vbucket| vb.takes_commands() || vb.has_own_window() && !vb.is_given();
-        let stays = |vb: &Vbucket| {
-            vb.window_phase().is_some() && !ends.contains(&vb.id()) && (has_none || own(vb))
-        };
-        if self.vbuckets.iter().any(stays) {
-            WindowRecord::Open
-        } else {
-            outcome
         }
     }
 
@@ -459,7 +444,7 @@ impl Core {
             vbucket.follow_complete();
             self.end_followed(&mut gate, WindowRecord::Completed);
         }
-        self.persister.want_window(self.record_now(gate.last));
+        self.persister.want_window(self.record_now(gate.decided()));
         drop(gate);
         self.changed_at_once();
         true
@@ -483,7 +468,7 @@ impl Core {
         let done = {
             let mut gate = self.updates.gate.lock();
             self.end_followed(&mut gate, WindowRecord::Reverted);
-            self.persister.want_window(self.record_now(gate.last));
+            self.persister.want_window(self.record_now(gate.decided()));
             gate.replicas.pop_front()
         };
         self.changed();

@@ -57,9 +57,14 @@ impl Core {
         } else {
             Arrival::Alone
         };
-        let opened = self.arrive(id, state, arrival, gate.last())?;
+        let opened = self.arrive(id, state, arrival)?;
         if opened {
             gate.join(id);
+        }
+        // It may have come with a window, or be the last one that takes commands. The end of what
+        // runs says so anew.
+        if !gate.is_running() {
+            self.persister.want_window(self.record_now(gate.decided()));
         }
         drop(gate);
         self.resume_waiting(id);
@@ -77,7 +82,6 @@ impl Core {
         id: VbucketId,
         state: VbucketState,
         arrival: Arrival,
-        last: WindowRecord,
     ) -> std::result::Result<bool, VbucketError> {
         let Some(vbucket) = self.vbuckets.get(id) else {
             // ep-engine: active ones begin with checkpoint 1, others learn their id by TAP.
@@ -89,8 +93,6 @@ impl Core {
         let opened = vbucket.set_state(state, arrival);
         if arrival == Arrival::Coming && vbucket.has_own_window() && vbucket.is_window_untouched() {
             vbucket.dissolve_window();
-            let record = self.record_now(last);
-            self.persister.want_window(record);
         }
         opened.ok_or(VbucketError::CannotJoin)
     }
@@ -123,7 +125,7 @@ impl Core {
         let remains = self.vbuckets.delete(vbucket);
         if given {
             gate.end_followed(self, WindowRecord::Reverted);
-            self.persister.want_window(self.record_now(gate.last()));
+            self.persister.want_window(self.record_now(gate.decided()));
         }
         drop(gate);
         self.shared.trash.leave_remains(remains);

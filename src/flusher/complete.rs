@@ -68,7 +68,7 @@ impl Persister {
             if vbucket.window_flush().is_some() {
                 batch.clear(vbucket.id());
             }
-            let id = vbucket.with_log(Log::window_id);
+            let id = vbucket.with_log(Log::completes);
             if let Some(id) = id {
                 records.extend(put_record(&mut *batch, vbucket, id));
             }

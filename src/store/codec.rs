@@ -224,6 +224,7 @@ pub(crate) fn window_value(window: WindowRecord) -> [u8; 2] {
         WindowRecord::Reverted => 3,
         WindowRecord::Lost => 4,
         WindowRecord::Expired => 5,
+        WindowRecord::PartlyCompleted => 6,
     };
     [RECORD_VERSION, byte]
 }
@@ -237,6 +238,7 @@ pub(crate) fn parse_window_value(bytes: &[u8]) -> Result<WindowRecord, Defect> {
         [3] => Ok(WindowRecord::Reverted),
         [4] => Ok(WindowRecord::Lost),
         [5] => Ok(WindowRecord::Expired),
+        [6] => Ok(WindowRecord::PartlyCompleted),
         _ => Err(Defect("the window's record holds an unknown state")),
     }
 }

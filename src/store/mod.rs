@@ -75,6 +75,9 @@ pub(crate) enum WindowRecord {
     Expired,
     /// A node died in the last window.
     Lost,
+    /// The last window was completed, but for vbuckets that COMPLETE did not act on: their windows
+    /// are not ended.
+    PartlyCompleted,
 }
 
 /// What a node holds.

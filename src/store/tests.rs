@@ -293,6 +293,7 @@ fn the_bytes_beside_the_vbuckets_are_those_of_the_format() {
         (2, WindowRecord::Completed),
         (3, WindowRecord::Reverted),
         (5, WindowRecord::Expired),
+        (6, WindowRecord::PartlyCompleted),
         (4, WindowRecord::Lost),
     ] {
         assert_eq!(codec::window_value(window), [1, byte]);

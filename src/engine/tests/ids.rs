@@ -158,7 +158,7 @@ fn a_vbucket_that_cannot_join_a_window_is_not_let_in() {
 }
 
 #[test]
-fn the_store_says_open_while_any_vbucket_has_a_window() {
+fn the_store_says_what_was_decided_and_whether_a_window_is_left() {
     for completes in [false, true] {
         let node = Node::with_vbuckets(2);
         node.start().unwrap();
@@ -172,12 +172,17 @@ fn the_store_says_open_while_any_vbucket_has_a_window() {
             node.write();
         };
         end(&node);
-        assert_eq!(node.store.faults().state().window, Some(WindowRecord::Open));
+        let (record, outcome) = if completes {
+            (WindowRecord::PartlyCompleted, "completed")
+        } else {
+            (WindowRecord::Reverted, "reverted")
+        };
+        assert_eq!(node.store.faults().state().window, Some(record));
         let crashed = node.after_a_crash();
         let value = completes.then(|| "inside".to_owned());
         assert_eq!(
             (crashed.get(0, "k"), crashed.last_outcome()),
-            (value.clone(), "lost at restart")
+            (value.clone(), outcome)
         );
         drop(crashed);
         node.activate(1);

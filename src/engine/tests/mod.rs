@@ -26,6 +26,7 @@ mod figures;
 mod flusher;
 mod history;
 mod ids;
+mod left_windows;
 mod lifecycle;
 mod locks;
 mod look;

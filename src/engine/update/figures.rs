@@ -80,7 +80,7 @@ impl Core {
             window: window.unwrap_or_default(),
             rewarming: self.rewarm.is_running(),
             last_outcome: match last {
-                WindowRecord::Completed => "completed",
+                WindowRecord::Completed | WindowRecord::PartlyCompleted => "completed",
                 WindowRecord::Reverted => "reverted",
                 WindowRecord::Expired => "reverted at deadline",
                 WindowRecord::Lost => "lost at restart",

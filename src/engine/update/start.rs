@@ -153,7 +153,7 @@ impl Core {
                 vbucket.dissolve_window();
             }
             if !windows.is_empty() {
-                self.persister.want_window(self.record_now(gate.last));
+                self.persister.want_window(self.record_now(gate.decided()));
             }
             if windows.is_empty() {
                 "but a COMPLETE or REVERT has been sent since, which has an answer of its own"

@@ -25,6 +25,7 @@ mod hostile;
 mod many;
 mod mixed;
 mod overtaken;
+mod own_windows;
 mod parts;
 mod producer;
 mod resume;

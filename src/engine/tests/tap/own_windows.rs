@@ -1,0 +1,114 @@
+//! Windows of a node's own on a vbucket that is pending and follows a stream: the checkpoint that
+//! they close goes on at the master.
+
+use super::{
+    ACK, BACKFILL, CHECKPOINTS, Link, Node, REGISTERED, assert_same, checkpoint, contents, cookie,
+    mutation, node_in, resume_data,
+};
+use crate::checkpoint::Log;
+use crate::engine::TapEvent;
+use crate::types::VbucketState;
+
+fn rotate(master: &Node) {
+    master.start().unwrap();
+    master.revert().unwrap();
+}
+
+fn closed(node: &Node) -> u64 {
+    let vbucket = node.engine.vbucket(0).unwrap();
+    vbucket.with_log(|log: &Log| log.persisted_id().get())
+}
+
+/// As the pump does: behind LAST_CLOSED_CHECKPOINT.
+fn again(master: &Node, other: &Node) -> Link {
+    let flags = BACKFILL | ACK | CHECKPOINTS;
+    Link::connect(master, "replica", flags, &resume_data(closed(other))).unwrap()
+}
+
+/// Both give way to each other's pauses.
+fn come_over(link: &mut Link, master: &Node, other: &Node) {
+    for _ in 0..20 {
+        master.host.advance(6);
+        link.settle(master, other);
+    }
+}
+
+/// A master whose checkpoints stay in memory, and a pending vbucket that has all of it.
+fn pair() -> (Node, Node, Link) {
+    let master = Node::with("chk_max_items=100");
+    let other = node_in(VbucketState::Pending, "");
+    master.set(0, "k", "before");
+    let mut link = Link::replicate(&master, &other);
+    link.settle(&master, &other);
+    rotate(&master);
+    link.settle(&master, &other);
+    master.write();
+    other.write();
+    let _stays = Link::connect(&master, "slow", REGISTERED, &[]).unwrap();
+    (master, other, link)
+}
+
+fn fill(master: &Node, keys: usize) {
+    for key in 0..keys {
+        master.set(0, &format!("new {key}"), "1");
+    }
+}
+
+/// The stream is cut while a window is open there, or has been.
+#[test]
+fn a_window_of_its_own_claims_no_checkpoint_of_the_master() {
+    for case in 0..16 {
+        let [completes, within, crashes, many] = [1, 2, 4, 8].map(|bit| case & bit != 0);
+        if within && !completes {
+            // What had come into the window goes with the REVERT.
+            continue;
+        }
+        let (master, other, mut link) = pair();
+        other.start().unwrap();
+        other.write();
+        if within {
+            fill(&master, 50);
+            rotate(&master);
+            come_over(&mut link, &master, &other);
+        }
+        link.disconnect(&master, Some(&other));
+        // What the master goes on to write into that checkpoint, and perhaps behind it.
+        fill(&master, if many { 1_000 } else { 20 });
+        rotate(&master);
+        master.set(0, "last", "1");
+        other.decide(completes).unwrap();
+        other.write();
+        let other = if crashes {
+            other.crash_after_a_write()
+        } else {
+            other
+        };
+        let mut link = again(&master, &other);
+        come_over(&mut link, &master, &other);
+        assert_eq!(contents(&master).len(), contents(&other).len(), "{case}");
+        assert_same(&master, &other);
+    }
+}
+
+/// A stream begins an earlier checkpoint while COMPLETE is committed, and the process dies then.
+#[test]
+fn what_is_named_anew_while_complete_commits_is_not_claimed() {
+    let node = node_in(VbucketState::Pending, "");
+    let peer = cookie();
+    checkpoint(&node, peer, TapEvent::CheckpointStart, 50).unwrap();
+    mutation(&node, peer, "k", "before").unwrap();
+    node.write();
+    node.start().unwrap();
+    mutation(&node, peer, "k", "inside").unwrap();
+    node.store.hold_commits(true);
+    node.begin_complete();
+    node.host.until("held", || node.store.held() > 0);
+    checkpoint(&node, peer, TapEvent::CheckpointStart, 3).unwrap();
+    node.store.hold_after(true);
+    node.store.hold_commits(false);
+    let is_inside = || node.stored(0, "k").as_deref() == Some("inside");
+    node.host.until("in force", is_inside);
+    let next = node.after_a_crash();
+    node.store.hold_after(false);
+    assert!(closed(&next) < 3, "{}", closed(&next));
+}
