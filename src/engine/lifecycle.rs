@@ -283,8 +283,8 @@ fn share(host: &Arc<dyn Host>, config: &Config, store: &dyn Store) -> Shared {
 
 const LOST: &str = "the last process ended inside an online update: its writes since START are \
                     gone and the data is as it was at START";
-const PARTLY_LOST: &str = "the last online update was completed, but for vbuckets that were dead or \
-                           replicas by then: they had their windows still when the last process \
+const PARTLY_LOST: &str = "the last online update was completed, but for vbuckets that were dead \
+                           or replicas by then: they had their windows still when the last process \
                            ended, and are as they were at START";
 
 fn build(host: Arc<dyn Host>, config: Config, store: &Arc<dyn Store>) -> Result<Arc<Core>, String> {

@@ -292,14 +292,12 @@ impl Part {
                 Stage::Given | Stage::Ended => return Next::Nothing,
                 Stage::Wait if vbucket.is_receiving() => return Next::Nothing,
                 Stage::Wait => return Next::Lost,
-                Stage::Fill => match self.next_of_backfill(vbucket, request, waits) {
-                    Some(next) => return next,
-                    None => continue,
-                },
-                Stage::Rest => match self.next_of_rest(vbucket, name, request, waits) {
-                    Some(next) => return next,
-                    None => continue,
-                },
+                Stage::Fill | Stage::Rest => {
+                    match self.next_of_state(vbucket, name, request, waits) {
+                        Some(next) => return next,
+                        None => continue,
+                    }
+                }
                 Stage::Log | Stage::Dying | Stage::Drain => {}
             }
             if self.changes.is_empty() && !self.read_on(vbucket, name, request) {

@@ -155,7 +155,7 @@
 //!   `a_crash_in_a_window_is_an_implicit_revert_and_uses_no_id_again`,
 //!   `test_no_death_and_no_shutdown_makes_a_window_permanent`
 //! - It knows by a marker in the store, and says so:
-//!   `the_store_says_open_while_any_vbucket_has_a_window`,
+//!   `the_store_says_what_was_decided_and_whether_a_window_is_left`,
 //!   `a_revert_that_cannot_be_noted_in_the_store_still_reverts`,
 //!   `a_crash_after_a_window_finds_what_was_decided`, `f1_a_window_lost_at_a_restart_is_told`
 //!

@@ -14,8 +14,22 @@ use crate::tap::{Request, Specific};
 use crate::vbucket::Vbucket;
 
 impl Part {
-    /// The next item of the backfill, or what follows on the last one; `None` to look again.
-    pub(super) fn next_of_backfill(
+    /// The next message of the state, or what follows on the last one; `None` to look again.
+    pub(super) fn next_of_state(
+        &mut self,
+        vbucket: &Vbucket,
+        name: &[u8],
+        request: &Request,
+        waits: bool,
+    ) -> Option<Next> {
+        if self.stage == Stage::Rest {
+            self.next_of_rest(vbucket, name, request, waits)
+        } else {
+            self.next_of_backfill(vbucket, request, waits)
+        }
+    }
+
+    fn next_of_backfill(
         &mut self,
         vbucket: &Vbucket,
         request: &Request,
@@ -51,8 +65,7 @@ impl Part {
         None
     }
 
-    /// The next change that belongs to the state; `None` to look again.
-    pub(super) fn next_of_rest(
+    fn next_of_rest(
         &mut self,
         vbucket: &Vbucket,
         name: &[u8],
