@@ -88,19 +88,6 @@ impl Log {
         }
     }
 
-    /// This node's own window has closed that checkpoint. Another owner goes on in it: who asks
-    /// that for what is behind it would lack the rest.
-    pub(super) fn follow_on(&mut self, id: CheckpointId) {
-        if self.numbering == Numbering::Master {
-            self.name_anew(CheckpointId::new(id.get().saturating_sub(1)));
-        }
-    }
-
-    /// Whether a checkpoint ends where this log closes it.
-    pub(super) fn owns_ids(&self) -> bool {
-        self.numbering == Numbering::Own
-    }
-
     /// What lies before the open checkpoint counts only as far as `upto`.
     fn name_anew(&mut self, upto: CheckpointId) {
         self.persisted_id = self.persisted_id.min(upto);

@@ -375,10 +375,8 @@ impl Log {
             first.is_none()
         });
         let closes = self.open.kind == Kind::Normal && first.is_some_and(|first| first <= passed);
-        if closes && self.numbering == Numbering::Master {
-            // Its master closes it: the log goes on in another part of it.
-            self.rotate_to(self.open.id, now, [Op::Part, Op::Part]);
-            self.open.continues = true;
+        if closes && !self.closes_by_itself() {
+            self.cut(now);
         } else if closes && self.may_give_id() {
             self.rotate(now);
         } else {
@@ -397,6 +395,14 @@ impl Log {
             id
         };
         self.rotate_to(id, now, [Op::CheckpointEnd, Op::CheckpointStart])
+    }
+
+    /// Goes on in another part of the open checkpoint, which another owner closes. Returns the last
+    /// number of the one before.
+    fn cut(&mut self, now: u32) -> Seqno {
+        let last = self.rotate_to(self.open.id, now, [Op::Part, Op::Part]);
+        self.open.continues = true;
+        last
     }
 
     fn rotate_to(&mut self, id: CheckpointId, now: u32, [end, begin]: [Op; 2]) -> Seqno {

@@ -123,9 +123,12 @@ impl Log {
         if self.window.is_some() || !self.may_open_window() {
             return false;
         }
-        let before = self.open.id;
-        let barrier = self.rotate(now);
-        self.follow_on(before);
+        let barrier = if self.closes_by_itself() {
+            self.rotate(now)
+        } else {
+            // Another owner goes on in it: who asked that for what is behind it would lack the rest.
+            self.cut(now)
+        };
         self.followed = None;
         self.begin_window(barrier, opened);
         true
@@ -322,18 +325,15 @@ impl Log {
             checkpoint.kind = Kind::Normal;
             checkpoint.id
         });
-        self.advance(end, id.filter(|_| self.owns_ids()))
+        self.advance(end, id.filter(|_| self.closes_by_itself()))
     }
 
     /// Id of the window's checkpoint if COMPLETE makes it durable to its end, else 0: it may be
     /// that of another owner, which goes on in it.
     pub(crate) fn completes(&self) -> Option<CheckpointId> {
         let id = self.window_id()?;
-        Some(if self.owns_ids() {
-            id
-        } else {
-            CheckpointId::default()
-        })
+        let whole = self.closes_by_itself();
+        Some(if whole { id } else { CheckpointId::default() })
     }
 
     /// The commit failed: the window is open again, with what was written since as part of it.

@@ -5,7 +5,6 @@ use super::{
     ACK, BACKFILL, CHECKPOINTS, Link, Node, REGISTERED, assert_same, checkpoint, contents, cookie,
     mutation, node_in, resume_data,
 };
-use crate::checkpoint::Log;
 use crate::engine::TapEvent;
 use crate::types::VbucketState;
 
@@ -14,9 +13,12 @@ fn rotate(master: &Node) {
     master.revert().unwrap();
 }
 
+/// LAST_CLOSED_CHECKPOINT, and what a crash leaves of that.
 fn closed(node: &Node) -> u64 {
     let vbucket = node.engine.vbucket(0).unwrap();
-    vbucket.with_log(|log: &Log| log.persisted_id().get())
+    let (open, persisted) = vbucket.with_log(|log| (log.open_id(), log.persisted_id()));
+    assert!(persisted < open);
+    open.get() - 1
 }
 
 /// As the pump does: behind LAST_CLOSED_CHECKPOINT.
