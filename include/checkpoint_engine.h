@@ -780,7 +780,7 @@
 /* Statistic of a vbucket: id of the open checkpoint. */
 #define CHECKPOINT_ENGINE_STAT_VB_OPEN_CHECKPOINT_ID "vb_%u:open_checkpoint_id"
 
-/* Statistic of a vbucket: id of the one before it. */
+/* Statistic of a vbucket: id of the one before it. 0 where nobody else can mean it. */
 #define CHECKPOINT_ENGINE_STAT_VB_LAST_CLOSED_CHECKPOINT_ID "vb_%u:last_closed_checkpoint_id"
 
 /* Statistic of a vbucket: id of the last one that is durable to its end. */

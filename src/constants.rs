@@ -495,7 +495,7 @@ pub const CHECKPOINT_ENGINE_STAT_VB: &CStr = c"vb_%u";
 pub const CHECKPOINT_ENGINE_STAT_VB_STATE: &CStr = c"vb_%u:state";
 /// Statistic of a vbucket: id of the open checkpoint.
 pub const CHECKPOINT_ENGINE_STAT_VB_OPEN_CHECKPOINT_ID: &CStr = c"vb_%u:open_checkpoint_id";
-/// Statistic of a vbucket: id of the one before it.
+/// Statistic of a vbucket: id of the one before it. 0 where nobody else can mean it.
 pub const CHECKPOINT_ENGINE_STAT_VB_LAST_CLOSED_CHECKPOINT_ID: &CStr =
     c"vb_%u:last_closed_checkpoint_id";
 /// Statistic of a vbucket: id of the last one that is durable to its end.

@@ -125,7 +125,7 @@ impl Log {
         if checkpoint.last == Some(readable) {
             let next = ahead.next();
             let whole = next.is_none_or(|next| !next.continues);
-            let named = whole && checkpoint.first >= self.named_from;
+            let named = whole && checkpoint.first >= self.named_from && self.is_named();
             end.closed = Some(checkpoint.id).filter(|_| named);
             end.exhausted = next.is_none_or(|next| next.readable(view, self.last) <= readable);
         }

@@ -16,6 +16,8 @@ use crate::types::{CheckpointId, Seqno};
 pub(super) enum Numbering {
     /// Its own.
     Own,
+    /// Its own too, but nobody else can mean them: it was never active, and had no master yet.
+    Alone,
     /// None yet: the state before a checkpoint of the master is being received. Id 0.
     Unknown,
     /// Its master's: the log closes none by itself.
@@ -48,6 +50,31 @@ impl Log {
     /// Whether the limits of checkpoints apply.
     pub(super) fn closes_by_itself(&self) -> bool {
         self.numbering != Numbering::Master
+    }
+
+    /// Its vbucket begins without being active.
+    pub(crate) fn begin_alone(&mut self) {
+        self.numbering = Numbering::Alone;
+    }
+
+    /// Whether the ids mean something to others.
+    pub(super) fn is_named(&self) -> bool {
+        self.numbering != Numbering::Alone
+    }
+
+    /// The id of the last closed checkpoint, behind which another node may be asked to go on.
+    pub(crate) fn last_closed(&self) -> u64 {
+        let open = if self.is_named() {
+            self.open.id.get()
+        } else {
+            0
+        };
+        open.saturating_sub(1)
+    }
+
+    /// Whether a checkpoint that this log closes is whole.
+    pub(super) fn owns_ids(&self) -> bool {
+        self.numbering == Numbering::Own
     }
 
     /// From now on the log gives ids: its vbucket becomes active.

@@ -126,7 +126,7 @@ impl Log {
         let barrier = if self.closes_by_itself() {
             self.rotate(now)
         } else {
-            // Another owner goes on in it: who asked that for what is behind it would lack the rest.
+            // Another owner goes on in it: who asked for what is behind it would lack the rest.
             self.cut(now)
         };
         self.followed = None;
@@ -325,14 +325,14 @@ impl Log {
             checkpoint.kind = Kind::Normal;
             checkpoint.id
         });
-        self.advance(end, id.filter(|_| self.closes_by_itself()))
+        self.advance(end, id.filter(|_| self.owns_ids()))
     }
 
     /// Id of the window's checkpoint if COMPLETE makes it durable to its end, else 0: it may be
     /// that of another owner, which goes on in it.
     pub(crate) fn completes(&self) -> Option<CheckpointId> {
         let id = self.window_id()?;
-        let whole = self.closes_by_itself();
+        let whole = self.owns_ids();
         Some(if whole { id } else { CheckpointId::default() })
     }
 

@@ -98,8 +98,7 @@ pub(super) fn last_closed_checkpoint(
 ) -> Result<()> {
     match engine.vbucket(request.vbucket) {
         Some(vbucket) => {
-            let open = vbucket.with_log(Log::open_id);
-            let closed = open.get().saturating_sub(1);
+            let closed = vbucket.with_log(Log::last_closed);
             answer(reply, Status::SUCCESS, &closed.to_be_bytes())
         }
         None => answer(reply, Status::NOT_MY_VBUCKET, b""),

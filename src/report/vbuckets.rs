@@ -52,18 +52,20 @@ fn list(
 /// The group `checkpoint`.
 pub(super) fn checkpoints(engine: &Engine, sink: &mut dyn StatSink) {
     each(engine, sink, |vbucket, add| {
-        let (open, persisted, cursors, items, checkpoints, ahead) = vbucket.with_log(|log| {
-            (
-                log.open_id().get(),
-                log.persisted_id(),
-                log.cursors(),
-                log.entries(),
-                log.checkpoints(),
-                log.unpersisted(),
-            )
-        });
+        let (open, closed, persisted, cursors, items, checkpoints, ahead) =
+            vbucket.with_log(|log| {
+                (
+                    log.open_id(),
+                    log.last_closed(),
+                    log.persisted_id(),
+                    log.cursors(),
+                    log.entries(),
+                    log.checkpoints(),
+                    log.unpersisted(),
+                )
+            });
         add("open_checkpoint_id", &open);
-        add("last_closed_checkpoint_id", &open.saturating_sub(1));
+        add("last_closed_checkpoint_id", &closed);
         add("persisted_checkpoint_id", &persisted);
         add("num_tap_cursors", &cursors);
         add("num_checkpoint_items", &items);

@@ -68,7 +68,10 @@ impl VbucketMap {
         let vbucket = slot.get_or_init(|| Box::new(Vbucket::missing(id, Arc::clone(&self.shared))));
         {
             let mut ordered = vbucket.log();
-            let log = Log::new(checkpoint, self.shared.lease, self.shared.seconds());
+            let mut log = Log::new(checkpoint, self.shared.lease, self.shared.seconds());
+            if state != VbucketState::Active {
+                log.begin_alone();
+            }
             // Also when the wall clock went back since an earlier one of this id was deleted.
             let cas_base = cas_base.max(ordered.cas_base);
             *ordered = Ordered {

@@ -48,7 +48,12 @@ fn a_window_that_came_with_its_vbucket_is_not_lost_in_silence() {
 /// What was decided is told, whatever else was lost.
 #[test]
 fn what_was_decided_is_not_said_to_be_lost() {
-    for state in [VbucketState::Dead, VbucketState::Replica] {
+    for (state, none_is_left) in [
+        (VbucketState::Dead, false),
+        (VbucketState::Dead, true),
+        (VbucketState::Replica, false),
+        (VbucketState::Replica, true),
+    ] {
         for (completes, outcome) in [(true, "completed"), (false, "reverted")] {
             let node = Node::with_vbuckets(2);
             node.start().unwrap();
@@ -57,8 +62,12 @@ fn what_was_decided_is_not_said_to_be_lost() {
             node.host.advance(1);
             node.decide(completes).unwrap();
             assert_eq!(node.last_outcome(), outcome);
+            if none_is_left {
+                node.engine.core.set_vbucket(0, state).unwrap();
+            }
+            let value = node.stored(0, "k");
             let node = node.crash_after_a_write();
-            assert_eq!(node.get(0, "k").is_some(), completes);
+            assert_eq!(value.is_some(), completes);
             assert_eq!(node.last_outcome(), outcome, "{state:?}");
             let text = "completed, but for vbuckets";
             assert_eq!(node.host.has_logged(LogLevel::Warning, text), completes);

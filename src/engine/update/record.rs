@@ -41,12 +41,11 @@ impl Core {
             let Some(opened) = opened.filter(|_| !ends.contains(&vbucket.id())) else {
                 continue;
             };
-            if has_none || vbucket.takes_commands() {
-                return WindowRecord::Open;
-            }
             // One that is dead now keeps its own, unless another node has it, with its window.
-            if vbucket.has_own_window() && !vbucket.is_given() {
-                if decided.at.is_none_or(|at| opened > at) {
+            let own = || vbucket.has_own_window() && !vbucket.is_given();
+            let commanded = vbucket.takes_commands();
+            if commanded || has_none || own() {
+                if commanded || decided.at.is_none_or(|at| opened > at) {
                     return WindowRecord::Open;
                 }
                 // What was decided since must not be told as lost with it. A REVERT says the same.
