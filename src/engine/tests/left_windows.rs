@@ -1,23 +1,32 @@
 //! What is told after a restart of windows that came with a vbucket, or were left behind.
 
+use std::time::Duration;
+
 use super::Node;
-use super::tap::{bare, cookie};
+use super::tap::{Random, bare, cookie};
 use crate::engine::{TapEvent, TapMessage};
-use crate::host::LogLevel;
+use crate::error::Result;
+use crate::host::{Host as _, LogLevel};
 use crate::types::VbucketState;
+
+/// A mark of a master: 4, 5, 6 are START, COMPLETE, REVERT.
+fn mark(node: &Node, vbucket: u16, code: u8) -> Result<()> {
+    let peer = cookie();
+    let mark = [0, 0, 0, code];
+    let message = TapMessage {
+        vbucket,
+        ..bare(TapEvent::Opaque, &mark)
+    };
+    let call = || node.engine.tap_receive(peer, &message);
+    node.host.finish(peer, call)
+}
 
 /// Active 0, and replica 5 in its master's window.
 fn following() -> Node {
     let node = Node::with_vbuckets(1);
     let state = VbucketState::Replica;
     node.engine.core.set_vbucket(5, state).unwrap();
-    let peer = cookie();
-    let start = TapMessage {
-        vbucket: 5,
-        ..bare(TapEvent::Opaque, &[0, 0, 0, 4])
-    };
-    let call = || node.engine.tap_receive(peer, &start);
-    node.host.finish(peer, call).unwrap();
+    mark(&node, 5, 4).unwrap();
     node
 }
 
@@ -89,4 +98,77 @@ fn a_window_that_was_opened_since_and_left_behind_is_told() {
     node.activate(2);
     let node = node.crash_after_a_write();
     assert_eq!(node.last_outcome(), "lost at restart");
+}
+
+/// What was decided last, and when.
+type Decided = Option<(&'static str, Duration)>;
+
+/// What the next process is to say of the windows that there are; none where either would do: no
+/// vbucket takes commands, so a master's windows count.
+fn expected(node: &Node, decided: Decided, before: &'static str) -> Option<&'static str> {
+    let vbuckets = || (0..4).filter_map(|id| node.engine.vbucket(id));
+    let is_lost = vbuckets().any(|vbucket| {
+        let window = vbucket.with_log(|log| log.window().map(|window| window.opened));
+        let since = |opened| decided.is_none_or(|(_, at)| opened > at);
+        window.is_some_and(|opened| {
+            vbucket.takes_commands() || vbucket.has_own_window() && since(opened)
+        })
+    });
+    if is_lost {
+        return Some("lost at restart");
+    }
+    let commanded = vbuckets().any(|vbucket| vbucket.takes_commands());
+    commanded.then(|| decided.map_or(before, |(outcome, _)| outcome))
+}
+
+/// States, commands and marks as they come, and a crash now and then.
+#[test]
+fn what_a_restart_says_follows_from_what_was_decided_and_what_is_left() {
+    for seed in 1..=30 {
+        let mut random = Random(seed * 0x9E37_79B9 | 1);
+        let mut node = Node::with_vbuckets(3);
+        let mut decided: Decided = None;
+        let mut before = "none";
+        for _ in 0..80 {
+            node.host.advance(1);
+            let id = u16::try_from(random.below(4)).unwrap();
+            let core = &node.engine.core;
+            match random.below(14) {
+                0..=4 => {
+                    let state = [
+                        VbucketState::Active,
+                        VbucketState::Active,
+                        VbucketState::Pending,
+                        VbucketState::Replica,
+                        VbucketState::Dead,
+                    ][usize::try_from(random.below(5)).unwrap()];
+                    let _refused = core.set_vbucket(id, state);
+                }
+                5 => drop(core.delete_vbucket(id)),
+                6 | 7 => drop(node.start()),
+                8 if node.complete().is_ok() => {
+                    decided = Some(("completed", node.host.monotonic()));
+                }
+                9 if node.revert().is_ok() => {
+                    decided = Some(("reverted", node.host.monotonic()));
+                }
+                10 if node.engine.vbucket_state(id) == Some(VbucketState::Replica) => {
+                    let code = u8::try_from(4 + random.below(3)).unwrap();
+                    let _refused = mark(&node, id, code);
+                }
+                11 => node.write(),
+                12 => {
+                    let says = expected(&node, decided, before);
+                    node = node.crash_after_a_write();
+                    before = node.last_outcome();
+                    assert!(
+                        says.is_none_or(|says| says == before),
+                        "{seed}: {says:?} {before}"
+                    );
+                    decided = None;
+                }
+                _ => {}
+            }
+        }
+    }
 }

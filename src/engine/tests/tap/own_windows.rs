@@ -2,8 +2,8 @@
 //! they close goes on at the master.
 
 use super::{
-    ACK, BACKFILL, CHECKPOINTS, Link, Node, REGISTERED, assert_same, checkpoint, contents, cookie,
-    mutation, node_in, resume_data,
+    ACK, BACKFILL, CHECKPOINTS, Link, Node, REGISTERED, Random, assert_same, checkpoint, contents,
+    cookie, mutation, node_in, phase, resume_data,
 };
 use crate::engine::TapEvent;
 use crate::types::VbucketState;
@@ -114,6 +114,71 @@ fn what_was_never_active_and_had_no_master_claims_nothing() {
         let mut link = again(&master, &other);
         come_over(&mut link, &master, &other);
         assert_same(&master, &other);
+    }
+}
+
+/// Both decide windows of their own, the stream is cut, the follower dies. It reverts only what has
+/// nothing of the stream.
+#[test]
+fn a_pending_vbucket_that_follows_has_all_of_its_master_in_the_end() {
+    for seed in 1..=10_u64 {
+        println!("seed {seed}");
+        let mut random = Random(seed * 0x9E37_79B9 | 1);
+        let (master, mut other, mut link) = pair();
+        let mut number = 0;
+        let mut sent_at_start = None;
+        for _ in 0..120 {
+            let own = other.engine.vbucket(0).unwrap().has_own_window();
+            match random.below(20) {
+                0..=4 => {
+                    for _ in 0..random.below(60) {
+                        let key = random.below(200).to_string();
+                        number += 1;
+                        if random.below(9) == 0 {
+                            let _absent = master.remove(0, &key);
+                        } else {
+                            master.set(0, &key, &number.to_string());
+                        }
+                    }
+                }
+                5 => drop(master.start()),
+                6 if phase(&master).is_some() => master.decide(random.below(2) == 0).unwrap(),
+                7 | 8 if phase(&other).is_none() => {
+                    sent_at_start = other.start().is_ok().then_some(link.sent.len());
+                }
+                9 | 10 if own => other.complete().unwrap(),
+                11 if own && sent_at_start == Some(link.sent.len()) => other.revert().unwrap(),
+                12 => other.write(),
+                13 => {
+                    link.disconnect(&master, Some(&other));
+                    if random.below(2) == 0 {
+                        other = other.crash_after_a_write();
+                    }
+                    link = again(&master, &other);
+                    sent_at_start = None;
+                }
+                14 => master.host.advance(6),
+                _ => {
+                    for _ in 0..random.below(40) {
+                        link.step(&master, Some(&other));
+                    }
+                }
+            }
+        }
+        if phase(&master).is_some() {
+            master.complete().unwrap();
+        }
+        other.host.until("it has all of it", || {
+            if other.engine.vbucket(0).unwrap().has_own_window() {
+                other.complete().unwrap();
+            }
+            master.host.advance(6);
+            link.settle(&master, &other);
+            if link.closed {
+                link = again(&master, &other);
+            }
+            contents(&master) == contents(&other)
+        });
     }
 }
 
