@@ -8,6 +8,7 @@ use crate::engine::{TapEvent, TapMessage};
 use crate::error::Result;
 use crate::host::{Host as _, LogLevel};
 use crate::types::VbucketState;
+use crate::vbucket::Vbucket;
 
 /// A mark of a master: 4, 5, 6 are START, COMPLETE, REVERT.
 fn mark(node: &Node, vbucket: u16, code: u8) -> Result<()> {
@@ -117,7 +118,7 @@ fn expected(node: &Node, decided: Decided, before: &'static str) -> Option<&'sta
     if is_lost {
         return Some("lost at restart");
     }
-    let commanded = vbuckets().any(|vbucket| vbucket.takes_commands());
+    let commanded = vbuckets().any(Vbucket::takes_commands);
     commanded.then(|| decided.map_or(before, |(outcome, _)| outcome))
 }
 
@@ -125,7 +126,7 @@ fn expected(node: &Node, decided: Decided, before: &'static str) -> Option<&'sta
 #[test]
 fn what_a_restart_says_follows_from_what_was_decided_and_what_is_left() {
     for seed in 1..=30 {
-        let mut random = Random(seed * 0x9E37_79B9 | 1);
+        let mut random = Random((seed * 0x9E37_79B9) | 1);
         let mut node = Node::with_vbuckets(3);
         let mut decided: Decided = None;
         let mut before = "none";
@@ -153,8 +154,8 @@ fn what_a_restart_says_follows_from_what_was_decided_and_what_is_left() {
                     decided = Some(("reverted", node.host.monotonic()));
                 }
                 10 if node.engine.vbucket_state(id) == Some(VbucketState::Replica) => {
-                    let code = u8::try_from(4 + random.below(3)).unwrap();
-                    let _refused = mark(&node, id, code);
+                    let which = u8::try_from(4 + random.below(3)).unwrap();
+                    let _refused = mark(&node, id, which);
                 }
                 11 => node.write(),
                 12 => {

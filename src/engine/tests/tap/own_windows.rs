@@ -122,8 +122,7 @@ fn what_was_never_active_and_had_no_master_claims_nothing() {
 #[test]
 fn a_pending_vbucket_that_follows_has_all_of_its_master_in_the_end() {
     for seed in 1..=10_u64 {
-        println!("seed {seed}");
-        let mut random = Random(seed * 0x9E37_79B9 | 1);
+        let mut random = Random((seed * 0x9E37_79B9) | 1);
         let (master, mut other, mut link) = pair();
         let mut number = 0;
         let mut sent_at_start = None;
@@ -168,7 +167,7 @@ fn a_pending_vbucket_that_follows_has_all_of_its_master_in_the_end() {
         if phase(&master).is_some() {
             master.complete().unwrap();
         }
-        other.host.until("it has all of it", || {
+        other.host.until(&format!("it has all of it, {seed}"), || {
             if other.engine.vbucket(0).unwrap().has_own_window() {
                 other.complete().unwrap();
             }
