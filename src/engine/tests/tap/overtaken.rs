@@ -23,6 +23,13 @@ fn in_window(evicts: bool) -> Node {
     node
 }
 
+/// The store has the window's values already, and what the node knows is the state of before.
+fn complete_in_force(node: &Node) {
+    node.store.hold_after(true);
+    node.begin_complete();
+    node.host.until("it is in force", || node.store.held() > 0);
+}
+
 /// Keys that were there all the time and are not in a vbucket.
 fn lacking(node: &Node) -> Vec<usize> {
     let has = contents(node);
@@ -69,15 +76,10 @@ fn whoever_decides_meanwhile_the_state_is_whole_at_its_end() {
     }
 }
 
-/// The store has the window's values already, and what the node knows is the state of before.
 #[test]
 fn a_complete_that_is_in_force_and_not_known_is_waited_for() {
     let (master, replica) = (in_window(true), replica());
-    master.store.hold_after(true);
-    master.begin_complete();
-    master
-        .host
-        .until("it is in force", || master.store.held() > 0);
+    complete_in_force(&master);
     let mut link = Link::backfill(&master);
     master.host.until("all but those are given", || {
         link.step(&master, Some(&replica));
@@ -107,11 +109,7 @@ fn a_complete_in_force_that_took_nothing_is_not_waited_for() {
     evict(&master, "before");
     master.start().unwrap();
     master.set(0, "new", "inside");
-    master.store.hold_after(true);
-    master.begin_complete();
-    master
-        .host
-        .until("it is in force", || master.store.held() > 0);
+    complete_in_force(&master);
     let mut link = Link::backfill(&master);
     master.host.until("it is over", || {
         link.step(&master, Some(&replica));
