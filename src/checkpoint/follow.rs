@@ -22,6 +22,9 @@ pub(super) enum Numbering {
     Unknown,
     /// Its master's: the log closes none by itself.
     Master,
+    /// Its master's, and a REVERT of its operator has taken back what had come of the open one:
+    /// that has to come again, from its begin.
+    Behind,
 }
 
 /// The window that a master opened here, or the last one that it ended.
@@ -42,6 +45,8 @@ pub(crate) enum Fit {
     Known,
     /// A window is open that the master knows nothing of any more: it is to be reverted first.
     LostWindow,
+    /// What lies before it is not here: the stream has to begin anew.
+    Behind,
     /// It belongs to nothing here.
     Misfit,
 }
@@ -49,7 +54,12 @@ pub(crate) enum Fit {
 impl Log {
     /// Whether the limits of checkpoints apply.
     pub(super) fn closes_by_itself(&self) -> bool {
-        self.numbering != Numbering::Master
+        !self.is_followed()
+    }
+
+    /// Whether its ids are its master's.
+    fn is_followed(&self) -> bool {
+        matches!(self.numbering, Numbering::Master | Numbering::Behind)
     }
 
     /// Its vbucket begins without being active.
@@ -109,10 +119,23 @@ impl Log {
     /// next one: the window may have been taken back here only, and what is open now is a part of
     /// the same checkpoint.
     pub(super) fn await_next(&mut self, id: CheckpointId) {
-        if self.numbering == Numbering::Master {
+        if self.is_followed() {
             self.open.id = id;
             self.open.continues = true;
         }
+    }
+
+    /// What the master has sent in the window that is open here is taken back, and it is not the
+    /// master who says so.
+    pub(crate) fn fall_behind(&mut self) {
+        if self.is_followed() {
+            self.numbering = Numbering::Behind;
+        }
+    }
+
+    /// Whether that has not come again.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.numbering == Numbering::Behind
     }
 
     /// What lies before the open checkpoint counts only as far as `upto`.
@@ -165,6 +188,9 @@ impl Log {
                 Some(_) => Fit::LostWindow,
             };
         }
+        if self.is_behind() && id > self.open.id {
+            return Fit::Behind;
+        }
         Fit::Fits
     }
 
@@ -209,6 +235,11 @@ impl Log {
     /// Whether there is an open window that no master opened.
     pub(crate) fn has_own_window(&self) -> bool {
         self.is_open_window() && !self.window_of_master().0
+    }
+
+    /// Whether that window is a part of a checkpoint of its master.
+    pub(super) fn has_own_part(&self) -> bool {
+        self.has_own_window() && self.open.continues
     }
 
     /// Whether that window has a change.
@@ -270,7 +301,7 @@ impl Log {
         if self.window.is_some() {
             return;
         }
-        let begun = self.numbering == Numbering::Master
+        let begun = self.is_followed()
             && self.open.mutations + self.open.flushes == 0
             && id.is_none_or(|id| id == self.open.id);
         let barrier = if begun {
@@ -278,7 +309,7 @@ impl Log {
         } else {
             let present = self.open.id;
             self.next_id = match id {
-                Some(id) if self.numbering == Numbering::Master => id,
+                Some(id) if self.is_followed() => id,
                 _ => self.next_id.max(id.unwrap_or_default()),
             };
             let barrier = self.rotate(now);

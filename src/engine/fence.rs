@@ -62,6 +62,13 @@ impl Fence {
         }
         Ok(inside)
     }
+
+    /// Nothing gets there any more of streams with lower numbers; what is being applied ends.
+    pub(super) fn bar(&self, vbucket: VbucketId, number: u64) {
+        if let Some(lane) = self.0.get(vbucket.index()) {
+            lane.newest.fetch_max(number, Ordering::SeqCst);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -119,7 +119,8 @@ pub(super) enum Reverted {
 pub(super) struct Replication {
     // Guards the peers. Lock order: last.
     consumers: Mutex<HashMap<Cookie, Consumer>>,
-    fence: Fence,
+    /// Who writes a vbucket.
+    pub(super) fence: Fence,
     provoked: Provoked,
     /// For peers whose message waited for a revert.
     pub(super) reverted: Answers<Reverted>,
@@ -198,8 +199,9 @@ impl Core {
         {
             self.warn_of_peer(|| {
                 format!(
-                    "TAP: vbucket {vbucket}: closed a stream that another one has come after; one \
-                     vbucket can follow one master only"
+                    "TAP: vbucket {vbucket}: closed a stream: another one has come after it, or a \
+                     REVERT here took back what it had sent; one vbucket can follow one master \
+                     only, and has to be sent what it lacks"
                 )
             });
         }
@@ -354,10 +356,11 @@ impl Core {
             return Ok(());
         }
         self.spare_own_window(cookie, vbucket)?;
-        if vbucket.follow_checkpoint(CheckpointId::new(id)) == Fit::LostWindow {
-            return Err(self.revert_lost(cookie, vbucket)?);
+        match vbucket.follow_checkpoint(CheckpointId::new(id)) {
+            Fit::LostWindow => Err(self.revert_lost(cookie, vbucket)?),
+            Fit::Behind => Err(Error::Disconnect),
+            Fit::Fits | Fit::Known | Fit::Misfit => Ok(()),
         }
-        Ok(())
     }
 
     fn receive_opaque(&self, cookie: Cookie, message: &TapMessage<'_>) -> Result<()> {
@@ -496,7 +499,7 @@ impl Core {
             }
             (Fit::Fits, _) if self.follow_mark(vbucket, mark, id, deadline) => Ok(()),
             (Fit::Fits, _) => Err(self.refuse_mark(vbucket, mark)),
-            (Fit::Misfit, _) => {
+            (Fit::Misfit | Fit::Behind, _) => {
                 self.warn_of_peer(|| {
                     let id = id.map_or_else(|| "none".to_owned(), |id| id.to_string());
                     format!(

@@ -18,15 +18,14 @@ use crate::host::{Cookie, LogLevel};
 use crate::item::Item;
 use crate::store::WindowRecord;
 use crate::types::{CheckpointId, Seqno, VbucketId, VbucketState};
-use crate::vbucket::{
-    RevertStep, Reverted, Vbucket, begin_complete, begin_revert, complete_failed,
-};
+use crate::vbucket::{Reverted, Vbucket, begin_complete, complete_failed};
 use crate::worker::{Signal, Wake};
 
 mod deadline;
 mod figures;
 mod forecast;
 mod record;
+mod revert;
 mod start;
 
 pub(crate) use figures::{UpdateReport, UpdateState};
@@ -263,11 +262,10 @@ impl Core {
         let mut gate = self.updates.gate.lock();
         self.at_rest(&mut gate)?;
         let vbuckets = self.open();
-        let now = self.host.lasting();
         let begun = !vbuckets.is_empty()
             && match kind {
-                Kind::Complete => begin_complete(&vbuckets, now),
-                Kind::Revert | Kind::Expire => begin_revert(&vbuckets, now),
+                Kind::Complete => begin_complete(&vbuckets, self.host.lasting()),
+                Kind::Revert | Kind::Expire => self.begin_revert(&vbuckets),
             };
         if !begun {
             return Err(if vbuckets.is_empty() {
@@ -356,75 +354,6 @@ impl Core {
         }
     }
 
-    fn revert_all(&self, vbuckets: &[&Vbucket]) -> Vec<Left> {
-        let mut changes = Vec::new();
-        let mut all_cold = Vec::new();
-        for vbucket in vbuckets {
-            if let Some(barrier) = vbucket.with_log(|log| log.window().map(|it| it.barrier)) {
-                self.replication.lacking.reverted(vbucket.id(), barrier);
-            }
-            let mut cold = Vec::new();
-            let mut after = Seqno::ZERO;
-            while let RevertStep::More(next) = vbucket.revert_some(after, &mut changes, &mut cold) {
-                after = next;
-            }
-            all_cold.push(cold);
-        }
-        let left = vbuckets.iter().map(|vbucket| vbucket.reverted());
-        left.zip(all_cold).collect()
-    }
-
-    /// Begins the revert of a window that a master opened here; whoever sent the message gets it
-    /// again when that is done.
-    ///
-    /// # Errors
-    /// `Temporary` when the window is being ended by somebody else.
-    pub(super) fn revert_replica(
-        &self,
-        cookie: Cookie,
-        vbucket: &Vbucket,
-        then: replica::Reverted,
-    ) -> Result<Error> {
-        let waits = Some((self.replication.reverted.expect(cookie), then));
-        if self.begin_replica_revert(vbucket, waits) {
-            Ok(Error::WouldBlock)
-        } else {
-            self.replication.reverted.forget(cookie);
-            Err(Error::Temporary)
-        }
-    }
-
-    fn begin_replica_revert(
-        &self,
-        vbucket: &Vbucket,
-        waits: Option<(Owed, replica::Reverted)>,
-    ) -> bool {
-        let mut gate = self.updates.gate.lock();
-        // While a COMPLETE that failed is being undone a key may stand in the window twice.
-        let busy = gate.dead || gate.ending.contains(&vbucket.id());
-        // The window of an active one is its operator's.
-        let active = vbucket.state() == Some(VbucketState::Active);
-        if busy || active || !begin_revert(&[vbucket], self.host.lasting()) {
-            return false;
-        }
-        gate.replicas.push_back(ReplicaRevert {
-            vbucket: vbucket.id(),
-            waits,
-        });
-        drop(gate);
-        self.updates.signal.wake();
-        self.streams.changed();
-        true
-    }
-
-    /// A vbucket that another node took over: its window is decided there.
-    pub(super) fn discard_window(&self, id: VbucketId) {
-        let dead = |vbucket: &&Vbucket| vbucket.state() == Some(VbucketState::Dead);
-        if let Some(vbucket) = self.vbuckets.get(id).filter(dead) {
-            self.begin_replica_revert(vbucket, None);
-        }
-    }
-
     /// START or COMPLETE came from the master: its window begins, or stays, and the flusher then
     /// writes it in one batch. False if the vbucket has become active meanwhile.
     pub(super) fn follow_mark(
@@ -455,26 +384,6 @@ impl Core {
     fn end_followed(&self, gate: &mut Gate, outcome: WindowRecord) {
         if self.commanded().is_empty() {
             gate.ended(outcome, self.host.monotonic());
-        }
-    }
-
-    fn run_replica_revert(&self, id: VbucketId) {
-        if let Some(vbucket) = self.vbuckets.get(id) {
-            let left = self.revert_all(&[vbucket]);
-            for (left, cold) in left {
-                self.rewarm.add(vbucket, left, cold);
-            }
-        }
-        let done = {
-            let mut gate = self.updates.gate.lock();
-            self.end_followed(&mut gate, WindowRecord::Reverted);
-            self.persister.want_window(self.record_now(gate.decided()));
-            gate.replicas.pop_front()
-        };
-        self.changed();
-        self.house.wake();
-        if let Some((owed, then)) = done.and_then(|revert| revert.waits) {
-            self.host.notify(self.replication.reverted.put(owed, then));
         }
     }
 

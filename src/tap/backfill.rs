@@ -204,7 +204,8 @@ impl Streams {
                     full = Item::with_value(item.key(), &[record.value], item.meta());
                 }
             })?;
-            filler.misses |= full.is_none();
+            // What is given as it is now is not missed.
+            filler.misses |= full.is_none() && filler.at != WHOLE;
             if full.is_none() && filler.at == WHOLE {
                 let vbucket = self.vbuckets.get(filler.vbucket);
                 // Looked at first: once it has ended, the key is known as it is stored.

@@ -85,6 +85,15 @@ impl Vbucket {
         self.log().log.is_receiving()
     }
 
+    /// The operator takes back what the master has sent in the window that is open here, also if
+    /// the master opened it.
+    pub(crate) fn fall_behind(&self) {
+        let mut ordered = self.log();
+        if self.state() != Some(VbucketState::Active) {
+            ordered.log.fall_behind();
+        }
+    }
+
     /// Follows the master into a checkpoint if that fits. One that is active follows nobody.
     pub(crate) fn follow_checkpoint(&self, id: CheckpointId) -> Fit {
         let now = self.shared.seconds();

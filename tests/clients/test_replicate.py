@@ -682,6 +682,24 @@ class Pair(unittest.TestCase):
             with last.binary() as link:
                 self.assertEqual(link.get(b"key").value, b"value")
 
+    def test_what_a_revert_there_took_back_comes_again(self):
+        source, destination = self.server(), self.server()
+        with source.binary() as here, destination.binary() as there:
+            def has(count):
+                server.until(lambda: there.stats()["vb_pending_curr_items"] == str(count),
+                             what=f"{count} items")
+            self.state(there, wire.PENDING)
+            here.set(b"before", b"value")
+            self.pump("-r", address(source), address(destination))
+            has(1)
+            self.assertEqual(there.call(wire.START).status, wire.SUCCESS)
+            here.set(b"inside", b"value")
+            has(2)
+            self.assertEqual(there.call(wire.REVERT).status, wire.SUCCESS)
+            has(1)
+            here.set(b"after", b"value")
+            has(3)
+
     def test_a_server_is_not_its_own_replica(self):
         if "-p 0" not in server.HOST:
             self.skipTest("the address is the test's to choose")

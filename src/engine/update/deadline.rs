@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::{Core, DEAD, Engine, Gate, GateGuard, Kind, NO_WINDOW, Outcome, RUNNING, UpdateError};
 use crate::checkpoint::Phase;
 use crate::types::CheckpointId;
-use crate::vbucket::{Vbucket, begin_revert};
+use crate::vbucket::Vbucket;
 
 /// What the log says, and the end of it.
 pub(super) const PASSED: &str = "the deadline of the online update has passed, and nobody decided \
@@ -65,7 +65,7 @@ impl Core {
             return;
         }
         let vbuckets = self.overdue();
-        if !vbuckets.is_empty() && begin_revert(&vbuckets, self.host.lasting()) {
+        if !vbuckets.is_empty() && self.begin_revert(&vbuckets) {
             gate.begin(Kind::Expire, &vbuckets);
             self.updates.signal.wake();
             self.streams.changed();

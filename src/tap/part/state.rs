@@ -22,11 +22,35 @@ impl Part {
         request: &Request,
         waits: bool,
     ) -> Option<Next> {
-        if self.stage == Stage::Rest {
-            self.next_of_rest(vbucket, name, request, waits)
-        } else {
-            self.next_of_backfill(vbucket, request, waits)
+        if self.stage == Stage::Fill {
+            return self.next_of_backfill(vbucket, request, waits);
         }
+        let unread = self.changes.is_empty() && self.read_to < self.begun;
+        let known = !unread || self.read_on(vbucket, name, request);
+        // What follows says whether an answer is wanted.
+        if !known || self.changes.len() == 1 && !self.read(vbucket, name, request) {
+            return Some(Next::Lost);
+        }
+        let begun = self.begun;
+        let Some(change) = self.changes.pop_front_if(|change| change.seqno <= begun) else {
+            if waits {
+                return Some(Next::Unacked);
+            }
+            self.stage = Stage::Log;
+            self.controls.push_back(opaque(BACKFILL_ENDS));
+            return None;
+        };
+        if is_void(&change, vbucket) {
+            return None;
+        }
+        if change.op.is_mutation() {
+            let draft = self.draft(change, vbucket, request);
+            return Some(draft.map_or(Next::Lost, |draft| Next::Send(Box::new(draft))));
+        }
+        if change.op == Op::Flush {
+            self.controls.extend(controls(&change, request.checkpoints));
+        }
+        None
     }
 
     fn next_of_backfill(
@@ -61,41 +85,6 @@ impl Part {
         } else {
             self.begun = vbucket.with_log(|log| log.completed_behind(self.begun));
             self.stage = Stage::Rest;
-        }
-        None
-    }
-
-    fn next_of_rest(
-        &mut self,
-        vbucket: &Vbucket,
-        name: &[u8],
-        request: &Request,
-        waits: bool,
-    ) -> Option<Next> {
-        let unread = self.changes.is_empty() && self.read_to < self.begun;
-        let known = !unread || self.read_on(vbucket, name, request);
-        // What follows says whether an answer is wanted.
-        if !known || self.changes.len() == 1 && !self.read(vbucket, name, request) {
-            return Some(Next::Lost);
-        }
-        let begun = self.begun;
-        let Some(change) = self.changes.pop_front_if(|change| change.seqno <= begun) else {
-            if waits {
-                return Some(Next::Unacked);
-            }
-            self.stage = Stage::Log;
-            self.controls.push_back(opaque(BACKFILL_ENDS));
-            return None;
-        };
-        if is_void(&change, vbucket) {
-            return None;
-        }
-        if change.op.is_mutation() {
-            let draft = self.draft(change, vbucket, request);
-            return Some(draft.map_or(Next::Lost, |draft| Next::Send(Box::new(draft))));
-        }
-        if change.op == Op::Flush {
-            self.controls.extend(controls(&change, request.checkpoints));
         }
         None
     }

@@ -16,6 +16,7 @@ use crate::vbucket::{Ejection, Found, Walk};
 
 mod bounds;
 mod chains;
+mod chaos;
 mod consumer;
 mod corners;
 mod deadline;

@@ -2,10 +2,11 @@
 //! they close goes on at the master.
 
 use super::{
-    ACK, BACKFILL, CHECKPOINTS, Link, Node, REGISTERED, Random, assert_same, checkpoint, contents,
-    cookie, mutation, node_in, phase, resume_data,
+    ACK, BACKFILL, CHECKPOINTS, Link, Node, REGISTERED, Random, assert_same, bare, checkpoint,
+    contents, cookie, mutation, node_in, open_id, phase, resume_data,
 };
 use crate::engine::TapEvent;
+use crate::error::Error;
 use crate::types::VbucketState;
 
 fn rotate(master: &Node) {
@@ -117,17 +118,103 @@ fn what_was_never_active_and_had_no_master_claims_nothing() {
     }
 }
 
-/// Both decide windows of their own, the stream is cut, the follower dies. It reverts only what has
-/// nothing of the stream.
+/// REVERT takes back what the master has sent in the window, and the stream cannot know that: it
+/// has to be closed, and what is behind it must not be taken for whole.
+#[test]
+fn what_a_revert_of_its_own_took_back_is_sent_again() {
+    for case in 0..8 {
+        let [masters, expires, closes] = [1, 2, 4].map(|bit| case & bit != 0);
+        let (master, other, mut link) = pair();
+        if masters {
+            master.start().unwrap();
+            link.settle(&master, &other);
+        } else if expires {
+            other.start_for(60).unwrap();
+        } else {
+            other.start().unwrap();
+        }
+        fill(&master, 20);
+        link.settle(&master, &other);
+        assert_same(&master, &other);
+        if expires && !masters {
+            other.let_pass(61);
+            other.host.until("reverted", || phase(&other).is_none());
+        } else {
+            other.revert().unwrap();
+        }
+        if closes {
+            master.decide(true).unwrap_or_else(|_| rotate(&master));
+        }
+        fill(&master, 30);
+        come_over(&mut link, &master, &other);
+        assert!(link.closed, "{case}");
+        let mut link = again(&master, &other);
+        come_over(&mut link, &master, &other);
+        assert_same(&master, &other);
+        assert_eq!(phase(&master), phase(&other), "{case}");
+    }
+}
+
+/// Also where nothing tells an old stream from a new one, and a master opened the window.
+#[test]
+fn nothing_goes_on_behind_what_was_taken_back() {
+    for masters in [false, true] {
+        let node = node_in(VbucketState::Pending, "");
+        let peer = cookie();
+        let begin = |id| checkpoint(&node, peer, TapEvent::CheckpointStart, id);
+        begin(5).unwrap();
+        mutation(&node, peer, "k", "before").unwrap();
+        if masters {
+            let start = bare(TapEvent::Opaque, &[0, 0, 0, 4]);
+            node.engine.tap_receive(peer, &start).unwrap();
+        } else {
+            node.start().unwrap();
+        }
+        let id = open_id(&node).get();
+        mutation(&node, peer, "k", "inside").unwrap();
+        node.revert().unwrap();
+        assert_eq!(begin(id + 1), Err(Error::Disconnect), "{masters}");
+        let comes = bare(TapEvent::VbucketSet, &[0, 0, 0, 3]);
+        let call = || node.engine.tap_receive(peer, &comes);
+        assert_eq!(node.host.finish(peer, call), Err(Error::Temporary));
+        assert!(closed(&node) < id);
+        begin(id).unwrap();
+        mutation(&node, peer, "k", "inside").unwrap();
+        begin(id + 1).unwrap();
+        node.host.finish(peer, call).unwrap();
+        assert_eq!(closed(&node), id);
+    }
+}
+
+/// The same of a window that its operator leaves behind: the master's next checkpoint ends it.
+#[test]
+fn what_is_taken_back_with_a_window_left_behind_is_sent_again() {
+    let (master, other, mut link) = pair();
+    other.start().unwrap();
+    fill(&master, 20);
+    link.settle(&master, &other);
+    let core = &other.engine.core;
+    core.set_vbucket(0, VbucketState::Replica).unwrap();
+    rotate(&master);
+    master.set(0, "last", "1");
+    come_over(&mut link, &master, &other);
+    assert!(link.closed);
+    assert_eq!(phase(&other), None);
+    let mut link = again(&master, &other);
+    come_over(&mut link, &master, &other);
+    assert_same(&master, &other);
+}
+
+/// Both decide windows of their own, the stream is cut, the follower dies.
 #[test]
 fn a_pending_vbucket_that_follows_has_all_of_its_master_in_the_end() {
     for seed in 1..=10_u64 {
         let mut random = Random((seed * 0x9E37_79B9) | 1);
         let (master, mut other, mut link) = pair();
         let mut number = 0;
-        let mut sent_at_start = None;
         for _ in 0..120 {
-            let own = other.engine.vbucket(0).unwrap().has_own_window();
+            let vbucket = other.engine.vbucket(0).unwrap();
+            let (own, commands) = (vbucket.has_own_window(), vbucket.takes_commands());
             match random.below(20) {
                 0..=4 => {
                     for _ in 0..random.below(60) {
@@ -142,19 +229,21 @@ fn a_pending_vbucket_that_follows_has_all_of_its_master_in_the_end() {
                 }
                 5 => drop(master.start()),
                 6 if phase(&master).is_some() => master.decide(random.below(2) == 0).unwrap(),
-                7 | 8 if phase(&other).is_none() => {
-                    sent_at_start = other.start().is_ok().then_some(link.sent.len());
-                }
-                9 | 10 if own => other.complete().unwrap(),
-                11 if own && sent_at_start == Some(link.sent.len()) => other.revert().unwrap(),
+                7 | 8 => drop(other.start()),
+                9 | 10 if own && commands => other.complete().unwrap(),
+                11 if phase(&other).is_some() && commands => other.revert().unwrap(),
                 12 => other.write(),
+                15 => {
+                    let state = [VbucketState::Pending, VbucketState::Replica];
+                    let state = state[usize::from(random.below(3) == 0)];
+                    other.engine.core.set_vbucket(0, state).unwrap();
+                }
                 13 => {
                     link.disconnect(&master, Some(&other));
                     if random.below(2) == 0 {
                         other = other.crash_after_a_write();
                     }
                     link = again(&master, &other);
-                    sent_at_start = None;
                 }
                 14 => master.host.advance(6),
                 _ => {
@@ -169,6 +258,8 @@ fn a_pending_vbucket_that_follows_has_all_of_its_master_in_the_end() {
         }
         other.host.until(&format!("it has all of it, {seed}"), || {
             if other.engine.vbucket(0).unwrap().has_own_window() {
+                let core = &other.engine.core;
+                core.set_vbucket(0, VbucketState::Pending).unwrap();
                 other.complete().unwrap();
             }
             master.host.advance(6);
