@@ -16,14 +16,15 @@ use crate::types::{CheckpointId, Seqno};
 pub(super) enum Numbering {
     /// Its own.
     Own,
-    /// Its own too, but nobody else can mean them: it was never active, and had no master yet.
+    /// Its own too, but nobody else can mean them: it was never active, and had no master yet that
+    /// told its ids; or what the log has may be more than a master has.
     Alone,
     /// None yet: the state before a checkpoint of the master is being received. Id 0.
     Unknown,
     /// Its master's: the log closes none by itself.
     Master,
     /// Its master's, and a REVERT of its operator has taken back what had come of the open one:
-    /// that has to come again, from its begin.
+    /// that has to come again, from its begin. Id 0: the whole state has to.
     Behind,
 }
 
@@ -67,6 +68,12 @@ impl Log {
         self.numbering = Numbering::Alone;
     }
 
+    /// From now on the log claims nothing of a master: what that has is to come from its begin.
+    fn stand_alone(&mut self) {
+        self.numbering = Numbering::Alone;
+        self.persisted_id = CheckpointId::default();
+    }
+
     /// Whether the ids mean something to others.
     pub(super) fn is_named(&self) -> bool {
         self.numbering != Numbering::Alone
@@ -96,11 +103,11 @@ impl Log {
         self.turns += 1;
     }
 
-    /// Its vbucket is active no more: the open checkpoint goes on at the next owner, so it is
-    /// closed only when that says so, as after a restart in this state.
+    /// Its vbucket is active no more. Another may have been its owner at the same time, with the
+    /// same ids for other changes.
     pub(crate) fn give_way(&mut self) {
         if self.numbering == Numbering::Own {
-            self.numbering = Numbering::Master;
+            self.stand_alone();
         }
     }
 
@@ -128,8 +135,16 @@ impl Log {
     /// What the master has sent in the window that is open here is taken back, and it is not the
     /// master who says so.
     pub(crate) fn fall_behind(&mut self) {
-        if self.is_followed() {
+        if self.is_followed() || self.is_receiving() {
             self.numbering = Numbering::Behind;
+        }
+    }
+
+    /// The operator completes what came in the window that is open here. If the master opened it,
+    /// that may still take it back.
+    pub(crate) fn part_from_master(&mut self) {
+        if self.is_open_window() && self.window_of_master().0 {
+            self.stand_alone();
         }
     }
 
@@ -168,20 +183,23 @@ impl Log {
             if self.window.is_none() {
                 self.rotate(now);
             }
-            self.lead();
+            self.turns += 1;
+            self.stand_alone();
         }
     }
 
     /// Whether a master is sending the whole state: there is nothing yet to give anybody else.
     pub(crate) fn is_receiving(&self) -> bool {
-        self.numbering == Numbering::Unknown
+        let none_yet = self.is_behind() && self.open.id == CheckpointId::default();
+        self.numbering == Numbering::Unknown || none_yet
     }
 
     /// How the begin of a checkpoint of the master fits.
     pub(crate) fn fit_checkpoint(&self, id: CheckpointId) -> Fit {
         if self.is_open_window() {
-            let (_, followed) = self.window_of_master();
-            return match followed {
+            let (masters, id_there) = self.window_of_master();
+            return match id_there {
+                _ if !masters => Fit::LostWindow,
                 // A master of the older kind goes on in the next checkpoint.
                 None => Fit::Fits,
                 Some(own) if own == id => Fit::Known,
@@ -197,7 +215,7 @@ impl Log {
     /// A checkpoint of the master begins. An earlier one than is open takes the log back to it: its
     /// changes come again, and until the later ones have come too, the log does not have them.
     pub(crate) fn follow_checkpoint(&mut self, id: CheckpointId, now: u32) {
-        let present = (self.numbering != Numbering::Unknown).then_some(self.open.id);
+        let present = (!self.is_receiving()).then_some(self.open.id);
         self.numbering = Numbering::Master;
         self.turns += 1;
         if self.is_open_window() {
@@ -237,11 +255,6 @@ impl Log {
         self.is_open_window() && !self.window_of_master().0
     }
 
-    /// Whether that window is a part of a checkpoint of its master.
-    pub(super) fn has_own_part(&self) -> bool {
-        self.has_own_window() && self.open.continues
-    }
-
     /// Whether that window has a change.
     pub(crate) fn has_own_change(&self) -> bool {
         let report = self.window_report().filter(|_| self.has_own_window());
@@ -277,8 +290,9 @@ impl Log {
     /// that id, or of whichever there is.
     pub(crate) fn fit_mark(&self, mark: Op, id: Option<CheckpointId>) -> Fit {
         if self.is_open_window() {
-            let (_, own) = self.window_of_master();
+            let (masters, own) = self.window_of_master();
             let same = id.is_none() || own.is_none() || id == own;
+            let same = masters && same;
             return match (mark, same) {
                 (Op::UpdateStart, true) => Fit::Known,
                 (Op::UpdateStart, false) => Fit::LostWindow,

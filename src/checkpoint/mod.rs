@@ -387,7 +387,7 @@ impl Log {
 
     /// Closes the open checkpoint and opens the next. Returns the closed one's last number.
     fn rotate(&mut self, now: u32) -> Seqno {
-        let id = if self.numbering == Numbering::Unknown {
+        let id = if self.is_receiving() {
             CheckpointId::default()
         } else {
             let id = self.next_id;

@@ -119,7 +119,6 @@ pub(super) enum Reverted {
 pub(super) struct Replication {
     // Guards the peers. Lock order: last.
     consumers: Mutex<HashMap<Cookie, Consumer>>,
-    /// Who writes a vbucket.
     pub(super) fence: Fence,
     provoked: Provoked,
     /// For peers whose message waited for a revert.
@@ -199,9 +198,8 @@ impl Core {
         {
             self.warn_of_peer(|| {
                 format!(
-                    "TAP: vbucket {vbucket}: closed a stream: another one has come after it, or a \
-                     REVERT here took back what it had sent; one vbucket can follow one master \
-                     only, and has to be sent what it lacks"
+                    "TAP: vbucket {vbucket}: closed a stream that another one has come after, or \
+                     an operator's COMPLETE or REVERT here; one vbucket can follow one master only"
                 )
             });
         }
@@ -529,6 +527,8 @@ impl Core {
 
     /// The master has lost a window that is open here: it goes first, and then the message.
     fn revert_lost(&self, cookie: Cookie, vbucket: &Vbucket) -> Result<Error> {
+        // An operator may have opened it just now.
+        self.spare_own_window(cookie, vbucket)?;
         let text = format!(
             "TAP: vbucket {}: the master knows nothing of the online update that is open here; \
              it is reverted",

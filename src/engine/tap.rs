@@ -4,7 +4,7 @@ use super::noted::{DIED, Waiter};
 use super::{Core, Engine};
 use crate::error::{Error, Result};
 use crate::host::{Cookie, LogLevel};
-use crate::tap::{Message, Refused, Request, StreamId, Streams, Turn};
+use crate::tap::{Event, Message, Refused, Request, StreamId, Streams, Turn};
 use crate::types::{VbucketId, VbucketState};
 use crate::vbucket::Vbucket;
 
@@ -90,7 +90,13 @@ impl Engine {
     pub(crate) fn tap_next(&self, cookie: Cookie) -> Message {
         loop {
             match self.core.streams.next(cookie) {
-                Turn::Message(message) => return message,
+                Turn::Message(message) => {
+                    if message.event == Event::VbucketSet {
+                        // The client may have the vbucket from now on, and its window.
+                        self.core.note_window(&self.core.updates.gate());
+                    }
+                    return message;
+                }
                 Turn::HandOver(stream, vbucket) => self.core.hand_over(stream, vbucket),
                 Turn::Forestalled(vbucket) => self.core.warn_of_peer(|| {
                     format!(

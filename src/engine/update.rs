@@ -18,14 +18,14 @@ use crate::host::{Cookie, LogLevel};
 use crate::item::Item;
 use crate::store::WindowRecord;
 use crate::types::{CheckpointId, Seqno, VbucketId, VbucketState};
-use crate::vbucket::{Reverted, Vbucket, begin_complete, complete_failed};
+use crate::vbucket::{Reverted, Vbucket, complete_failed};
 use crate::worker::{Signal, Wake};
 
 mod deadline;
+mod end;
 mod figures;
 mod forecast;
 mod record;
-mod revert;
 mod start;
 
 pub(crate) use figures::{UpdateReport, UpdateState};
@@ -201,8 +201,13 @@ impl GateGuard<'_> {
     }
 
     /// A window has ended that is none of this node's operator.
-    pub(super) fn end_followed(&mut self, core: &Core, outcome: WindowRecord) {
-        core.end_followed(&mut self.0, outcome);
+    pub(super) fn end_followed(
+        &mut self,
+        core: &Core,
+        outcome: WindowRecord,
+        opened: Option<Duration>,
+    ) {
+        core.end_followed(&mut self.0, outcome, opened);
     }
 
     /// A vbucket came while windows were open or COMPLETE was running, and its own was opened.
@@ -264,7 +269,7 @@ impl Core {
         let vbuckets = self.open();
         let begun = !vbuckets.is_empty()
             && match kind {
-                Kind::Complete => begin_complete(&vbuckets, self.host.lasting()),
+                Kind::Complete => self.begin_complete(&vbuckets),
                 Kind::Revert | Kind::Expire => self.begin_revert(&vbuckets),
             };
         if !begun {
@@ -370,8 +375,9 @@ impl Core {
         if mark == Op::UpdateStart {
             vbucket.follow_start(id, self.host.monotonic(), deadline);
         } else {
+            let opened = vbucket.window_opened();
             vbucket.follow_complete();
-            self.end_followed(&mut gate, WindowRecord::Completed);
+            self.end_followed(&mut gate, WindowRecord::Completed, opened);
         }
         self.persister.want_window(self.record_now(gate.decided()));
         drop(gate);
@@ -380,9 +386,14 @@ impl Core {
     }
 
     /// A window ended that is none of this node's operator: its outcome is told where he has none,
-    /// on a node without vbuckets that he commands.
-    fn end_followed(&self, gate: &mut Gate, outcome: WindowRecord) {
-        if self.commanded().is_empty() {
+    /// on a node without vbuckets that he commands. One that was left behind by a later decision is
+    /// told of no more.
+    fn end_followed(&self, gate: &mut Gate, outcome: WindowRecord, opened: Option<Duration>) {
+        let late = gate
+            .ended_at
+            .zip(opened)
+            .is_none_or(|(at, opened)| opened >= at);
+        if late && self.commanded().is_empty() {
             gate.ended(outcome, self.host.monotonic());
         }
     }

@@ -1,6 +1,7 @@
 //! SET_VBUCKET, GET_VBUCKET, DEL_VBUCKET.
 
 use super::noted::Waiter;
+use super::update::GateGuard;
 use super::{Core, Engine};
 use crate::checkpoint::Phase;
 use crate::error::{Error, Result};
@@ -61,11 +62,8 @@ impl Core {
         if opened {
             gate.join(id);
         }
-        // It may have come with a window, or be the last one that takes commands. The end of what
-        // runs says so anew.
-        if !gate.is_running() {
-            self.persister.want_window(self.record_now(gate.decided()));
-        }
+        // It may have come with a window, or be the last one that takes commands.
+        self.note_window(&gate);
         drop(gate);
         self.resume_waiting(id);
         self.changed_at_once();
@@ -74,6 +72,13 @@ impl Core {
         // A flush may be due whose vbucket was dead.
         self.house.wake();
         Ok(())
+    }
+
+    /// Has the store say what windows there are. The end of what runs says so anew.
+    pub(super) fn note_window(&self, gate: &GateGuard<'_>) {
+        if !gate.is_running() {
+            self.persister.want_window(self.record_now(gate.decided()));
+        }
     }
 
     /// Whether a window was opened for it.
@@ -122,9 +127,10 @@ impl Core {
         if window.is_some() && !given {
             return Err(VbucketError::InWindow);
         }
+        let opened = vbucket.window_opened();
         let remains = self.vbuckets.delete(vbucket);
         if given {
-            gate.end_followed(self, WindowRecord::Reverted);
+            gate.end_followed(self, WindowRecord::Reverted, opened);
             self.persister.want_window(self.record_now(gate.decided()));
         }
         drop(gate);

@@ -94,6 +94,14 @@ impl Vbucket {
         }
     }
 
+    /// The operator completes the window that is open here, also if the master opened it.
+    pub(crate) fn part_from_master(&self) {
+        let mut ordered = self.log();
+        if self.state() != Some(VbucketState::Active) {
+            ordered.log.part_from_master();
+        }
+    }
+
     /// Follows the master into a checkpoint if that fits. One that is active follows nobody.
     pub(crate) fn follow_checkpoint(&self, id: CheckpointId) -> Fit {
         let now = self.shared.seconds();

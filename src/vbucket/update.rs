@@ -176,6 +176,11 @@ impl Vbucket {
         self.log().log.window().map(|window| window.phase)
     }
 
+    /// When its window was opened, if there is one.
+    pub(crate) fn window_opened(&self) -> Option<Duration> {
+        self.log().log.window().map(|window| window.opened)
+    }
+
     /// When its window reverts by itself, if there is one that does.
     pub(crate) fn deadline(&self) -> Option<Duration> {
         self.log().log.window()?.deadline

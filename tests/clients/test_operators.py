@@ -4,6 +4,7 @@ writes is lost."""
 import os
 import resource
 import signal
+import struct
 import subprocess
 import tempfile
 import threading
@@ -77,6 +78,51 @@ class Two(common.Nodes):
         self.tool("complete")
         for host, expected in zip(self.hosts, after):
             self.holds(host, expected)
+
+    def pending(self):
+        """A vbucket of the first node, whose ids go back when that restarts, for one test."""
+        self.call_for_2(wire.SET_VBUCKET, wire.PENDING)
+        self.addCleanup(self.call_for_2, wire.DEL_VBUCKET)
+        self.addCleanup(self.call_for_2, wire.SET_VBUCKET, wire.DEAD)
+
+    def call_for_2(self, opcode, *state):
+        """A command about vbucket 2 of the first node."""
+        with self.first.host.binary() as link:
+            extras = b"".join(struct.pack(">I", one) for one in state)
+            answer = link.call(opcode, extras=extras, vbucket=2)
+            self.assertEqual(answer.status, SUCCESS)
+
+    def completed(self, contents):
+        """That both nodes have completed."""
+        self.assertEqual(self.outcomes(), ["completed", "completed"])
+        for host, expected in zip(self.hosts, contents):
+            self.holds(host, expected)
+
+    def test_a_completed_node_that_restarts_is_known_beside_a_pending_vbucket(self):
+        self.pending()
+        record = self.path("record")
+        self.tool("start", "--record", record)
+        after = [self.change(host) for host in self.hosts]
+        self.send(self.first, COMPLETE)
+        self.first.host.restart()
+        done = self.tool("complete", "--record", record)
+        self.assertIn("it is completed already, and it restarted since", done.out)
+        self.completed(after)
+
+    def test_a_run_knows_it_as_well(self):
+        self.pending()
+        go, begun = self.path("go"), self.path("begun")
+        script = self.script(f"touch {begun}; while [ ! -e {go} ]; do sleep 0.1; done")
+        process = begin(*self.arguments(), "run", "--", script)
+        until(lambda: os.path.exists(begun), what="the deployment")
+        after = [self.change(host) for host in self.hosts]
+        self.send(self.first, COMPLETE)
+        self.first.host.restart()
+        with open(go, "w", encoding="ascii"):
+            pass
+        done = end(process)
+        self.assertEqual(done.status, DONE, done)
+        self.completed(after)
 
     def test_a_revert_that_is_not_sent_tells_the_deadlines_that_go_on(self):
         self.tool("start", "--revert-after", "1h")

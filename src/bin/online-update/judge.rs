@@ -150,10 +150,12 @@ fn compare(
     }
     // On a node from which the window moved away, this is the outcome of an earlier one.
     if look.window.state == State::None && look.window.last_outcome == "completed" {
-        // Ids only rise: who never came past the window has not completed it. A replica that has
-        // taken the node's place may have missed it.
+        // Ids of what is active only rise: who never came past the window has not completed it. A
+        // replica that has taken the node's place may have missed it. What is pending goes back to
+        // its master's ids.
         let behind = |(vbucket, id): (&u16, &u64)| {
-            let now = look.checkpoints.get(vbucket);
+            let own = !look.vbuckets.pending.contains(vbucket);
+            let now = look.checkpoints.get(vbucket).filter(|_| own);
             now.is_some_and(|now| now <= id)
         };
         if !same && started.iter().any(behind) {
@@ -311,6 +313,7 @@ mod tests {
             identity: ids.iter().copied().collect(),
             checkpoints: Identity::new(),
             vbuckets: Vbuckets {
+                pending: BTreeSet::new(),
                 served: ids.iter().map(|(vbucket, _)| *vbucket).collect(),
                 dead: BTreeSet::new(),
             },

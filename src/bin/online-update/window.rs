@@ -154,9 +154,10 @@ impl Window {
 
     /// Whether the last window ended before one that has been open for so many seconds began.
     pub(crate) fn ended_before(&self, open_for: u64) -> bool {
-        // An end without an age is of before the process began. All are whole seconds of clocks of
-        // two machines.
-        self.outcome_age.unwrap_or(self.process.uptime) > open_for + 2
+        // An end without an age is of before the process began, which says 2 s more than it is up:
+        // memcached's clock begins there. All are whole seconds of clocks of two machines.
+        let up = self.process.uptime.saturating_sub(2);
+        self.outcome_age.unwrap_or(up) > open_for + 2
     }
 
     /// Whether the last window was completed, and not before the time that is given.
@@ -231,6 +232,8 @@ pub(crate) fn is_being_ended(link: &mut Link) -> bool {
 pub(crate) struct Vbuckets {
     /// Active or pending: commands act on them.
     pub(crate) served: BTreeSet<u16>,
+    /// Of those, the pending ones.
+    pub(crate) pending: BTreeSet<u16>,
     pub(crate) dead: BTreeSet<u16>,
 }
 
@@ -245,6 +248,9 @@ impl Vbuckets {
             let Some(Ok(id)) = name.strip_prefix("vb_").map(str::parse) else {
                 continue;
             };
+            if role == "pending" {
+                found.pending.insert(id);
+            }
             match role.as_str() {
                 "active" | "pending" => found.served.insert(id),
                 "dead" => found.dead.insert(id),

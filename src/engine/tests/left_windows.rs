@@ -101,6 +101,38 @@ fn a_window_that_was_opened_since_and_left_behind_is_told() {
     assert_eq!(node.last_outcome(), "lost at restart");
 }
 
+/// What was left behind is discarded later, as for a stream that begins with the whole state.
+#[test]
+fn what_is_discarded_later_does_not_change_what_was_decided() {
+    for deletes in [false, true] {
+        let node = Node::with_vbuckets(2);
+        node.start().unwrap();
+        node.set(0, "k", "inside");
+        let set = |id, state| node.engine.core.set_vbucket(id, state).unwrap();
+        set(1, VbucketState::Dead);
+        node.host.advance(1);
+        node.complete().unwrap();
+        set(0, VbucketState::Dead);
+        if deletes {
+            assert!(node.engine.vbucket(1).unwrap().give());
+            node.engine.core.delete_vbucket(1).unwrap();
+        } else {
+            set(1, VbucketState::Replica);
+            let message = TapMessage {
+                vbucket: 1,
+                ..bare(TapEvent::Opaque, &[0, 0, 0, 1])
+            };
+            let peer = cookie();
+            let call = || node.engine.tap_receive(peer, &message);
+            node.host.finish(peer, call).unwrap();
+        }
+        assert_eq!(node.last_outcome(), "completed", "{deletes}");
+        let node = node.crash_after_a_write();
+        assert_eq!(node.stored(0, "k").as_deref(), Some("inside"));
+        assert_eq!(node.last_outcome(), "completed", "{deletes}");
+    }
+}
+
 /// What was decided last, and when.
 type Decided = Option<(&'static str, Duration)>;
 

@@ -37,14 +37,15 @@ impl Core {
         let has_none = self.commanded().is_empty();
         let mut outcome = decided.outcome;
         for vbucket in self.vbuckets.iter() {
-            let opened = vbucket.with_log(|log| log.window().map(|window| window.opened));
-            let Some(opened) = opened.filter(|_| !ends.contains(&vbucket.id())) else {
+            let opened = vbucket.window_opened();
+            // Of one that another node has, that node has the window.
+            let ended = ends.contains(&vbucket.id()) || vbucket.is_given();
+            let Some(opened) = opened.filter(|_| !ended) else {
                 continue;
             };
-            // One that is dead now keeps its own, unless another node has it, with its window.
-            let own = || vbucket.has_own_window() && !vbucket.is_given();
             let commanded = vbucket.takes_commands();
-            if commanded || has_none || own() {
+            // One that is dead now keeps its own.
+            if commanded || has_none || vbucket.has_own_window() {
                 if commanded || decided.at.is_none_or(|at| opened > at) {
                     return WindowRecord::Open;
                 }

@@ -23,7 +23,7 @@ impl Part {
         waits: bool,
     ) -> Option<Next> {
         if self.stage == Stage::Fill {
-            return self.next_of_backfill(vbucket, request, waits);
+            return self.next_of_backfill(vbucket, name, request, waits);
         }
         let unread = self.changes.is_empty() && self.read_to < self.begun;
         let known = !unread || self.read_on(vbucket, name, request);
@@ -56,6 +56,7 @@ impl Part {
     fn next_of_backfill(
         &mut self,
         vbucket: &Vbucket,
+        name: &[u8],
         request: &Request,
         waits: bool,
     ) -> Option<Next> {
@@ -83,7 +84,15 @@ impl Part {
         if request.dump && !request.goes_on() {
             self.stage = Stage::Ended;
         } else {
-            self.begun = vbucket.with_log(|log| log.completed_behind(self.begun));
+            // Without its cursor what was left to the log may be there no more.
+            let begun = vbucket.with_log(|log| {
+                let kept = log.cursor(name).is_some();
+                kept.then(|| log.completed_behind(self.begun))
+            });
+            let Some(begun) = begun else {
+                return Some(Next::Lost);
+            };
+            self.begun = begun;
             self.stage = Stage::Rest;
         }
         None

@@ -122,3 +122,22 @@ fn a_complete_in_force_that_took_nothing_is_not_waited_for() {
     assert_eq!(link.count("opaque 4"), 1);
     assert_same(&master, &replica);
 }
+
+/// Memory is short: the stream loses its place in the log, and with it what was left to that.
+#[test]
+fn without_its_cursor_a_backfill_does_not_end() {
+    let (master, replica) = (in_window(false), replica());
+    let mut link = Link::backfill(&master);
+    master.host.until("it is under way", || {
+        link.step(&master, Some(&replica));
+        link.texts().iter().any(|text| text.starts_with("set"))
+    });
+    master.complete().unwrap();
+    let vbucket = master.engine.vbucket(0).unwrap();
+    assert!(vbucket.drop_slowest_cursor().is_some());
+    master.host.until("it is over", || {
+        link.step(&master, Some(&replica));
+        link.count("opaque 8") > 0
+    });
+    assert_same(&master, &replica);
+}

@@ -1,9 +1,9 @@
 //! Windows of a node's own on a vbucket that is pending and follows a stream: the checkpoint that
-//! they close goes on at the master.
+//! they close goes on at the master. What a vbucket claims to have of its master.
 
 use super::{
     ACK, BACKFILL, CHECKPOINTS, Link, Node, REGISTERED, Random, assert_same, bare, checkpoint,
-    contents, cookie, mutation, node_in, open_id, phase, resume_data,
+    contents, cookie, forget, mutation, node_in, open_id, phase, resume_data,
 };
 use crate::engine::TapEvent;
 use crate::error::Error;
@@ -186,23 +186,171 @@ fn nothing_goes_on_behind_what_was_taken_back() {
     }
 }
 
-/// The same of a window that its operator leaves behind: the master's next checkpoint ends it.
+/// The same of a window that its operator leaves behind: the next checkpoint ends it, or the next
+/// stream.
 #[test]
 fn what_is_taken_back_with_a_window_left_behind_is_sent_again() {
-    let (master, other, mut link) = pair();
-    other.start().unwrap();
-    fill(&master, 20);
-    link.settle(&master, &other);
-    let core = &other.engine.core;
-    core.set_vbucket(0, VbucketState::Replica).unwrap();
-    rotate(&master);
-    master.set(0, "last", "1");
-    come_over(&mut link, &master, &other);
-    assert!(link.closed);
-    assert_eq!(phase(&other), None);
-    let mut link = again(&master, &other);
-    come_over(&mut link, &master, &other);
-    assert_same(&master, &other);
+    for (cuts, dies) in [(false, false), (true, false), (true, true)] {
+        let (master, other, mut link) = pair();
+        other.start().unwrap();
+        fill(&master, 20);
+        link.settle(&master, &other);
+        let set = |state| other.engine.core.set_vbucket(0, state).unwrap();
+        if cuts {
+            link.disconnect(&master, Some(&other));
+        }
+        if dies {
+            set(VbucketState::Dead);
+        }
+        set(VbucketState::Replica);
+        if cuts {
+            link = again(&master, &other);
+        }
+        master.set(0, "new", "1");
+        come_over(&mut link, &master, &other);
+        rotate(&master);
+        master.set(0, "last", "1");
+        come_over(&mut link, &master, &other);
+        assert_eq!((phase(&other), link.closed), (None, !cuts), "{dies}");
+        if link.closed {
+            link = again(&master, &other);
+            come_over(&mut link, &master, &other);
+        }
+        assert_same(&master, &other);
+    }
+}
+
+/// Of what came before there was a checkpoint, nothing is whole.
+#[test]
+fn a_window_from_the_middle_of_a_backfill_takes_the_state_with_it() {
+    for reverts in [false, true] {
+        let master = Node::with("chk_max_items=100;tap_backlog_limit=1");
+        fill(&master, 300);
+        rotate(&master);
+        master.write();
+        let other = node_in(VbucketState::Pending, "");
+        let mut link = again(&master, &other);
+        let mut has = |keys| {
+            master.host.until("so many keys are there", || {
+                link.step(&master, Some(&other));
+                contents(&other).len() == keys
+            });
+        };
+        has(10);
+        other.start().unwrap();
+        has(if reverts { 200 } else { 300 });
+        if reverts {
+            other.revert().unwrap();
+        } else {
+            let core = &other.engine.core;
+            core.set_vbucket(0, VbucketState::Replica).unwrap();
+        }
+        come_over(&mut link, &master, &other);
+        rotate(&master);
+        come_over(&mut link, &master, &other);
+        assert_eq!((link.closed, closed(&other)), (true, 0), "{reverts}");
+        let mut link = again(&master, &other);
+        come_over(&mut link, &master, &other);
+        assert_same(&master, &other);
+    }
+}
+
+/// The operator of a pending vbucket decides about the window that its master has open.
+#[test]
+fn what_the_master_decides_about_its_window_holds_in_the_end() {
+    for case in 0..8 {
+        let [here, there, writes] = [1, 2, 4].map(|bit| case & bit != 0);
+        let (master, other, mut link) = pair();
+        master.start().unwrap();
+        master.set(0, "k", "inside");
+        link.settle(&master, &other);
+        other.decide(here).unwrap();
+        if writes {
+            master.set(0, "k", "inside, later");
+            master.set(0, "new", "inside, later");
+        }
+        come_over(&mut link, &master, &other);
+        master.decide(there).unwrap();
+        master.set(0, "last", "1");
+        for _ in 0..3 {
+            come_over(&mut link, &master, &other);
+            link.disconnect(&master, Some(&other));
+            link = again(&master, &other);
+        }
+        come_over(&mut link, &master, &other);
+        assert_eq!(contents(&master), contents(&other), "{case}");
+    }
+}
+
+/// It had its master's ids, and was another's master at the same time.
+#[test]
+fn what_was_active_for_a_while_claims_nothing() {
+    for case in 0..8 {
+        let [rotates, crashes, pending] = [1, 2, 4].map(|bit| case & bit != 0);
+        let (master, other, mut link) = pair();
+        link.disconnect(&master, Some(&other));
+        other.activate(0);
+        other.set(0, "k", "here");
+        other.set(0, "extra", "here");
+        if rotates {
+            rotate(&other);
+            rotate(&master);
+            rotate(&master);
+        }
+        let state = [VbucketState::Replica, VbucketState::Pending];
+        let core = &other.engine.core;
+        core.set_vbucket(0, state[usize::from(pending)]).unwrap();
+        let other = if crashes {
+            other.crash_after_a_write()
+        } else {
+            other
+        };
+        assert_eq!(closed(&other), 0, "{case}");
+        master.set(0, "last", "1");
+        let mut link = again(&master, &other);
+        come_over(&mut link, &master, &other);
+        assert_same(&master, &other);
+    }
+}
+
+/// Its checkpoints are its own, whoever filled them.
+#[test]
+fn what_came_without_checkpoint_messages_claims_nothing() {
+    for case in 0..4 {
+        let [crashes, pending] = [1, 2].map(|bit| case & bit != 0);
+        let master = Node::with("chk_max_items=100");
+        let state = [VbucketState::Replica, VbucketState::Pending];
+        let other = node_in(state[usize::from(pending)], "chk_max_items=100");
+        master.set(0, "k", "before");
+        forget(&master);
+        let data = 0_u64.to_be_bytes();
+        let mut link = Link::connect(&master, "replica", BACKFILL | ACK, &data).unwrap();
+        link.settle(&master, &other);
+        assert_eq!(link.count("opaque 8"), 1);
+        for turn in 0..5 {
+            if pending {
+                other.start().unwrap();
+                other.complete().unwrap();
+            }
+            for key in 0..100 {
+                master.set(0, &format!("{turn} {key}"), "1");
+            }
+            link.settle(&master, &other);
+            other.write();
+        }
+        link.disconnect(&master, Some(&other));
+        assert!(open_id(&other).get() > 3, "{case}");
+        let other = if crashes {
+            other.crash_after_a_write()
+        } else {
+            other
+        };
+        assert_eq!(closed(&other), 0, "{case}");
+        master.set(0, "last", "1");
+        let mut link = again(&master, &other);
+        come_over(&mut link, &master, &other);
+        assert_same(&master, &other);
+    }
 }
 
 /// Both decide windows of their own, the stream is cut, the follower dies.

@@ -630,3 +630,27 @@ fn a_former_owner_does_not_have_the_window_that_goes_on_elsewhere() {
         assert_same(&new, &old);
     }
 }
+
+/// It has the window, whatever becomes of its answer.
+#[test]
+fn a_window_that_the_new_owner_was_given_is_not_lost_with_the_old_one() {
+    let old = Node::new();
+    old.start().unwrap();
+    old.set(0, "k", "inside");
+    let new = Node::with("vb0=false");
+    let mut link = take(&old);
+    old.host.until("the new one was told that it has it", || {
+        let message = link.next(&old);
+        let is_last = words(&message) == "state 1";
+        if let Some(arrives) = arriving(&message) {
+            receive(&new, link.peer, &arrives).unwrap();
+            assert!(is_last || link.answer(&old, message.seqno, 0));
+        }
+        is_last
+    });
+    link.disconnect(&old, Some(&new));
+    new.complete().unwrap();
+    assert_eq!(new.get(0, "k").as_deref(), Some("inside"));
+    let old = old.crash_after_a_write();
+    assert_eq!(old.last_outcome(), "none");
+}

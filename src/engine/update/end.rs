@@ -1,4 +1,4 @@
-//! REVERT: of the operator's windows, and of those that a master opened here.
+//! The end of windows: of the operator's, and the REVERT of those that a master opened here.
 
 use super::{Core, Left, ReplicaRevert};
 use crate::engine::answers::Owed;
@@ -7,21 +7,34 @@ use crate::error::{Error, Result};
 use crate::host::Cookie;
 use crate::store::WindowRecord;
 use crate::types::{Seqno, VbucketId, VbucketState};
-use crate::vbucket::{RevertStep, Vbucket, begin_revert};
+use crate::vbucket::{RevertStep, Vbucket, begin_complete, begin_revert};
 
 impl Core {
     /// Begins the revert of the operator's windows. What a master has sent to one that is pending
     /// goes with its window. The stream does not know that, so it is closed, and the checkpoint has
     /// to come again.
     pub(super) fn begin_revert(&self, vbuckets: &[&Vbucket]) -> bool {
-        for vbucket in vbuckets {
-            if vbucket.state() != Some(VbucketState::Active) {
-                let stream = self.streams.number();
-                self.replication.fence.bar(vbucket.id(), stream);
-                vbucket.fall_behind();
-            }
+        for vbucket in pending(vbuckets) {
+            self.bar_streams(vbucket);
+            vbucket.fall_behind();
         }
         begin_revert(vbuckets, self.host.lasting())
+    }
+
+    /// Begins to complete them. What the master of one that is pending thinks of its window may be
+    /// something else: its stream is closed, and has to begin with the whole state.
+    pub(super) fn begin_complete(&self, vbuckets: &[&Vbucket]) -> bool {
+        for vbucket in pending(vbuckets).filter(|vbucket| !vbucket.has_own_window()) {
+            self.bar_streams(vbucket);
+            vbucket.part_from_master();
+        }
+        begin_complete(vbuckets, self.host.lasting())
+    }
+
+    /// No stream that there is now writes the vbucket any more.
+    fn bar_streams(&self, vbucket: &Vbucket) {
+        let next = self.streams.number();
+        self.replication.fence.bar(vbucket.id(), next);
     }
 
     pub(super) fn revert_all(&self, vbuckets: &[&Vbucket]) -> Vec<Left> {
@@ -94,7 +107,9 @@ impl Core {
     }
 
     pub(super) fn run_replica_revert(&self, id: VbucketId) {
+        let mut opened = None;
         if let Some(vbucket) = self.vbuckets.get(id) {
+            opened = vbucket.window_opened();
             let left = self.revert_all(&[vbucket]);
             for (left, cold) in left {
                 self.rewarm.add(vbucket, left, cold);
@@ -102,7 +117,7 @@ impl Core {
         }
         let done = {
             let mut gate = self.updates.gate.lock();
-            self.end_followed(&mut gate, WindowRecord::Reverted);
+            self.end_followed(&mut gate, WindowRecord::Reverted, opened);
             self.persister.want_window(self.record_now(gate.decided()));
             gate.replicas.pop_front()
         };
@@ -112,4 +127,10 @@ impl Core {
             self.host.notify(self.replication.reverted.put(owed, then));
         }
     }
+}
+
+/// Those that may follow a stream.
+fn pending<'a>(vbuckets: &'a [&'a Vbucket]) -> impl Iterator<Item = &'a Vbucket> {
+    let active = Some(VbucketState::Active);
+    { vbuckets.iter().copied() }.filter(move |vbucket| vbucket.state() != active)
 }
