@@ -258,13 +258,18 @@ fn a_window_from_the_middle_of_a_backfill_takes_the_state_with_it() {
 /// The operator of a pending vbucket decides about the window that its master has open.
 #[test]
 fn what_the_master_decides_about_its_window_holds_in_the_end() {
-    for case in 0..8 {
-        let [here, there, writes] = [1, 2, 4].map(|bit| case & bit != 0);
-        let (master, other, mut link) = pair();
+    for case in 0..16 {
+        let [here, there, writes, crashes] = [1, 2, 4, 8].map(|bit| case & bit != 0);
+        let (master, mut other, mut link) = pair();
         master.start().unwrap();
         master.set(0, "k", "inside");
         link.settle(&master, &other);
         other.decide(here).unwrap();
+        if crashes {
+            link.disconnect(&master, Some(&other));
+            other = other.crash_after_a_write();
+            link = again(&master, &other);
+        }
         if writes {
             master.set(0, "k", "inside, later");
             master.set(0, "new", "inside, later");
