@@ -31,7 +31,7 @@ use crate::types::{CheckpointId, VbucketId, VbucketState};
 use crate::vbucket::Vbucket;
 
 /// No master gives a higher checkpoint id.
-const CHECKPOINT_MAX: u64 = 1 << 62;
+pub(super) const CHECKPOINT_MAX: u64 = 1 << 62;
 
 /// What a TAP message is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +92,7 @@ pub(crate) struct Consumer {
     /// It sends messages about checkpoints.
     checkpoints: bool,
     /// Windows that it announced: vbucket, code, id. One a vbucket.
-    announced: Vec<(VbucketId, u32, CheckpointId)>,
+    pub(super) announced: Vec<(VbucketId, u32, CheckpointId)>,
     /// Deadlines of windows that it told: vbucket, id, the time of our clock. One a vbucket.
     pub(super) deadlines: Vec<(VbucketId, CheckpointId, Option<Duration>)>,
     /// It was logged that it waits for a window of this node's operator.
@@ -356,7 +356,17 @@ impl Core {
         self.spare_own_window(cookie, vbucket)?;
         match vbucket.follow_checkpoint(CheckpointId::new(id)) {
             Fit::LostWindow => Err(self.revert_lost(cookie, vbucket)?),
-            Fit::Behind => Err(Error::Disconnect),
+            Fit::Behind => {
+                self.warn_of_peer(|| {
+                    format!(
+                        "TAP: vbucket {}: closed a stream that goes on behind what was taken back \
+                         here with a window: the sender has to begin behind \
+                         LAST_CLOSED_CHECKPOINT (0x97), or with the whole state",
+                        vbucket.id()
+                    )
+                });
+                Err(Error::Disconnect)
+            }
             Fit::Fits | Fit::Known | Fit::Misfit => Ok(()),
         }
     }
@@ -380,20 +390,6 @@ impl Core {
     fn warn_opaque(&self, message: &TapMessage<'_>, what: &str) {
         let bytes = message.specific.escape_ascii();
         self.warn_of_peer(|| format!("TAP: ignored an opaque message with {what}: {bytes}"));
-    }
-
-    /// A window's id, ahead of the mark that it belongs to.
-    fn announce(&self, cookie: Cookie, vbucket: u16, code: u32, id: u64) -> Result<()> {
-        let vbucket = VbucketId::new(vbucket).ok_or(Error::Invalid)?;
-        if !(UPDATE_START..=UPDATE_REVERT).contains(&code) || id >= CHECKPOINT_MAX {
-            return Err(Error::Invalid);
-        }
-        self.with_consumer(cookie, |consumer| {
-            consumer.announced.retain(|(of, ..)| *of != vbucket);
-            let announced = (vbucket, code, CheckpointId::new(id));
-            consumer.announced.push(announced);
-        });
-        Ok(())
     }
 
     fn receive_code(&self, cookie: Cookie, code: u32, message: &TapMessage<'_>) -> Result<()> {
@@ -424,16 +420,10 @@ impl Core {
             }
         };
         let vbucket = self.following(cookie, message.vbucket)?;
-        let id = self.with_consumer(cookie, |consumer| {
-            let mut announced = consumer.announced.iter();
-            let found = announced.find(|(of, what, _)| *of == vbucket.id() && *what == code);
-            found.map(|(_, _, id)| *id)
-        });
+        let id = self.announced(cookie, vbucket.id(), code);
         let result = self.receive_mark(cookie, vbucket, mark, id);
         if result != Err(Error::WouldBlock) {
-            self.with_consumer(cookie, |consumer| {
-                consumer.announced.retain(|(of, ..)| *of != vbucket.id());
-            });
+            self.forget_announced(cookie, vbucket.id());
         }
         result
     }

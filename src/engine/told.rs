@@ -1,15 +1,50 @@
-//! Deadlines that a master tells of its windows. A replica does not act on them: they count when
-//! its vbucket has become active.
+//! What a master tells of a window ahead of its marks: the id, and the deadline. A replica does not
+//! act on a deadline: it counts when its vbucket has become active.
 
 use std::time::Duration;
 
 use super::Core;
+use super::replica::CHECKPOINT_MAX;
 use crate::error::{Error, Result};
 use crate::host::Cookie;
+use crate::tap::code::{UPDATE_REVERT, UPDATE_START};
 use crate::tap::{NO_DEADLINE, code};
 use crate::types::{CheckpointId, VbucketId};
 
 impl Core {
+    /// A window's id, ahead of the mark that it belongs to.
+    pub(super) fn announce(&self, cookie: Cookie, vbucket: u16, code: u32, id: u64) -> Result<()> {
+        let vbucket = VbucketId::new(vbucket).ok_or(Error::Invalid)?;
+        if !(UPDATE_START..=UPDATE_REVERT).contains(&code) || id >= CHECKPOINT_MAX {
+            return Err(Error::Invalid);
+        }
+        self.forget_announced(cookie, vbucket);
+        let announced = (vbucket, code, CheckpointId::new(id));
+        self.with_consumer(cookie, |consumer| consumer.announced.push(announced));
+        Ok(())
+    }
+
+    /// The id that a peer has announced for a mark.
+    pub(super) fn announced(
+        &self,
+        cookie: Cookie,
+        vbucket: VbucketId,
+        code: u32,
+    ) -> Option<CheckpointId> {
+        self.with_consumer(cookie, |consumer| {
+            let mut announced = consumer.announced.iter();
+            let found = announced.find(|(of, what, _)| *of == vbucket && *what == code);
+            found.map(|(_, _, id)| *id)
+        })
+    }
+
+    /// The mark has come.
+    pub(super) fn forget_announced(&self, cookie: Cookie, vbucket: VbucketId) {
+        self.with_consumer(cookie, |consumer| {
+            consumer.announced.retain(|(of, ..)| *of != vbucket);
+        });
+    }
+
     /// The window and its deadline, by our clock, if the message is about one.
     pub(super) fn read_deadline(
         &self,

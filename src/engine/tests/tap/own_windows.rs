@@ -7,6 +7,7 @@ use super::{
 };
 use crate::engine::TapEvent;
 use crate::error::Error;
+use crate::host::LogLevel;
 use crate::types::VbucketState;
 
 fn rotate(master: &Node) {
@@ -174,6 +175,8 @@ fn nothing_goes_on_behind_what_was_taken_back() {
         mutation(&node, peer, "k", "inside").unwrap();
         node.revert().unwrap();
         assert_eq!(begin(id + 1), Err(Error::Disconnect), "{masters}");
+        let text = "closed a stream that goes on behind what was taken back";
+        assert!(node.host.has_logged(LogLevel::Warning, text));
         let comes = bare(TapEvent::VbucketSet, &[0, 0, 0, 3]);
         let call = || node.engine.tap_receive(peer, &comes);
         assert_eq!(node.host.finish(peer, call), Err(Error::Temporary));
