@@ -140,12 +140,9 @@ impl Log {
         }
     }
 
-    /// The operator completes what came in the window that is open here. If the master opened it,
-    /// that may still take it back.
+    /// The operator completes the window that its master opened here, who may still take it back.
     pub(crate) fn part_from_master(&mut self) {
-        if self.is_open_window() && self.window_of_master().0 {
-            self.stand_alone();
-        }
+        self.stand_alone();
     }
 
     /// Whether that has not come again.
@@ -351,7 +348,7 @@ impl Log {
 
     /// Notes that a checkpoint is durable to its end, unless it is one of before a backfill.
     pub(super) fn checkpoint_persisted(&mut self, upto: Seqno, id: CheckpointId) {
-        if upto >= self.named_from {
+        if upto >= self.named_from && self.is_named() {
             self.persisted_id = self.persisted_id.max(id);
         }
     }

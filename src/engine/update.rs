@@ -80,6 +80,8 @@ struct ReplicaRevert {
     vbucket: VbucketId,
     /// Who waits for it, and what is to be said then.
     waits: Option<(Owed, replica::Reverted)>,
+    /// When its window was opened, if that was left behind here and no master's.
+    left: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -205,9 +207,9 @@ impl GateGuard<'_> {
         &mut self,
         core: &Core,
         outcome: WindowRecord,
-        opened: Option<Duration>,
+        left: Option<Duration>,
     ) {
-        core.end_followed(&mut self.0, outcome, opened);
+        core.end_followed(&mut self.0, outcome, left);
     }
 
     /// A vbucket came while windows were open or COMPLETE was running, and its own was opened.
@@ -375,9 +377,8 @@ impl Core {
         if mark == Op::UpdateStart {
             vbucket.follow_start(id, self.host.monotonic(), deadline);
         } else {
-            let opened = vbucket.window_opened();
             vbucket.follow_complete();
-            self.end_followed(&mut gate, WindowRecord::Completed, opened);
+            self.end_followed(&mut gate, WindowRecord::Completed, None);
         }
         self.persister.want_window(self.record_now(gate.decided()));
         drop(gate);
@@ -386,14 +387,11 @@ impl Core {
     }
 
     /// A window ended that is none of this node's operator: its outcome is told where he has none,
-    /// on a node without vbuckets that he commands. One that was left behind by a later decision is
-    /// told of no more.
-    fn end_followed(&self, gate: &mut Gate, outcome: WindowRecord, opened: Option<Duration>) {
-        let late = gate
-            .ended_at
-            .zip(opened)
-            .is_none_or(|(at, opened)| opened >= at);
-        if late && self.commanded().is_empty() {
+    /// on a node without vbuckets that he commands. One that was `left` behind, when it was opened,
+    /// is told of only if nothing was decided since.
+    fn end_followed(&self, gate: &mut Gate, outcome: WindowRecord, left: Option<Duration>) {
+        let decided = gate.ended_at.zip(left).is_some_and(|(at, left)| left < at);
+        if !decided && self.commanded().is_empty() {
             gate.ended(outcome, self.host.monotonic());
         }
     }

@@ -95,6 +95,11 @@ impl Core {
             let vbucket = self.vbuckets.create_as(id, arrives, first, now);
             return Ok(vbucket.is_some_and(|vbucket| vbucket.window_phase().is_some()));
         };
+        let was_active = vbucket.state() == Some(VbucketState::Active);
+        if was_active && state != VbucketState::Active && arrival != Arrival::Coming {
+            // What a stream goes on to bring says nothing of what was written here meanwhile.
+            self.bar_streams(vbucket);
+        }
         let opened = vbucket.set_state(state, arrival);
         if arrival == Arrival::Coming && vbucket.has_own_window() && vbucket.is_window_untouched() {
             vbucket.dissolve_window();
@@ -127,10 +132,10 @@ impl Core {
         if window.is_some() && !given {
             return Err(VbucketError::InWindow);
         }
-        let opened = vbucket.window_opened();
+        let left = vbucket.left_window();
         let remains = self.vbuckets.delete(vbucket);
         if given {
-            gate.end_followed(self, WindowRecord::Reverted, opened);
+            gate.end_followed(self, WindowRecord::Reverted, left);
             self.persister.want_window(self.record_now(gate.decided()));
         }
         drop(gate);

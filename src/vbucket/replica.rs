@@ -94,7 +94,7 @@ impl Vbucket {
         }
     }
 
-    /// The operator completes the window that is open here, also if the master opened it.
+    /// The operator completes the window that its master opened here.
     pub(crate) fn part_from_master(&self) {
         let mut ordered = self.log();
         if self.state() != Some(VbucketState::Active) {

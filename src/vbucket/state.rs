@@ -48,10 +48,8 @@ impl Vbucket {
                 return None;
             }
         }
-        // Somebody has opened it since the stream was told that there is none; or has reverted it,
-        // and the stream does not know what it has to send again.
-        let opened = self.takes_commands() && ordered.log.has_own_change();
-        if arrival == Arrival::Coming && (opened || ordered.log.is_behind()) {
+        // Somebody has opened it since the stream was told that there is none.
+        if arrival == Arrival::Coming && self.takes_commands() && ordered.log.has_own_change() {
             return None;
         }
         if state == VbucketState::Active {

@@ -181,6 +181,16 @@ impl Vbucket {
         self.log().log.window().map(|window| window.opened)
     }
 
+    /// When its window was opened, if it is open and no master's.
+    pub(crate) fn left_window(&self) -> Option<Duration> {
+        let ordered = self.log();
+        let window = ordered
+            .log
+            .window()
+            .filter(|_| ordered.log.has_own_window());
+        window.map(|window| window.opened)
+    }
+
     /// When its window reverts by itself, if there is one that does.
     pub(crate) fn deadline(&self) -> Option<Duration> {
         self.log().log.window()?.deadline

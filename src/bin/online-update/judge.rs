@@ -151,10 +151,11 @@ fn compare(
     // On a node from which the window moved away, this is the outcome of an earlier one.
     if look.window.state == State::None && look.window.last_outcome == "completed" {
         // Ids of what is active only rise: who never came past the window has not completed it. A
-        // replica that has taken the node's place may have missed it. What is pending goes back to
-        // its master's ids.
+        // replica that has taken the node's place may have missed it. What is not active goes back
+        // to its master's ids.
         let behind = |(vbucket, id): (&u16, &u64)| {
-            let own = !look.vbuckets.pending.contains(vbucket);
+            let (served, pending) = (&look.vbuckets.served, &look.vbuckets.pending);
+            let own = served.contains(vbucket) && !pending.contains(vbucket);
             let now = look.checkpoints.get(vbucket).filter(|_| own);
             now.is_some_and(|now| now <= id)
         };

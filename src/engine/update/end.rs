@@ -1,6 +1,7 @@
 //! The end of windows: of the operator's, and the REVERT of those that a master opened here.
 
 use super::{Core, Left, ReplicaRevert};
+use crate::checkpoint::Log;
 use crate::engine::answers::Owed;
 use crate::engine::replica;
 use crate::error::{Error, Result};
@@ -14,25 +15,32 @@ impl Core {
     /// goes with its window. The stream does not know that, so it is closed, and the checkpoint has
     /// to come again.
     pub(super) fn begin_revert(&self, vbuckets: &[&Vbucket]) -> bool {
-        for vbucket in pending(vbuckets) {
-            self.bar_streams(vbucket);
+        for vbucket in pending(vbuckets).filter(|vbucket| !vbucket.has_own_window()) {
             vbucket.fall_behind();
         }
-        begin_revert(vbuckets, self.host.lasting())
+        let begun = begin_revert(vbuckets, self.host.lasting());
+        for vbucket in pending(vbuckets).filter(|vbucket| vbucket.with_log(Log::is_behind)) {
+            self.bar_streams(vbucket);
+        }
+        begun
     }
 
     /// Begins to complete them. What the master of one that is pending thinks of its window may be
     /// something else: its stream is closed, and has to begin with the whole state.
     pub(super) fn begin_complete(&self, vbuckets: &[&Vbucket]) -> bool {
-        for vbucket in pending(vbuckets).filter(|vbucket| !vbucket.has_own_window()) {
+        let masters: Vec<_> = pending(vbuckets)
+            .filter(|vb| !vb.has_own_window())
+            .collect();
+        let begun = begin_complete(vbuckets, self.host.lasting());
+        for vbucket in masters.into_iter().filter(|_| begun) {
             self.bar_streams(vbucket);
             vbucket.part_from_master();
         }
-        begin_complete(vbuckets, self.host.lasting())
+        begun
     }
 
     /// No stream that there is now writes the vbucket any more.
-    fn bar_streams(&self, vbucket: &Vbucket) {
+    pub(in crate::engine) fn bar_streams(&self, vbucket: &Vbucket) {
         let next = self.streams.number();
         self.replication.fence.bar(vbucket.id(), next);
     }
@@ -85,12 +93,14 @@ impl Core {
         let busy = gate.dead || gate.ending.contains(&vbucket.id());
         // The window of an active one is its operator's.
         let active = vbucket.state() == Some(VbucketState::Active);
+        let left = vbucket.left_window();
         if busy || active || !begin_revert(&[vbucket], self.host.lasting()) {
             return false;
         }
         gate.replicas.push_back(ReplicaRevert {
             vbucket: vbucket.id(),
             waits,
+            left,
         });
         drop(gate);
         self.updates.signal.wake();
@@ -107,9 +117,7 @@ impl Core {
     }
 
     pub(super) fn run_replica_revert(&self, id: VbucketId) {
-        let mut opened = None;
         if let Some(vbucket) = self.vbuckets.get(id) {
-            opened = vbucket.window_opened();
             let left = self.revert_all(&[vbucket]);
             for (left, cold) in left {
                 self.rewarm.add(vbucket, left, cold);
@@ -117,9 +125,11 @@ impl Core {
         }
         let done = {
             let mut gate = self.updates.gate.lock();
-            self.end_followed(&mut gate, WindowRecord::Reverted, opened);
+            let done = gate.replicas.pop_front();
+            let left = done.as_ref().and_then(|revert| revert.left);
+            self.end_followed(&mut gate, WindowRecord::Reverted, left);
             self.persister.want_window(self.record_now(gate.decided()));
-            gate.replicas.pop_front()
+            done
         };
         self.changed();
         self.house.wake();

@@ -20,6 +20,7 @@ mod chaos;
 mod consumer;
 mod corners;
 mod deadline;
+mod decided;
 mod dumps;
 mod ends;
 mod hostile;
