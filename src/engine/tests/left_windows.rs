@@ -11,7 +11,7 @@ use crate::types::VbucketState;
 use crate::vbucket::Vbucket;
 
 /// A mark of a master: 4, 5, 6 are START, COMPLETE, REVERT.
-fn mark(node: &Node, vbucket: u16, code: u8) -> Result<()> {
+pub(super) fn mark(node: &Node, vbucket: u16, code: u8) -> Result<()> {
     let peer = cookie();
     let mark = [0, 0, 0, code];
     let message = TapMessage {

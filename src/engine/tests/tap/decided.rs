@@ -1,23 +1,14 @@
 //! What follows on a decision, or a change of states, of a vbucket that a stream writes: takeovers,
 //! claims, outcomes.
 
+use super::own_windows::{again, closed, come_over, fill, pair, pair_of, rotate};
 use super::{
-    ACK, BACKFILL, CHECKPOINTS, LIST, Link, Node, REGISTERED, TAKEOVER, assert_same, bare,
-    contents, cookie, list, node_in, resume_data, value,
+    ACK, BACKFILL, CHECKPOINTS, LIST, Link, Node, TAKEOVER, assert_same, contents, cookie, list,
+    node_in, value,
 };
-use crate::checkpoint::Log;
-use crate::engine::{TapEvent, TapMessage};
+use crate::engine::TapEvent;
+use crate::engine::tests::left_windows::mark;
 use crate::types::VbucketState;
-
-fn rotate(master: &Node) {
-    master.start().unwrap();
-    master.revert().unwrap();
-}
-
-fn closed(node: &Node) -> u64 {
-    let vbucket = node.engine.vbucket(0).unwrap();
-    vbucket.with_log(Log::last_closed)
-}
 
 fn persisted(node: &Node) -> u64 {
     let vbucket = node.engine.vbucket(0).unwrap();
@@ -28,12 +19,6 @@ fn set_state(node: &Node, state: VbucketState) {
     node.engine.core.set_vbucket(0, state).unwrap();
 }
 
-/// As the pump does: behind LAST_CLOSED_CHECKPOINT.
-fn again(master: &Node, other: &Node) -> Link {
-    let flags = BACKFILL | ACK | CHECKPOINTS;
-    Link::connect(master, "replica", flags, &resume_data(closed(other))).unwrap()
-}
-
 /// `engine-replicate -t`.
 fn take(master: &Node, other: &Node) -> Link {
     let mut data = [0_u64.to_be_bytes().to_vec(), list(&[0])].concat();
@@ -41,37 +26,6 @@ fn take(master: &Node, other: &Node) -> Link {
     data.extend(closed(other).to_be_bytes());
     let flags = BACKFILL | ACK | CHECKPOINTS | LIST | TAKEOVER;
     Link::connect(master, "taker", flags, &data).unwrap()
-}
-
-fn come_over(link: &mut Link, master: &Node, other: &Node) {
-    for _ in 0..20 {
-        master.host.advance(6);
-        link.settle(master, other);
-    }
-}
-
-fn pair_of(config: &str) -> (Node, Node, Link) {
-    let master = Node::with("chk_max_items=100");
-    let other = node_in(VbucketState::Pending, config);
-    master.set(0, "k", "before");
-    let mut link = Link::replicate(&master, &other);
-    link.settle(&master, &other);
-    rotate(&master);
-    link.settle(&master, &other);
-    master.write();
-    other.write();
-    let _stays = Link::connect(&master, "slow", REGISTERED, &[]).unwrap();
-    (master, other, link)
-}
-
-fn pair() -> (Node, Node, Link) {
-    pair_of("")
-}
-
-fn fill(master: &Node, keys: usize) {
-    for key in 0..keys {
-        master.set(0, &format!("new {key}"), "1");
-    }
 }
 
 /// The takeover comes to its end, as often begun anew as it takes.
@@ -176,9 +130,9 @@ fn what_was_active_claims_nothing_also_when_a_commit_runs() {
     assert_same(&master, &other);
 }
 
-/// The end of the same: what comes of it.
+/// The same, and what comes of it.
 #[test]
-fn what_was_active_differs_for_good() {
+fn what_was_active_is_as_its_master_in_the_end() {
     let (master, other, mut link) = pair_of("chk_max_items=100");
     link.disconnect(&master, Some(&other));
     other.activate(0);
@@ -242,17 +196,6 @@ fn complete_while_the_flusher_commits() {
     assert_eq!((says, claims, same), ((0, 0), 0, true));
 }
 
-fn mark(node: &Node, vbucket: u16, code: u8) {
-    let peer = cookie();
-    let mark = [0, 0, 0, code];
-    let message = TapMessage {
-        vbucket,
-        ..bare(TapEvent::Opaque, &mark)
-    };
-    let call = || node.engine.tap_receive(peer, &message);
-    node.host.finish(peer, call).unwrap();
-}
-
 /// A node of replicas only, of two masters: the one completes, and later the other reverts.
 #[test]
 fn the_last_outcome_of_two_masters() {
@@ -261,16 +204,33 @@ fn the_last_outcome_of_two_masters() {
         for id in [0, 1] {
             let state = VbucketState::Replica;
             node.engine.core.set_vbucket(id, state).unwrap();
-            mark(&node, id, 4);
+            mark(&node, id, 4).unwrap();
             node.host.advance(1);
         }
-        mark(&node, 0, first);
+        mark(&node, 0, first).unwrap();
         node.host.advance(1);
-        mark(&node, 1, last);
+        mark(&node, 1, last).unwrap();
         assert_eq!(node.last_outcome(), says);
         let node = node.crash_after_a_write();
         assert_eq!(node.last_outcome(), says);
     }
+}
+
+/// The master goes on, and the stream begins anew where it is closed.
+fn all_comes(mut link: Link, master: &Node, other: &Node) {
+    for turn in 0..4 {
+        rotate(master);
+        master.set(0, "last", &turn.to_string());
+        come_over(&mut link, master, other);
+        if link.closed {
+            link = again(master, other);
+        }
+    }
+    come_over(&mut link, master, other);
+    link.disconnect(master, Some(other));
+    let mut link = again(master, other);
+    come_over(&mut link, master, other);
+    assert_same(master, other);
 }
 
 /// A replica is active for a while, and its stream stays connected.
@@ -281,19 +241,7 @@ fn active_for_a_while_with_the_stream_still_there() {
     other.set(0, "extra", "here");
     link.settle(&master, &other);
     set_state(&other, VbucketState::Replica);
-    for turn in 0..4 {
-        rotate(&master);
-        master.set(0, "last", &turn.to_string());
-        come_over(&mut link, &master, &other);
-        if link.closed {
-            link = again(&master, &other);
-        }
-    }
-    come_over(&mut link, &master, &other);
-    link.disconnect(&master, Some(&other));
-    let mut link = again(&master, &other);
-    come_over(&mut link, &master, &other);
-    assert_same(&master, &other);
+    all_comes(link, &master, &other);
 }
 
 /// The same; a COMPLETE of the master falls into that while.
@@ -307,22 +255,10 @@ fn a_complete_falls_into_the_while() {
     master.complete().unwrap();
     link.settle(&master, &other);
     set_state(&other, VbucketState::Replica);
-    for turn in 0..4 {
-        rotate(&master);
-        master.set(0, "last", &turn.to_string());
-        come_over(&mut link, &master, &other);
-        if link.closed {
-            link = again(&master, &other);
-        }
-    }
-    come_over(&mut link, &master, &other);
-    link.disconnect(&master, Some(&other));
-    let mut link = again(&master, &other);
-    come_over(&mut link, &master, &other);
-    assert_same(&master, &other);
+    all_comes(link, &master, &other);
 }
 
-/// A COMPLETE that is refused changes something: the stream is closed, the whole state comes.
+/// It parts nothing from its master, and the stream goes on.
 #[test]
 fn a_complete_that_is_refused_changes_nothing() {
     let node = node_in(VbucketState::Pending, "");
@@ -347,8 +283,7 @@ fn a_complete_that_is_refused_changes_nothing() {
     assert_eq!(after, (before, Ok(())));
 }
 
-/// REVERT of a window in which nothing came: nothing is taken back, and the stream is closed all
-/// the same, with all other vbuckets that it carries.
+/// It may carry other vbuckets.
 #[test]
 fn a_revert_of_nothing_closes_no_stream() {
     let (master, other, mut link) = pair();

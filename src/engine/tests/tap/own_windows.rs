@@ -10,13 +10,13 @@ use crate::error::Error;
 use crate::host::LogLevel;
 use crate::types::VbucketState;
 
-fn rotate(master: &Node) {
+pub(super) fn rotate(master: &Node) {
     master.start().unwrap();
     master.revert().unwrap();
 }
 
 /// LAST_CLOSED_CHECKPOINT, and what a crash leaves of that.
-fn closed(node: &Node) -> u64 {
+pub(super) fn closed(node: &Node) -> u64 {
     let vbucket = node.engine.vbucket(0).unwrap();
     let (closed, persisted) = vbucket.with_log(|log| (log.last_closed(), log.persisted_id()));
     assert!(persisted.get() <= closed, "{persisted:?} {closed}");
@@ -24,13 +24,13 @@ fn closed(node: &Node) -> u64 {
 }
 
 /// As the pump does: behind LAST_CLOSED_CHECKPOINT.
-fn again(master: &Node, other: &Node) -> Link {
+pub(super) fn again(master: &Node, other: &Node) -> Link {
     let flags = BACKFILL | ACK | CHECKPOINTS;
     Link::connect(master, "replica", flags, &resume_data(closed(other))).unwrap()
 }
 
 /// Both give way to each other's pauses.
-fn come_over(link: &mut Link, master: &Node, other: &Node) {
+pub(super) fn come_over(link: &mut Link, master: &Node, other: &Node) {
     for _ in 0..20 {
         master.host.advance(6);
         link.settle(master, other);
@@ -38,9 +38,14 @@ fn come_over(link: &mut Link, master: &Node, other: &Node) {
 }
 
 /// A master whose checkpoints stay in memory, and a pending vbucket that has all of it.
-fn pair() -> (Node, Node, Link) {
+pub(super) fn pair() -> (Node, Node, Link) {
+    pair_of("")
+}
+
+/// The same; the vbucket is of a node with that configuration.
+pub(super) fn pair_of(config: &str) -> (Node, Node, Link) {
     let master = Node::with("chk_max_items=100");
-    let other = node_in(VbucketState::Pending, "");
+    let other = node_in(VbucketState::Pending, config);
     master.set(0, "k", "before");
     let mut link = Link::replicate(&master, &other);
     link.settle(&master, &other);
@@ -52,7 +57,7 @@ fn pair() -> (Node, Node, Link) {
     (master, other, link)
 }
 
-fn fill(master: &Node, keys: usize) {
+pub(super) fn fill(master: &Node, keys: usize) {
     for key in 0..keys {
         master.set(0, &format!("new {key}"), "1");
     }
