@@ -398,11 +398,24 @@ mod tests {
         assert!(matches!(case, Case::Done(_)));
 
         // Another process: a restart after COMPLETE, or a replica that has missed the window.
-        for (checkpoint, done) in [(4, false), (5, false), (6, true)] {
+        for (checkpoint, state, done) in [
+            (4, "active", false),
+            (5, "active", false),
+            (6, "active", true),
+            // Its ids are its master's again, and say nothing.
+            (4, "pending", true),
+            (4, "replica", true),
+        ] {
             let mut other = look(State::None, "completed", &[], process("9", 1));
             other.checkpoints = Identity::from([(0, checkpoint)]);
+            if state != "replica" {
+                other.vbuckets.served.insert(0);
+            }
+            if state == "pending" {
+                other.vbuckets.pending.insert(0);
+            }
             let (case, _) = cases(other, good());
-            assert_eq!(matches!(case, Case::Done(_)), done, "{case:?}");
+            assert_eq!(matches!(case, Case::Done(_)), done, "{state} {case:?}");
             assert!(done || text(&case).contains("an earlier one"), "{case:?}");
         }
     }
