@@ -89,6 +89,15 @@ impl Log {
         open.saturating_sub(1)
     }
 
+    /// The same for somebody who is going to ask another node for what comes behind it.
+    pub(crate) fn tell_last_closed(&mut self) -> u64 {
+        let closed = self.last_closed();
+        if closed > 0 {
+            self.told = CheckpointId::new(closed);
+        }
+        closed
+    }
+
     /// Whether a checkpoint that this log closes is whole.
     pub(super) fn owns_ids(&self) -> bool {
         self.numbering == Numbering::Own
@@ -203,7 +212,9 @@ impl Log {
                 Some(_) => Fit::LostWindow,
             };
         }
-        if self.is_behind() && id > self.open.id {
+        // Who asked for it was told what is not true any more.
+        let misled = !self.is_named() && self.told.next() == id && id > CheckpointId::new(1);
+        if misled || self.is_behind() && id > self.open.id {
             return Fit::Behind;
         }
         Fit::Fits

@@ -1,7 +1,6 @@
 //! Commands on one vbucket.
 
 use super::answer;
-use crate::checkpoint::Log;
 use crate::engine::{Engine, VbucketError};
 use crate::error::Result;
 use crate::host::{Cookie, Reply, Request, Status};
@@ -98,7 +97,7 @@ pub(super) fn last_closed_checkpoint(
 ) -> Result<()> {
     match engine.vbucket(request.vbucket) {
         Some(vbucket) => {
-            let closed = vbucket.with_log(Log::last_closed);
+            let closed = vbucket.tell_last_closed();
             answer(reply, Status::SUCCESS, &closed.to_be_bytes())
         }
         None => answer(reply, Status::NOT_MY_VBUCKET, b""),

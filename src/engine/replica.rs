@@ -360,7 +360,7 @@ impl Core {
                 self.warn_of_peer(|| {
                     format!(
                         "TAP: vbucket {}: closed a stream that goes on behind what was taken back \
-                         here with a window: the sender has to begin behind \
+                         here, or is this node's own since: the sender has to begin behind \
                          LAST_CLOSED_CHECKPOINT (0x97), or with the whole state",
                         vbucket.id()
                     )
@@ -515,13 +515,14 @@ impl Core {
         Error::Unsupported
     }
 
-    /// The master has lost a window that is open here: it goes first, and then the message.
+    /// The stream goes on outside of a window that is open here: that goes first, and then the
+    /// message. The master has lost it, or begins anew.
     fn revert_lost(&self, cookie: Cookie, vbucket: &Vbucket) -> Result<Error> {
         // An operator may have opened it just now.
         self.spare_own_window(cookie, vbucket)?;
         let text = format!(
-            "TAP: vbucket {}: the master knows nothing of the online update that is open here; \
-             it is reverted",
+            "TAP: vbucket {}: the online update that is open here is reverted: the stream of \
+             its master does not go on in it",
             vbucket.id()
         );
         self.host.log(LogLevel::Warning, &text);

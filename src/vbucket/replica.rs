@@ -80,6 +80,11 @@ impl Vbucket {
         self.log().log.end_backfill(checkpoints_follow, now);
     }
 
+    /// LAST_CLOSED_CHECKPOINT, for who is going to ask another node for what comes behind it.
+    pub(crate) fn tell_last_closed(&self) -> u64 {
+        self.log().log.tell_last_closed()
+    }
+
     /// Whether a master is sending the whole state.
     pub(crate) fn is_receiving(&self) -> bool {
         self.log().log.is_receiving()

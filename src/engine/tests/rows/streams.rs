@@ -319,7 +319,7 @@ fn d5_a_replica_takes_back_a_window_that_its_master_lost() {
             Link::replicate(&master, &replica)
         };
         link.settle(&master, &replica);
-        let text = "the master knows nothing of the online update";
+        let text = "the online update that is open here is reverted";
         assert!(replica.host.has_logged(LogLevel::Warning, text));
         check_reverted(master, replica, link);
     }

@@ -294,3 +294,49 @@ fn a_revert_of_nothing_closes_no_stream() {
     assert!(!link.closed);
     assert_same(&master, &other);
 }
+
+/// What a client was told of its checkpoints before COMPLETE, the stream goes by behind it.
+#[test]
+fn a_complete_between_the_question_and_the_stream() {
+    for case in 0..8 {
+        let [completes, writes, fails] = [1, 2, 4].map(|bit| case & bit != 0);
+        let (master, other, mut link) = pair();
+        master.start().unwrap();
+        master.set(0, "k", "inside");
+        master.set(0, "new", "inside");
+        link.settle(&master, &other);
+        link.disconnect(&master, Some(&other));
+        link = again(&master, &other);
+        other.store.faults().fail_commits(fails);
+        assert_eq!(other.complete().is_err(), fails);
+        other.store.faults().fail_commits(false);
+        if writes {
+            master.set(0, "k", "inside, later");
+        }
+        come_over(&mut link, &master, &other);
+        if link.closed {
+            link = again(&master, &other);
+            come_over(&mut link, &master, &other);
+        }
+        master.decide(completes).unwrap();
+        all_comes(link, &master, &other);
+    }
+}
+
+/// The same of a vbucket that was active when it was asked.
+#[test]
+fn a_change_of_states_between_the_question_and_the_stream() {
+    for rotates in [0, 1, 4] {
+        let (master, other, mut link) = pair();
+        link.disconnect(&master, Some(&other));
+        other.activate(0);
+        other.set(0, "extra", "here");
+        for _ in 0..rotates {
+            rotate(&other);
+            rotate(&master);
+        }
+        let link = again(&master, &other);
+        set_state(&other, VbucketState::Replica);
+        all_comes(link, &master, &other);
+    }
+}

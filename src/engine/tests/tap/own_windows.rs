@@ -18,7 +18,8 @@ pub(super) fn rotate(master: &Node) {
 /// LAST_CLOSED_CHECKPOINT, and what a crash leaves of that.
 pub(super) fn closed(node: &Node) -> u64 {
     let vbucket = node.engine.vbucket(0).unwrap();
-    let (closed, persisted) = vbucket.with_log(|log| (log.last_closed(), log.persisted_id()));
+    let closed = vbucket.tell_last_closed();
+    let persisted = vbucket.with_log(|log| log.persisted_id());
     assert!(persisted.get() <= closed, "{persisted:?} {closed}");
     closed
 }
