@@ -113,10 +113,13 @@ impl Log {
     }
 
     /// Its vbucket is active no more. Another may have been its owner at the same time, with the
-    /// same ids for other changes.
+    /// same ids for other changes. A window is this owner's, also if it came with the vbucket.
     pub(crate) fn give_way(&mut self) {
         if self.numbering == Numbering::Own {
             self.stand_alone();
+        }
+        if self.is_open_window() {
+            self.followed = None;
         }
     }
 

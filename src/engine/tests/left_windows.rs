@@ -55,6 +55,23 @@ fn a_window_that_came_with_its_vbucket_is_not_lost_in_silence() {
     }
 }
 
+/// Also when the vbucket is active no more.
+#[test]
+fn nor_is_it_when_the_vbucket_is_given_up_again() {
+    for state in [
+        VbucketState::Dead,
+        VbucketState::Replica,
+        VbucketState::Pending,
+    ] {
+        let node = following();
+        node.activate(5);
+        node.set(5, "k", "inside");
+        node.engine.core.set_vbucket(5, state).unwrap();
+        let node = node.crash_after_a_write();
+        assert_eq!(node.last_outcome(), "lost at restart", "{state:?}");
+    }
+}
+
 /// What was decided is told, whatever else was lost.
 #[test]
 fn what_was_decided_is_not_said_to_be_lost() {
