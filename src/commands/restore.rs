@@ -7,7 +7,7 @@ use crate::constants::{
     CHECKPOINT_ENGINE_CMD_RESTORE_FILE as RESTORE_FILE,
     CHECKPOINT_ENGINE_CMD_RESTORE_KEY as RESTORE_KEY,
 };
-use crate::engine::{Engine, RestoreError, RestoreKey};
+use crate::engine::{Engine, Put, RestoreError, RestoreKey};
 use crate::error::{Error, Result};
 use crate::host::{Cookie, Reply, Request, Status};
 use crate::types::KEY_BYTES_MAX;
@@ -54,8 +54,10 @@ pub(super) fn restore(
                 version,
                 cas: request.cas,
             };
-            let put = engine.restore_key(cookie, &key).map(drop);
-            say(reply, put, NOT_BEGUN)
+            match engine.restore_key(cookie, &key) {
+                Ok(Put::Expired) => answer(reply, Status::KEY_ENOENT, b""),
+                put => say(reply, put.map(drop), NOT_BEGUN),
+            }
         }
         // Outside of the mode all three answer as ep-engine 1.7 does.
         RESTORE_FILE => match engine.restore_report() {

@@ -66,7 +66,7 @@ use noted::Noted;
 use replica::Replication;
 pub(crate) use replica::{Consumer, TapEvent, TapMessage};
 use restore::Restores;
-pub(crate) use restore::{RestoreError, RestoreKey};
+pub(crate) use restore::{Put, RestoreError, RestoreKey};
 use scrub::Scrub;
 use sync::Syncs;
 pub(crate) use sync::{

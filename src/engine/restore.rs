@@ -67,7 +67,7 @@ pub(crate) struct RestoreReport {
     pub(crate) name: Vec<u8>,
     /// Keys put in place.
     pub(crate) restored: u64,
-    /// Keys left out: there already, or deleted meanwhile.
+    /// Keys left out: there already, or deleted meanwhile, or of more than there is memory for.
     pub(crate) skipped: u64,
     /// Keys that had expired.
     pub(crate) expired: u64,
@@ -314,7 +314,7 @@ impl Engine {
     ///
     /// # Errors
     /// `NotRestoring`; `Key` with `Exists` where the key is there or was deleted meanwhile,
-    /// `NotMyVbucket`, `TooBig`, `Temporary` and `NoMemory`, `Unsupported` while the vbucket has an
+    /// `NotStored` where too many were evicted, `NotMyVbucket`, `TooBig`, `Temporary` and `NoMemory`, `Unsupported` while the vbucket has an
     /// online update, `WouldBlock` while it is being loaded.
     pub(crate) fn restore_key(
         &self,
@@ -324,7 +324,7 @@ impl Engine {
         let core = &*self.core;
         self.hear_of_restore(cookie)?;
         let put = core.put_key(cookie, key);
-        if put == Err(Error::Exists) && core.shared.restoring.is_overrun() {
+        if put == Err(Error::NotStored) {
             core.log_overrun();
         }
         let mut state = core.restores.state.lock();
@@ -335,7 +335,7 @@ impl Engine {
         match put {
             Ok(Put::Restored) => report.restored += 1,
             Ok(Put::Expired) => report.expired += 1,
-            Err(Error::Exists) => report.skipped += 1,
+            Err(Error::Exists | Error::NotStored) => report.skipped += 1,
             Err(Error::NotMyVbucket) => report.wrong_vbucket += 1,
             Err(Error::Temporary | Error::NoMemory) => report.busy += 1,
             Err(_) => {}

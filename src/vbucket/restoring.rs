@@ -100,8 +100,8 @@ struct Notes {
     /// Vbuckets whose state has changed since the restore began: what newer backups have of them
     /// may have gone with it, so older ones have nothing to say either.
     moved: BTreeSet<VbucketId>,
-    /// A vbucket takes no more keys, because notes of evicted ones took too much.
-    overrun: bool,
+    /// Vbuckets that take no more keys, because notes of evicted ones took too much.
+    overrun: BTreeSet<VbucketId>,
 }
 
 impl Notes {
@@ -181,9 +181,9 @@ impl Restoring {
         self.notes.lock().counts.deleted_bytes >= most
     }
 
-    /// Whether a vbucket takes no more keys because so many were evicted.
-    pub(crate) fn is_overrun(&self) -> bool {
-        self.notes.lock().overrun
+    /// Whether the vbucket takes no more keys because so many were evicted.
+    fn is_overrun(&self, vbucket: VbucketId) -> bool {
+        self.notes.lock().overrun.contains(&vbucket)
     }
 
     /// A key is gone for good, unless a REVERT takes that back. With notes above `most` of which
@@ -203,7 +203,7 @@ impl Restoring {
         let counts = notes.counts;
         if cause != Cause::Backup && counts.bytes() > most && counts.evicted_bytes > 0 {
             trash.leave_notes(notes.replace(vbucket, None, Gone::everything()));
-            notes.overrun = true;
+            notes.overrun.insert(vbucket);
         }
     }
 
@@ -237,6 +237,7 @@ impl Restoring {
     /// before says nothing.
     fn forget(&self, vbucket: VbucketId, trash: &Trash) {
         let mut notes = self.notes.lock();
+        notes.overrun.remove(&vbucket);
         let layers = notes.gone.remove(&vbucket).unwrap_or_default();
         for gone in layers.into_values() {
             notes.counts.less(gone.counts);
@@ -343,17 +344,23 @@ impl Vbucket {
         if self.shared.restoring.has_moved(self.id) {
             return Err(Error::NotMyVbucket);
         }
-        if present.is_some() || !self.may_come(key) {
-            return Err(Error::Exists);
+        if present.is_none() && self.may_come(key) {
+            return Ok(());
         }
-        Ok(())
+        let full = present.is_none() && self.shared.restoring.is_overrun(self.id);
+        Err(if full {
+            Error::NotStored
+        } else {
+            Error::Exists
+        })
     }
 
     /// Puts a key of a backup in place, with the CAS that it has there. One that has expired by
     /// now is gone, also for older backups. Returns whether it is there now.
     ///
     /// # Errors
-    /// `Exists` where the key is there, or has gone since the restore began; `NotMyVbucket` when
+    /// `Exists` where the key is there, or has gone since the restore began; `NotStored` where so
+    /// many have been evicted that the vbucket takes no more; `NotMyVbucket` when
     /// the vbucket is not active, or was not all the time since the restore began.
     pub(crate) fn restore_key(&self, item: &Item) -> Result<bool> {
         if self.shared.is_expired(item) {

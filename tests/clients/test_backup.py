@@ -539,6 +539,31 @@ class Restore(Backups):
         with host.binary() as link:
             self.assertEqual(link.get(b"long").status, ENOENT)
 
+    def test_what_has_expired_meanwhile_is_told(self):
+        self.link.set(b"long", b"x")
+        for attempt in range(20):
+            self.link.set(b"short", b"x", expiry=2)
+            path, said = self.create(f"full {attempt}")
+            # It may take too long for that.
+            if said["values"] == 2:
+                break
+        until(lambda: self.link.get(b"short").status == ENOENT, what="it has expired")
+        _, said = self.restored(path)
+        self.assertEqual((said["restored"], said["expired"]), (1, 1))
+
+    def test_what_a_cache_has_no_room_for_is_told(self):
+        keys = [b"%0200d" % number for number in range(30_000)]
+        fill(self.link, keys)
+        path, _ = self.create("full")
+        host = server.Server("max_size=8m", on_disk=False)
+        self.addCleanup(host.close)
+        done = call("restore", path, "-n", name(host), "--json")
+        said = done.objects()[-1]
+        self.assertIn("larger than its max_size", done.err)
+        self.assertGreater(said["no_room"], 0, said)
+        self.assertEqual(said["left_out"], 0)
+        self.assertEqual(said["restored"] + said["no_room"], len(keys))
+
     def test_an_end_without_an_answer_is_told_as_one(self):
         fill(self.link, KEYS)
         path, _ = self.create("full")

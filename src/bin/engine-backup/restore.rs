@@ -29,6 +29,7 @@ mod opcode {
 
 const EXISTS: u16 = 0x02;
 const TOO_BIG: u16 = 0x03;
+const NOT_STORED: u16 = 0x05;
 const NOT_MY_VBUCKET: u16 = 0x07;
 const NO_MEMORY: u16 = 0x82;
 const BUSY: u16 = 0x85;
@@ -65,6 +66,10 @@ struct Counts {
     deleted: u64,
     /// There is something newer: of the backup, or of clients.
     left_out: u64,
+    /// They have expired by now.
+    expired: u64,
+    /// The node has no store, and has evicted too many.
+    no_room: u64,
     /// Longer than the node takes.
     too_big: u64,
     /// Records that were dealt with.
@@ -312,7 +317,9 @@ impl Restore<'_> {
                     self.counts.deleted += 1;
                 }
                 status::SUCCESS => self.counts.restored += 1,
+                status::KEY_ENOENT => self.counts.expired += 1,
                 EXISTS => self.counts.left_out += 1,
+                NOT_STORED => self.no_room(record.vbucket()),
                 status::TEMPORARY | NO_MEMORY => again.push(*record),
                 TOO_BIG => again.extend(self.leave_out(record)),
                 NOT_MY_VBUCKET => {
@@ -326,6 +333,17 @@ impl Restore<'_> {
             }
         }
         Ok(again)
+    }
+
+    /// A vbucket that takes no more: the node is full, and has no store to evict to.
+    fn no_room(&mut self, vbucket: u16) {
+        if self.counts.no_room == 0 {
+            progress::warn(&format!(
+                "the node has no store and has evicted so many keys that vbucket {vbucket} takes \
+                 no more of them: they are left out; the backup is larger than its max_size"
+            ));
+        }
+        self.counts.no_room += 1;
     }
 
     /// A value that is longer than the node takes. No older one is to come instead.
@@ -427,11 +445,16 @@ fn tell(node: &Node, (counts, others): (&Counts, &BTreeSet<u16>), style: Style) 
         text::count(counts.restored, "value"),
         text::count(counts.deleted, "deletion"),
         counts.left_out,
-        if counts.too_big > 0 {
-            format!("; {} left out because they are too long", counts.too_big)
-        } else {
-            String::new()
-        },
+        [
+            (counts.expired, "had expired"),
+            (counts.too_big, "left out because they are too long"),
+            (counts.no_room, "left out for want of memory"),
+        ]
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .fold(String::new(), |words, (count, what)| format!(
+            "{words}; {count} {what}"
+        )),
         if others.is_empty() {
             String::new()
         } else {
@@ -447,6 +470,8 @@ fn tell(node: &Node, (counts, others): (&Counts, &BTreeSet<u16>), style: Style) 
         "restored": counts.restored,
         "deletions": counts.deleted,
         "left_out": counts.left_out,
+        "expired": counts.expired,
+        "no_room": counts.no_room,
         "too_big": counts.too_big,
         "other_vbuckets": others,
     });
