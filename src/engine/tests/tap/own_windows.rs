@@ -363,17 +363,19 @@ fn what_came_without_checkpoint_messages_claims_nothing() {
     }
 }
 
-/// Both decide windows of their own, the stream is cut, the follower dies.
+/// Both decide windows of their own and the follower its master's, the stream is cut, the follower
+/// dies, or is active for a moment.
 #[test]
 fn a_pending_vbucket_that_follows_has_all_of_its_master_in_the_end() {
-    for seed in 1..=10_u64 {
+    for seed in 1..=40_u64 {
         let mut random = Random((seed * 0x9E37_79B9) | 1);
         let (master, mut other, mut link) = pair();
         let mut number = 0;
+        let mut next = None;
         for _ in 0..120 {
             let vbucket = other.engine.vbucket(0).unwrap();
-            let (own, commands) = (vbucket.has_own_window(), vbucket.takes_commands());
-            match random.below(20) {
+            let commands = vbucket.takes_commands();
+            match next.take().unwrap_or_else(|| random.below(20)) {
                 0..=4 => {
                     for _ in 0..random.below(60) {
                         let key = random.below(200).to_string();
@@ -388,8 +390,18 @@ fn a_pending_vbucket_that_follows_has_all_of_its_master_in_the_end() {
                 5 => drop(master.start()),
                 6 if phase(&master).is_some() => master.decide(random.below(2) == 0).unwrap(),
                 7 | 8 => drop(other.start()),
-                9 | 10 if own && commands => other.complete().unwrap(),
+                9 | 10 if phase(&other).is_some() && commands => {
+                    other.store.faults().fail_commits(random.below(4) == 0);
+                    let _failed = other.complete();
+                    other.store.faults().fail_commits(false);
+                }
                 11 if phase(&other).is_some() && commands => other.revert().unwrap(),
+                16 => {
+                    let state = other.engine.vbucket_state(0).unwrap();
+                    other.activate(0);
+                    other.set(0, "here", &number.to_string());
+                    other.engine.core.set_vbucket(0, state).unwrap();
+                }
                 12 => other.write(),
                 15 => {
                     let state = [VbucketState::Pending, VbucketState::Replica];
@@ -402,6 +414,8 @@ fn a_pending_vbucket_that_follows_has_all_of_its_master_in_the_end() {
                         other = other.crash_after_a_write();
                     }
                     link = again(&master, &other);
+                    // Between what it was told and the first message.
+                    next = [None, Some(9), Some(16)][usize::try_from(random.below(3)).unwrap()];
                 }
                 14 => master.host.advance(6),
                 _ => {
