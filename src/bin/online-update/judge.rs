@@ -200,7 +200,8 @@ fn foreign(look: &Look, missing: &[(&u16, &u64)], same: bool) -> Case {
     if !gone.is_empty() {
         let gone = text::vbuckets(&gone);
         return Case::Foreign(format!(
-            "{gone} was taken over by a node that is not named here"
+            "it does not serve {gone} any more: taken over by a node that is not named here, or \
+             only made a replica, dead or deleted"
         ));
     }
     Case::Foreign(format!(
