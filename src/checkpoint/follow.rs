@@ -203,6 +203,17 @@ impl Log {
         self.numbering == Numbering::Unknown || none_yet
     }
 
+    /// Why it has not all that its master had when it last sent something, if that is known.
+    pub(crate) fn lacks(&self) -> Option<&'static str> {
+        match self.numbering {
+            Numbering::Unknown => Some("it was being sent the whole state"),
+            Numbering::Behind => {
+                Some("what was taken back here with a window had not been sent again")
+            }
+            Numbering::Own | Numbering::Alone | Numbering::Master => None,
+        }
+    }
+
     /// How the begin of a checkpoint of the master fits.
     pub(crate) fn fit_checkpoint(&self, id: CheckpointId) -> Fit {
         if self.is_open_window() {

@@ -3,9 +3,9 @@
 use super::noted::Waiter;
 use super::update::GateGuard;
 use super::{Core, Engine};
-use crate::checkpoint::Phase;
+use crate::checkpoint::{Log, Phase};
 use crate::error::{Error, Result};
-use crate::host::Cookie;
+use crate::host::{Cookie, LogLevel};
 use crate::store::WindowRecord;
 use crate::types::{CheckpointId, VbucketId, VbucketState};
 use crate::vbucket::Arrival;
@@ -100,7 +100,13 @@ impl Core {
             // What a stream goes on to bring says nothing of what was written here meanwhile.
             self.bar_streams(vbucket);
         }
+        let promoted = !was_active && state == VbucketState::Active;
+        let lacks = vbucket.with_log(Log::lacks).filter(|_| promoted);
         let opened = vbucket.set_state(state, arrival);
+        if let Some(why) = lacks.filter(|_| opened.is_some()) {
+            let text = format!("vbucket {id} is active without all that its master had: {why}");
+            self.host.log(LogLevel::Warning, &text);
+        }
         if arrival == Arrival::Coming && vbucket.has_own_window() && vbucket.is_window_untouched() {
             vbucket.dissolve_window();
         }

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::engine::TapEvent;
 use crate::engine::tests::left_windows::mark;
+use crate::host::LogLevel;
 use crate::types::VbucketState;
 
 fn persisted(node: &Node) -> u64 {
@@ -293,6 +294,45 @@ fn a_revert_of_nothing_closes_no_stream() {
     link.pump(&master, Some(&other));
     assert!(!link.closed);
     assert_same(&master, &other);
+}
+
+/// A failover while something of the master is known to be missing is told, and no other one.
+#[test]
+fn who_is_promoted_without_all_of_its_master_is_told() {
+    let text = |why| format!("vbucket 0 is active without all that its master had: {why}");
+    let taken_back = "what was taken back here with a window had not been sent again";
+    for (reverts, comes_again) in [(false, false), (true, false), (true, true)] {
+        let (master, other, mut link) = pair();
+        other.start().unwrap();
+        fill(&master, 20);
+        link.settle(&master, &other);
+        if reverts {
+            other.revert().unwrap();
+        } else {
+            other.complete().unwrap();
+        }
+        if comes_again {
+            link.disconnect(&master, Some(&other));
+            come_over(&mut again(&master, &other), &master, &other);
+        }
+        other.activate(0);
+        let told = other.host.has_logged(LogLevel::Warning, &text(taken_back));
+        assert_eq!(told, reverts && !comes_again, "{reverts} {comes_again}");
+        assert_eq!(other.host.has_logged(LogLevel::Warning, &text("")), told);
+    }
+    let master = Node::with("tap_backlog_limit=1");
+    fill(&master, 300);
+    master.write();
+    rotate(&master);
+    let other = node_in(VbucketState::Replica, "");
+    let mut link = again(&master, &other);
+    master.host.until("it is in the middle of that", || {
+        link.step(&master, Some(&other));
+        contents(&other).len() == 10
+    });
+    other.activate(0);
+    let why = "it was being sent the whole state";
+    assert!(other.host.has_logged(LogLevel::Warning, &text(why)));
 }
 
 /// What a client was told of its checkpoints before COMPLETE, the stream goes by behind it.
