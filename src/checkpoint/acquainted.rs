@@ -13,22 +13,43 @@ use crate::types::CheckpointId;
 /// Most names that are kept. Those that came longest ago go first.
 const NAMES_MAX: usize = 32;
 
-/// Names, each with the checkpoint that it asked for when it came first; the last one came last.
+/// Names, each with the checkpoint that it asked for when it came first, or none if it has refused
+/// since what it was sent; the last one came last.
 #[derive(Debug, Default)]
-pub(super) struct Acquainted(Vec<(Arc<[u8]>, CheckpointId)>);
+pub(super) struct Acquainted(Vec<(Arc<[u8]>, Option<CheckpointId>)>);
 
 impl Acquainted {
     /// Whether a client that asks for this checkpoint has what lies before it. It is known from now
     /// on.
     pub(super) fn meet(&mut self, name: &Arc<[u8]>, asks: CheckpointId) -> bool {
+        let asked = self.forget(name);
+        self.note(name, asked.or(Some(asks)));
+        asked.is_some_and(|asked| asks > asked)
+    }
+
+    /// A client refused for good what it was sent: the next one of that name gets the whole state.
+    pub(super) fn refused(&mut self, name: &Arc<[u8]>) {
+        self.forget(name);
+        self.note(name, None);
+    }
+
+    /// Whether the last one of that name did, and none has come since.
+    pub(super) fn has_refused(&self, name: &[u8]) -> bool {
         let mut names = self.0.iter();
-        let known = names.position(|(known, _)| known == name);
-        let asked = known.map(|at| self.0.remove(at).1);
+        names.any(|(known, asked)| **known == *name && asked.is_none())
+    }
+
+    /// Returns what it asked for first.
+    fn forget(&mut self, name: &Arc<[u8]>) -> Option<CheckpointId> {
+        let at = self.0.iter().position(|(known, _)| known == name)?;
+        self.0.remove(at).1
+    }
+
+    fn note(&mut self, name: &Arc<[u8]>, asked: Option<CheckpointId>) {
         if self.0.len() == NAMES_MAX {
             self.0.remove(0);
         }
-        self.0.push((Arc::clone(name), asked.unwrap_or(asks)));
-        asked.is_some_and(|asked| asks > asked)
+        self.0.push((Arc::clone(name), asked));
     }
 
     /// Another owner may give, or may have given, the same numbers.
@@ -52,6 +73,17 @@ mod tests {
         assert!(meet(b"a", 6) && !meet(b"a", 5));
         known.clear();
         assert!(!known.meet(&b"a"[..].into(), CheckpointId::new(9)));
+    }
+
+    #[test]
+    fn who_has_refused_something_is_not_believed_the_next_time() {
+        let mut known = Acquainted::default();
+        let (a, b) = (&Arc::from(*b"a"), &Arc::from(*b"b"));
+        assert!(!known.meet(a, CheckpointId::new(5)) && known.meet(a, CheckpointId::new(7)));
+        known.refused(a);
+        assert!(known.has_refused(a) && !known.has_refused(b));
+        assert!(!known.meet(a, CheckpointId::new(8)));
+        assert!(!known.has_refused(a) && known.meet(a, CheckpointId::new(9)));
     }
 
     #[test]

@@ -16,16 +16,19 @@ use crate::types::{CheckpointId, Seqno};
 pub(super) enum Numbering {
     /// Its own.
     Own,
-    /// Its own too, but nobody else can mean them: it was never active, and had no master yet that
-    /// told its ids; or what the log has may be more than a master has.
+    /// Its own too, but nobody else can mean them: it had no master yet that told its ids, or none
+    /// since it was active.
     Alone,
+    /// The same, and what it has of its master is not what that thinks, since the end of a window
+    /// was decided here: nothing goes on but with the whole state.
+    Parted {
+        /// Something that had come was taken back.
+        lacks: bool,
+    },
     /// None yet: the state before a checkpoint of the master is being received. Id 0.
     Unknown,
     /// Its master's: the log closes none by itself.
     Master,
-    /// Its master's, and a REVERT of its operator has taken back what had come of the open one:
-    /// that has to come again, from its begin. Id 0: the whole state has to.
-    Behind,
 }
 
 /// The window that a master opened here, or the last one that it ended.
@@ -60,7 +63,7 @@ impl Log {
 
     /// Whether its ids are its master's.
     fn is_followed(&self) -> bool {
-        matches!(self.numbering, Numbering::Master | Numbering::Behind)
+        self.numbering == Numbering::Master
     }
 
     /// Its vbucket begins without being active.
@@ -69,14 +72,14 @@ impl Log {
     }
 
     /// From now on the log claims nothing of a master: what that has is to come from its begin.
-    fn stand_alone(&mut self) {
-        self.numbering = Numbering::Alone;
+    fn claim_nothing(&mut self, numbering: Numbering) {
+        self.numbering = numbering;
         self.persisted_id = CheckpointId::default();
     }
 
     /// Whether the ids mean something to others.
     pub(super) fn is_named(&self) -> bool {
-        self.numbering != Numbering::Alone
+        !matches!(self.numbering, Numbering::Alone | Numbering::Parted { .. })
     }
 
     /// The id of the last closed checkpoint, behind which another node may be asked to go on.
@@ -116,7 +119,7 @@ impl Log {
     /// same ids for other changes. A window is this owner's, also if it came with the vbucket.
     pub(crate) fn give_way(&mut self) {
         if self.numbering == Numbering::Own {
-            self.stand_alone();
+            self.claim_nothing(Numbering::Alone);
         }
         if self.is_open_window() {
             self.followed = None;
@@ -144,22 +147,20 @@ impl Log {
         }
     }
 
-    /// What the master has sent in the window that is open here is taken back, and it is not the
-    /// master who says so.
-    pub(crate) fn fall_behind(&mut self) {
-        if self.is_followed() || self.is_receiving() {
-            self.numbering = Numbering::Behind;
-        }
+    /// The end of a window is decided here that a master opened, or in which it has sent something,
+    /// and that does not know it. `reverts` says that what it sent is taken back.
+    pub(crate) fn part_from_master(&mut self, reverts: bool) {
+        let lacks = match self.numbering {
+            Numbering::Own | Numbering::Alone => false,
+            Numbering::Parted { lacks } => lacks,
+            Numbering::Unknown | Numbering::Master => reverts,
+        };
+        self.claim_nothing(Numbering::Parted { lacks });
     }
 
-    /// The operator completes the window that its master opened here, who may still take it back.
-    pub(crate) fn part_from_master(&mut self) {
-        self.stand_alone();
-    }
-
-    /// Whether that has not come again.
-    pub(crate) fn is_behind(&self) -> bool {
-        self.numbering == Numbering::Behind
+    /// Whether its master has to send the whole state.
+    pub(crate) fn is_parted(&self) -> bool {
+        matches!(self.numbering, Numbering::Parted { .. })
     }
 
     /// What lies before the open checkpoint counts only as far as `upto`.
@@ -185,6 +186,17 @@ impl Log {
         self.numbering == Numbering::Own && self.acquainted.meet(name, asks)
     }
 
+    /// A client of that name refused for good what it was sent: its next stream is to begin with the
+    /// whole state.
+    pub(crate) fn refused_by(&mut self, name: &Arc<[u8]>) {
+        self.acquainted.refused(name);
+    }
+
+    /// Whether the last one of that name did.
+    pub(crate) fn was_refused_by(&self, name: &[u8]) -> bool {
+        self.acquainted.has_refused(name)
+    }
+
     /// The whole state is here. Without checkpoint messages to follow the log numbers its own, and
     /// what it was given is behind whoever begins with the open checkpoint.
     pub(crate) fn end_backfill(&mut self, checkpoints_follow: bool, now: u32) {
@@ -193,29 +205,33 @@ impl Log {
                 self.rotate(now);
             }
             self.turns += 1;
-            self.stand_alone();
+            self.claim_nothing(Numbering::Alone);
         }
     }
 
     /// Whether a master is sending the whole state: there is nothing yet to give anybody else.
     pub(crate) fn is_receiving(&self) -> bool {
-        let none_yet = self.is_behind() && self.open.id == CheckpointId::default();
-        self.numbering == Numbering::Unknown || none_yet
+        self.numbering == Numbering::Unknown
     }
 
     /// Why it has not all that its master had when it last sent something, if that is known.
     pub(crate) fn lacks(&self) -> Option<&'static str> {
         match self.numbering {
             Numbering::Unknown => Some("it was being sent the whole state"),
-            Numbering::Behind => {
+            Numbering::Parted { lacks: true } => {
                 Some("what was taken back here with a window had not been sent again")
             }
-            Numbering::Own | Numbering::Alone | Numbering::Master => None,
+            _ => None,
         }
     }
 
     /// How the begin of a checkpoint of the master fits.
     pub(crate) fn fit_checkpoint(&self, id: CheckpointId) -> Fit {
+        // Who asked for it was told what is not true any more.
+        let misled = !self.is_named() && self.told.next() == id && id > CheckpointId::new(1);
+        if self.is_parted() || misled {
+            return Fit::Behind;
+        }
         if self.is_open_window() {
             let (masters, id_there) = self.window_of_master();
             return match id_there {
@@ -225,11 +241,6 @@ impl Log {
                 Some(own) if own == id => Fit::Known,
                 Some(_) => Fit::LostWindow,
             };
-        }
-        // Who asked for it was told what is not true any more.
-        let misled = !self.is_named() && self.told.next() == id && id > CheckpointId::new(1);
-        if misled || self.is_behind() && id > self.open.id {
-            return Fit::Behind;
         }
         Fit::Fits
     }
@@ -281,6 +292,15 @@ impl Log {
     pub(crate) fn has_own_change(&self) -> bool {
         let report = self.window_report().filter(|_| self.has_own_window());
         report.is_some_and(|window| window.touched > 0 || window.flushed)
+    }
+
+    /// To where a REVERT of the window takes the vbucket back, unless the window is its operator's
+    /// and has no change.
+    pub(crate) fn taken_back_to(&self) -> Option<Seqno> {
+        let window = self.window_report()?;
+        let changes = window.touched > 0 || window.flushed || self.window_of_master().0;
+        let barrier = self.window?.barrier;
+        changes.then_some(barrier)
     }
 
     /// Whether the present window came from a master, and the id that a master knows it by.

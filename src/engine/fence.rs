@@ -18,6 +18,8 @@ use crate::types::{VBUCKETS_MAX, VbucketId};
 struct Lane {
     /// The number of the newest stream that has touched it.
     newest: AtomicU64,
+    /// Streams with lower numbers have to begin anew.
+    barred: AtomicU64,
     /// Messages that are being applied.
     inside: AtomicU32,
 }
@@ -32,13 +34,23 @@ impl Default for Fence {
     }
 }
 
-/// The right to apply a message; ends when dropped.
+/// The right of a stream to apply a message; ends when dropped.
 #[derive(Debug)]
-pub(super) struct Inside<'a>(&'a Lane);
+pub(super) struct Inside<'a> {
+    lane: &'a Lane,
+    stream: u64,
+}
+
+impl Inside<'_> {
+    /// Whether no later stream has come and it has not been barred.
+    pub(super) fn is_current(&self) -> bool {
+        self.lane.newest.load(Ordering::SeqCst) <= self.stream
+    }
+}
 
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
-        self.0.inside.fetch_sub(1, Ordering::SeqCst);
+        self.lane.inside.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -46,16 +58,21 @@ impl Fence {
     /// Begins to apply a message of the stream with that number; later streams have higher ones.
     ///
     /// # Errors
-    /// `Disconnect` when a later stream has touched the vbucket; `Temporary` while a message of
-    /// another one is being applied.
+    /// `Invalid` when it was barred; `Disconnect` when a later stream has touched the vbucket;
+    /// `Temporary` while a message of another one is being applied.
     pub(super) fn enter(&self, vbucket: VbucketId, stream: u64) -> Result<Inside<'_>> {
         let lane = self.0.get(vbucket.index()).ok_or(Error::NotMyVbucket)?;
         // Before the look at the newest: of two that come at once, either the older one finds that
         // it is, or the newer one finds the other inside.
         lane.inside.fetch_add(1, Ordering::SeqCst);
-        let inside = Inside(lane);
+        let inside = Inside { lane, stream };
         if lane.newest.fetch_max(stream, Ordering::SeqCst) > stream {
-            return Err(Error::Disconnect);
+            let barred = lane.barred.load(Ordering::SeqCst) > stream;
+            return Err(if barred {
+                Error::Invalid
+            } else {
+                Error::Disconnect
+            });
         }
         if lane.inside.load(Ordering::SeqCst) > 1 {
             return Err(Error::Temporary);
@@ -63,9 +80,11 @@ impl Fence {
         Ok(inside)
     }
 
-    /// Nothing gets there any more of streams with lower numbers; what is being applied ends.
+    /// Nothing gets there any more of streams with lower numbers; what is being applied ends, unless
+    /// it asks whether it [is current](Inside::is_current).
     pub(super) fn bar(&self, vbucket: VbucketId, number: u64) {
         if let Some(lane) = self.0.get(vbucket.index()) {
+            lane.barred.fetch_max(number, Ordering::SeqCst);
             lane.newest.fetch_max(number, Ordering::SeqCst);
         }
     }
@@ -94,6 +113,22 @@ mod tests {
         assert!(fence.enter(vbucket(), 2).is_ok());
         // Of another vbucket nothing was said.
         assert!(fence.enter(VbucketId::new(8).unwrap(), 1).is_ok());
+    }
+
+    #[test]
+    fn who_is_inside_when_its_stream_is_barred_can_know_it() {
+        let fence = Fence::default();
+        let inside = fence.enter(vbucket(), 3).unwrap();
+        fence.bar(vbucket(), 3);
+        assert!(inside.is_current());
+        fence.bar(vbucket(), 4);
+        assert!(!inside.is_current());
+        drop(inside);
+        assert_eq!(fence.enter(vbucket(), 3).err(), Some(Error::Invalid));
+        assert!(fence.enter(vbucket(), 4).is_ok());
+        fence.enter(vbucket(), 5).unwrap();
+        assert_eq!(fence.enter(vbucket(), 3).err(), Some(Error::Invalid));
+        assert_eq!(fence.enter(vbucket(), 4).err(), Some(Error::Disconnect));
     }
 
     #[test]

@@ -40,6 +40,7 @@ mod house;
 mod lacking;
 mod lifecycle;
 mod look;
+mod marks;
 mod noted;
 mod ops;
 mod prefix;

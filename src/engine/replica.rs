@@ -24,7 +24,7 @@ use crate::constants::{
     CHECKPOINT_ENGINE_TAP_OPAQUE_ONLINE_UPDATE_START as UPDATE_START,
 };
 use crate::error::{Error, Result};
-use crate::host::{Cookie, LogLevel};
+use crate::host::Cookie;
 use crate::item::{Item, Meta};
 use crate::tap::{FLAG_ACK, FLAG_NO_VALUE, FLUSH_ONE_VBUCKET, code};
 use crate::types::{CheckpointId, VbucketId, VbucketState};
@@ -96,7 +96,7 @@ pub(crate) struct Consumer {
     /// Deadlines of windows that it told: vbucket, id, the time of our clock. One a vbucket.
     pub(super) deadlines: Vec<(VbucketId, CheckpointId, Option<Duration>)>,
     /// It was logged that it waits for a window of this node's operator.
-    waits: bool,
+    pub(super) waits: bool,
     /// Its number among the connections without a name.
     pub(crate) number: u64,
     /// When its first message came, in seconds of the monotonic clock.
@@ -159,7 +159,7 @@ impl Core {
         if self.replication.reverted.is_under_way(cookie) {
             return Err(Error::WouldBlock);
         }
-        let _inside = self.enter(cookie, message)?;
+        let inside = self.enter(cookie, message)?;
         match message.event {
             TapEvent::Mutation => self.receive_mutation(cookie, message),
             TapEvent::Deletion => {
@@ -171,7 +171,7 @@ impl Core {
             TapEvent::Flush => self.receive_flush(cookie, message),
             TapEvent::VbucketSet => self.receive_state(cookie, message),
             TapEvent::CheckpointStart | TapEvent::CheckpointEnd => {
-                self.receive_checkpoint(cookie, message)
+                self.receive_checkpoint(cookie, message, inside.as_ref())
             }
             TapEvent::Opaque => self.receive_opaque(cookie, message),
         }
@@ -192,10 +192,7 @@ impl Core {
             return Ok(None);
         };
         let inside = self.replication.fence.enter(vbucket, stream);
-        if inside
-            .as_ref()
-            .is_err_and(|error| *error == Error::Disconnect)
-        {
+        if let Err(Error::Disconnect | Error::Invalid) = inside {
             self.warn_of_peer(|| {
                 format!(
                     "TAP: vbucket {vbucket}: closed a stream that another one has come after, or \
@@ -203,7 +200,26 @@ impl Core {
                 )
             });
         }
-        inside.map(Some)
+        match inside {
+            Err(Error::Invalid) => Err(self.out_of_step(cookie, message)),
+            inside => inside.map(Some),
+        }
+    }
+
+    /// What is said to a stream that goes on behind what is not here. The sender forgets where its
+    /// client was, also if that names nothing but itself, and begins with the whole state.
+    fn out_of_step(&self, cookie: Cookie, message: &TapMessage<'_>) -> Error {
+        if self.hears(cookie, message) {
+            Error::Invalid
+        } else {
+            Error::Disconnect
+        }
+    }
+
+    /// Whether who sent a message looks at its answer.
+    fn hears(&self, cookie: Cookie, message: &TapMessage<'_>) -> bool {
+        let nacks = self.with_consumer(cookie, |consumer| consumer.nacks);
+        nacks || message.tap_flags & FLAG_ACK != 0
     }
 
     /// The vbucket if it may be written by a master.
@@ -290,19 +306,8 @@ impl Core {
         // Pending is what a takeover begins with.
         let coming = state == VbucketState::Pending;
         let vbucket = VbucketId::new(message.vbucket).and_then(|id| self.vbuckets.get(id));
-        let vbucket = vbucket.filter(|_| coming);
-        if vbucket.is_some_and(Vbucket::is_completing) {
-            // It may fail, and is its operator's again then.
-            return Err(Error::Temporary);
-        }
-        if let Some(vbucket) = vbucket.filter(|vb| vb.has_own_window()) {
-            if !vbucket.takes_commands() {
-                // Nobody here can decide about it any more.
-                return Err(self.revert_lost(cookie, vbucket)?);
-            }
-            if !vbucket.is_window_untouched() {
-                self.spare_own_window(cookie, vbucket)?;
-            }
+        if let Some(vbucket) = vbucket {
+            self.mind_windows(cookie, vbucket, state)?;
         }
         match self.set_vbucket_as(message.vbucket, state, coming) {
             // The other node gave it up, and forgets it when it has the answer.
@@ -325,26 +330,12 @@ impl Core {
         }
     }
 
-    /// A window of this node's operator is not a master's to end: who sends waits.
-    fn spare_own_window(&self, cookie: Cookie, vbucket: &Vbucket) -> Result<()> {
-        if !vbucket.takes_commands() || !vbucket.has_own_window() {
-            return Ok(());
-        }
-        // It asks every few seconds, for as long as the window is open.
-        let told = |consumer: &mut Consumer| std::mem::replace(&mut consumer.waits, true);
-        if self.with_consumer(cookie, told) {
-            return Err(Error::Temporary);
-        }
-        let text = format!(
-            "TAP: vbucket {}: a stream waits: an online update of this node's own is open on it; \
-             send COMPLETE or REVERT here, or end the stream",
-            vbucket.id()
-        );
-        self.host.log(LogLevel::Warning, &text);
-        Err(Error::Temporary)
-    }
-
-    fn receive_checkpoint(&self, cookie: Cookie, message: &TapMessage<'_>) -> Result<()> {
+    fn receive_checkpoint(
+        &self,
+        cookie: Cookie,
+        message: &TapMessage<'_>,
+        inside: Option<&Inside<'_>>,
+    ) -> Result<()> {
         let id = <[u8; 8]>::try_from(message.data).map(u64::from_be_bytes);
         let id = id.ok().filter(|id| *id < CHECKPOINT_MAX);
         let id = id.ok_or(Error::Disconnect)?;
@@ -354,18 +345,19 @@ impl Core {
             return Ok(());
         }
         self.spare_own_window(cookie, vbucket)?;
-        match vbucket.follow_checkpoint(CheckpointId::new(id)) {
+        let is_current = || inside.is_none_or(Inside::is_current);
+        match vbucket.follow_checkpoint(CheckpointId::new(id), is_current) {
             Fit::LostWindow => Err(self.revert_lost(cookie, vbucket)?),
             Fit::Behind => {
                 self.warn_of_peer(|| {
                     format!(
                         "TAP: vbucket {}: closed a stream that goes on behind what was taken back \
-                         here, or is this node's own since: the sender has to begin behind \
-                         LAST_CLOSED_CHECKPOINT (0x97), or with the whole state",
+                         here, or is this node's own since: the sender has to begin with the \
+                         whole state",
                         vbucket.id()
                     )
                 });
-                Err(Error::Disconnect)
+                Err(self.out_of_step(cookie, message))
             }
             Fit::Fits | Fit::Known | Fit::Misfit => Ok(()),
         }
@@ -451,83 +443,6 @@ impl Core {
         self.house.wake();
         Ok(())
     }
-
-    /// A mark of online update.
-    fn receive_mark(
-        &self,
-        cookie: Cookie,
-        vbucket: &Vbucket,
-        mark: Op,
-        id: Option<CheckpointId>,
-    ) -> Result<()> {
-        if self.replication.reverted.take(cookie)? == Some(Reverted::Done) {
-            return Ok(());
-        }
-        if vbucket.state() == Some(VbucketState::Active) {
-            return Err(self.refuse_mark(vbucket, mark));
-        }
-        if !matches!(vbucket.window_phase(), None | Some(Phase::Open)) {
-            // An operator's command ends it just now.
-            return Err(Error::Temporary);
-        }
-        self.spare_own_window(cookie, vbucket)?;
-        let deadline = self.told_deadline(cookie, vbucket.id(), id);
-        match (vbucket.fit_mark(mark, id), mark) {
-            (Fit::Known, Op::UpdateStart) => {
-                // What was told before may have been taken away while the stream was not there.
-                if let Some(id) = id {
-                    self.follow_deadline(vbucket, id, deadline);
-                }
-                Ok(())
-            }
-            (Fit::Known, _) => Ok(()),
-            (Fit::LostWindow, _) => Err(self.revert_lost(cookie, vbucket)?),
-            (Fit::Fits, Op::UpdateRevert) => {
-                Err(self.revert_replica(cookie, vbucket, Reverted::Done)?)
-            }
-            (Fit::Fits, _) if self.follow_mark(vbucket, mark, id, deadline) => Ok(()),
-            (Fit::Fits, _) => Err(self.refuse_mark(vbucket, mark)),
-            (Fit::Misfit | Fit::Behind, _) => {
-                self.warn_of_peer(|| {
-                    let id = id.map_or_else(|| "none".to_owned(), |id| id.to_string());
-                    format!(
-                        "TAP: vbucket {}: the mark {mark:?} (window {id}) belongs to no window \
-                         that is open here; the sender has to begin with the whole state",
-                        vbucket.id()
-                    )
-                });
-                Err(Error::Invalid)
-            }
-        }
-    }
-
-    /// A mark on an active vbucket: nobody but its operator begins or ends a window there. The
-    /// sender is told, and its stream goes on.
-    fn refuse_mark(&self, vbucket: &Vbucket, mark: Op) -> Error {
-        self.warn_of_peer(|| {
-            format!(
-                "TAP: vbucket {}: refused the mark {mark:?} of a peer: the vbucket is active here, \
-                 and its windows are its operator's; if it is to follow that peer, make it a \
-                 replica",
-                vbucket.id()
-            )
-        });
-        Error::Unsupported
-    }
-
-    /// The stream goes on outside of a window that is open here: that goes first, and then the
-    /// message. The master has lost it, or begins anew.
-    fn revert_lost(&self, cookie: Cookie, vbucket: &Vbucket) -> Result<Error> {
-        // An operator may have opened it just now.
-        self.spare_own_window(cookie, vbucket)?;
-        let text = format!(
-            "TAP: vbucket {}: the online update that is open here is reverted: the stream of \
-             its master does not go on in it",
-            vbucket.id()
-        );
-        self.host.log(LogLevel::Warning, &text);
-        self.revert_replica(cookie, vbucket, Reverted::GoOn)
-    }
 }
 
 impl Engine {
@@ -556,18 +471,16 @@ impl Engine {
             timing.record(core.host.monotonic().saturating_sub(begun));
         }
         core.changed();
-        let nacks = core.with_consumer(cookie, |consumer| {
+        core.with_consumer(cookie, |consumer| {
             if let Some(count) = consumer.counts.get_mut(message.event as usize) {
                 match result {
                     Ok(()) => count.good += 1,
                     Err(_) => count.failed += 1,
                 }
             }
-            consumer.nacks
         });
-        let heard = nacks || message.tap_flags & FLAG_ACK != 0;
         match result {
-            Err(Error::Temporary) if !heard => Err(Error::Disconnect),
+            Err(Error::Temporary) if !core.hears(cookie, message) => Err(Error::Disconnect),
             Err(_) => {
                 core.host.answer_tap_errors(cookie);
                 result

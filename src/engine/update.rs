@@ -269,12 +269,8 @@ impl Core {
         let mut gate = self.updates.gate.lock();
         self.at_rest(&mut gate)?;
         let vbuckets = self.open();
-        let begun = !vbuckets.is_empty()
-            && match kind {
-                Kind::Complete => self.begin_complete(&vbuckets),
-                Kind::Revert | Kind::Expire => self.begin_revert(&vbuckets),
-            };
-        if !begun {
+        let reverts = kind != Kind::Complete;
+        if vbuckets.is_empty() || !self.begin_end(&vbuckets, reverts) {
             return Err(if vbuckets.is_empty() {
                 UpdateError::Unsupported(NO_WINDOW)
             } else {

@@ -96,13 +96,15 @@ impl Core {
             return Ok(vbucket.is_some_and(|vbucket| vbucket.window_phase().is_some()));
         };
         let was_active = vbucket.state() == Some(VbucketState::Active);
-        if was_active && state != VbucketState::Active && arrival != Arrival::Coming {
-            // What a stream goes on to bring says nothing of what was written here meanwhile.
-            self.bar_streams(vbucket);
-        }
         let promoted = !was_active && state == VbucketState::Active;
         let lacks = vbucket.with_log(Log::lacks).filter(|_| promoted);
-        let opened = vbucket.set_state(state, arrival);
+        let opened = vbucket.set_state(state, arrival, || {
+            // What a stream goes on to bring says nothing of what was written here meanwhile. One
+            // that takes the vbucket over begins anew.
+            if arrival != Arrival::Coming {
+                self.bar_streams(vbucket);
+            }
+        });
         if let Some(why) = lacks.filter(|_| opened.is_some()) {
             let text = format!("vbucket {id} is active without all that its master had: {why}");
             self.host.log(LogLevel::Warning, &text);

@@ -400,7 +400,7 @@ mod tests {
         let mut room = Room::new(usize::MAX, usize::MAX);
         let (part, _) = read(vbucket, &mut room, Seqno::ZERO).unwrap();
         part.reader.committed(part.closed, &part.changes);
-        vbucket.set_state(VbucketState::Replica, Arrival::Alone);
+        vbucket.set_state(VbucketState::Replica, Arrival::Alone, || {});
         for flushes in [false, true] {
             vbucket.follow_start(None, Duration::ZERO, None);
             let mut expected = BTreeMap::new();

@@ -159,6 +159,10 @@ impl Part {
             // Checkpoints were named anew since, and it gets no whole state.
             (Some(_), Some(false)) | (None, Some(_)) => Begin::Resume,
             (Some(wanted), _) => Begin::Checkpoint(wanted),
+            // It says nothing of what it has, and what it was sent did not fit that.
+            (None, None) if backfills && vbucket.with_log(|log| log.was_refused_by(name)) => {
+                Begin::IfBelieved(CheckpointId::new(0))
+            }
             (None, None) => Begin::First,
         };
         let Begun { at, found, .. } = vbucket.register_cursor(Arc::clone(name), from)?;

@@ -433,7 +433,7 @@ impl Producer {
                 if let Some(part) = part {
                     part.end();
                     if let Some(vbucket) = vbuckets.get(part.id) {
-                        vbucket.drop_cursor(&self.name);
+                        vbucket.refused_by(&self.name);
                     }
                 }
                 self.closing = true;

@@ -71,4 +71,15 @@ impl Vbucket {
         let free = self.log().log.drop_cursor(name);
         self.release(free);
     }
+
+    /// Its client refused for good what it was sent: the next stream of that name begins with the
+    /// whole state.
+    pub(crate) fn refused_by(&self, name: &Arc<[u8]>) {
+        let free = {
+            let mut ordered = self.log();
+            ordered.log.refused_by(name);
+            ordered.log.drop_cursor(name)
+        };
+        self.release(free);
+    }
 }

@@ -90,29 +90,25 @@ impl Vbucket {
         self.log().log.is_receiving()
     }
 
-    /// The operator takes back what the master has sent in the window that is open here, also if
-    /// the master opened it.
-    pub(crate) fn fall_behind(&self) {
-        let mut ordered = self.log();
-        if self.state() != Some(VbucketState::Active) {
-            ordered.log.fall_behind();
-        }
-    }
-
-    /// The operator completes the window that its master opened here.
-    pub(crate) fn part_from_master(&self) {
-        let mut ordered = self.log();
-        if self.state() != Some(VbucketState::Active) {
-            ordered.log.part_from_master();
-        }
+    /// The operator ends the window that its master opened here.
+    pub(crate) fn part_from_master(&self, reverts: bool) {
+        self.log().log.part_from_master(reverts);
     }
 
     /// Follows the master into a checkpoint if that fits. One that is active follows nobody.
-    pub(crate) fn follow_checkpoint(&self, id: CheckpointId) -> Fit {
+    /// `is_current` says whether its stream is still the one to be followed.
+    pub(crate) fn follow_checkpoint(
+        &self,
+        id: CheckpointId,
+        is_current: impl FnOnce() -> bool,
+    ) -> Fit {
         let now = self.shared.seconds();
         let mut ordered = self.log();
         if self.state() == Some(VbucketState::Active) {
             return Fit::Known;
+        }
+        if !is_current() {
+            return Fit::Behind;
         }
         let fit = ordered.log.fit_checkpoint(id);
         if fit == Fit::Fits {

@@ -35,8 +35,13 @@ impl Vbucket {
     /// Changes the state of an existing vbucket. Returns whether a window was opened for that;
     /// `None`, and nothing is changed, if it would have to be and the ids for it are not reserved
     /// or another window of it is being ended, or if it comes from another node and its operator's
-    /// window has changes.
-    pub(crate) fn set_state(&self, state: VbucketState, arrival: Arrival) -> Option<bool> {
+    /// window has changes. `gives_way` is called with the log locked if it stops to be active.
+    pub(crate) fn set_state(
+        &self,
+        state: VbucketState,
+        arrival: Arrival,
+        gives_way: impl FnOnce(),
+    ) -> Option<bool> {
         let clocks = self.shared.clocks();
         let given_by_now = self.shared.host.unix_nanos();
         let mut ordered = self.log();
@@ -61,6 +66,7 @@ impl Vbucket {
             }
         } else if self.state() == Some(VbucketState::Active) {
             ordered.log.give_way();
+            gives_way();
         }
         if [self.state(), Some(state)].contains(&Some(VbucketState::Active)) {
             // What is due by now belongs to the state before, and to that before its window.

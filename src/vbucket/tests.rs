@@ -576,14 +576,14 @@ fn eviction_spares_what_was_used_and_what_a_window_holds() {
     assert!(vbucket.keeps_all_keys());
     // Its operator may come back to it.
     for state in [VbucketState::Dead, VbucketState::Replica] {
-        vbucket.set_state(state, Arrival::Alone);
+        vbucket.set_state(state, Arrival::Alone, || {});
         assert!(vbucket.keeps_all_keys(), "{state:?}");
     }
     // A master's has to make room for its own end.
     let node = Node::new(1, true);
     let vbucket = node.vbucket(0);
     put(vbucket, b"before", b"v");
-    vbucket.set_state(VbucketState::Replica, Arrival::Alone);
+    vbucket.set_state(VbucketState::Replica, Arrival::Alone, || {});
     vbucket.follow_start(None, NOW, None);
     assert!(!vbucket.keeps_all_keys());
     assert_eq!(evict_keys(vbucket), (1, 0, 0), "what it did not touch");
@@ -647,7 +647,7 @@ fn a_client_writes_active_vbuckets_and_a_master_those_that_are_not_dead() {
         (VbucketState::Pending, false, true),
         (VbucketState::Dead, false, false),
     ] {
-        vbucket.set_state(state, Arrival::Alone);
+        vbucket.set_state(state, Arrival::Alone, || {});
         let new = item(b"k", b"v", 0);
         let put = &mut |_: Option<&Item>| Ok(Verdict::Put(new.clone()));
         let written = vbucket.mutate(new.hash(), b"k", put);

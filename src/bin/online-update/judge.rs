@@ -150,18 +150,7 @@ fn compare(
     }
     // On a node from which the window moved away, this is the outcome of an earlier one.
     if look.window.state == State::None && look.window.last_outcome == "completed" {
-        // Ids of what is active only rise: who never came past the window has not completed it. A
-        // replica that has taken the node's place may have missed it. What is not active goes back
-        // to its master's ids.
-        let behind = |(vbucket, id): (&u16, &u64)| {
-            let (served, pending) = (&look.vbuckets.served, &look.vbuckets.pending);
-            let own = served.contains(vbucket) && !pending.contains(vbucket);
-            let now = look.checkpoints.get(vbucket).filter(|_| own);
-            now.is_some_and(|now| now <= id)
-        };
-        if !same && started.iter().any(behind) {
-            let text = "another process answers there, which never had the window: what it has \
-                        completed is an earlier one";
+        if let Some(text) = missed(look, started).filter(|_| !same) {
             return Case::Gone(text.to_owned());
         }
         if look.window.ended_before(elapsed) {
@@ -189,6 +178,36 @@ fn compare(
     } else {
         lost(&look.window)
     })
+}
+
+/// Why another process than the one at START may never have had the window, though it has completed
+/// one: a replica that has taken the node's place may have missed it.
+fn missed(look: &Look, started: &Identity) -> Option<&'static str> {
+    let Vbuckets {
+        served, pending, ..
+    } = &look.vbuckets;
+    // Ids of what is active only rise: who never came past the window has not completed it. What is
+    // not active goes back to its master's ids.
+    let passed = |(vbucket, id): (&u16, &u64)| {
+        let active = served.contains(vbucket) && !pending.contains(vbucket);
+        let now = look.checkpoints.get(vbucket).filter(|_| active);
+        now.map(|now| now > id)
+    };
+    let passed: BTreeSet<bool> = started.iter().filter_map(passed).collect();
+    let left = started.keys().any(|vbucket| !served.contains(vbucket));
+    if passed.contains(&false) {
+        Some(
+            "another process answers there, which never had the window: what it has completed is \
+             an earlier one",
+        )
+    } else if passed.is_empty() && left {
+        Some(
+            "another process answers there, and has none of its vbuckets active that would tell \
+             whether it has completed this window or an earlier one",
+        )
+    } else {
+        None
+    }
 }
 
 /// A node whose window is not the one that was started: of vbuckets that are `missing`.
@@ -405,7 +424,7 @@ mod tests {
             (6, "active", true),
             // Its ids are its master's again, and say nothing.
             (4, "pending", true),
-            (4, "replica", true),
+            (6, "replica", false),
         ] {
             let mut other = look(State::None, "completed", &[], process("9", 1));
             other.checkpoints = Identity::from([(0, checkpoint)]);

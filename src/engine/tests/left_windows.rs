@@ -72,6 +72,31 @@ fn nor_is_it_when_the_vbucket_is_given_up_again() {
     }
 }
 
+/// Nor does it change what was decided since when it is discarded.
+#[test]
+fn a_window_that_came_with_its_vbucket_and_is_discarded_later_is_not_told() {
+    for deletes in [true, false] {
+        let node = following();
+        let set = |id, state| node.engine.core.set_vbucket(id, state).unwrap();
+        node.activate(5);
+        set(5, VbucketState::Dead);
+        node.host.advance(1);
+        node.start().unwrap();
+        node.set(0, "k", "inside");
+        node.host.advance(1);
+        node.complete().unwrap();
+        set(0, VbucketState::Dead);
+        if deletes {
+            assert!(node.engine.vbucket(5).unwrap().give());
+            node.engine.core.delete_vbucket(5).unwrap();
+        } else {
+            set(5, VbucketState::Replica);
+            mark(&node, 5, 1).unwrap();
+        }
+        assert_eq!(node.last_outcome(), "completed", "{deletes}");
+    }
+}
+
 /// What was decided is told, whatever else was lost.
 #[test]
 fn what_was_decided_is_not_said_to_be_lost() {

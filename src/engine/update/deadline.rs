@@ -65,7 +65,7 @@ impl Core {
             return;
         }
         let vbuckets = self.overdue();
-        if !vbuckets.is_empty() && self.begin_revert(&vbuckets) {
+        if !vbuckets.is_empty() && self.begin_end(&vbuckets, true) {
             gate.begin(Kind::Expire, &vbuckets);
             self.updates.signal.wake();
             self.streams.changed();

@@ -11,32 +11,27 @@ use crate::types::{Seqno, VbucketId, VbucketState};
 use crate::vbucket::{RevertStep, Vbucket, begin_complete, begin_revert};
 
 impl Core {
-    /// Begins the revert of the operator's windows. What a master has sent to one that is pending
-    /// goes with its window. The stream does not know that, so it is closed, and the checkpoint has
-    /// to come again.
-    pub(super) fn begin_revert(&self, vbuckets: &[&Vbucket]) -> bool {
-        for vbucket in pending(vbuckets).filter(|vbucket| !vbucket.has_own_window()) {
-            vbucket.fall_behind();
+    /// Begins the end of the operator's windows. What the master of a pending vbucket thinks of its
+    /// window, or has sent in one of this node's own that is reverted, may be something else then:
+    /// its stream is closed, and has to begin with the whole state.
+    pub(super) fn begin_end(&self, vbuckets: &[&Vbucket], reverts: bool) -> bool {
+        let masters = pending(vbuckets).filter(|vbucket| !vbucket.has_own_window());
+        let masters: Vec<_> = masters.collect();
+        let end = if reverts {
+            begin_revert
+        } else {
+            begin_complete
+        };
+        if !end(vbuckets, self.host.lasting()) {
+            return false;
         }
-        let begun = begin_revert(vbuckets, self.host.lasting());
-        for vbucket in pending(vbuckets).filter(|vbucket| vbucket.with_log(Log::is_behind)) {
+        for vbucket in masters {
+            vbucket.part_from_master(reverts);
+        }
+        for vbucket in pending(vbuckets).filter(|vbucket| vbucket.with_log(Log::is_parted)) {
             self.bar_streams(vbucket);
         }
-        begun
-    }
-
-    /// Begins to complete them. What the master of one that is pending thinks of its window may be
-    /// something else: its stream is closed, and has to begin with the whole state.
-    pub(super) fn begin_complete(&self, vbuckets: &[&Vbucket]) -> bool {
-        let masters: Vec<_> = pending(vbuckets)
-            .filter(|vb| !vb.has_own_window())
-            .collect();
-        let begun = begin_complete(vbuckets, self.host.lasting());
-        for vbucket in masters.into_iter().filter(|_| begun) {
-            self.bar_streams(vbucket);
-            vbucket.part_from_master();
-        }
-        begun
+        true
     }
 
     /// No stream that there is now writes the vbucket any more.
@@ -49,7 +44,8 @@ impl Core {
         let mut changes = Vec::new();
         let mut all_cold = Vec::new();
         for vbucket in vbuckets {
-            if let Some(barrier) = vbucket.with_log(|log| log.window().map(|it| it.barrier)) {
+            // Where nothing came with the window the stream goes on, and brings nothing again.
+            if let Some(barrier) = vbucket.with_log(Log::taken_back_to) {
                 self.replication.lacking.reverted(vbucket.id(), barrier);
             }
             let mut cold = Vec::new();

@@ -104,7 +104,7 @@ fn a_cursor_goes_with_its_vbucket_and_the_slowest_when_it_is_dropped() {
         None
     );
     assert_eq!(node.shared.metrics.cursors_dropped.get(), 1);
-    vbucket.set_state(VbucketState::Dead, Arrival::Alone);
+    vbucket.set_state(VbucketState::Dead, Arrival::Alone, || {});
     drop(node.map.delete(vbucket));
     assert_eq!(read(vbucket, b"fast", upto), None);
     assert_eq!(vbucket.register_cursor(&b"fast"[..], Begin::Open), None);
@@ -176,7 +176,7 @@ fn what_a_stream_held_is_dropped_by_the_housekeeper() {
             1 => vbucket.drop_cursor(b"s"),
             2 => assert!(vbucket.drop_slowest_cursor().is_some()),
             _ => {
-                let _ = vbucket.set_state(VbucketState::Replica, Arrival::Alone);
+                let _ = vbucket.set_state(VbucketState::Replica, Arrival::Alone, || {});
                 assert!(vbucket.begin_backfill());
             }
         }

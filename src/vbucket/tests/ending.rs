@@ -111,7 +111,7 @@ fn a_flush_of_a_client_does_nothing_to_a_vbucket_that_is_not_active_any_more() {
         let node = Node::new(1, false);
         let vbucket = node.vbucket(0);
         put(vbucket, b"kept", b"value");
-        vbucket.set_state(state, Arrival::Alone).unwrap();
+        vbucket.set_state(state, Arrival::Alone, || {}).unwrap();
         assert!(!vbucket.flush_all());
         assert_eq!(vbucket.receive_flush(), state != VbucketState::Dead);
         let kept: &[&str] = match state {
@@ -120,7 +120,7 @@ fn a_flush_of_a_client_does_nothing_to_a_vbucket_that_is_not_active_any_more() {
         };
         vbucket.delay_flush(node.host.unix() + 10, None);
         vbucket
-            .set_state(VbucketState::Active, Arrival::Alone)
+            .set_state(VbucketState::Active, Arrival::Alone, || {})
             .unwrap();
         assert_eq!(self::state(vbucket), kept);
         put(vbucket, b"new", b"value");

@@ -160,7 +160,7 @@ impl<'a> World<'a> {
         };
         world
             .vbucket(REPLICA)
-            .set_state(VbucketState::Replica, Arrival::Alone)
+            .set_state(VbucketState::Replica, Arrival::Alone, || {})
             .unwrap();
         world.run(2, Put(0));
         world.run(2, Put(2));
@@ -510,9 +510,9 @@ impl<'a> World<'a> {
         self.keys_of(index).for_each(|key| self.comes_no_more(key));
         match step {
             Retire(_) => {
-                let opened = self
-                    .vbucket(index)
-                    .set_state(VbucketState::Dead, Arrival::Alone);
+                let opened =
+                    self.vbucket(index)
+                        .set_state(VbucketState::Dead, Arrival::Alone, || {});
                 assert_eq!(opened, Some(false));
                 return true;
             }
@@ -550,7 +550,7 @@ impl<'a> World<'a> {
             }
             _ => self
                 .vbucket(index)
-                .set_state(VbucketState::Active, arrival)
+                .set_state(VbucketState::Active, arrival, || {})
                 .unwrap(),
         });
         if opened {

@@ -21,7 +21,7 @@ fn set_state(node: &Node, state: VbucketState) {
 }
 
 /// `engine-replicate -t`.
-fn take(master: &Node, other: &Node) -> Link {
+pub(super) fn take(master: &Node, other: &Node) -> Link {
     let mut data = [0_u64.to_be_bytes().to_vec(), list(&[0])].concat();
     data.extend([0, 1, 0, 0]);
     data.extend(closed(other).to_be_bytes());
@@ -30,7 +30,7 @@ fn take(master: &Node, other: &Node) -> Link {
 }
 
 /// The takeover comes to its end, as often begun anew as it takes.
-fn take_over(master: &Node, other: &Node) {
+pub(super) fn take_over(master: &Node, other: &Node) {
     let mut link = take(master, other);
     other.host.until("it is taken over", || {
         master.host.advance(6);

@@ -28,6 +28,7 @@ mod many;
 mod mixed;
 mod overtaken;
 mod own_windows;
+mod parted;
 mod parts;
 mod producer;
 mod resume;
