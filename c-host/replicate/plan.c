@@ -15,15 +15,22 @@
 /* Code of an OPAQUE event. */
 enum { OPAQUE_BACKFILL_BEGINS = 1 };
 
-static bool add(struct vbuckets *vbuckets, unsigned long id) {
-    for (size_t i = 0; i < vbuckets->count; i++) {
-        if (vbuckets->ids[i] == id) {
-            return true;
-        }
-    }
-    if (id > UINT16_MAX || vbuckets->count == VBUCKETS_MAX) {
+/* Which ids a list has: to look it through for each would take the square of its length. */
+struct listed {
+    bool ids[UINT16_MAX + 1];
+};
+
+static bool add(struct vbuckets *vbuckets, struct listed *listed, unsigned long id) {
+    if (id > UINT16_MAX) {
         return false;
     }
+    if (listed->ids[id]) {
+        return true;
+    }
+    if (vbuckets->count == VBUCKETS_MAX) {
+        return false;
+    }
+    listed->ids[id] = true;
     vbuckets->ids[vbuckets->count++] = (uint16_t)id;
     return true;
 }
@@ -40,6 +47,7 @@ static bool number(const char **at, unsigned long *out) {
 
 bool vbuckets_parse(const char *text, struct vbuckets *vbuckets) {
     const char *at = text;
+    struct listed listed = {{false}};
     vbuckets->count = 0;
     for (;;) {
         unsigned long first;
@@ -54,7 +62,7 @@ bool vbuckets_parse(const char *text, struct vbuckets *vbuckets) {
             }
         }
         for (unsigned long id = first; id <= last; id++) {
-            if (!add(vbuckets, id)) {
+            if (!add(vbuckets, &listed, id)) {
                 return false;
             }
         }
@@ -78,6 +86,7 @@ enum outcome refusal(uint16_t status) {
 static enum outcome ask_active(int fd, const struct server *server, const char *cure,
                                struct vbuckets *vbuckets) {
     struct answer answer;
+    struct listed listed = {{false}};
     vbuckets->count = 0;
     if (!link_ask(fd, server, "vbucket")) {
         return OUTCOME_LOST;
@@ -96,7 +105,7 @@ static enum outcome ask_active(int fd, const struct server *server, const char *
         const char *name = answer.body + answer.extlen;
         const char *value = name + answer.keylen;
         if (answer.keylen > 3 && memcmp(name, "vb_", 3) == 0 && strcmp(value, "active") == 0) {
-            (void)add(vbuckets, strtoul(name + 3, NULL, 10));
+            (void)add(vbuckets, &listed, strtoul(name + 3, NULL, 10));
         }
     }
 }
