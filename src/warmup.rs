@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use crate::ffi::alloc::used_bytes;
 use crate::item::{Item, Meta};
 use crate::keyhash::KeyHash;
-use crate::store::{Record, Store, StoreError, VbucketRecord};
+use crate::store::{PARTED, Record, Store, StoreError, VbucketRecord};
 use crate::types::{VbucketId, VbucketState};
 use crate::vbucket::{Shared, Vbucket, VbucketMap};
 use crate::worker::{Class, Signal, Worker};
@@ -64,7 +64,9 @@ pub(crate) fn prepare(
     for &(id, record) in &records {
         let now = shared.host.unix_nanos();
         if let Some(vbucket) = vbuckets.create(id, record.state, record.reserved.next(), now) {
-            if record.state != VbucketState::Active {
+            if record.checkpoint == PARTED {
+                vbucket.part_from_master(false);
+            } else if record.state != VbucketState::Active {
                 vbucket.resume_behind(record.checkpoint);
             }
             vbucket.resume_due(record.due);

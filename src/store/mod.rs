@@ -47,12 +47,16 @@ pub(crate) struct Record<'a> {
     pub(crate) value: &'a [u8],
 }
 
+/// In the place of the highest checkpoint id: none of a master's is here, and nothing that it sends
+/// may be followed but the whole state.
+pub(crate) const PARTED: CheckpointId = CheckpointId::new(u64::MAX);
+
 /// State of one vbucket as it stands in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct VbucketRecord {
     /// Its state.
     pub(crate) state: VbucketState,
-    /// The highest checkpoint id that is completely durable.
+    /// The highest checkpoint id that is completely durable, or [`PARTED`].
     pub(crate) checkpoint: CheckpointId,
     /// No higher id was ever given to a checkpoint: the next process begins behind it.
     pub(crate) reserved: CheckpointId,

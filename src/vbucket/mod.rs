@@ -23,7 +23,7 @@ use crate::item::Item;
 use crate::latch::{Latch, LatchGuard};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
-use crate::store::VbucketRecord;
+use crate::store::{PARTED, VbucketRecord};
 use crate::types::{CheckpointId, Seqno, UnixTime, VbucketId, VbucketState};
 use crate::worker::Signal;
 
@@ -519,7 +519,11 @@ impl Vbucket {
         let ordered = self.log();
         let record = VbucketRecord {
             state: self.state()?,
-            checkpoint: ordered.log.persisted_id(),
+            checkpoint: if ordered.log.is_parted() {
+                PARTED
+            } else {
+                ordered.log.persisted_id()
+            },
             reserved: ordered.log.to_reserve(),
             due: (ordered.log.due_at_end()).unwrap_or_else(|| due(ordered.incarnation)),
         };

@@ -57,15 +57,22 @@ fn all_comes(mut link: Link, master: &Node, other: &Node, checkpoints: bool) {
 /// The operator ends his master's window, and that ends otherwise, or not.
 #[test]
 fn what_a_master_thinks_of_its_window_holds_whatever_its_client_says() {
-    for case in 0..16 {
-        let [keeps, cuts, here, there] = [1, 2, 4, 8].map(|bit| case & bit != 0);
-        let (master, other, mut link) = following(keeps, true);
+    for case in 0..32 {
+        let [keeps, cuts, here, there, restarts] = [1, 2, 4, 8, 16].map(|bit| case & bit != 0);
+        let (master, mut other, mut link) = following(keeps, true);
         master.start().unwrap();
         fill(&master, 20);
         link.settle(&master, &other);
         other.decide(here).unwrap();
-        if cuts {
+        if cuts || restarts {
             link.disconnect(&master, Some(&other));
+        }
+        if restarts {
+            other = if cuts {
+                other.crash_after_a_write()
+            } else {
+                other.restart()
+            };
         }
         master.set(0, "later", "inside");
         come_over(&mut link, &master, &other);
