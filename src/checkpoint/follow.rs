@@ -24,6 +24,9 @@ pub(super) enum Numbering {
     Parted {
         /// Something that had come was taken back.
         lacks: bool,
+        /// It was all of this checkpoint or a part, and somebody was told before to ask for that
+        /// from its begin: that will do as well. Zero if not.
+        again: CheckpointId,
     },
     /// None yet: the state before a checkpoint of the master is being received. Id 0.
     Unknown,
@@ -92,15 +95,6 @@ impl Log {
         open.saturating_sub(1)
     }
 
-    /// The same for somebody who is going to ask another node for what comes behind it.
-    pub(crate) fn tell_last_closed(&mut self) -> u64 {
-        let closed = self.last_closed();
-        if closed > 0 {
-            self.told = CheckpointId::new(closed);
-        }
-        closed
-    }
-
     /// Whether a checkpoint that this log closes is whole.
     pub(super) fn owns_ids(&self) -> bool {
         self.numbering == Numbering::Own
@@ -147,15 +141,31 @@ impl Log {
         }
     }
 
-    /// The end of a window is decided here that a master opened, or in which it has sent something,
-    /// and that does not know it. `reverts` says that what it sent is taken back.
+    /// The end of a window is decided here that a master opened, and that may decide otherwise.
+    /// `reverts` says that what it sent is taken back.
     pub(crate) fn part_from_master(&mut self, reverts: bool) {
-        let lacks = match self.numbering {
-            Numbering::Own | Numbering::Alone => false,
-            Numbering::Parted { lacks } => lacks,
-            Numbering::Unknown | Numbering::Master => reverts,
+        let again = CheckpointId::default();
+        let lacked = matches!(self.numbering, Numbering::Parted { lacks: true, .. });
+        let lacks = lacked || reverts;
+        self.claim_nothing(Numbering::Parted { lacks, again });
+    }
+
+    /// A window of this node's own is reverted, with what a stream has brought in it. `told` is the
+    /// last closed checkpoint as it was told to whoever asked.
+    pub(crate) fn part_with_window(&mut self, told: CheckpointId) {
+        let closed = CheckpointId::new(self.last_closed());
+        let known = closed == told && closed > CheckpointId::default();
+        let again = if known {
+            closed.next()
+        } else {
+            CheckpointId::default()
         };
-        self.claim_nothing(Numbering::Parted { lacks });
+        self.claim_nothing(Numbering::Parted { lacks: true, again });
+    }
+
+    /// Whether a master's messages about checkpoints have come since it was active.
+    pub(crate) fn has_master(&self) -> bool {
+        !matches!(self.numbering, Numbering::Own | Numbering::Alone)
     }
 
     /// Whether its master has to send the whole state.
@@ -218,18 +228,23 @@ impl Log {
     pub(crate) fn lacks(&self) -> Option<&'static str> {
         match self.numbering {
             Numbering::Unknown => Some("it was being sent the whole state"),
-            Numbering::Parted { lacks: true } => {
+            Numbering::Parted { lacks: true, .. } => {
                 Some("what was taken back here with a window had not been sent again")
             }
             _ => None,
         }
     }
 
-    /// How the begin of a checkpoint of the master fits.
-    pub(crate) fn fit_checkpoint(&self, id: CheckpointId) -> Fit {
-        // Who asked for it was told what is not true any more.
-        let misled = !self.is_named() && self.told.next() == id && id > CheckpointId::new(1);
-        if self.is_parted() || misled {
+    /// How the begin of a checkpoint of the master fits. `told` is the highest that was told to be
+    /// the last closed one: who went by that, or an earlier answer, may know what is not true any
+    /// more.
+    pub(crate) fn fit_checkpoint(&self, id: CheckpointId, told: CheckpointId) -> Fit {
+        let follows = match self.numbering {
+            Numbering::Alone => id <= CheckpointId::new(1) || id > told.next(),
+            Numbering::Parted { again, .. } => id == again,
+            Numbering::Own | Numbering::Unknown | Numbering::Master => true,
+        };
+        if !follows {
             return Fit::Behind;
         }
         if self.is_open_window() {

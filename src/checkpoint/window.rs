@@ -227,9 +227,6 @@ impl Log {
     /// REVERT accepted: as above, and a `flush_all` of the window counts no longer, nor does a
     /// delayed one that was told in it or came due in it, by what the `clocks` show.
     pub(crate) fn begin_revert(&mut self, now: u32, clocks: Clocks) -> bool {
-        if !self.owns_ids() && self.has_own_change() {
-            self.part_from_master(true);
-        }
         let done = self.end_window(Op::UpdateRevert, Kind::Reverted, now, |end| {
             Phase::Reverting { end }
         });

@@ -2,12 +2,19 @@
 //! operator of this node.
 
 use super::Core;
+use super::TapMessage;
 use super::replica::{Consumer, Reverted};
 use crate::checkpoint::{Fit, Op, Phase};
 use crate::error::{Error, Result};
 use crate::host::{Cookie, LogLevel};
 use crate::types::{CheckpointId, VbucketState};
 use crate::vbucket::Vbucket;
+
+/// Whether a takeover may end there.
+fn follows(vbucket: &Vbucket) -> bool {
+    let state = vbucket.state();
+    state == Some(VbucketState::Pending) || state == Some(VbucketState::Replica)
+}
 
 impl Core {
     /// A window of this node's operator is not a master's to end: who sends waits.
@@ -33,6 +40,7 @@ impl Core {
     pub(super) fn mind_windows(
         &self,
         cookie: Cookie,
+        message: &TapMessage<'_>,
         vbucket: &Vbucket,
         state: VbucketState,
     ) -> Result<()> {
@@ -47,12 +55,20 @@ impl Core {
                 Err(self.revert_lost(cookie, vbucket)?)
             }
             VbucketState::Pending if !untouched => self.spare_own_window(cookie, vbucket),
-            // The operator has opened it since the takeover began. What came in it, all of which
-            // the former owner has given up, goes with a REVERT.
-            VbucketState::Active
-                if !untouched && vbucket.state() == Some(VbucketState::Pending) =>
-            {
-                self.spare_own_window(cookie, vbucket)
+            VbucketState::Active if follows(vbucket) => {
+                if vbucket.is_completing() {
+                    Err(Error::Temporary)
+                } else if vbucket.is_parted() {
+                    Err(self.out_of_step(cookie, message))
+                } else if untouched || !vbucket.has_own_window() || !vbucket.is_fed() {
+                    Ok(())
+                } else if vbucket.takes_commands() {
+                    // The operator has opened it since the takeover began. What came in it, all of
+                    // which the former owner has given up, goes with a REVERT.
+                    self.spare_own_window(cookie, vbucket)
+                } else {
+                    Err(self.revert_lost(cookie, vbucket)?)
+                }
             }
             _ => Ok(()),
         }

@@ -135,6 +135,18 @@ impl Replication {
     }
 }
 
+/// Whether a message is a change, or the mark of one, of what came before it.
+fn goes_on(message: &TapMessage<'_>) -> bool {
+    match message.event {
+        TapEvent::Mutation | TapEvent::Deletion | TapEvent::Flush => true,
+        TapEvent::Opaque => [UPDATE_START, UPDATE_END, UPDATE_REVERT]
+            .iter()
+            .any(|code| message.specific == code.to_be_bytes()),
+        // These are looked at with the log locked, or with what else they need.
+        TapEvent::VbucketSet | TapEvent::CheckpointStart | TapEvent::CheckpointEnd => false,
+    }
+}
+
 impl Core {
     pub(super) fn with_consumer<R>(
         &self,
@@ -200,15 +212,29 @@ impl Core {
                 )
             });
         }
-        match inside {
-            Err(Error::Invalid) => Err(self.out_of_step(cookie, message)),
-            inside => inside.map(Some),
+        let inside = match inside {
+            Err(Error::Invalid) => return Err(self.out_of_step(cookie, message)),
+            inside => inside?,
+        };
+        if goes_on(message) && self.vbuckets.get(vbucket).is_some_and(Vbucket::is_parted) {
+            self.warn_of_step(vbucket);
+            return Err(self.out_of_step(cookie, message));
         }
+        Ok(Some(inside))
+    }
+
+    fn warn_of_step(&self, vbucket: VbucketId) {
+        self.warn_of_peer(|| {
+            format!(
+                "TAP: vbucket {vbucket}: closed a stream that goes on behind what was taken back \
+                 here, or is this node's own since: the sender has to begin with the whole state"
+            )
+        });
     }
 
     /// What is said to a stream that goes on behind what is not here. The sender forgets where its
     /// client was, also if that names nothing but itself, and begins with the whole state.
-    fn out_of_step(&self, cookie: Cookie, message: &TapMessage<'_>) -> Error {
+    pub(super) fn out_of_step(&self, cookie: Cookie, message: &TapMessage<'_>) -> Error {
         if self.hears(cookie, message) {
             Error::Invalid
         } else {
@@ -235,6 +261,7 @@ impl Core {
         if vbucket.is_loading() {
             return Err(self.wait_until_loaded(vbucket, cookie));
         }
+        vbucket.note_fed();
         Ok(vbucket)
     }
 
@@ -307,7 +334,7 @@ impl Core {
         let coming = state == VbucketState::Pending;
         let vbucket = VbucketId::new(message.vbucket).and_then(|id| self.vbuckets.get(id));
         if let Some(vbucket) = vbucket {
-            self.mind_windows(cookie, vbucket, state)?;
+            self.mind_windows(cookie, message, vbucket, state)?;
         }
         match self.set_vbucket_as(message.vbucket, state, coming) {
             // The other node gave it up, and forgets it when it has the answer.
@@ -349,14 +376,7 @@ impl Core {
         match vbucket.follow_checkpoint(CheckpointId::new(id), is_current) {
             Fit::LostWindow => Err(self.revert_lost(cookie, vbucket)?),
             Fit::Behind => {
-                self.warn_of_peer(|| {
-                    format!(
-                        "TAP: vbucket {}: closed a stream that goes on behind what was taken back \
-                         here, or is this node's own since: the sender has to begin with the \
-                         whole state",
-                        vbucket.id()
-                    )
-                });
+                self.warn_of_step(vbucket.id());
                 Err(self.out_of_step(cookie, message))
             }
             Fit::Fits | Fit::Known | Fit::Misfit => Ok(()),

@@ -9,6 +9,8 @@ pub(super) enum Answer {
     NotNow,
     /// It does not fit the state of the vbucket there.
     Unfit,
+    /// What lies before it is not there: the state has to come first.
+    OutOfStep,
     /// It will never be taken.
     Never,
 }
@@ -20,6 +22,7 @@ impl Answer {
             0x00 => Self::Taken,
             0x85 | 0x86 => Self::NotNow,
             0x83 => Self::Unfit,
+            0x04 => Self::OutOfStep,
             _ => Self::Never,
         }
     }

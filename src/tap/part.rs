@@ -161,7 +161,7 @@ impl Part {
             (Some(wanted), _) => Begin::Checkpoint(wanted),
             // It says nothing of what it has, and what it was sent did not fit that.
             (None, None) if backfills && vbucket.with_log(|log| log.was_refused_by(name)) => {
-                Begin::IfBelieved(CheckpointId::new(0))
+                Begin::IfBelieved(CheckpointId::new(1))
             }
             (None, None) => Begin::First,
         };

@@ -425,7 +425,7 @@ impl Producer {
                 self.acknowledge(seqno, vbuckets, now);
                 Acked::GoesOn
             }
-            Answer::Unfit | Answer::Never => {
+            Answer::Unfit | Answer::OutOfStep | Answer::Never => {
                 self.nacks += 1;
                 // The next stream of that name is to begin with the state of that vbucket.
                 let refused = self.unacked.iter().find(|sent| sent.seqno == seqno);
@@ -433,7 +433,11 @@ impl Producer {
                 if let Some(part) = part {
                     part.end();
                     if let Some(vbucket) = vbuckets.get(part.id) {
-                        vbucket.refused_by(&self.name);
+                        if answer == Answer::OutOfStep {
+                            vbucket.refused_by(&self.name);
+                        } else {
+                            vbucket.drop_cursor(&self.name);
+                        }
                     }
                 }
                 self.closing = true;

@@ -87,6 +87,7 @@ impl VbucketMap {
             // Nothing is left of what a defect had touched.
             vbucket.poisoned.store(false, Ordering::Release);
             vbucket.given.store(false, Ordering::Release);
+            vbucket.fed.store(false, Ordering::Relaxed);
             vbucket.writes.reset();
             vbucket.note_anew();
             vbucket.arrive(&mut ordered, state, arrival);

@@ -3,6 +3,7 @@
 //! Threads: host threads for the former, the backfill's thread for the latter. Nothing here waits
 //! for the disk or calls the host.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{LockRule, Slot, Vbucket, Verdict, Walk};
@@ -64,6 +65,7 @@ impl Vbucket {
             return false;
         }
         ordered.log.begin_backfill(now);
+        self.told_closed.store(0, Ordering::Relaxed);
         let floor = ordered.log.flush();
         self.set_floor(floor);
         self.note_due(&ordered);
@@ -82,7 +84,40 @@ impl Vbucket {
 
     /// LAST_CLOSED_CHECKPOINT, for who is going to ask another node for what comes behind it.
     pub(crate) fn tell_last_closed(&self) -> u64 {
-        self.log().log.tell_last_closed()
+        let ordered = self.log();
+        let closed = ordered.log.last_closed();
+        self.told_closed.fetch_max(closed, Ordering::Relaxed);
+        closed
+    }
+
+    fn told_closed(&self) -> CheckpointId {
+        CheckpointId::new(self.told_closed.load(Ordering::Relaxed))
+    }
+
+    /// Whether it follows nothing but the whole state.
+    pub(crate) fn is_parted(&self) -> bool {
+        self.with_log(Log::is_parted)
+    }
+
+    /// A stream writes it.
+    pub(crate) fn note_fed(&self) {
+        if self.state() != Some(VbucketState::Active) && !self.fed.load(Ordering::Relaxed) {
+            self.fed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a stream has written it since it was active.
+    pub(crate) fn is_fed(&self) -> bool {
+        self.fed.load(Ordering::Relaxed) || self.with_log(Log::has_master)
+    }
+
+    /// With the log locked, before its window is reverted: what a stream has brought in one of this
+    /// node's own goes with it, and it does not know that.
+    pub(super) fn part_with_window(&self, log: &mut Log) {
+        let fed = self.fed.load(Ordering::Relaxed) || log.has_master();
+        if fed && log.has_own_change() {
+            log.part_with_window(self.told_closed());
+        }
     }
 
     /// Whether a master is sending the whole state.
@@ -110,7 +145,7 @@ impl Vbucket {
         if !is_current() {
             return Fit::Behind;
         }
-        let fit = ordered.log.fit_checkpoint(id);
+        let fit = ordered.log.fit_checkpoint(id, self.told_closed());
         if fit == Fit::Fits {
             ordered.log.follow_checkpoint(id, now);
         }

@@ -58,6 +58,7 @@ impl Vbucket {
             return None;
         }
         if state == VbucketState::Active {
+            self.fed.store(false, Ordering::Relaxed);
             ordered.log.name_first();
             if self.state() != Some(VbucketState::Active) {
                 // Of versions that were replaced or deleted before they were sent nothing has come:

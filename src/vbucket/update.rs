@@ -120,6 +120,7 @@ pub(super) fn begin_revert_in_steps(
         vbuckets,
         is_open,
         |vbucket, ordered| {
+            vbucket.part_with_window(&mut ordered.log);
             ordered.log.begin_revert(seconds(now), clocks);
             vbucket.note_due(ordered);
             let log = &ordered.log;

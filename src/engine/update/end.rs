@@ -28,7 +28,7 @@ impl Core {
         for vbucket in masters {
             vbucket.part_from_master(reverts);
         }
-        for vbucket in pending(vbuckets).filter(|vbucket| vbucket.with_log(Log::is_parted)) {
+        for vbucket in pending(vbuckets).filter(|vbucket| vbucket.is_parted()) {
             self.bar_streams(vbucket);
         }
         true

@@ -14,6 +14,7 @@ use crate::tap::{Event, FLAG_ACK, FLAG_NO_VALUE, Message};
 use crate::types::{CheckpointId, Seqno, VbucketState};
 use crate::vbucket::{Ejection, Found, Walk};
 
+mod asked;
 mod bounds;
 mod chains;
 mod chaos;
@@ -24,6 +25,7 @@ mod decided;
 mod dumps;
 mod ends;
 mod hostile;
+mod last_word;
 mod many;
 mod mixed;
 mod overtaken;

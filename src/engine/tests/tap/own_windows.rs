@@ -219,9 +219,11 @@ fn what_is_taken_back_with_a_window_left_behind_is_sent_again() {
         rotate(&master);
         master.set(0, "last", "1");
         come_over(&mut link, &master, &other);
-        assert_eq!((phase(&other), link.closed), (None, true), "{dies}");
-        link = again(&master, &other);
-        come_over(&mut link, &master, &other);
+        assert_eq!((phase(&other), link.closed), (None, !cuts), "{dies}");
+        if link.closed {
+            link = again(&master, &other);
+            come_over(&mut link, &master, &other);
+        }
         assert_same(&master, &other);
     }
 }

@@ -1,26 +1,25 @@
 //! Streams into a pending vbucket whose operator decides the end of a window there, and into one
 //! that was active: whatever their clients say of themselves, or leave out.
 
-use super::decided::{take, take_over};
-use super::own_windows::{closed, come_over, fill, rotate};
+use super::own_windows::{come_over, fill, rotate};
 use super::{
     ACK, BACKFILL, CHECKPOINTS, Link, Node, REGISTERED, assert_same, bare, checkpoint, contents,
-    cookie, mutation, node_in, opaque, phase, value,
+    cookie, mutation, node_in, opaque, phase,
 };
 use crate::engine::tests::left_windows::mark;
 use crate::engine::{TapEvent, TapMessage};
 use crate::error::Error;
-use crate::types::{StoreOp, VbucketState};
+use crate::types::VbucketState;
 
 /// A client that says its name, and no checkpoint.
-fn by_name(master: &Node, checkpoints: bool) -> Link {
+pub(super) fn by_name(master: &Node, checkpoints: bool) -> Link {
     let flags = BACKFILL | ACK | if checkpoints { CHECKPOINTS } else { 0 };
     Link::connect(master, "replica", flags, &0_u64.to_be_bytes()).unwrap()
 }
 
 /// Such a client between a master and a pending vbucket. Its place outlives the connection; or it
 /// has none, and gets all that is in memory.
-fn following(keeps: bool, checkpoints: bool) -> (Node, Node, Link) {
+pub(super) fn following(keeps: bool, checkpoints: bool) -> (Node, Node, Link) {
     let keepalive = if keeps { 300 } else { 0 };
     let master = Node::with(&format!("chk_max_items=100;tap_keepalive={keepalive}"));
     let other = node_in(VbucketState::Pending, "");
@@ -39,7 +38,7 @@ fn following(keeps: bool, checkpoints: bool) -> (Node, Node, Link) {
 }
 
 /// It comes again as often as it is closed, and the master goes on.
-fn all_comes(mut link: Link, master: &Node, other: &Node, checkpoints: bool) {
+pub(super) fn all_comes(mut link: Link, master: &Node, other: &Node, checkpoints: bool) {
     for turn in 0..4 {
         master.set(0, "last", &turn.to_string());
         come_over(&mut link, master, other);
@@ -81,6 +80,21 @@ fn what_a_master_thinks_of_its_window_holds_whatever_its_client_says() {
         come_over(&mut link, &master, &other);
         master.decide(there).unwrap();
         all_comes(link, &master, &other, true);
+    }
+}
+
+/// A window of the operator's own, and nobody hears of its REVERT before the node restarts.
+#[test]
+fn what_was_taken_back_comes_again_after_a_restart_too() {
+    for keeps in [false, true] {
+        let (master, other, mut link) = following(keeps, true);
+        other.start().unwrap();
+        fill(&master, 20);
+        link.settle(&master, &other);
+        other.revert().unwrap();
+        link.disconnect(&master, Some(&other));
+        let other = other.restart();
+        all_comes(by_name(&master, true), &master, &other, true);
     }
 }
 
@@ -202,47 +216,4 @@ fn what_is_lacking_is_told_after_a_revert_of_nothing() {
     come_over(&mut link, &master, &other);
     assert!(!link.closed);
     assert_eq!(other.engine.lacking().len(), 1);
-}
-
-/// A takeover is under way, the former owner has given up, and the operator of the new one opens a
-/// window that has the vbucket.
-#[test]
-fn a_takeover_does_not_end_in_a_window_that_would_take_it_back() {
-    for completes in [true, false] {
-        let own = Node::with("chk_max_items=100");
-        own.set(0, "k", "before");
-        let new = Node::with("vb0=false");
-        new.activate(1);
-        let set = |state| new.engine.core.set_vbucket(0, state).unwrap();
-        set(VbucketState::Replica);
-        let mut link = take(&own, &new);
-        own.host.until("it is dead there", || {
-            link.step(&own, Some(&new));
-            let active = own.engine.vbucket_state(0) == Some(VbucketState::Active);
-            if active {
-                own.store(StoreOp::Set, 0, "late", "acknowledged").unwrap();
-            }
-            !active
-        });
-        new.start().unwrap();
-        set(VbucketState::Pending);
-        come_over(&mut link, &own, &new);
-        assert_eq!(new.engine.vbucket_state(0), Some(VbucketState::Pending));
-        assert_eq!(value(&new, "late").as_deref(), Some("acknowledged"));
-        new.decide(completes).unwrap();
-        if completes {
-            own.host.until("it is taken over", || {
-                own.host.advance(6);
-                link.pump(&own, Some(&new));
-                new.engine.vbucket_state(0) == Some(VbucketState::Active)
-            });
-        } else {
-            come_over(&mut link, &own, &new);
-            assert!(link.closed);
-            take_over(&own, &new);
-        }
-        assert_eq!(value(&new, "k").as_deref(), Some("before"));
-        assert_eq!(value(&new, "late").as_deref(), Some("acknowledged"));
-        assert_eq!(closed(&own), 0);
-    }
 }
