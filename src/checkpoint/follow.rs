@@ -196,8 +196,8 @@ impl Log {
         self.numbering == Numbering::Own && self.acquainted.meet(name, asks)
     }
 
-    /// A client of that name refused for good what it was sent: its next stream is to begin with the
-    /// whole state.
+    /// A client of that name refused for good what it was sent: its next stream is to begin with
+    /// the whole state.
     pub(crate) fn refused_by(&mut self, name: &Arc<[u8]>) {
         self.acquainted.refused(name);
     }

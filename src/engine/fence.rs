@@ -80,8 +80,8 @@ impl Fence {
         Ok(inside)
     }
 
-    /// Nothing gets there any more of streams with lower numbers; what is being applied ends, unless
-    /// it asks whether it [is current](Inside::is_current).
+    /// Nothing gets there any more of streams with lower numbers; what is being applied ends,
+    /// unless it asks whether it [is current](Inside::is_current).
     pub(super) fn bar(&self, vbucket: VbucketId, number: u64) {
         if let Some(lane) = self.0.get(vbucket.index()) {
             lane.barred.fetch_max(number, Ordering::SeqCst);
