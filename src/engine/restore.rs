@@ -314,8 +314,9 @@ impl Engine {
     ///
     /// # Errors
     /// `NotRestoring`; `Key` with `Exists` where the key is there or was deleted meanwhile,
-    /// `NotStored` where too many were evicted, `NotMyVbucket`, `TooBig`, `Temporary` and `NoMemory`,
-    /// `Unsupported` while the vbucket has an online update, `WouldBlock` while it is being loaded.
+    /// `NotStored` where too many were evicted, `NotMyVbucket`, `TooBig`, `Temporary` and
+    /// `NoMemory`, `Unsupported` while the vbucket has an online update, `WouldBlock` while it is
+    /// being loaded.
     pub(crate) fn restore_key(
         &self,
         cookie: Cookie,

@@ -749,7 +749,7 @@ class MovedAway(unittest.TestCase):
 
     def test_a_run_does_not_complete_what_moved(self):
         out = self.tool("run", "--", *self.takeover, expected=PARTLY)
-        self.assertIn("does not serve vbucket 0 any more: taken over by a node that is not named", out)
+        self.assertIn("does not serve vbucket 0 any more: taken over by a node that is not", out)
         self.is_told(out, "reverted")
 
     def test_a_revert_with_a_record_tells(self):

@@ -181,7 +181,7 @@ fn a_stream_that_hears_nothing_is_closed() {
     }
 }
 
-/// A vbucket stays active when ids for its window are not reserved, and whoever sends to it goes on.
+/// A vbucket stays active when ids for its window are not reserved, and its stream goes on.
 #[test]
 fn a_state_that_is_refused_closes_no_stream() {
     let node = node_in(VbucketState::Replica, "");
