@@ -433,11 +433,7 @@ impl Producer {
                 if let Some(part) = part {
                     part.end();
                     if let Some(vbucket) = vbuckets.get(part.id) {
-                        if answer == Answer::OutOfStep {
-                            vbucket.refused_by(&self.name);
-                        } else {
-                            vbucket.drop_cursor(&self.name);
-                        }
+                        vbucket.refused_by(&self.name, answer == Answer::OutOfStep);
                     }
                 }
                 self.closing = true;

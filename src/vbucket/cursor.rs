@@ -72,12 +72,14 @@ impl Vbucket {
         self.release(free);
     }
 
-    /// Its client refused for good what it was sent: the next stream of that name begins with the
-    /// whole state.
-    pub(crate) fn refused_by(&self, name: &Arc<[u8]>) {
+    /// Its client refused for good what it was sent, and may be `out_of_step`: the next stream of
+    /// that name begins with the whole state then, whatever its client says.
+    pub(crate) fn refused_by(&self, name: &Arc<[u8]>, out_of_step: bool) {
         let free = {
             let mut ordered = self.log();
-            ordered.log.refused_by(name);
+            if out_of_step {
+                ordered.log.refused_by(name);
+            }
             ordered.log.drop_cursor(name)
         };
         self.release(free);
