@@ -64,9 +64,11 @@ pub(crate) fn prepare(
     for &(id, record) in &records {
         let now = shared.host.unix_nanos();
         if let Some(vbucket) = vbuckets.create(id, record.state, record.reserved.next(), now) {
-            if record.checkpoint == PARTED {
+            if record.state == VbucketState::Active {
+                // Its ids are its own.
+            } else if record.checkpoint == PARTED {
                 vbucket.part_from_master(false);
-            } else if record.state != VbucketState::Active {
+            } else {
                 vbucket.resume_behind(record.checkpoint);
             }
             vbucket.resume_due(record.due);

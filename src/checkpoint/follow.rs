@@ -27,6 +27,9 @@ pub(super) enum Numbering {
         /// It was all of this checkpoint or a part, and somebody was told before to ask for that
         /// from its begin: that will do as well. Zero if not.
         again: CheckpointId,
+        /// The window was this node's own: who begins with the first checkpoint of all brings all
+        /// again, too.
+        own: bool,
     },
     /// None yet: the state before a checkpoint of the master is being received. Id 0.
     Unknown,
@@ -95,6 +98,15 @@ impl Log {
         open.saturating_sub(1)
     }
 
+    /// The same for who is going to ask another node for what comes behind it, if one does.
+    pub(crate) fn tell_last_closed(&mut self, tells: bool) -> u64 {
+        let closed = self.last_closed();
+        if tells && closed > 0 {
+            self.told = CheckpointId::new(closed);
+        }
+        closed
+    }
+
     /// Whether a checkpoint that this log closes is whole.
     pub(super) fn owns_ids(&self) -> bool {
         self.numbering == Numbering::Own
@@ -144,28 +156,39 @@ impl Log {
     /// The end of a window is decided here that a master opened, and that may decide otherwise.
     /// `reverts` says that what it sent is taken back.
     pub(crate) fn part_from_master(&mut self, reverts: bool) {
-        let again = CheckpointId::default();
         let lacked = matches!(self.numbering, Numbering::Parted { lacks: true, .. });
-        let lacks = lacked || reverts;
-        self.claim_nothing(Numbering::Parted { lacks, again });
+        self.claim_nothing(Numbering::Parted {
+            lacks: lacked || reverts,
+            again: CheckpointId::default(),
+            own: false,
+        });
     }
 
-    /// A window of this node's own is reverted, with what a stream has brought in it. `told` is the
-    /// last closed checkpoint as it was told to whoever asked.
-    pub(crate) fn part_with_window(&mut self, told: CheckpointId) {
+    /// A window of this node's own is reverted, with what a stream has brought in it.
+    pub(crate) fn part_with_window(&mut self) {
         let closed = CheckpointId::new(self.last_closed());
-        let known = closed == told && closed > CheckpointId::default();
+        let known = closed == self.told && closed > CheckpointId::default();
         let again = if known {
             closed.next()
         } else {
             CheckpointId::default()
         };
-        self.claim_nothing(Numbering::Parted { lacks: true, again });
+        let own = !self.is_parted() || self.is_parted_by_own();
+        self.claim_nothing(Numbering::Parted {
+            lacks: true,
+            again,
+            own,
+        });
     }
 
     /// Whether a master's messages about checkpoints have come since it was active.
     pub(crate) fn has_master(&self) -> bool {
         !matches!(self.numbering, Numbering::Own | Numbering::Alone)
+    }
+
+    /// Whether that was decided about windows of this node's own only.
+    fn is_parted_by_own(&self) -> bool {
+        matches!(self.numbering, Numbering::Parted { own: true, .. })
     }
 
     /// Whether its master has to send the whole state.
@@ -235,13 +258,13 @@ impl Log {
         }
     }
 
-    /// How the begin of a checkpoint of the master fits. `told` is the highest that was told to be
-    /// the last closed one: who went by that, or an earlier answer, may know what is not true any
-    /// more.
-    pub(crate) fn fit_checkpoint(&self, id: CheckpointId, told: CheckpointId) -> Fit {
+    /// How the begin of a checkpoint of the master fits.
+    pub(crate) fn fit_checkpoint(&self, id: CheckpointId) -> Fit {
+        let first = id <= CheckpointId::new(1);
         let follows = match self.numbering {
-            Numbering::Alone => id <= CheckpointId::new(1) || id > told.next(),
-            Numbering::Parted { again, .. } => id == again,
+            // Who asked what was closed was told what is not true any more.
+            Numbering::Alone => first || id != self.told.next(),
+            Numbering::Parted { again, own, .. } => id == again || own && first,
             Numbering::Own | Numbering::Unknown | Numbering::Master => true,
         };
         if !follows {

@@ -167,6 +167,8 @@ pub(crate) struct Log {
     /// Of the keys that the window has touched.
     places: Places,
     numbering: Numbering,
+    /// The last closed checkpoint as it was told the last time; zero if never.
+    told: CheckpointId,
     /// Ids of checkpoints that began before this place say nothing any more.
     named_from: Seqno,
     /// The last entry of a key that was taken out without a trace.
@@ -198,6 +200,7 @@ impl Log {
             times: Times::default(),
             places: Places::default(),
             numbering: Numbering::Own,
+            told: CheckpointId::default(),
             named_from: Seqno::ZERO,
             forgotten: Seqno::ZERO,
             followed: None,

@@ -60,7 +60,7 @@ impl Core {
                     Err(Error::Temporary)
                 } else if vbucket.is_parted() {
                     Err(self.out_of_step(cookie, message))
-                } else if untouched || !vbucket.has_own_window() || !vbucket.is_fed() {
+                } else if untouched || !vbucket.has_own_window() || !vbucket.has_master() {
                     Ok(())
                 } else if vbucket.takes_commands() {
                     // The operator has opened it since the takeover began. What came in it, all of

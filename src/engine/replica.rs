@@ -176,6 +176,7 @@ impl Core {
             TapEvent::Mutation => self.receive_mutation(cookie, message),
             TapEvent::Deletion => {
                 let vbucket = self.receiving(cookie, message.vbucket)?;
+                vbucket.note_fed();
                 vbucket.replicate_deletion(self.hash(message.key), message.key)?;
                 self.replication.lacking.settled(vbucket, message.key);
                 Ok(())
@@ -261,7 +262,6 @@ impl Core {
         if vbucket.is_loading() {
             return Err(self.wait_until_loaded(vbucket, cookie));
         }
-        vbucket.note_fed();
         Ok(vbucket)
     }
 
@@ -298,6 +298,7 @@ impl Core {
             Error::Temporary
         })?;
         let item = Item::with_value(message.key, &[message.data], meta).ok_or(Error::TooBig)?;
+        vbucket.note_fed();
         vbucket.replicate(&item)?;
         self.replication.lacking.settled(vbucket, message.key);
         self.changed();
@@ -308,12 +309,14 @@ impl Core {
     fn receive_flush(&self, cookie: Cookie, message: &TapMessage<'_>) -> Result<()> {
         if message.specific == FLUSH_ONE_VBUCKET {
             let vbucket = self.receiving(cookie, message.vbucket)?;
+            vbucket.note_fed();
             if !vbucket.receive_flush() {
                 return Err(Error::NotMyVbucket);
             }
             self.replication.lacking.cleared(vbucket);
         } else {
             for vbucket in self.vbuckets.iter() {
+                vbucket.note_fed();
                 if vbucket.receive_flush() {
                     self.replication.lacking.cleared(vbucket);
                 }

@@ -171,11 +171,8 @@ pub(crate) struct Vbucket {
     coming: AtomicBool,
     /// The client that takes it over from this node was told that it has it.
     given: AtomicBool,
-    /// A stream has written it since it was active (in this process: no window outlives it).
+    /// A stream has changed it since it was active (in this process: no window outlives it).
     fed: AtomicBool,
-    /// The highest answer to LAST_CLOSED_CHECKPOINT since the whole state came last, also by an
-    /// earlier vbucket of this id.
-    told_closed: AtomicU64,
     /// A mutation panicked half way: table and log may disagree.
     poisoned: AtomicBool,
     table: Table,
@@ -227,7 +224,6 @@ impl Vbucket {
             coming: AtomicBool::new(false),
             given: AtomicBool::new(false),
             fed: AtomicBool::new(false),
-            told_closed: AtomicU64::new(0),
             poisoned: AtomicBool::new(false),
             table: Table::new(),
             locks: Locks::default(),

@@ -65,7 +65,6 @@ impl Vbucket {
             return false;
         }
         ordered.log.begin_backfill(now);
-        self.told_closed.store(0, Ordering::Relaxed);
         let floor = ordered.log.flush();
         self.set_floor(floor);
         self.note_due(&ordered);
@@ -84,14 +83,10 @@ impl Vbucket {
 
     /// LAST_CLOSED_CHECKPOINT, for who is going to ask another node for what comes behind it.
     pub(crate) fn tell_last_closed(&self) -> u64 {
-        let ordered = self.log();
-        let closed = ordered.log.last_closed();
-        self.told_closed.fetch_max(closed, Ordering::Relaxed);
-        closed
-    }
-
-    fn told_closed(&self) -> CheckpointId {
-        CheckpointId::new(self.told_closed.load(Ordering::Relaxed))
+        let mut ordered = self.log();
+        // Nobody's stream begins at one that is active.
+        let tells = self.state() != Some(VbucketState::Active);
+        ordered.log.tell_last_closed(tells)
     }
 
     /// Whether it follows nothing but the whole state.
@@ -106,17 +101,18 @@ impl Vbucket {
         }
     }
 
-    /// Whether a stream has written it since it was active.
-    pub(crate) fn is_fed(&self) -> bool {
-        self.fed.load(Ordering::Relaxed) || self.with_log(Log::has_master)
+    /// Whether a stream's messages about checkpoints have come since it was active.
+    pub(crate) fn has_master(&self) -> bool {
+        self.with_log(Log::has_master)
     }
 
     /// With the log locked, before its window is reverted: what a stream has brought in one of this
     /// node's own goes with it, and it does not know that.
     pub(super) fn part_with_window(&self, log: &mut Log) {
+        let follows = self.state() != Some(VbucketState::Active);
         let fed = self.fed.load(Ordering::Relaxed) || log.has_master();
-        if fed && log.has_own_change() {
-            log.part_with_window(self.told_closed());
+        if follows && fed && log.has_own_change() {
+            log.part_with_window();
         }
     }
 
@@ -145,7 +141,7 @@ impl Vbucket {
         if !is_current() {
             return Fit::Behind;
         }
-        let fit = ordered.log.fit_checkpoint(id, self.told_closed());
+        let fit = ordered.log.fit_checkpoint(id);
         if fit == Fit::Fits {
             ordered.log.follow_checkpoint(id, now);
         }

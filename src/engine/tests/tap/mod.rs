@@ -30,6 +30,7 @@ mod many;
 mod mixed;
 mod overtaken;
 mod own_windows;
+mod owners;
 mod parted;
 mod parts;
 mod producer;

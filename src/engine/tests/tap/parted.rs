@@ -139,6 +139,28 @@ fn a_backfill_without_checkpoint_messages_comes_again() {
     all_comes(by_name(&master, false), &master, &other, false);
 }
 
+/// No message is acknowledged, no place is kept, and all from the first checkpoint on is in memory:
+/// what was taken back comes again with that.
+#[test]
+fn who_begins_with_the_first_checkpoint_brings_all_again() {
+    let (master, other, mut link) = following(false, true);
+    link.disconnect(&master, Some(&other));
+    let flags = BACKFILL | CHECKPOINTS;
+    let connect = || Link::connect(&master, "replica", flags, &[0; 8]).unwrap();
+    let mut link = connect();
+    other.start().unwrap();
+    fill(&master, 20);
+    link.settle(&master, &other);
+    other.revert().unwrap();
+    master.set(0, "last", "1");
+    come_over(&mut link, &master, &other);
+    assert!(link.closed);
+    let mut link = connect();
+    come_over(&mut link, &master, &other);
+    assert!(!link.closed);
+    assert_same(&master, &other);
+}
+
 /// Who hears of it that its stream is closed forgets where its client was.
 #[test]
 fn who_was_active_for_a_while_gets_the_whole_state() {
